@@ -1,0 +1,305 @@
+package liftoff;
+
+import com.alibaba.fastjson.serializer.SerializerFeature;
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.Unpooled;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.apache.rocketmq.common.UtilAll;
+import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageAccessor;
+import org.apache.rocketmq.common.message.MessageDecoder;
+import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.remoting.CommandCustomHeader;
+import org.apache.rocketmq.remoting.protocol.RemotingCommand;
+import org.apache.rocketmq.remoting.protocol.SerializeType;
+import org.apache.rocketmq.remoting.protocol.header.SendMessageRequestHeaderV2;
+import org.apache.rocketmq.remoting.protocol.header.SendMessageResponseHeader;
+import org.apache.rocketmq.remoting.protocol.header.UnregisterClientRequestHeader;
+import org.apache.rocketmq.remoting.protocol.header.namesrv.GetRouteInfoRequestHeader;
+import org.apache.rocketmq.remoting.protocol.heartbeat.HeartbeatData;
+import org.apache.rocketmq.remoting.protocol.heartbeat.ProducerData;
+import org.apache.rocketmq.remoting.protocol.route.BrokerData;
+import org.apache.rocketmq.remoting.protocol.route.QueueData;
+import org.apache.rocketmq.remoting.protocol.route.TopicRouteData;
+
+/**
+ * GoldenFrames: prints "name hex" lines, the bytes that RocketMQ's own classes make of fixed inputs.
+ *
+ * <p>Frames come out of RemotingCommand.fastEncodeHeader, which is what the Java client's and server's netty encoder
+ * calls; each is printed in both header serializations. The same inputs stand in integration/golden_test.go.
+ */
+public final class GoldenFrames {
+    private static final int OPAQUE = 77;
+    private static final int VERSION = 479; // MQVersion.Version.V5_3_3
+    private static final byte[] BODY = "hello, Grüße".getBytes(StandardCharsets.UTF_8);
+    private static final String ID = "7F000001000A18B4AAC2000000000001";
+
+    private GoldenFrames() {
+    }
+
+    public static void main(String[] args) throws Exception {
+        requests();
+        responses();
+        bodies();
+        messages();
+        System.exit(0);
+    }
+
+    private static void requests() {
+        both("send-v2", () -> request(310, sendHeader(false, null), BODY));
+        both("send-v2-broker-name", () -> request(310, sendHeader(false, "broker-a"), BODY));
+        both("send-v2-oneway", () -> {
+            RemotingCommand c = request(310, sendHeader(false, "broker-a"), BODY);
+            c.markOnewayRPC();
+            return c;
+        });
+        both("send-batch", () -> request(320, sendHeader(true, "broker-a"), MessageDecoder.encodeMessages(batch())));
+        both("send-v2-no-properties", () -> {
+            SendMessageRequestHeaderV2 h = sendHeader(false, null);
+            h.setI(null);
+            return request(310, h, BODY);
+        });
+        both("route", () -> {
+            GetRouteInfoRequestHeader h = new GetRouteInfoRequestHeader();
+            h.setTopic("orders");
+            return request(105, h, null);
+        });
+        both("route-standard-json", () -> {
+            GetRouteInfoRequestHeader h = new GetRouteInfoRequestHeader();
+            h.setTopic("orders");
+            h.setAcceptStandardJsonOnly(true);
+            return request(105, h, null);
+        });
+        both("unregister", () -> {
+            UnregisterClientRequestHeader h = new UnregisterClientRequestHeader();
+            h.setClientID("10.1.2.3@4711#1");
+            h.setProducerGroup("group-1");
+            return request(35, h, null);
+        });
+        both("heartbeat", () -> request(34, null, heartbeat().encode()));
+    }
+
+    private static void responses() {
+        both("send-ok", () -> {
+            SendMessageResponseHeader h = new SendMessageResponseHeader();
+            h.setMsgId("7F00000100002A9F0000000000000ABC");
+            h.setQueueId(3);
+            h.setQueueOffset(1234567890123L);
+            RemotingCommand c = response(0, null, h);
+            c.addExtField("MSG_REGION", "DefaultRegion");
+            c.addExtField("TRACE_ON", "true");
+            return c;
+        });
+        both("send-ok-all-fields", () -> {
+            SendMessageResponseHeader h = new SendMessageResponseHeader();
+            h.setMsgId("7F00000100002A9F0000000000000ABC");
+            h.setQueueId(0);
+            h.setQueueOffset(0L);
+            h.setTransactionId(ID);
+            h.setBatchUniqId(ID);
+            h.setRecallHandle("djEgb3JkZXJzIGJyb2tlci1hIDEgMg==");
+            return response(0, null, h);
+        });
+        both("send-flush-disk-timeout", () -> {
+            SendMessageResponseHeader h = new SendMessageResponseHeader();
+            h.setMsgId("7F00000100002A9F0000000000000ABC");
+            h.setQueueId(1);
+            h.setQueueOffset(9L);
+            return response(10, null, h);
+        });
+        both("system-busy", () -> response(2, "[TIMEOUT_CLEAN_QUEUE]broker busy, period in queue: 206ms, größer", null));
+        both("topic-not-exist", () -> response(17, "No topic route info in name server for the topic: orders", null));
+        both("route-answer", () -> {
+            RemotingCommand c = response(0, null, null);
+            c.setBody(route().encode());
+            return c;
+        });
+        both("route-answer-standard-json", () -> {
+            RemotingCommand c = response(0, null, null);
+            // as ClientRequestProcessor of the name server encodes it for clients from 4.9.4 on
+            c.setBody(route().encode(SerializerFeature.BrowserCompatible, SerializerFeature.QuoteFieldNames,
+                SerializerFeature.SkipTransientField, SerializerFeature.MapSortField));
+            return c;
+        });
+    }
+
+    private static void bodies() {
+        print("heartbeat-body", heartbeat().encode());
+        print("route-body", route().encode());
+        print("properties", MessageDecoder.messageProperties2String(properties()).getBytes(StandardCharsets.UTF_8));
+        print("message", MessageDecoder.encodeMessage(batch().get(0)));
+        print("messages", MessageDecoder.encodeMessages(batch()));
+    }
+
+    private static void messages() throws Exception {
+        print("stored", MessageDecoder.encode(stored(false), false));
+        print("stored-ipv6", MessageDecoder.encode(stored(true), false));
+        MessageExt zlib = stored(false);
+        zlib.setSysFlag(0x301);
+        print("stored-zlib", MessageDecoder.encode(zlib, true));
+        text("message-id-ipv4", MessageDecoder.createMessageId(new InetSocketAddress("10.20.30.40", 10911), 0xABCDEF0123L));
+        text("message-id-ipv6", MessageDecoder.createMessageId(
+            new InetSocketAddress(InetAddress.getByName("2001:db8::1"), 10911), 5L));
+    }
+
+    private static SendMessageRequestHeaderV2 sendHeader(boolean batch, String broker) {
+        SendMessageRequestHeaderV2 h = new SendMessageRequestHeaderV2();
+        h.setA("group-1");
+        h.setB("orders");
+        h.setC("TBW102");
+        h.setD(4);
+        h.setE(7);
+        h.setF(0x301);
+        h.setG(1700000000123L);
+        h.setH(42);
+        h.setI(MessageDecoder.messageProperties2String(properties()));
+        h.setJ(0);
+        h.setK(false);
+        h.setM(batch);
+        if (broker != null) {
+            h.setBrokerName(broker);
+        }
+        return h;
+    }
+
+    private static Map<String, String> properties() {
+        Map<String, String> p = new LinkedHashMap<>();
+        p.put("UNIQ_KEY", ID);
+        p.put("TAGS", "paid");
+        p.put("KEYS", "k1 k2");
+        p.put("WAIT", "true");
+        p.put("city", "Zürich");
+        return p;
+    }
+
+    private static List<Message> batch() {
+        List<Message> list = new ArrayList<>();
+        for (int i = 0; i < 3; i++) {
+            Message m = new Message("orders", ("body-" + i).getBytes(StandardCharsets.UTF_8));
+            m.setFlag(i);
+            Map<String, String> p = new LinkedHashMap<>();
+            p.put("UNIQ_KEY", ID.substring(0, ID.length() - 1) + i);
+            p.put("TAGS", "t" + i);
+            MessageAccessor.setProperties(m, p);
+            list.add(m);
+        }
+        return list;
+    }
+
+    private static HeartbeatData heartbeat() {
+        HeartbeatData d = new HeartbeatData();
+        d.setClientID("10.1.2.3@4711#1");
+        ProducerData p = new ProducerData();
+        p.setGroupName("group-1");
+        d.getProducerDataSet().add(p);
+        return d;
+    }
+
+    private static TopicRouteData route() {
+        TopicRouteData r = new TopicRouteData();
+        List<QueueData> queues = new ArrayList<>();
+        List<BrokerData> brokers = new ArrayList<>();
+        int port = 10911;
+        for (String name : new String[] {"broker-a", "broker-b"}) {
+            QueueData q = new QueueData();
+            q.setBrokerName(name);
+            q.setReadQueueNums(8);
+            q.setWriteQueueNums(4);
+            q.setPerm(6);
+            queues.add(q);
+            HashMap<Long, String> addrs = new HashMap<>();
+            addrs.put(0L, "127.0.0.1:" + port);
+            addrs.put(1L, "127.0.0.1:" + (port + 10));
+            brokers.add(new BrokerData("DefaultCluster", name, addrs));
+            port += 100;
+        }
+        r.setQueueDatas(queues);
+        r.setBrokerDatas(brokers);
+        r.setFilterServerTable(new HashMap<>());
+        r.setOrderTopicConf("broker-a:4;broker-b:4");
+        return r;
+    }
+
+    private static MessageExt stored(boolean v6) throws Exception {
+        MessageExt m = new MessageExt();
+        m.setTopic("orders");
+        m.setBody("a stored body, stored as it was sent, stored".getBytes(StandardCharsets.UTF_8));
+        m.setBodyCRC(UtilAll.crc32(m.getBody()));
+        m.setFlag(42);
+        m.setQueueId(3);
+        m.setQueueOffset(17L);
+        m.setCommitLogOffset(0x1234L);
+        m.setSysFlag(0);
+        m.setBornTimestamp(1700000000123L);
+        m.setStoreTimestamp(1700000000456L);
+        m.setReconsumeTimes(2);
+        m.setPreparedTransactionOffset(5L);
+        if (v6) {
+            m.setBornHost(new InetSocketAddress(InetAddress.getByName("2001:db8::2"), 5555));
+            m.setStoreHost(new InetSocketAddress(InetAddress.getByName("2001:db8::1"), 10911));
+            m.setBornHostV6Flag();
+            m.setStoreHostAddressV6Flag();
+        } else {
+            m.setBornHost(new InetSocketAddress("10.1.2.3", 5555));
+            m.setStoreHost(new InetSocketAddress("10.20.30.40", 10911));
+        }
+        MessageAccessor.setProperties(m, properties());
+        return m;
+    }
+
+    private interface Maker {
+        RemotingCommand make() throws Exception;
+    }
+
+    private static RemotingCommand request(int code, CommandCustomHeader header, byte[] body) {
+        RemotingCommand c = RemotingCommand.createRequestCommand(code, header);
+        c.setOpaque(OPAQUE);
+        c.setVersion(VERSION);
+        c.setBody(body);
+        return c;
+    }
+
+    private static RemotingCommand response(int code, String remark, CommandCustomHeader header) {
+        RemotingCommand c = RemotingCommand.createResponseCommandWithHeader(code, header);
+        c.setRemark(remark);
+        c.setOpaque(OPAQUE);
+        c.setVersion(VERSION);
+        return c;
+    }
+
+    /** Makes the command anew for each serialization, since encoding fills its ext fields. */
+    private static void both(String name, Maker maker) {
+        for (SerializeType type : SerializeType.values()) {
+            try {
+                RemotingCommand c = maker.make();
+                c.setSerializeTypeCurrentRPC(type);
+                ByteBuf out = Unpooled.buffer();
+                c.fastEncodeHeader(out);
+                if (c.getBody() != null) {
+                    out.writeBytes(c.getBody());
+                }
+                byte[] bytes = new byte[out.readableBytes()];
+                out.readBytes(bytes);
+                print(name + "." + type.name().toLowerCase(), bytes);
+            } catch (Exception e) {
+                throw new IllegalStateException(name, e);
+            }
+        }
+    }
+
+    private static void print(String name, byte[] bytes) {
+        System.out.println(name + " " + HexFormat.of().formatHex(bytes));
+    }
+
+    private static void text(String name, String text) {
+        print(name, text.getBytes(StandardCharsets.US_ASCII));
+    }
+}
