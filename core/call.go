@@ -1,0 +1,163 @@
+package core
+
+import (
+	"iter"
+	"time"
+)
+
+// Mode is how a call is sent.
+type Mode uint8
+
+// The modes.
+const (
+	Sync Mode = iota
+	Async
+	Oneway
+)
+
+// String gives "sync", "async" or "oneway".
+func (m Mode) String() string {
+	switch m {
+	case Sync:
+		return "sync"
+	case Async:
+		return "async"
+	case Oneway:
+		return "oneway"
+	default:
+		return "unknown"
+	}
+}
+
+// Call is one logical send, from the user's call to its one outcome, with all
+// its attempts. It is valid until the outcome is known and then used again for
+// another call: nobody may keep it. One goroutine at a time works on it.
+type Call struct {
+	producer *Producer
+	mode     Mode
+	batch    bool
+	one      [1]Outgoing
+	outs     []Outgoing
+	start    time.Time
+	deadline time.Time
+	retry    RetryPolicy
+	slots    []slotValue
+	result   Result
+
+	// What the engine knows of the attempts.
+	at        Attempt
+	attempts  int
+	tried     []int32 // brokers, as indices into the current route
+	failures  []AttemptError
+	certainty Certainty
+	misuse    error // a change in attempt scope
+}
+
+// Mode is how the call is sent.
+func (c *Call) Mode() Mode { return c.mode }
+
+// Group is the producer's group.
+func (c *Call) Group() string { return c.producer.cfg.Group }
+
+// Producer is the producer that makes the call.
+func (c *Call) Producer() *Producer { return c.producer }
+
+// Message is the user's message, for reading only. In a batch it is the first.
+func (c *Call) Message() *Message { return c.outs[0].msg }
+
+// MessageID is the unique id of Message.
+func (c *Call) MessageID() MessageID { return c.outs[0].id }
+
+// Outgoing is what is sent for Message. In a batch it is the first; use All
+// where every message counts.
+func (c *Call) Outgoing() *Outgoing { return &c.outs[0] }
+
+// Batch reports whether the call came from SendBatch.
+func (c *Call) Batch() bool { return c.batch }
+
+// Len is the number of messages: 1 unless the call is a batch.
+func (c *Call) Len() int { return len(c.outs) }
+
+// All goes over the outgoing messages: one, or those of the batch.
+func (c *Call) All() iter.Seq[*Outgoing] {
+	return func(yield func(*Outgoing) bool) {
+		for i := range c.outs {
+			if !yield(&c.outs[i]) {
+				return
+			}
+		}
+	}
+}
+
+// Start is when the user called.
+func (c *Call) Start() time.Time { return c.start }
+
+// Deadline is when the call ends, whatever it is doing: the earlier of the send
+// timeout and the caller's context deadline.
+func (c *Call) Deadline() time.Time { return c.deadline }
+
+// Attempts is the number of attempts made so far.
+func (c *Call) Attempts() int { return c.attempts }
+
+// Aborted is closed when the producer gives up on calls still under way at the
+// end of Shutdown. Whoever waits in a call for something else than its ctx
+// should wait for this too.
+func (c *Call) Aborted() <-chan struct{} { return c.producer.aborted }
+
+// Attempt is one try of a call at one queue of one broker. Like its call it is
+// valid only until its outcome.
+type Attempt struct {
+	call     *Call
+	number   int
+	queue    Queue
+	broker   Broker
+	deadline time.Time
+	prev     error
+	last     bool // no other broker is left that could take the message
+
+	entered bool // the transport was reached: next has been called
+	written bool
+	latency time.Duration
+}
+
+// Call is the call that the attempt belongs to.
+func (a *Attempt) Call() *Call { return a.call }
+
+// Number counts the call's attempts, from 1.
+func (a *Attempt) Number() int { return a.number }
+
+// Queue is the chosen queue.
+func (a *Attempt) Queue() Queue { return a.queue }
+
+// Broker is the master broker of the queue.
+func (a *Attempt) Broker() Broker { return a.broker }
+
+// Addr is the broker's address, host:port.
+func (a *Attempt) Addr() string { return a.broker.Addr }
+
+// Deadline is when the attempt ends: the call's deadline or, where another
+// broker could still take the message, the cap per attempt if that is earlier.
+func (a *Attempt) Deadline() time.Time { return a.deadline }
+
+// Prev is why the attempt before failed; nil for the first.
+func (a *Attempt) Prev() error { return a.prev }
+
+// LastResort reports that no better broker is left: every other one of the
+// route was tried or is down. A breaker lets such an attempt through, because
+// refusing it could only turn a doubtful send into a failed one.
+func (a *Attempt) LastResort() bool { return a.last }
+
+// Aborted is the call's Aborted.
+func (a *Attempt) Aborted() <-chan struct{} { return a.call.producer.aborted }
+
+// Written reports whether bytes of the request may have left the process.
+func (a *Attempt) Written() bool { return a.written }
+
+// MarkWritten is for transports: it must be called before the first byte of the
+// request may leave the process, by the goroutine that called RoundTrip or one
+// it waits for.
+func (a *Attempt) MarkWritten() { a.written = true }
+
+// Result is the empty result that the transport fills and returns. It belongs
+// to the call; using it saves an allocation.
+func (a *Attempt) Result() *Result { return &a.call.result }

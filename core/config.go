@@ -1,0 +1,127 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"time"
+)
+
+// The defaults of a [Config].
+const (
+	DefaultTimeout          = 3 * time.Second
+	DefaultAttemptTimeout   = time.Second
+	DefaultMaxInFlight      = 4096
+	DefaultMaxInFlightBytes = 64 << 20
+	DefaultRouteRefresh     = 30 * time.Second
+	DefaultRouteTimeout     = 3 * time.Second
+)
+
+// Config says what a producer is made of. Group, Transport, Routes, Selector
+// and Retry are required; zero values of the rest mean the defaults.
+type Config struct {
+	// Group is the producer group: 1 to 120 bytes of [%|a-zA-Z0-9_-] and not
+	// the reserved DEFAULT_PRODUCER (Java: Validators.checkGroup).
+	Group string
+	// Timeout is the time of one call, all attempts included, 3 s by default.
+	// The caller's context may make it shorter.
+	Timeout time.Duration
+	// AttemptTimeout caps one attempt as long as another broker could still
+	// take the message, 1 s by default, so that a hung broker leaves time for a
+	// second one. The last broker gets all the time that is left.
+	AttemptTimeout time.Duration
+	// MaxInFlight and MaxInFlightBytes bound the asynchronous sends under way,
+	// by number (default 4096) and by their bodies' bytes (default 64 MiB).
+	MaxInFlight      int
+	MaxInFlightBytes int64
+	// RouteRefresh is how often the routes in use are looked up again, 30 s by
+	// default. Errors that mean an outdated route refresh it at once.
+	RouteRefresh time.Duration
+	// RouteTimeout bounds one look-up, 3 s by default.
+	RouteTimeout time.Duration
+
+	// Transport carries attempts, Routes says where they can go.
+	Transport Transport
+	Routes    RouteSource
+	// Steps are the pipeline, in any order. Order may fix theirs outright.
+	Steps []Step
+	Order Order
+	// Selector, Retry, Budget and Health are the strategies. Budget and Health
+	// may be nil. A strategy that is a listener is subscribed.
+	Selector SelectorFactory
+	Retry    RetryPolicy
+	Budget   RetryBudget
+	Health   HealthView
+	// Own are services that live as long as the producer: started by its Start,
+	// in order, before everything else, and shut down last, in reverse order.
+	Own []Service
+	// Logger gets what no error can report, such as a listener's panic. Nil
+	// means silence.
+	Logger *slog.Logger
+}
+
+var groupName = regexp.MustCompile(`^[%|a-zA-Z0-9_-]+$`)
+
+const maxGroupLength = 120
+
+// checkGroup has the rules of Java's Validators.checkGroup (5.x) and
+// DefaultMQProducerImpl.checkConfig.
+func checkGroup(group string) error {
+	switch {
+	case group == "":
+		return errors.New("group is empty")
+	case len(group) > maxGroupLength:
+		return fmt.Errorf("group has %d bytes, at most %d are allowed", len(group), maxGroupLength)
+	case !groupName.MatchString(group):
+		return fmt.Errorf("group %q has characters other than %% | a-z A-Z 0-9 _ -", group)
+	case group == "DEFAULT_PRODUCER":
+		return fmt.Errorf("group %q is reserved", group)
+	}
+	return nil
+}
+
+// withDefaults fills the zero values and reports everything that is wrong.
+func (c Config) withDefaults() (Config, error) {
+	var errs []error
+	if err := checkGroup(c.Group); err != nil {
+		errs = append(errs, err)
+	}
+	positive(&errs, "Timeout", &c.Timeout, DefaultTimeout)
+	positive(&errs, "AttemptTimeout", &c.AttemptTimeout, DefaultAttemptTimeout)
+	positive(&errs, "MaxInFlight", &c.MaxInFlight, DefaultMaxInFlight)
+	positive(&errs, "MaxInFlightBytes", &c.MaxInFlightBytes, DefaultMaxInFlightBytes)
+	positive(&errs, "RouteRefresh", &c.RouteRefresh, DefaultRouteRefresh)
+	positive(&errs, "RouteTimeout", &c.RouteTimeout, DefaultRouteTimeout)
+	for _, part := range []struct {
+		name     string
+		value    any
+		required bool
+	}{
+		{"Transport", c.Transport, true}, {"Routes", c.Routes, true},
+		{"Selector", c.Selector, true}, {"Retry", c.Retry, true},
+		{"Budget", c.Budget, false}, {"Health", c.Health, false},
+	} {
+		if (part.required || part.value != nil) && isNil(part.value) {
+			errs = append(errs, fmt.Errorf("%s is nil", part.name))
+		}
+	}
+	for i, s := range c.Own {
+		if isNil(s) {
+			errs = append(errs, fmt.Errorf("Own[%d] is nil", i))
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, errors.Join(errs...)
+}
+
+func positive[T int | int64 | time.Duration](errs *[]error, name string, v *T, def T) {
+	if *v == 0 {
+		*v = def
+	}
+	if *v < 0 {
+		*errs = append(*errs, fmt.Errorf("%s is negative: %v", name, *v))
+	}
+}

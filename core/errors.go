@@ -1,0 +1,343 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// The errors that callers branch on. Each is found with errors.Is in whatever a
+// send returns.
+var (
+	ErrNotRunning      = errors.New("rocketmq: producer is not running")
+	ErrClosed          = errors.New("rocketmq: producer is shut down")
+	ErrAborted         = errors.New("rocketmq: send aborted by shutdown")
+	ErrInvalidMessage  = errors.New("rocketmq: invalid message")
+	ErrNoRoute         = errors.New("rocketmq: no route to topic")
+	ErrForbidden       = errors.New("rocketmq: send forbidden")
+	ErrCircuitOpen     = errors.New("rocketmq: circuit breaker open")
+	ErrTooManyInFlight = errors.New("rocketmq: too many sends in flight")
+	ErrGroupTaken      = errors.New("rocketmq: producer group already registered in this client")
+	// ErrConnect is an attempt that found no connection: nothing was sent.
+	ErrConnect = errors.New("rocketmq: cannot connect")
+	// ErrConnectionLost is a connection that went away under a request.
+	ErrConnectionLost = errors.New("rocketmq: connection lost")
+	// ErrTimeout is the end of the call's or the attempt's time. It is also
+	// context.DeadlineExceeded to errors.Is.
+	ErrTimeout error = timeoutError{}
+
+	// ErrNextTwice, ErrFrozen and ErrContract are mistakes of a plugin.
+	ErrNextTwice = errors.New("rocketmq: attempt interceptor called next twice")
+	ErrFrozen    = errors.New("rocketmq: outgoing message changed in attempt scope")
+	ErrContract  = errors.New("rocketmq: step broke its contract")
+)
+
+type timeoutError struct{}
+
+func (timeoutError) Error() string   { return "rocketmq: timeout" }
+func (timeoutError) Timeout() bool   { return true }
+func (timeoutError) Is(t error) bool { return t == context.DeadlineExceeded }
+
+// Certainty says what became of the message of a failed send.
+type Certainty uint8
+
+// The certainties. A call's certainty is the weakest of its attempts: one
+// unanswered attempt makes the whole call MaybeStored.
+const (
+	NotSent     Certainty = iota // no byte of it left the process
+	NotStored                    // a broker got it and refused it
+	MaybeStored                  // it was sent and nobody answered
+	Stored                       // it is stored, with a weaker status than was asked for
+)
+
+// String gives "not-sent", "not-stored", "maybe-stored" or "stored".
+func (c Certainty) String() string {
+	switch c {
+	case NotSent:
+		return "not-sent"
+	case NotStored:
+		return "not-stored"
+	case MaybeStored:
+		return "maybe-stored"
+	case Stored:
+		return "stored"
+	default:
+		return "unknown"
+	}
+}
+
+// Class says what kind of failure an error is.
+type Class uint8
+
+// The classes.
+const (
+	ClassNone        Class = iota
+	ClassInvalid           // the message was refused locally
+	ClassRejected          // a broker refused the message for good (13, 29, poison)
+	ClassForbidden         // a hook or a permission forbids it (16)
+	ClassAuth              // the broker did not accept the credentials
+	ClassNoRoute           // no name server knows a writable queue of the topic
+	ClassNoTopic           // the broker does not know the topic (17)
+	ClassStale             // the route was outdated (501)
+	ClassBusy              // the broker is overloaded (2, 215)
+	ClassUnavailable       // the broker cannot serve now (14, some of 1)
+	ClassBroker            // any other broker answer
+	ClassNetwork           // no connection, or it was lost
+	ClassTimeout           // no answer in time
+	ClassCanceled          // the caller's context ended
+	ClassCircuitOpen       // a breaker refused the broker
+	ClassInFlight          // the in-flight limit was reached
+	ClassClosed            // the producer is not running or was shut down
+	ClassPlugin            // a step or strategy panicked or broke its contract
+	ClassUnknown           // anything else, such as a user interceptor's error
+	classCount       = iota
+)
+
+var classNames = [classCount]string{
+	"none", "invalid", "rejected", "forbidden", "auth", "no-route", "no-topic", "stale", "busy",
+	"unavailable", "broker", "network", "timeout", "canceled", "circuit-open", "in-flight",
+	"closed", "plugin", "unknown",
+}
+
+// String gives the class's name, for example "no-route".
+func (c Class) String() string {
+	if int(c) < len(classNames) {
+		return classNames[c]
+	}
+	return "unknown"
+}
+
+// Classified may be implemented by an error to name its own class.
+type Classified interface{ ErrorClass() Class }
+
+// ClassOf finds the class of err: that of the first error in its chain which is
+// [Classified], a sentinel of this package or a context error. A nil error has
+// ClassNone.
+func ClassOf(err error) Class {
+	if err == nil {
+		return ClassNone
+	}
+	var c Classified
+	if errors.As(err, &c) {
+		return c.ErrorClass()
+	}
+	for _, s := range sentinelClasses {
+		if errors.Is(err, s.err) {
+			return s.class
+		}
+	}
+	return ClassUnknown
+}
+
+// The order matters: ErrTimeout is context.DeadlineExceeded as well.
+var sentinelClasses = []struct {
+	err   error
+	class Class
+}{
+	{ErrInvalidMessage, ClassInvalid},
+	{ErrForbidden, ClassForbidden},
+	{ErrNoRoute, ClassNoRoute},
+	{ErrCircuitOpen, ClassCircuitOpen},
+	{ErrTooManyInFlight, ClassInFlight},
+	{ErrNotRunning, ClassClosed},
+	{ErrClosed, ClassClosed},
+	{ErrAborted, ClassClosed},
+	{ErrNextTwice, ClassPlugin},
+	{ErrFrozen, ClassPlugin},
+	{ErrContract, ClassPlugin},
+	{context.Canceled, ClassCanceled},
+	{context.DeadlineExceeded, ClassTimeout},
+	{ErrConnect, ClassNetwork},
+	{ErrConnectionLost, ClassNetwork},
+}
+
+// BrokerError is an answer of a broker or name server that is not a success:
+// the server said so, the client did not guess.
+type BrokerError struct {
+	Code   ResponseCode
+	Remark string // the server's own words, at most 1 KiB, one line
+	Addr   string // who said it
+}
+
+// Error gives "broker 127.0.0.1:10911: SYSTEM_BUSY (2): remark".
+func (e *BrokerError) Error() string {
+	s := fmt.Sprintf("broker %s: %v (%d)", e.Addr, e.Code, int(e.Code))
+	if e.Remark != "" {
+		s += ": " + e.Remark
+	}
+	return s
+}
+
+// ErrorType is the code's name; OpenTelemetry's error.type uses it.
+func (e *BrokerError) ErrorType() string { return e.Code.String() }
+
+// ErrorClass sorts the code, with the remark where brokers give one code to
+// different things: 16 and, on 4.x, 1 are also authentication failures, and 1
+// stands for a passing outage as well as for a message that can never be stored.
+func (e *BrokerError) ErrorClass() Class {
+	class, _ := e.verdict()
+	return class
+}
+
+// Certainty says whether the broker may have stored the message all the same:
+// only an unexplained SYSTEM_ERROR leaves that open.
+func (e *BrokerError) Certainty() Certainty {
+	_, certainty := e.verdict()
+	return certainty
+}
+
+func (e *BrokerError) verdict() (Class, Certainty) {
+	switch e.Code {
+	case CodeSystemBusy, CodeFlowControl:
+		return ClassBusy, NotStored
+	case CodeServiceNotAvailable, CodeGoAway:
+		return ClassUnavailable, NotStored
+	case CodeNoPermission:
+		if containsAny(e.Remark, authRemarks) {
+			return ClassAuth, NotStored
+		}
+		return ClassForbidden, NotStored
+	case CodeTopicNotExist:
+		return ClassNoTopic, NotStored
+	case CodeNotLeaderForQueue:
+		return ClassStale, NotStored
+	case CodeMessageIllegal, CodeInvalidParameter, CodeIllegalOperation,
+		CodeRequestCodeNotSupported, CodeVersionNotSupported:
+		return ClassRejected, NotStored
+	case CodeNoBuyerID, CodeNotInCurrentUnit, CodeBrokerNotExist:
+		return ClassUnavailable, NotStored
+	case CodeSystemError:
+		switch {
+		case containsAny(e.Remark, authRemarks4):
+			return ClassAuth, NotStored
+		case containsAny(e.Remark, outageRemarks):
+			return ClassUnavailable, NotStored
+		case containsAny(e.Remark, poisonRemarks):
+			return ClassRejected, NotStored
+		}
+		return ClassBroker, MaybeStored
+	default:
+		return ClassBroker, MaybeStored
+	}
+}
+
+// What the brokers of 4.9.7 and 5.3.3 put into their remarks.
+var (
+	authRemarks = []string{"check signature failed", "username cannot be null", "is not found",
+		"has no permission to access", "AuthenticationException", "AuthorizationException"}
+	authRemarks4  = []string{"AclException", "check signature failed"}
+	outageRemarks = []string{"unable to service", "in-sync replicas not enough", "create mapped file failed"}
+	poisonRemarks = []string{"IllegalArgumentException", "ArrayIndexOutOfBounds", "NullPointerException",
+		"illegal characters", "longer than topic max length", "NumberFormatException"}
+)
+
+func containsAny(s string, subs []string) bool {
+	for _, sub := range subs {
+		if strings.Contains(s, sub) {
+			return true
+		}
+	}
+	return false
+}
+
+// PanicError is a panic of a step, strategy or hook, turned into an error.
+type PanicError struct {
+	Step  string // whose code panicked
+	Value any    // what was passed to panic
+	Stack []byte // where
+}
+
+// Error names the step and the value, without the stack.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic in %s: %v", e.Step, e.Value) }
+
+// ErrorClass is ClassPlugin.
+func (e *PanicError) ErrorClass() Class { return ClassPlugin }
+
+// Unwrap gives the panic's value if it was an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// AttemptError describes one failed attempt of a call.
+type AttemptError struct {
+	Number    int // from 1
+	Queue     Queue
+	Addr      string
+	Duration  time.Duration
+	Class     Class
+	Certainty Certainty
+	Err       error
+}
+
+// Error gives "attempt 1 to broker-a/3 (127.0.0.1:10911) after 12ms: cause".
+func (e *AttemptError) Error() string {
+	return fmt.Sprintf("attempt %d to %v (%s) after %v: %v",
+		e.Number, e.Queue, e.Addr, e.Duration.Round(time.Microsecond), e.Err)
+}
+
+// Unwrap gives the cause.
+func (e *AttemptError) Unwrap() error { return e.Err }
+
+// SendError is what every failed send returns. errors.Is and errors.As see
+// through it to the cause and to the cause of every attempt.
+type SendError struct {
+	Class     Class
+	Certainty Certainty
+	Topic     string
+	MessageID MessageID
+	// Attempts are the failed attempts in order; empty if none was made.
+	Attempts []AttemptError
+	// Cause is what ended the call. It is the last attempt's error unless
+	// something else came between, such as the caller's cancellation.
+	Cause error
+}
+
+// Error gives class, certainty, topic, cause and the attempts on one line.
+func (e *SendError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "send to %q: %v, %v: %v", e.Topic, e.Class, e.Certainty, e.Cause)
+	for i := range e.Attempts {
+		b.WriteString("; ")
+		b.WriteString(e.Attempts[i].Error())
+	}
+	return b.String()
+}
+
+// Unwrap gives the cause and every attempt's error.
+func (e *SendError) Unwrap() []error {
+	errs := make([]error, 0, 1+len(e.Attempts))
+	errs = append(errs, e.Cause)
+	for i := range e.Attempts {
+		errs = append(errs, &e.Attempts[i])
+	}
+	return errs
+}
+
+// ErrorClass is the call's class.
+func (e *SendError) ErrorClass() Class { return e.Class }
+
+// ErrorType is a low-cardinality name for metrics and spans: the broker code's
+// name if the last answer came from a broker, else the class with underscores.
+func (e *SendError) ErrorType() string {
+	var be *BrokerError
+	if errors.As(e.Cause, &be) {
+		return be.ErrorType()
+	}
+	if e.Class == ClassInvalid {
+		return "invalid_message"
+	}
+	return strings.ReplaceAll(e.Class.String(), "-", "_")
+}
+
+// CertaintyOf finds what err says of the message: NotSent if it is not a
+// *[SendError].
+func CertaintyOf(err error) Certainty {
+	var se *SendError
+	if errors.As(err, &se) {
+		return se.Certainty
+	}
+	return NotSent
+}

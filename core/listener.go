@@ -1,0 +1,83 @@
+package core
+
+import (
+	"context"
+	"time"
+)
+
+// Listeners only observe. A step or strategy may implement any of the five; it
+// is found at construction and costs nothing where it is absent. Reports, and
+// the calls and attempts in them, are valid until the method returns. A
+// listener must be quick, must not block, and is called by many goroutines at
+// once. A panic in it is recovered and logged and does not touch the send.
+
+// CallListener is told the one outcome of every call.
+type CallListener interface {
+	CallDone(ctx context.Context, r *CallReport)
+}
+
+// AttemptListener is told the one outcome of every attempt: every successful
+// [QueueSelector.Select] is followed by exactly one AttemptDone, also on veto,
+// panic, cancellation and one-way.
+type AttemptListener interface {
+	AttemptDone(ctx context.Context, r *AttemptReport)
+}
+
+// RetryListener is told that another attempt will be made, before the wait.
+type RetryListener interface {
+	RetryScheduled(ctx context.Context, r *RetryReport)
+}
+
+// RouteListener is told when a topic's route was found or has changed.
+type RouteListener interface {
+	RouteChanged(r *RouteReport)
+}
+
+// StateListener is told when the producer's service state changes.
+type StateListener interface {
+	StateChanged(r *StateReport)
+}
+
+// CallReport describes a finished call.
+type CallReport struct {
+	Call     *Call
+	Result   *Result // nil if Err is not
+	Err      error   // nil or a *SendError
+	Duration time.Duration
+}
+
+// AttemptReport describes a finished attempt.
+type AttemptReport struct {
+	Attempt *Attempt
+	Result  *Result // nil if Err is not
+	Err     error
+	Class   Class // of Err; ClassNone on success
+	// Latency is the time at the transport, from the hand-over to the answer;
+	// zero when the attempt was abandoned.
+	Latency time.Duration
+	// Written says that bytes of the request may have reached the broker.
+	Written bool
+	// Abandoned says that the transport was never asked: a veto, a panic or a
+	// cancellation came first. It says nothing about the broker.
+	Abandoned bool
+}
+
+// RetryReport describes a retry that will be made.
+type RetryReport struct {
+	Call    *Call
+	Attempt int           // the number of the attempt that failed, from 1
+	Err     error         // why
+	Delay   time.Duration // how long the engine waits now
+}
+
+// RouteReport describes a route's change. Old is nil for a topic's first route.
+type RouteReport struct {
+	Topic    string
+	Old, New *Route
+}
+
+// StateReport describes a change of the service state.
+type StateReport struct {
+	Group    string
+	Old, New State
+}

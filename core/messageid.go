@@ -1,0 +1,109 @@
+package core
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// MessageID is the unique id that a producer gives to each message: 16 bytes in
+// the layout of Java's MessageClientIDSetter, so that RocketMQ's tools can read
+// the sender's address and the time from it. It is shown and sent as 32 upper-case
+// hex digits. The zero value means "none".
+type MessageID [16]byte
+
+const upperHex = "0123456789ABCDEF"
+
+// String gives the 32 hex digits, or "" for the zero id.
+func (id MessageID) String() string {
+	if id == (MessageID{}) {
+		return ""
+	}
+	return string(id.appendHex(make([]byte, 0, 32)))
+}
+
+// MarshalText gives the same text as String.
+func (id MessageID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+func (id MessageID) appendHex(dst []byte) []byte {
+	for _, b := range id {
+		dst = append(dst, upperHex[b>>4], upperHex[b&15])
+	}
+	return dst
+}
+
+// idMaker makes message ids: address (4), process id (2), random (4),
+// milliseconds since the month began (4), counter (2).
+//
+// One 64-bit number, milliseconds and counter together, only ever grows: a clock
+// that is set back, or more than 65,536 ids in a millisecond, borrow time from
+// the future instead of repeating an id. The time field starts again each month,
+// so each month has its own random part: what Java fills with a class loader's
+// hash is where two processes behind one address differ (pids repeat in containers).
+type idMaker struct {
+	last  atomic.Uint64
+	month atomic.Pointer[idMonth]
+	now   func() time.Time
+}
+
+type idMonth struct {
+	begin, end uint64 // milliseconds since 1970
+	prefix     [10]byte
+}
+
+func newIDMaker(now func() time.Time) *idMaker { return &idMaker{now: now} }
+
+func (m *idMaker) next() MessageID {
+	ticks := uint64(m.now().UnixMilli()) << 16
+	for {
+		last := m.last.Load()
+		next := max(ticks, last+1)
+		if !m.last.CompareAndSwap(last, next) {
+			continue
+		}
+		ms := next >> 16
+		month := m.month.Load()
+		if month == nil || ms < month.begin || ms >= month.end {
+			month = m.newMonth(month, ms)
+		}
+		var id MessageID
+		copy(id[:10], month.prefix[:])
+		binary.BigEndian.PutUint32(id[10:14], uint32(ms-month.begin))
+		binary.BigEndian.PutUint16(id[14:16], uint16(next))
+		return id
+	}
+}
+
+// newMonth makes the prefix of the month that ms lies in. Of several goroutines
+// that see the month turn, each may make one: all are random, all are good.
+func (m *idMaker) newMonth(old *idMonth, ms uint64) *idMonth {
+	t := time.UnixMilli(int64(ms)) // local time, as Java's tools read it
+	begin := time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, t.Location())
+	month := &idMonth{begin: uint64(begin.UnixMilli()), end: uint64(begin.AddDate(0, 1, 0).UnixMilli())}
+	copy(month.prefix[:4], localIPv4())
+	binary.BigEndian.PutUint16(month.prefix[4:6], uint16(os.Getpid()))
+	_, _ = rand.Read(month.prefix[6:]) // never fails (crypto/rand)
+	m.month.CompareAndSwap(old, month)
+	return month
+}
+
+// localIPv4 is the first address of this machine that is not loopback, four
+// random bytes if there is none: they only need to tell machines apart.
+func localIPv4() []byte {
+	addrs, err := net.InterfaceAddrs()
+	if err == nil {
+		for _, a := range addrs {
+			if n, ok := a.(*net.IPNet); ok && !n.IP.IsLoopback() {
+				if v4 := n.IP.To4(); v4 != nil {
+					return v4
+				}
+			}
+		}
+	}
+	b := make([]byte, 4)
+	_, _ = rand.Read(b)
+	return b
+}

@@ -1,0 +1,244 @@
+package core
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// MaxPropertiesLength is the largest encoded size of a message's properties:
+// the protocol has a signed 16-bit length for them.
+const MaxPropertiesLength = 32767
+
+// The properties that the fields of a [Message] become (Java: MessageConst).
+const (
+	propertyKeys        = "KEYS"
+	propertyTags        = "TAGS"
+	propertyWait        = "WAIT"
+	propertyDelay       = "DELAY"
+	propertyUniqueID    = "UNIQ_KEY"
+	propertyShardingKey = "__SHARDINGKEY"
+	propertyDeliverAt   = "TIMER_DELIVER_MS"
+)
+
+// Outgoing is a call's private view of one message as it goes on the wire. In
+// message scope interceptors change it; the user's message stays as it is. In
+// attempt scope it is frozen: a change is ignored and fails the call with
+// [ErrFrozen].
+type Outgoing struct {
+	msg     *Message
+	call    *Call
+	id      MessageID
+	topic   string
+	body    []byte
+	sysFlag int32
+	props   []Property // set by interceptors; they shadow the message's own
+	names   []string   // scratch for sorting
+	frozen  bool
+	encoded []byte // properties in wire form, once frozen
+}
+
+// Property is a name and a value of a message.
+type Property struct{ Name, Value string }
+
+func (o *Outgoing) reset(c *Call, m *Message, id MessageID) {
+	o.msg, o.call, o.id = m, c, id
+	o.topic, o.body, o.sysFlag = m.Topic, m.Body, 0
+	clear(o.props)
+	o.props = o.props[:0]
+	o.frozen = false
+	o.encoded = o.encoded[:0]
+}
+
+// Message is the user's message, for reading only.
+func (o *Outgoing) Message() *Message { return o.msg }
+
+// MessageID is the message's unique id.
+func (o *Outgoing) MessageID() MessageID { return o.id }
+
+// Topic is the topic on the wire. All messages of a batch have one.
+func (o *Outgoing) Topic() string { return o.topic }
+
+// SetTopic changes the topic on the wire.
+func (o *Outgoing) SetTopic(topic string) {
+	if o.mayChange() {
+		o.topic = topic
+	}
+}
+
+// Body is the body on the wire. It must not be written to: it may be the user's.
+func (o *Outgoing) Body() []byte { return o.body }
+
+// SetBody changes the body on the wire. The slice must stay unchanged until the
+// interceptor's next has returned.
+func (o *Outgoing) SetBody(body []byte) {
+	if o.mayChange() {
+		o.body = body
+	}
+}
+
+// SysFlag are the system flag bits (Java: MessageSysFlag), zero at first.
+func (o *Outgoing) SysFlag() int32 { return o.sysFlag }
+
+// SetSysFlag changes the system flag bits.
+func (o *Outgoing) SetSysFlag(flag int32) {
+	if o.mayChange() {
+		o.sysFlag = flag
+	}
+}
+
+// Flag is the message's own flag.
+func (o *Outgoing) Flag() int32 { return o.msg.Flag }
+
+// Property finds a property as it goes on the wire, under RocketMQ's name:
+// "TAGS" for the tag, "KEYS" for the joined keys.
+func (o *Outgoing) Property(name string) (string, bool) {
+	for i := range o.props {
+		if o.props[i].Name == name {
+			return o.props[i].Value, true
+		}
+	}
+	m := o.msg
+	switch name {
+	case propertyUniqueID:
+		return o.id.String(), true
+	case propertyTags:
+		return m.Tag, m.Tag != ""
+	case propertyKeys:
+		return strings.Join(m.Keys, " "), len(m.Keys) > 0
+	case propertyShardingKey:
+		return m.ShardingKey, m.ShardingKey != ""
+	case propertyDelay:
+		return strconv.Itoa(m.DelayLevel), m.DelayLevel != 0
+	case propertyDeliverAt:
+		if m.DeliverAt.IsZero() {
+			return "", false
+		}
+		return strconv.FormatInt(m.DeliverAt.UnixMilli(), 10), true
+	case propertyWait:
+		return "false", m.NoWaitStore
+	}
+	v, ok := m.Properties[name]
+	return v, ok
+}
+
+// SetProperty sets a property on the wire, under RocketMQ's name. Neither name
+// nor value may be empty or hold the separators U+0001 and U+0002; a property
+// that breaks this fails the call as an invalid message.
+func (o *Outgoing) SetProperty(name, value string) {
+	if !o.mayChange() {
+		return
+	}
+	for i := range o.props {
+		if o.props[i].Name == name {
+			o.props[i].Value = value
+			return
+		}
+	}
+	o.props = append(o.props, Property{name, value})
+}
+
+// PropertiesSize is the encoded size, in bytes, that the properties have now.
+func (o *Outgoing) PropertiesSize() int {
+	if o.frozen {
+		return len(o.encoded)
+	}
+	o.encoded = o.appendProperties(o.encoded[:0])
+	n := len(o.encoded)
+	o.encoded = o.encoded[:0]
+	return n
+}
+
+// Properties are the properties in wire form, unique id included. In attempt
+// scope only; nil before. They must not be written to.
+func (o *Outgoing) Properties() []byte {
+	if !o.frozen {
+		return nil
+	}
+	return o.encoded
+}
+
+func (o *Outgoing) mayChange() bool {
+	if o.frozen {
+		o.call.misuse = ErrFrozen
+	}
+	return !o.frozen
+}
+
+// appendProperties encodes in a fixed order - unique id, typed fields, then the
+// user's names sorted, then what interceptors added - so that every attempt and
+// every run sends the same bytes for the same message.
+func (o *Outgoing) appendProperties(dst []byte) []byte {
+	m := o.msg
+	dst = append(dst, propertyUniqueID...)
+	dst = append(dst, 1)
+	dst = o.id.appendHex(dst)
+	dst = append(dst, 2)
+	if m.Tag != "" && !o.shadowed(propertyTags) {
+		dst = appendProperty(dst, propertyTags, m.Tag)
+	}
+	if len(m.Keys) > 0 && !o.shadowed(propertyKeys) {
+		dst = append(dst, propertyKeys...)
+		for i, k := range m.Keys {
+			if i == 0 {
+				dst = append(dst, 1)
+			} else {
+				dst = append(dst, ' ')
+			}
+			dst = append(dst, k...)
+		}
+		dst = append(dst, 2)
+	}
+	if m.ShardingKey != "" && !o.shadowed(propertyShardingKey) {
+		dst = appendProperty(dst, propertyShardingKey, m.ShardingKey)
+	}
+	if m.DelayLevel != 0 && !o.shadowed(propertyDelay) {
+		dst = append(dst, propertyDelay...)
+		dst = append(dst, 1)
+		dst = strconv.AppendInt(dst, int64(m.DelayLevel), 10)
+		dst = append(dst, 2)
+	}
+	if !m.DeliverAt.IsZero() && !o.shadowed(propertyDeliverAt) {
+		dst = append(dst, propertyDeliverAt...)
+		dst = append(dst, 1)
+		dst = strconv.AppendInt(dst, m.DeliverAt.UnixMilli(), 10)
+		dst = append(dst, 2)
+	}
+	if m.NoWaitStore && !o.shadowed(propertyWait) {
+		dst = appendProperty(dst, propertyWait, "false")
+	}
+	if len(m.Properties) > 0 {
+		o.names = o.names[:0]
+		for name := range m.Properties {
+			o.names = append(o.names, name)
+		}
+		slices.Sort(o.names)
+		for _, name := range o.names {
+			if !o.shadowed(name) {
+				dst = appendProperty(dst, name, m.Properties[name])
+			}
+		}
+		clear(o.names)
+	}
+	for i := range o.props {
+		dst = appendProperty(dst, o.props[i].Name, o.props[i].Value)
+	}
+	return dst
+}
+
+func (o *Outgoing) shadowed(name string) bool {
+	for i := range o.props {
+		if o.props[i].Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// appendProperty writes name U+0001 value U+0002 (Java: MessageDecoder.messageProperties2String).
+func appendProperty(dst []byte, name, value string) []byte {
+	dst = append(dst, name...)
+	dst = append(dst, 1)
+	dst = append(dst, value...)
+	return append(dst, 2)
+}

@@ -1,0 +1,67 @@
+package core
+
+import "fmt"
+
+// SendStatus says how firmly the broker holds an acknowledged message. Every
+// status but Written means that the message is stored.
+type SendStatus uint8
+
+// The statuses, in the order of Java's SendStatus, and one for one-way sends.
+const (
+	SendOK            SendStatus = iota
+	FlushDiskTimeout             // stored; not flushed to disk in time (code 10)
+	FlushSlaveTimeout            // stored; a slave did not confirm in time (code 12)
+	SlaveNotAvailable            // stored; no slave to confirm (code 11)
+	Written                      // one-way: handed to the socket, no answer exists
+)
+
+// String gives the name that Java's SendStatus has.
+func (s SendStatus) String() string {
+	switch s {
+	case SendOK:
+		return "SEND_OK"
+	case FlushDiskTimeout:
+		return "FLUSH_DISK_TIMEOUT"
+	case FlushSlaveTimeout:
+		return "FLUSH_SLAVE_TIMEOUT"
+	case SlaveNotAvailable:
+		return "SLAVE_NOT_AVAILABLE"
+	case Written:
+		return "WRITTEN"
+	default:
+		return fmt.Sprintf("STATUS_%d", uint8(s))
+	}
+}
+
+// Result describes a message that a broker acknowledged or, one-way, that was
+// written to its socket.
+type Result struct {
+	Status SendStatus
+	// MessageID is the client-made unique id (property UNIQ_KEY). It is the
+	// same on every attempt of one call, so consumers can drop duplicates.
+	MessageID MessageID
+	// OffsetMessageID is the broker's id of the stored message: its address and
+	// commit-log offset in hex.
+	OffsetMessageID string
+	// Queue is where the message lies.
+	Queue Queue
+	// QueueOffset is its position in that queue, from 0.
+	QueueOffset int64
+	// TransactionID is set for half messages only.
+	TransactionID string
+	// RegionID is the broker's region, "DefaultRegion" unless configured.
+	RegionID string
+	// TraceOn says whether the broker wants the message traced.
+	TraceOn bool
+	// RecallHandle takes back a delayed message (brokers from 5.3.2).
+	RecallHandle string
+	// Attempts is the number of tries the call took, from 1.
+	Attempts int
+	// MaybeDuplicate is true when an earlier attempt of this call got no
+	// answer: the message may be stored twice, under the same MessageID.
+	MaybeDuplicate bool
+}
+
+// Acked reports whether a broker acknowledged the message. It is false for
+// one-way sends, which nobody acknowledges.
+func (r *Result) Acked() bool { return r.Status != Written }

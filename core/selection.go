@@ -1,0 +1,49 @@
+package core
+
+// Selection is what a queue selector chooses from: the route's queues with what
+// is known about them in this call. It is valid only during Select.
+type Selection struct {
+	route  *Route
+	call   *Call
+	health HealthView
+}
+
+// Len is the number of queues, at least 1.
+func (s *Selection) Len() int { return s.route.Len() }
+
+// Queue is queue i, 0 <= i < Len.
+func (s *Selection) Queue(i int) Queue { return s.route.Queue(i) }
+
+// Tried reports whether an attempt of this call at queue i's broker has failed.
+func (s *Selection) Tried(i int) bool {
+	b := s.route.brokerOf[i]
+	for _, t := range s.call.tried {
+		if t == b {
+			return true
+		}
+	}
+	return false
+}
+
+// Health is the health of queue i's broker, HealthGood without a health view.
+func (s *Selection) Health(i int) Health {
+	if s.health == nil {
+		return HealthGood
+	}
+	return s.health.Health(s.route.Broker(i).Name)
+}
+
+// Index finds a queue by broker and id, or returns -1.
+func (s *Selection) Index(q Queue) int { return s.route.Index(q) }
+
+// Message is the message, for reading only; in a batch the first.
+func (s *Selection) Message() *Message { return s.call.Message() }
+
+// Topic is the topic on the wire.
+func (s *Selection) Topic() string { return s.call.Outgoing().Topic() }
+
+// Attempt is the number of the attempt to choose for, from 1.
+func (s *Selection) Attempt() int { return s.call.attempts + 1 }
+
+// Call is the call, for slots.
+func (s *Selection) Call() *Call { return s.call }

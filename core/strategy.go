@@ -1,0 +1,156 @@
+package core
+
+import (
+	"context"
+	"time"
+)
+
+// SelectorFactory makes the queue selectors of a producer, one per topic.
+type SelectorFactory interface {
+	// ForTopic is called once per topic and producer, at the topic's first send.
+	ForTopic(topic string) QueueSelector
+}
+
+// SelectorFactoryFunc is a function that is a [SelectorFactory].
+type SelectorFactoryFunc func(topic string) QueueSelector
+
+// ForTopic calls f.
+func (f SelectorFactoryFunc) ForTopic(topic string) QueueSelector { return f(topic) }
+
+// QueueSelector chooses the queue of one attempt. It is called once per
+// attempt, concurrently for different calls, and must not block.
+//
+// The index refers to sel and must be in [0, sel.Len()); anything else, and a
+// panic, fails the send with an error that names the selector. An error ends
+// the call: nothing could be chosen.
+type QueueSelector interface {
+	Select(ctx context.Context, sel *Selection) (index int, err error)
+}
+
+// QueueSelectorFunc is a function that is a [QueueSelector].
+type QueueSelectorFunc func(ctx context.Context, sel *Selection) (int, error)
+
+// Select calls f.
+func (f QueueSelectorFunc) Select(ctx context.Context, sel *Selection) (int, error) {
+	return f(ctx, sel)
+}
+
+// ConsistentSelector is a selector whose choice carries meaning for some
+// messages, such as a sharding key's queue. For a message that requires
+// consistency the engine tries the chosen queue again or fails, and an open
+// breaker ends the call: it is never re-routed.
+type ConsistentSelector interface {
+	QueueSelector
+	RequiresConsistency(m *Message) bool
+}
+
+// Health is what a [HealthView] knows of a broker.
+type Health uint8
+
+// The grades of health, best first.
+const (
+	HealthGood    Health = iota // nothing bad is known
+	HealthSuspect               // recent trouble; use it when no good one is left
+	HealthDown                  // do not use it while another is left
+)
+
+// String gives the grade's name.
+func (h Health) String() string {
+	switch h {
+	case HealthGood:
+		return "good"
+	case HealthSuspect:
+		return "suspect"
+	case HealthDown:
+		return "down"
+	default:
+		return "unknown"
+	}
+}
+
+// HealthView judges brokers by name. It is called often and must be quick, must
+// not block, and is safe for concurrent use. A view that learns from attempts
+// is an [AttemptListener] too; the producer subscribes it by itself.
+type HealthView interface {
+	Health(broker string) Health
+}
+
+// RetryPolicy decides whether a failed attempt is followed by another. It only
+// decides: the engine waits, checks budget, context and deadline, and selects
+// again. One policy serves all calls at once, so it keeps no state of a call:
+// the decision depends on f alone.
+//
+// The engine never asks where a retry cannot be right: the call is cancelled,
+// out of time or aborted, the message was refused locally, or it is one-way and
+// was perhaps written. A breaker's rejection is not an attempt; the engine goes on
+// to the next broker without asking.
+type RetryPolicy interface {
+	Next(f *Failure) Decision
+}
+
+// RetryPolicyFunc is a function that is a [RetryPolicy].
+type RetryPolicyFunc func(f *Failure) Decision
+
+// Next calls fn.
+func (fn RetryPolicyFunc) Next(f *Failure) Decision { return fn(f) }
+
+// Failure is what a retry policy sees of a failed attempt.
+type Failure struct {
+	Attempt    int           // attempts made so far, from 1
+	Err        error         // the last attempt's error
+	Class      Class         // what kind of error it is
+	Code       ResponseCode  // the broker's answer; CodeNone if it did not answer
+	Certainty  Certainty     // of the last attempt alone
+	Status     SendStatus    // with Err nil: stored, but with this weaker status
+	Mode       Mode          // how the message is sent
+	Message    *Message      // read-only
+	Elapsed    time.Duration // since the call began
+	Remaining  time.Duration // until its deadline
+	Untried    int           // brokers of the route that this call has not tried
+	Consistent bool          // the queue is fixed: a retry goes to it again
+}
+
+// CodeNone is the code of a failure in which no broker answered.
+const CodeNone ResponseCode = -1
+
+// Decision is a retry policy's answer. The zero value gives up.
+type Decision struct {
+	// Retry asks for another attempt.
+	Retry bool
+	// After is how long the engine waits first. If the call has less time left
+	// the engine gives up at once instead.
+	After time.Duration
+	// Reroute says which queues the next attempt may use.
+	Reroute Reroute
+}
+
+// Reroute says which queues the next attempt may use.
+type Reroute uint8
+
+// The choices for the next attempt.
+const (
+	AvoidBroker Reroute = iota // prefer brokers that this call has not tried
+	AnyQueue                   // forget what was tried
+	SameQueue                  // the same queue again
+)
+
+// RetryBudget bounds the retries of all calls together, so that a sick cluster
+// is not flooded. It is safe for concurrent use.
+type RetryBudget interface {
+	// Withdraw takes the price of one retry; false means: no retry now.
+	Withdraw() bool
+	// Deposit is called once for each call that succeeded.
+	Deposit()
+}
+
+// Compressor packs message bodies. It is safe for concurrent use.
+type Compressor interface {
+	// Name is the codec's name: "zlib", "lz4", "zstd".
+	Name() string
+	// SysFlag gives the bits that tell consumers how to unpack (Java:
+	// MessageSysFlag and CompressionType), the compressed bit included.
+	SysFlag() int32
+	// Append appends the packed form of src to dst and returns the result. It
+	// does not keep either.
+	Append(dst, src []byte) ([]byte, error)
+}

@@ -1,0 +1,51 @@
+package core
+
+import (
+	"context"
+)
+
+// Transport carries attempts to brokers. It is the innermost handler of the
+// attempt chain.
+//
+// RoundTrip sends the attempt's call to at.Addr() and waits for the broker's
+// answer, in one-way mode only until the request is written. It returns as soon
+// as ctx is done, at.Deadline() has passed or at.Aborted() is closed.
+//
+//   - It calls at.MarkWritten before the first byte may leave the process. An
+//     error before that means "not sent", one after it "maybe stored". This is
+//     how the caller learns what became of the message, so it must be right.
+//   - The codes 0, 10, 11 and 12 make a result: fill at.Result() and return it.
+//     Any other answer is a *[BrokerError].
+//   - It returns [ErrTimeout] at the deadline, context.Cause(ctx) when ctx
+//     ends first, [ErrAborted] on abort, and otherwise wraps the network's error.
+//   - It reads the outgoing messages only until it returns.
+//
+// It is safe for concurrent use.
+type Transport interface {
+	RoundTrip(ctx context.Context, at *Attempt) (*Result, error)
+}
+
+// RouteSource knows where topics live. Core caches what it answers, asks for one
+// topic at most once at a time, and keeps the last good route while it asks.
+type RouteSource interface {
+	// Route looks a topic up. An unknown topic, or one without a writable
+	// queue, is an error that wraps [ErrNoRoute] and says which.
+	Route(ctx context.Context, topic string) (*Route, error)
+}
+
+// GroupRegistrar is implemented by transports that announce producer groups to
+// brokers (heartbeats). Start registers the producer's group and Shutdown takes
+// it back.
+type GroupRegistrar interface {
+	// RegisterGroup fails with ErrGroupTaken if the group is in use here.
+	RegisterGroup(ctx context.Context, group string) error
+	UnregisterGroup(ctx context.Context, group string) error
+}
+
+// Service is something with a life of its own, such as a client with
+// connections. A producer starts and stops the services that it owns
+// ([Config].Own); shared ones are their maker's business.
+type Service interface {
+	Start(ctx context.Context) error
+	Shutdown(ctx context.Context) error
+}
