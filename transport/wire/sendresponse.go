@@ -1,0 +1,123 @@
+package wire
+
+import (
+	"bytes"
+	"slices"
+)
+
+// SendResponse is the header of a send's answer (Java SendMessageResponseHeader).
+type SendResponse struct {
+	// MsgID is the offset message id, see [ParseOffsetID]; for a batch several, joined by commas.
+	MsgID       string
+	QueueID     int
+	QueueOffset int64
+	// TransactionID is the message's unique id in answers of 5.x.
+	TransactionID string
+	BatchUniqID   string
+	RecallHandle  string
+	RegionID      string
+	// TraceOn is true unless the broker says otherwise.
+	TraceOn bool
+}
+
+// defaultRegion is what brokers answer unless configured otherwise.
+const defaultRegion = "DefaultRegion"
+
+// ParseSendResponse reads the header fields of a send's answer into out, which it overwrites.
+// Call it for the codes that mean stored; other answers lack the mandatory fields and are read
+// with [ParseFrame]. All strings of out share one allocation, the only one for a usual binary
+// answer. Errors match [ErrDecode] or, for missing and ill-formed fields, [ErrField].
+func ParseSendResponse(frame []byte, out *SendResponse) error {
+	ser, b, _, err := split(frame)
+	if err != nil {
+		return err
+	}
+	var h header
+	if err := h.decode(ser, b); err != nil {
+		return err
+	}
+	*out = SendResponse{TraceOn: true}
+	// First find the values, then turn them into strings in one go.
+	var id, transaction, batch, recall, region []byte
+	var queue, offset []byte
+	for w := h.walk(b); w.next(); {
+		v := w.value.value(b)
+		switch string(w.key.value(b)) {
+		case "msgId":
+			id = v
+		case "queueId":
+			queue = v
+		case "queueOffset":
+			offset = v
+		case "transactionId":
+			transaction = v
+		case "batchUniqId":
+			batch = v
+		case "recallHandle":
+			recall = v
+		case PropertyMsgRegion:
+			region = v
+		case PropertyTraceOn:
+			out.TraceOn = !bytes.EqualFold(v, []byte("false"))
+		}
+	}
+	n, ok := parseInt32(queue)
+	if !ok {
+		return badResponse("queueId", queue, "not a 32-bit integer")
+	}
+	out.QueueID = int(n)
+	if out.QueueOffset, ok = parseInt(offset); !ok {
+		return badResponse("queueOffset", offset, "not a 64-bit integer")
+	}
+	if len(id) == 0 {
+		return badResponse("msgId", nil, "")
+	}
+	if string(region) == defaultRegion {
+		out.RegionID, region = defaultRegion, nil
+	}
+	var stack [256]byte
+	joined := append(stack[:0], id...)
+	joined = append(joined, transaction...)
+	joined = append(joined, batch...)
+	joined = append(joined, recall...)
+	joined = append(joined, region...)
+	s := string(joined)
+	out.MsgID, s = s[:len(id)], s[len(id):]
+	out.TransactionID, s = s[:len(transaction)], s[len(transaction):]
+	out.BatchUniqID, s = s[:len(batch)], s[len(batch):]
+	out.RecallHandle, s = s[:len(recall)], s[len(recall):]
+	if s != "" {
+		out.RegionID = s
+	}
+	return nil
+}
+
+func badResponse(field string, value []byte, reason string) error {
+	if len(value) == 0 {
+		reason = "missing"
+	}
+	return &FieldError{Field: field, Reason: reason}
+}
+
+// AppendSendResponse appends a whole answer to a send request: the server's side. Head gives
+// code, opaque, version, language and form; the answer bit is set by itself. A nil r is an
+// answer without fields, as for a refused message, whose reason is the remark.
+func AppendSendResponse(dst []byte, head ResponseHead, remark string, r *SendResponse) ([]byte, error) {
+	dst = slices.Grow(dst, 320+len(remark))
+	e := beginFrame(dst, head.Serialization, head.Code, head.Language, head.Version, head.Opaque, head.Flag|FlagResponse, remark)
+	if r != nil {
+		e.field("msgId", r.MsgID)
+		e.fieldInt("queueId", int64(r.QueueID))
+		e.fieldInt("queueOffset", r.QueueOffset)
+		for _, f := range [...]Field{
+			{"transactionId", r.TransactionID}, {"batchUniqId", r.BatchUniqID}, {"recallHandle", r.RecallHandle},
+			{PropertyMsgRegion, r.RegionID},
+		} {
+			if f.Value != "" {
+				e.field(f.Key, f.Value)
+			}
+		}
+		e.fieldBool(PropertyTraceOn, r.TraceOn)
+	}
+	return e.end(nil, 0)
+}
