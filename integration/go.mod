@@ -2,7 +2,10 @@ module github.com/liftoff-mq/liftoff/integration
 
 go 1.26.0
 
-require github.com/apache/rocketmq-client-go/v2 v2.1.2
+require (
+	github.com/apache/rocketmq-client-go/v2 v2.1.2
+	github.com/liftoff-mq/liftoff v0.0.0-00010101000000-000000000000
+)
 
 require (
 	github.com/golang/mock v1.3.1 // indirect

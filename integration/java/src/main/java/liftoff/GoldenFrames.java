@@ -18,8 +18,10 @@ import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.common.message.MessageDecoder;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.remoting.CommandCustomHeader;
+import org.apache.rocketmq.remoting.protocol.LanguageCode;
 import org.apache.rocketmq.remoting.protocol.RemotingCommand;
 import org.apache.rocketmq.remoting.protocol.SerializeType;
+import org.apache.rocketmq.remoting.protocol.header.SendMessageRequestHeader;
 import org.apache.rocketmq.remoting.protocol.header.SendMessageRequestHeaderV2;
 import org.apache.rocketmq.remoting.protocol.header.SendMessageResponseHeader;
 import org.apache.rocketmq.remoting.protocol.header.UnregisterClientRequestHeader;
@@ -56,6 +58,11 @@ public final class GoldenFrames {
     private static void requests() {
         both("send-v2", () -> request(310, sendHeader(false, null), BODY));
         both("send-v2-broker-name", () -> request(310, sendHeader(false, "broker-a"), BODY));
+        both("send-v1", () -> {
+            SendMessageRequestHeader h =
+                SendMessageRequestHeaderV2.createSendMessageRequestHeaderV1(sendHeader(false, null));
+            return request(10, h, BODY);
+        });
         both("send-v2-oneway", () -> {
             RemotingCommand c = request(310, sendHeader(false, "broker-a"), BODY);
             c.markOnewayRPC();
@@ -151,23 +158,24 @@ public final class GoldenFrames {
     }
 
     private static SendMessageRequestHeaderV2 sendHeader(boolean batch, String broker) {
-        SendMessageRequestHeaderV2 h = new SendMessageRequestHeaderV2();
-        h.setA("group-1");
-        h.setB("orders");
-        h.setC("TBW102");
-        h.setD(4);
-        h.setE(7);
-        h.setF(0x301);
-        h.setG(1700000000123L);
-        h.setH(42);
-        h.setI(MessageDecoder.messageProperties2String(properties()));
-        h.setJ(0);
-        h.setK(false);
-        h.setM(batch);
+        SendMessageRequestHeader h = new SendMessageRequestHeader();
+        h.setProducerGroup("group-1");
+        h.setTopic("orders");
+        h.setDefaultTopic("TBW102");
+        h.setDefaultTopicQueueNums(4);
+        h.setQueueId(7);
+        h.setSysFlag(0x301);
+        h.setBornTimestamp(1700000000123L);
+        h.setFlag(42);
+        h.setProperties(MessageDecoder.messageProperties2String(properties()));
+        h.setReconsumeTimes(0);
+        h.setUnitMode(false);
+        h.setBatch(batch);
         if (broker != null) {
             h.setBrokerName(broker);
         }
-        return h;
+        // as MQClientAPIImpl.sendMessage does it
+        return SendMessageRequestHeaderV2.createSendMessageRequestHeaderV2(h);
     }
 
     private static Map<String, String> properties() {
@@ -263,6 +271,7 @@ public final class GoldenFrames {
         RemotingCommand c = RemotingCommand.createRequestCommand(code, header);
         c.setOpaque(OPAQUE);
         c.setVersion(VERSION);
+        c.setLanguage(LanguageCode.GO); // so that whole frames can be compared with ours
         c.setBody(body);
         return c;
     }
