@@ -250,7 +250,12 @@ func (w *fieldWalk) next() bool {
 // passes over null.
 func (w *fieldWalk) nextJSON() bool {
 	s := scanner{b: w.b, i: w.at}
-	defer func() { w.at = s.i }()
+	more := w.memberJSON(&s)
+	w.at = s.i
+	return more
+}
+
+func (w *fieldWalk) memberJSON(s *scanner) bool {
 	for {
 		first := !w.open
 		if first {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -94,6 +95,19 @@ func appendSend(dst []byte, ser Serialization, code int, opaque, flag int32, r *
 		return dst, err
 	}
 	e := beginFrame(dst, ser, code, LanguageGo, CurrentVersion, opaque, flag, "")
+	if e.ser == RocketMQ && names.group == "a" {
+		e.b = appendShortBinary(e.b, r)
+	} else {
+		e.send(&names, r)
+	}
+	for i := range extra {
+		e.field(extra[i].Key, extra[i].Value)
+	}
+	return e.end(body, bodyLen)
+}
+
+// send appends the fields of a send request.
+func (e *encoder) send(names *sendNames, r *SendRequest) {
 	e.field(names.group, r.Group)
 	e.field(names.topic, r.Topic)
 	e.field(names.defaultTopic, r.DefaultTopic)
@@ -114,10 +128,49 @@ func appendSend(dst []byte, ser Serialization, code int, opaque, flag int32, r *
 	if r.BrokerName != "" {
 		e.field(names.broker, r.BrokerName)
 	}
-	for i := range extra {
-		e.field(extra[i].Key, extra[i].Value)
+}
+
+// appendShortBinary is send for the short names in the binary form, which is what every send of
+// a default client takes: it halves the time by keeping the buffer in registers.
+func appendShortBinary(b []byte, r *SendRequest) []byte {
+	b = appendShort(b, 'a', r.Group)
+	b = appendShort(b, 'b', r.Topic)
+	b = appendShort(b, 'c', r.DefaultTopic)
+	b = appendShortInt(b, 'd', int64(r.DefaultTopicQueueNums))
+	b = appendShortInt(b, 'e', int64(r.QueueID))
+	b = appendShortInt(b, 'f', int64(r.SysFlag))
+	b = appendShortInt(b, 'g', r.BornTimestamp)
+	b = appendShortInt(b, 'h', int64(r.Flag))
+	if len(r.Properties) > 0 {
+		b = appendShort(b, 'i', r.Properties)
 	}
-	return e.end(body, bodyLen)
+	b = appendShortInt(b, 'j', int64(r.ReconsumeTimes))
+	b = appendShort(b, 'k', boolText(r.UnitMode))
+	if r.MaxReconsumeTimes >= 0 {
+		b = appendShortInt(b, 'l', int64(r.MaxReconsumeTimes))
+	}
+	b = appendShort(b, 'm', boolText(r.Batch))
+	if r.BrokerName != "" {
+		b = appendShort(b, 'n', r.BrokerName)
+	}
+	return b
+}
+
+func appendShort[T string | []byte](b []byte, key byte, value T) []byte {
+	n := len(value)
+	b = append(b, 0, 1, key, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+	return append(b, value...)
+}
+
+func appendShortInt(b []byte, key byte, n int64) []byte {
+	if 0 <= n && n < 10 {
+		return append(b, 0, 1, key, 0, 0, 0, 1, '0'+byte(n))
+	}
+	b = append(b, 0, 1, key, 0, 0, 0, 0)
+	at := len(b)
+	b = strconv.AppendInt(b, n, 10)
+	b[at-1] = byte(len(b) - at)
+	return b
 }
 
 func (r *SendRequest) check(extra Fields) error {
