@@ -1,0 +1,156 @@
+package lawtest
+
+import "fmt"
+
+// Any in a [Rule]'s Ours stands for every folder of the root module.
+const Any = "*"
+
+// Rule says what the packages at or below Folder may import besides the
+// standard library.
+type Rule struct {
+	// Folder is a folder of the root module, "." for the root package alone.
+	Folder string
+	// Exact limits the rule to Folder itself.
+	Exact bool
+	// Ours are folders of the root module, Except what is taken out of them.
+	Ours, Except []string
+	// Theirs are other modules' import paths, as prefixes.
+	Theirs []string
+}
+
+const (
+	otelAPI     = "go.opentelemetry.io/otel"
+	otelSDK     = "go.opentelemetry.io/otel/sdk"
+	fx          = "go.uber.org/fx"
+	gobreaker   = "github.com/sony/gobreaker"
+	sync        = "golang.org/x/sync"
+	klauspost   = "github.com/klauspost/compress"
+	lz4         = "github.com/pierrec/lz4"
+	kong        = "github.com/alecthomas/kong"
+	progressbar = "github.com/schollz/progressbar"
+	terminal    = "golang.org/x/term"
+	goleak      = "go.uber.org/goleak"
+	rapid       = "pgregory.net/rapid"
+)
+
+// Law is the table of who may import whom. The most specific rule counts. A
+// folder that no rule covers is an error: a new one is placed here first.
+var Law = []Rule{
+	// The core knows nobody, so that every part can be replaced.
+	{Folder: "core", Ours: []string{"core"}, Theirs: []string{sync}},
+	{Folder: "core/coretest", Ours: []string{"core"}},
+	// Hooks and strategies know the core and the one library they are about.
+	{Folder: "hooks", Ours: []string{"core"}},
+	{Folder: "hooks/compress", Ours: []string{"core"}, Theirs: []string{klauspost, lz4}},
+	{Folder: "hooks/tracing", Ours: []string{"core", "hooks/internal/conventions"}, Theirs: []string{otelAPI}},
+	{Folder: "hooks/metrics", Ours: []string{"core", "hooks/internal/conventions"}, Theirs: []string{otelAPI}},
+	{Folder: "hooks/internal/conventions", Ours: []string{"core"}, Theirs: []string{otelAPI}},
+	{Folder: "strategies", Ours: []string{"core"}},
+	{Folder: "strategies/breaker", Ours: []string{"core"}, Theirs: []string{gobreaker}},
+	// The two transports share the wire format and nothing else.
+	{Folder: "transport", Ours: []string{"core"}},
+	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire"}, Theirs: []string{sync}},
+	{Folder: "transport/embedded", Ours: []string{"core", "transport/wire"}, Theirs: []string{sync}},
+	// The front door assembles everything and knows no fx.
+	{Folder: ".", Exact: true, Ours: []string{Any}, Except: []string{"modules", "examples", "cmd", "internal"}},
+	{Folder: "modules", Ours: []string{Any}, Except: []string{"examples", "cmd", "internal"}, Theirs: []string{fx, otelAPI}},
+	{Folder: "examples", Ours: []string{Any}, Except: []string{"examples", "cmd", "internal"}, Theirs: []string{fx, otelAPI}},
+	{Folder: "cmd", Ours: []string{Any}, Except: []string{"modules", "examples", "internal"}, Theirs: []string{kong, progressbar, terminal, otelAPI}},
+	// These hold tests of the tree and no code that anybody imports.
+	{Folder: "internal/lawtest"},
+}
+
+// TestLibraries are what tests may use in addition to what their package may.
+var TestLibraries = []string{goleak, rapid, otelAPI}
+
+// CheckImports reports every import that breaks law. Tests may import every
+// package of the root module (a package's black-box tests see it from outside)
+// except programs and, outside modules and examples, the fx modules.
+//
+// Packages of a nested module may import everything; nothing of the root module
+// may import them, or its users would need their dependencies.
+func CheckImports(t *Tree, law []Rule) []error {
+	var errs []error
+	for _, f := range t.Files {
+		if f.Module != "." {
+			errs = append(errs, checkNested(t, f)...)
+			continue
+		}
+		rule, ok := ruleFor(law, f.Dir())
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s: no rule covers the folder %s", f.Path, f.Dir()))
+			continue
+		}
+		for _, imported := range f.Imports() {
+			if why := rule.refuses(t, f, imported); why != "" {
+				errs = append(errs, fmt.Errorf("%s imports %s: %s", f.Path, imported, why))
+			}
+		}
+	}
+	return errs
+}
+
+func ruleFor(law []Rule, dir string) (best Rule, found bool) {
+	for _, r := range law {
+		if dir != r.Folder && (r.Exact || !under(dir, r.Folder)) {
+			continue
+		}
+		if !found || len(r.Folder) > len(best.Folder) {
+			best, found = r, true
+		}
+	}
+	return best, found
+}
+
+// refuses says why the rule does not let f import a path, "" if it does.
+func (r Rule) refuses(t *Tree, f *File, imported string) string {
+	if standard(imported) {
+		return ""
+	}
+	dir, ours := folderOf(imported)
+	if !ours {
+		if underAny(imported, r.Theirs) && (!under(imported, otelSDK) || f.Test()) {
+			return ""
+		}
+		if f.Test() && underAny(imported, TestLibraries) {
+			return ""
+		}
+		return "this folder does not use that library"
+	}
+	if nested := t.moduleOf(dir); nested != "." {
+		return "it belongs to the nested module " + nested
+	}
+	if dir == f.Dir() {
+		return "" // a black-box test and its package
+	}
+	if f.Test() {
+		switch {
+		case under(dir, "cmd"), under(dir, "examples"):
+			return "nobody imports a program"
+		case under(dir, "modules") && !under(f.Dir(), "modules") && !under(f.Dir(), "examples"):
+			return "only modules and examples know the fx modules"
+		}
+		return ""
+	}
+	if underAny(dir, r.Ours) && !underAny(dir, r.Except) {
+		return ""
+	}
+	return "this folder may not know that one"
+}
+
+func checkNested(t *Tree, f *File) []error {
+	var errs []error
+	for _, imported := range f.Imports() {
+		dir, ours := folderOf(imported)
+		if !ours {
+			continue
+		}
+		if m := t.moduleOf(dir); m != "." && m != f.Module {
+			errs = append(errs, fmt.Errorf("%s imports %s: nested modules do not know each other", f.Path, imported))
+		}
+		if under(dir, "internal") {
+			errs = append(errs, fmt.Errorf("%s imports %s: nested modules use the public packages, as users do", f.Path, imported))
+		}
+	}
+	return errs
+}

@@ -1,0 +1,174 @@
+package lawtest_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/liftoff-mq/liftoff/internal/lawtest"
+)
+
+// root is the tree's root, seen from this folder.
+const root = "../.."
+
+func readTree(t *testing.T) *lawtest.Tree {
+	t.Helper()
+	tree, err := lawtest.Read(os.DirFS(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A rule that looked at nothing would pass for ever.
+	if len(tree.Files) < 20 || len(tree.Modules) < 2 {
+		t.Fatalf("read %d files in modules %v: this is not the whole tree", len(tree.Files), tree.Modules)
+	}
+	return tree
+}
+
+func report(t *testing.T, errs []error) {
+	t.Helper()
+	for _, err := range errs {
+		t.Error(err)
+	}
+}
+
+func TestImportLaw(t *testing.T) {
+	report(t, lawtest.CheckImports(readTree(t), lawtest.Law))
+}
+
+func TestEveryRuleHasAFolder(t *testing.T) {
+	for _, r := range lawtest.Law {
+		if info, err := os.Stat(root + "/" + r.Folder); err != nil || !info.IsDir() {
+			t.Errorf("the law has a rule for %s, which is not there", r.Folder)
+		}
+	}
+}
+
+func TestNothingRunsAtImport(t *testing.T) { report(t, lawtest.CheckInit(readTree(t))) }
+
+func TestNoFileIsTooLong(t *testing.T) { report(t, lawtest.CheckSize(readTree(t))) }
+
+func TestNamesSayWhatIsInside(t *testing.T) { report(t, lawtest.CheckNames(readTree(t))) }
+
+// The rules find what they are made to find: each case is a tree that breaks
+// one of them, or that looks as if it did and does not.
+func TestRulesOnBrokenTrees(t *testing.T) {
+	const nested = "module github.com/liftoff-mq/liftoff/bench\n"
+	imports := func(tree *lawtest.Tree) []error { return lawtest.CheckImports(tree, lawtest.Law) }
+	tests := []struct {
+		name  string
+		check func(*lawtest.Tree) []error
+		files map[string]string
+		want  []string // what each error, in order, contains
+	}{
+		{"core may not know a transport", imports, map[string]string{
+			"core/a.go": importing("core", "context", "github.com/liftoff-mq/liftoff/transport/wire"),
+		}, []string{"core/a.go imports github.com/liftoff-mq/liftoff/transport/wire: this folder may not know"}},
+		{"core and x/sync", imports, map[string]string{
+			"core/a.go":          importing("core", "golang.org/x/sync/singleflight"),
+			"core/coretest/b.go": importing("coretest", "golang.org/x/sync/singleflight"),
+		}, []string{"core/coretest/b.go imports golang.org/x/sync"}},
+		{"a folder outside the law", imports, map[string]string{
+			"goodies/a.go": importing("goodies"),
+		}, []string{"no rule covers the folder goodies"}},
+		{"the root's rule is for the root alone", imports, map[string]string{
+			"a.go":         importing("liftoff", "github.com/liftoff-mq/liftoff/hooks/validate"),
+			"goodies/a.go": importing("goodies"),
+		}, []string{"no rule covers"}},
+		{"the front door knows no modules", imports, map[string]string{
+			"a.go": importing("liftoff", "github.com/liftoff-mq/liftoff/modules/rocketmqfx"),
+		}, []string{"may not know that one"}},
+		{"OpenTelemetry only where it is the concern", imports, map[string]string{
+			"hooks/tracing/a.go":  importing("tracing", "go.opentelemetry.io/otel/trace"),
+			"hooks/validate/a.go": importing("validate", "go.opentelemetry.io/otel/trace"),
+		}, []string{"hooks/validate/a.go imports go.opentelemetry.io/otel/trace"}},
+		{"the OpenTelemetry SDK only in tests", imports, map[string]string{
+			"hooks/tracing/a.go":      importing("tracing", "go.opentelemetry.io/otel/sdk/trace"),
+			"hooks/tracing/a_test.go": importing("tracing_test", "go.opentelemetry.io/otel/sdk/trace"),
+		}, []string{"hooks/tracing/a.go imports go.opentelemetry.io/otel/sdk/trace"}},
+		{"gobreaker only in breaker", imports, map[string]string{
+			"strategies/breaker/a.go": importing("breaker", "github.com/sony/gobreaker/v2"),
+			"strategies/retry/a.go":   importing("retry", "github.com/sony/gobreaker/v2"),
+		}, []string{"strategies/retry/a.go"}},
+		{"a prefix is not a path", imports, map[string]string{
+			"strategies/breaker/a.go": importing("breaker", "github.com/sony/gobreakerish"),
+		}, []string{"does not use that library"}},
+		{"transports do not know each other", imports, map[string]string{
+			"transport/remoting/a.go": importing("remoting", "github.com/liftoff-mq/liftoff/transport/embedded"),
+			"transport/embedded/a.go": importing("embedded", "github.com/liftoff-mq/liftoff/transport/wire"),
+		}, []string{"transport/remoting/a.go"}},
+		{"tests see more, but no programs and no fx", imports, map[string]string{
+			"core/a_test.go": importing("core_test", "github.com/liftoff-mq/liftoff/transport/embedded", "go.uber.org/goleak",
+				"github.com/liftoff-mq/liftoff/modules/rocketmqfx", "github.com/liftoff-mq/liftoff/cmd/liftoff"),
+		}, []string{"modules/rocketmqfx", "cmd/liftoff: nobody imports a program"}},
+		{"nobody knows a nested module", imports, map[string]string{
+			"bench/go.mod":     nested,
+			"bench/load/a.go":  importing("load", "github.com/anything/at/all", "github.com/liftoff-mq/liftoff/modules/rocketmqfx"),
+			"cmd/liftoff/a.go": importing("main", "github.com/liftoff-mq/liftoff/bench/load"),
+		}, []string{"cmd/liftoff/a.go imports github.com/liftoff-mq/liftoff/bench/load: it belongs to the nested module bench"}},
+		{"nested modules keep apart and use the public packages", imports, map[string]string{
+			"bench/go.mod":       nested,
+			"integration/go.mod": "module github.com/liftoff-mq/liftoff/integration\n",
+			"bench/a.go": importing("bench", "github.com/liftoff-mq/liftoff/integration/cluster",
+				"github.com/liftoff-mq/liftoff/internal/lawtest"),
+		}, []string{"do not know each other", "use the public packages"}},
+		{"init", lawtest.CheckInit, map[string]string{
+			"core/a.go":      "package core\nfunc init() {}\ntype t int\nfunc (t) init() {}\n",
+			"core/a_test.go": "package core\nfunc init() {}\n",
+		}, []string{"core/a.go:2:1: an init function"}},
+		{"a variable that touches the world", lawtest.CheckInit, map[string]string{
+			"core/a.go": "package core\nimport (\"os\"; n \"net\"; \"errors\")\nvar a = os.Getenv(\"X\")\nvar b, _ = n.Dial(\"\", \"\")\nvar c = errors.New(\"\")\n",
+		}, []string{"core/a.go:3:9: os.Getenv", "core/a.go:4:12: n.Dial"}},
+		{"a function value is no call, unless it is called", lawtest.CheckInit, map[string]string{
+			"core/a.go": "package core\nimport \"os\"\nvar a = func() string { return os.Getenv(\"X\") }\nvar b = func() string { return os.Getenv(\"Y\") }()\n",
+		}, []string{"core/a.go:4:32: os.Getenv"}},
+		{"long", lawtest.CheckSize, map[string]string{
+			"core/a.go": "package core\n" + strings.Repeat("//\n", lawtest.MaxLines-1),
+			"core/b.go": "package core\n" + strings.Repeat("//\n", lawtest.MaxLines),
+		}, []string{"core/b.go has 601 lines"}},
+		{"vague", lawtest.CheckNames, map[string]string{
+			"core/util/a.go": "package bytespool\n",
+			"core/b.go":      "package common\n",
+		}, []string{"package name common", "folder name util"}},
+		{"testdata and vendor are not ours", imports, map[string]string{
+			"core/testdata/a.go": "package nonsense !", "vendor/x/a.go": "package nonsense !",
+		}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			files := fstest.MapFS{"go.mod": {Data: []byte("module github.com/liftoff-mq/liftoff\n")}}
+			for name, src := range tt.files {
+				files[name] = &fstest.MapFile{Data: []byte(src)}
+			}
+			tree, err := lawtest.Read(files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			errs := tt.check(tree)
+			if len(errs) != len(tt.want) {
+				t.Fatalf("got errors %v, want %d", errs, len(tt.want))
+			}
+			for i, err := range errs {
+				if !strings.Contains(err.Error(), tt.want[i]) {
+					t.Errorf("error %d is %q, want one with %q", i, err, tt.want[i])
+				}
+			}
+		})
+	}
+}
+
+func TestReadRefusesWhatIsNotGo(t *testing.T) {
+	_, err := lawtest.Read(fstest.MapFS{"core/a.go": {Data: []byte("pack age")}})
+	if err == nil || !strings.Contains(err.Error(), "core/a.go") {
+		t.Errorf("got %v, want an error that names the file", err)
+	}
+}
+
+func importing(pkg string, paths ...string) string {
+	var b strings.Builder
+	b.WriteString("package " + pkg + "\n")
+	for _, p := range paths {
+		b.WriteString("import _ \"" + p + "\"\n")
+	}
+	return b.String()
+}
