@@ -45,12 +45,18 @@ func TestOfficialJavaProducersSendToLiftoffBroker(t *testing.T) {
 				}
 				acked := map[string]bool{}
 				for _, l := range lines[:len(lines)-1] {
-					var a struct{ Status, MsgID string }
+					var a struct{ Status, MsgID, OffsetMsgID string }
 					mustJSON(t, l, &a)
 					if a.Status != "SEND_OK" {
 						t.Errorf("acknowledged with %s", a.Status)
 					}
-					for _, id := range strings.Split(a.MsgID, ",") {
+					ids := a.MsgID
+					if mode == "batch" {
+						// The 5.3.3 client gives the batch itself an id, which a broker then writes over those of its
+						// messages; where they lie is what a batch's answer says reliably.
+						ids = a.OffsetMsgID
+					}
+					for id := range strings.SplitSeq(ids, ",") {
 						acked[id] = true
 					}
 				}
@@ -65,8 +71,8 @@ func TestOfficialJavaProducersSendToLiftoffBroker(t *testing.T) {
 					if body != "java-"+mode+"-"+n || m.Tags != "java" || m.Keys != "key-"+n {
 						t.Fatalf("stored body %q, tag %q, keys %q, n=%q", body, m.Tags, m.Keys, n)
 					}
-					if mode != "oneway" && !acked[m.MsgID] {
-						t.Errorf("id %s is stored but was not acknowledged", m.MsgID)
+					if mode != "oneway" && !acked[m.MsgID] && !acked[m.OffsetMsgID] {
+						t.Errorf("message %s (%s) is stored but was not acknowledged", m.MsgID, m.OffsetMsgID)
 					}
 					if seen[n] {
 						t.Errorf("message %s is stored twice", n)
