@@ -47,10 +47,16 @@ type Call struct {
 	// What the engine knows of the attempts.
 	at        Attempt
 	attempts  int
-	tried     []int32 // brokers, as indices into the current route
+	tried     []string // names of the brokers where an attempt failed
 	failures  []AttemptError
 	certainty Certainty
 	misuse    error // a change in attempt scope
+	timer     *time.Timer
+	selection Selection
+	failure   Failure
+
+	callReport    CallReport
+	attemptReport AttemptReport
 }
 
 // Mode is how the call is sent.
@@ -115,8 +121,9 @@ type Attempt struct {
 	prev     error
 	last     bool // no other broker is left that could take the message
 
-	entered bool // the transport was reached: next has been called
+	entered bool // the transport was reached
 	written bool
+	acked   bool // the transport succeeded
 	latency time.Duration
 }
 

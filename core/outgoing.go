@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,6 +41,16 @@ type Outgoing struct {
 
 // Property is a name and a value of a message.
 type Property struct{ Name, Value string }
+
+func (p Property) check() error {
+	switch {
+	case p.Name == "" || p.Value == "":
+		return fmt.Errorf("%w: property %q=%q: neither may be empty", ErrInvalidMessage, p.Name, p.Value)
+	case strings.ContainsAny(p.Name, "\x01\x02") || strings.ContainsAny(p.Value, "\x01\x02"):
+		return fmt.Errorf("%w: property %q holds a separator, U+0001 or U+0002", ErrInvalidMessage, p.Name)
+	}
+	return nil
+}
 
 func (o *Outgoing) reset(c *Call, m *Message, id MessageID) {
 	o.msg, o.call, o.id = m, c, id

@@ -1,11 +1,25 @@
 package core
 
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
+
 // State is a producer's service state (Java: ServiceState).
 type State uint8
 
 // The states. A producer goes from created to running to shut down, and no way
-// back; a failed start ends it too, except for a group that is taken: that
-// leaves it created, so that it can be started once the group is free.
+// back. A failed start ends it too, except where only the group was taken and
+// the producer owns no services: then it stays created and can be started again.
 const (
 	StateCreated State = iota
 	StateRunning
@@ -18,8 +32,200 @@ func (s State) String() string {
 	return nameOf([]string{"created", "running", "start failed", "shut down"}, int(s))
 }
 
-// Producer sends messages through a pipeline. It is safe for concurrent use.
+// Producer sends messages through a pipeline. Make it with [NewProducer], start
+// it, and shut it down at the end. It is safe for concurrent use.
 type Producer struct {
-	cfg     Config
-	aborted chan struct{}
+	cfg          Config
+	pipeline     *Pipeline
+	listeners    listeners
+	callChain    Handler
+	attemptChain AttemptHandler
+	routes       *routeCache
+	ids          *idMaker
+	calls        sync.Pool
+
+	lifecycle sync.Mutex // held by Start and Shutdown
+	state     atomic.Uint32
+	inflight  inflight
+	slots     *semaphore.Weighted // asynchronous sends, by number
+	bytes     *semaphore.Weighted // and by bytes
+	workers   *workers
+	aborted   chan struct{}
+	life      context.Context // ends with aborted, for waits that need a context
+	abort     context.CancelFunc
+}
+
+// NewProducer makes a producer. It does no I/O and starts no goroutine. All
+// mistakes in cfg are reported at once.
+func NewProducer(cfg Config) (*Producer, error) {
+	cfg.Steps = slices.Clone(cfg.Steps)
+	cfg.Own = slices.Clone(cfg.Own)
+	cfg, cfgErr := cfg.withDefaults()
+	pipeline, pipeErr := Resolve(cfg.Order, cfg.Steps...)
+	if err := errors.Join(cfgErr, pipeErr); err != nil {
+		return nil, fmt.Errorf("producer %q: %w", cfg.Group, err)
+	}
+	p := &Producer{
+		cfg: cfg, pipeline: pipeline, ids: newIDMaker(time.Now),
+		slots:    semaphore.NewWeighted(int64(cfg.MaxInFlight)),
+		bytes:    semaphore.NewWeighted(cfg.MaxInFlightBytes),
+		inflight: newInflight(),
+		workers:  newWorkers(),
+		aborted:  make(chan struct{}),
+	}
+	p.listeners = pipeline.listeners.clone(cfg.Logger)
+	for _, s := range []struct {
+		name string
+		use  any
+	}{{"selector", cfg.Selector}, {"retry", cfg.Retry}, {"budget", cfg.Budget}, {"health", cfg.Health}} {
+		// A strategy that is a step as well, like a breaker, listens already.
+		if !slices.ContainsFunc(cfg.Steps, func(st Step) bool { return same(st.Use, s.use) }) {
+			p.listeners.add(s.name, s.use)
+		}
+	}
+	p.routes = newRouteCache(&cfg, &p.listeners)
+	p.callChain = composeCall(p.deliver, pipeline.call)
+	p.attemptChain = composeAttempt(p.carry, pipeline.attempt)
+	p.calls.New = func() any { return &Call{producer: p} }
+	return p, nil
+}
+
+func same(a, b any) bool {
+	return a != nil && b != nil && reflect.TypeOf(a).Comparable() && reflect.TypeOf(b).Comparable() && a == b
+}
+
+// Pipeline is the resolved chain.
+func (p *Producer) Pipeline() *Pipeline { return p.pipeline }
+
+// Group is the producer group.
+func (p *Producer) Group() string { return p.cfg.Group }
+
+// State is the service state now.
+func (p *Producer) State() State { return State(p.state.Load()) }
+
+func (p *Producer) setState(s State) {
+	old := State(p.state.Swap(uint32(s)))
+	p.cfg.Logger.Info("producer state", "group", p.cfg.Group, "old", old.String(), "new", s.String())
+	p.listeners.stateChanged(&StateReport{Group: p.cfg.Group, Old: old, New: s})
+}
+
+// Start brings the producer into service: it starts the services it owns,
+// registers the group, and begins to keep routes fresh. It returns an error,
+// and leaves nothing running, if a service or the registration fails, or if the
+// producer is not in StateCreated.
+func (p *Producer) Start(ctx context.Context) error {
+	p.lifecycle.Lock()
+	defer p.lifecycle.Unlock()
+	if s := p.State(); s != StateCreated {
+		return fmt.Errorf("producer %q: cannot start: it is %v", p.cfg.Group, s)
+	}
+	for i, svc := range p.cfg.Own {
+		if err := svc.Start(ctx); err != nil {
+			p.setState(StateStartFailed)
+			return fmt.Errorf("producer %q: start: %w", p.cfg.Group, errors.Join(err, p.stopOwn(ctx, i)))
+		}
+	}
+	if r, ok := p.cfg.Transport.(GroupRegistrar); ok {
+		if err := r.RegisterGroup(ctx, p.cfg.Group); err != nil {
+			if !errors.Is(err, ErrGroupTaken) || len(p.cfg.Own) > 0 {
+				p.setState(StateStartFailed)
+			}
+			return fmt.Errorf("producer %q: start: %w", p.cfg.Group, errors.Join(err, p.stopOwn(ctx, len(p.cfg.Own))))
+		}
+	}
+	p.life, p.abort = context.WithCancel(context.Background())
+	p.routes.begin()
+	p.cfg.Logger.Info("producer pipeline", "group", p.cfg.Group, "pipeline", p.pipeline.String())
+	p.setState(StateRunning)
+	return nil
+}
+
+// stopOwn shuts the first n owned services down, last one first.
+func (p *Producer) stopOwn(ctx context.Context, n int) error {
+	var errs []error
+	for i := n - 1; i >= 0; i-- {
+		errs = append(errs, p.cfg.Own[i].Shutdown(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// Flush waits until every send that was accepted before it has its outcome and,
+// if it is asynchronous, its done has returned. It returns the end of ctx if
+// that comes first. Calling it from a done function deadlocks until ctx ends.
+func (p *Producer) Flush(ctx context.Context) error {
+	return p.inflight.drain(ctx)
+}
+
+// ShutdownError reports that Shutdown could not wait for every send.
+type ShutdownError struct {
+	Undelivered int   // sends that were aborted; each was told so
+	Cause       error // why Shutdown stopped waiting
+}
+
+// Error gives the number and the cause.
+func (e *ShutdownError) Error() string {
+	return fmt.Sprintf("shutdown aborted %d sends in flight: %v", e.Undelivered, e.Cause)
+}
+
+// Unwrap gives the cause.
+func (e *ShutdownError) Unwrap() error { return e.Cause }
+
+// abortGrace bounds the wait for aborted sends to come back. They do at once,
+// unless a step or a done function of the user's does not return.
+const abortGrace = time.Second
+
+// Shutdown takes the producer out of service: it refuses new sends with
+// [ErrClosed], waits until those in flight have their outcome, and when ctx ends
+// first aborts the rest, which then fail with [ErrAborted]; that is reported as
+// a *[ShutdownError]. Then it unregisters the group, shuts the owned services
+// down, and joins every goroutine. A second call does nothing.
+func (p *Producer) Shutdown(ctx context.Context) error {
+	p.lifecycle.Lock()
+	defer p.lifecycle.Unlock()
+	old := p.State()
+	if old == StateShutdown {
+		return nil
+	}
+	p.setState(StateShutdown)
+	if old != StateRunning {
+		return nil
+	}
+	var errs []error
+	stuck := 0
+	if err := p.inflight.drain(ctx); err != nil {
+		errs = append(errs, &ShutdownError{Undelivered: p.inflight.len(), Cause: err})
+		close(p.aborted)
+		p.abort()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortGrace)
+		if p.inflight.drain(grace) != nil {
+			stuck = p.inflight.len()
+			errs = append(errs, fmt.Errorf("%d sends did not return after the abort: a step or done function blocks", stuck))
+		}
+		cancel()
+	}
+	p.abort()
+	p.routes.end()
+	p.workers.stop()
+	if stuck == 0 {
+		p.workers.join()
+	}
+	// What is left needs a moment even if ctx has ended: unregistering is bounded
+	// by its own time-out.
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortGrace)
+	defer cancel()
+	if r, ok := p.cfg.Transport.(GroupRegistrar); ok {
+		errs = append(errs, r.UnregisterGroup(last, p.cfg.Group))
+	}
+	errs = append(errs, p.stopOwn(last, len(p.cfg.Own)))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("producer %q: %w", p.cfg.Group, err)
+	}
+	return nil
+}
+
+func (ls *listeners) clone(log *slog.Logger) listeners {
+	return listeners{
+		call: slices.Clone(ls.call), attempt: slices.Clone(ls.attempt), retry: slices.Clone(ls.retry),
+		route: slices.Clone(ls.route), state: slices.Clone(ls.state), log: log,
+	}
 }

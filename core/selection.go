@@ -1,5 +1,7 @@
 package core
 
+import "slices"
+
 // Selection is what a queue selector chooses from: the route's queues with what
 // is known about them in this call. It is valid only during Select.
 type Selection struct {
@@ -16,13 +18,7 @@ func (s *Selection) Queue(i int) Queue { return s.route.Queue(i) }
 
 // Tried reports whether an attempt of this call at queue i's broker has failed.
 func (s *Selection) Tried(i int) bool {
-	b := s.route.brokerOf[i]
-	for _, t := range s.call.tried {
-		if t == b {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(s.call.tried, s.route.Broker(i).Name)
 }
 
 // Health is the health of queue i's broker, HealthGood without a health view.

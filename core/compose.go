@@ -1,0 +1,53 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+)
+
+// The chains are composed once, when the producer is made, so that a send
+// allocates nothing for them. Each step is wrapped: its panic becomes an error
+// with its name, and a broken contract is found where it happens.
+
+func composeCall(final Handler, chain []placed[Interceptor]) Handler {
+	for i := len(chain) - 1; i >= 0; i-- {
+		s, next := chain[i], final
+		final = func(ctx context.Context, c *Call) (res *Result, err error) {
+			defer recoverStep(s.name, &res, &err)
+			res, err = s.use.Intercept(ctx, c, next)
+			return checkContract(s.name, res, err)
+		}
+	}
+	return final
+}
+
+func composeAttempt(final AttemptHandler, chain []placed[AttemptInterceptor]) AttemptHandler {
+	for i := len(chain) - 1; i >= 0; i-- {
+		s, next := chain[i], final
+		final = func(ctx context.Context, at *Attempt) (res *Result, err error) {
+			defer recoverStep(s.name, &res, &err)
+			res, err = s.use.InterceptAttempt(ctx, at, next)
+			return checkContract(s.name, res, err)
+		}
+	}
+	return final
+}
+
+// recoverStep is deferred around plugin code.
+func recoverStep(name string, res **Result, err *error) {
+	if v := recover(); v != nil {
+		*res, *err = nil, &PanicError{Step: name, Value: v, Stack: debug.Stack()}
+	}
+}
+
+// checkContract enforces that a result is non-nil if and only if the error is nil.
+func checkContract(name string, res *Result, err error) (*Result, error) {
+	switch {
+	case res == nil && err == nil:
+		return nil, fmt.Errorf("%w: %s returned neither a result nor an error", ErrContract, name)
+	case res != nil && err != nil:
+		return nil, fmt.Errorf("%w: %s returned a result and an error: %w", ErrContract, name, err)
+	}
+	return res, err
+}

@@ -1,0 +1,67 @@
+package core
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+)
+
+// inflight counts the sends under way, in two generations: a drain turns to the
+// other one and waits until the old is empty, so that it ends even when new
+// sends never stop coming.
+type inflight struct {
+	turn    atomic.Uint32 // which generation new sends belong to
+	count   [2]atomic.Int64
+	waiting atomic.Bool
+	notice  chan struct{} // a generation became empty while somebody waits
+	mu      sync.Mutex    // one drain at a time
+}
+
+func newInflight() inflight { return inflight{notice: make(chan struct{}, 1)} }
+
+// enter counts a send and returns its generation.
+func (f *inflight) enter() uint32 {
+	g := f.turn.Load() & 1
+	f.count[g].Add(1)
+	return g
+}
+
+// leave ends a send.
+func (f *inflight) leave(g uint32) {
+	// The order matters: a drain sets waiting before it reads the count, so
+	// either it sees zero or we see that it waits.
+	if f.count[g].Add(-1) == 0 && f.waiting.Load() {
+		select {
+		case f.notice <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (f *inflight) len() int { return int(f.count[0].Load() + f.count[1].Load()) }
+
+// drain waits until every send that entered before it has left.
+func (f *inflight) drain(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.waiting.Store(true)
+	defer f.waiting.Store(false)
+	old := f.turn.Load() & 1
+	// A drain that gave up may have left sends in the other generation.
+	if err := f.empty(ctx, old^1); err != nil {
+		return err
+	}
+	f.turn.Add(1)
+	return f.empty(ctx, old)
+}
+
+func (f *inflight) empty(ctx context.Context, g uint32) error {
+	for f.count[g].Load() != 0 {
+		select {
+		case <-f.notice:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}

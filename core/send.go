@@ -1,0 +1,311 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// SendOption changes one call. Without options a call allocates nothing for them.
+type SendOption interface{ apply(*Call) }
+
+type timeoutOption time.Duration
+
+func (o timeoutOption) apply(c *Call) {
+	if d := time.Duration(o); d > 0 {
+		c.deadline = c.start.Add(d)
+	}
+}
+
+// WithTimeout sets the time of this call, all attempts included, instead of
+// [Config].Timeout. A value that is not positive changes nothing.
+func WithTimeout(d time.Duration) SendOption { return timeoutOption(d) }
+
+type retryOption struct{ policy RetryPolicy }
+
+func (o retryOption) apply(c *Call) {
+	if !isNil(o.policy) {
+		c.retry = o.policy
+	}
+}
+
+// WithRetry sets the retry policy of this call. Nil changes nothing.
+func WithRetry(policy RetryPolicy) SendOption { return retryOption{policy} }
+
+// Send sends msg and waits for its outcome: the broker's acknowledgement or a
+// *[SendError], which says what became of the message. It takes no longer than
+// the call's time and obeys ctx at every wait.
+func (p *Producer) Send(ctx context.Context, msg *Message, opts ...SendOption) (Result, error) {
+	return p.one(ctx, Sync, msg, opts)
+}
+
+// SendOneway sends msg without an answer. A nil error means that the message was
+// written to the broker's socket, not that it is stored: brokers drop one-way
+// messages silently when they are busy.
+func (p *Producer) SendOneway(ctx context.Context, msg *Message, opts ...SendOption) error {
+	_, err := p.one(ctx, Oneway, msg, opts)
+	return err
+}
+
+func (p *Producer) one(ctx context.Context, mode Mode, msg *Message, opts []SendOption) (Result, error) {
+	g, err := p.enter(msg)
+	if err != nil {
+		return Result{}, err
+	}
+	defer p.inflight.leave(g)
+	c := p.newCall(ctx, mode, opts)
+	c.outs = c.one[:]
+	c.outs[0].reset(c, msg, p.ids.next())
+	res, err := p.run(ctx, c)
+	p.release(c)
+	return res, err
+}
+
+// SendBatch sends several messages of one topic in one request, in this order,
+// to one queue: all of them are stored or none. The results are those of the
+// messages, in the same order. Batches are not compressed.
+func (p *Producer) SendBatch(ctx context.Context, msgs []*Message, opts ...SendOption) ([]Result, error) {
+	if len(msgs) == 0 {
+		return nil, invalid("", "batch without messages")
+	}
+	for i, m := range msgs {
+		switch {
+		case m == nil:
+			return nil, invalid("", fmt.Sprintf("message %d of the batch is nil", i))
+		case m.Topic != msgs[0].Topic:
+			return nil, invalid(m.Topic, fmt.Sprintf("message %d of the batch has topic %q, the first has %q", i, m.Topic, msgs[0].Topic))
+		}
+	}
+	g, err := p.enter(msgs[0])
+	if err != nil {
+		return nil, err
+	}
+	defer p.inflight.leave(g)
+	c := p.newCall(ctx, Sync, opts)
+	c.batch = true
+	c.outs = make([]Outgoing, len(msgs))
+	for i, m := range msgs {
+		c.outs[i].reset(c, m, p.ids.next())
+	}
+	res, err := p.run(ctx, c)
+	var results []Result
+	if err == nil {
+		results = splitResult(&res, c.outs)
+	}
+	p.release(c)
+	return results, err
+}
+
+// splitResult gives each message of a batch its own result. The broker joins the
+// offset ids by commas; an answer with one id for all is a batch stored as one
+// (an inner batch), whose messages share it.
+func splitResult(res *Result, outs []Outgoing) []Result {
+	ids := strings.Split(res.OffsetMessageID, ",")
+	results := make([]Result, len(outs))
+	for i := range outs {
+		results[i] = *res
+		results[i].MessageID = outs[i].id
+		if len(ids) == len(outs) {
+			results[i].OffsetMessageID = ids[i]
+			results[i].QueueOffset = res.QueueOffset + int64(i)
+		}
+	}
+	return results
+}
+
+// SendAsync sends msg and calls done with its outcome: exactly once, on another
+// goroutine, after SendAsync has begun, on every path. It returns when the send
+// is under way; where the in-flight limits are reached it waits for room, bounded
+// by the call's time and ctx. Sends of one goroutine may overtake each other.
+//
+// The permit is given back before done runs, so done may send. It must not call
+// Flush or Shutdown. A panic in done is recovered and logged.
+func (p *Producer) SendAsync(ctx context.Context, msg *Message, done func(Result, error), opts ...SendOption) {
+	g, err := p.enter(msg)
+	if err != nil {
+		go p.finish(done, Result{}, err)
+		return
+	}
+	c := p.newCall(ctx, Async, opts)
+	c.outs = c.one[:]
+	c.outs[0].reset(c, msg, p.ids.next())
+	weight := p.weight(msg)
+	if !p.tryAcquire(weight) {
+		if err := p.acquire(ctx, c, weight); err != nil {
+			_, err = p.outcome(ctx, c, nil, fmt.Errorf("%w: %w", ErrTooManyInFlight, err))
+			p.release(c)
+			p.workers.run(func() {
+				defer p.inflight.leave(g)
+				p.finish(done, Result{}, err)
+			})
+			return
+		}
+	}
+	p.workers.run(func() { p.async(ctx, c, g, weight, done) })
+}
+
+// TrySendAsync is SendAsync where there is room at once. Otherwise, and when the
+// producer is not running or msg is nil, it returns an error, and done is never
+// called.
+func (p *Producer) TrySendAsync(ctx context.Context, msg *Message, done func(Result, error), opts ...SendOption) error {
+	g, err := p.enter(msg)
+	if err != nil {
+		return err
+	}
+	weight := p.weight(msg)
+	if !p.tryAcquire(weight) {
+		p.inflight.leave(g)
+		return &SendError{Class: ClassInFlight, Topic: msg.Topic, Cause: ErrTooManyInFlight}
+	}
+	c := p.newCall(ctx, Async, opts)
+	c.outs = c.one[:]
+	c.outs[0].reset(c, msg, p.ids.next())
+	p.workers.run(func() { p.async(ctx, c, g, weight, done) })
+	return nil
+}
+
+// async is the worker's side of an asynchronous send. Every exit, also one by
+// runtime.Goexit in a step, gives the permits back first and then calls done.
+func (p *Producer) async(ctx context.Context, c *Call, g uint32, weight int64, done func(Result, error)) {
+	defer p.inflight.leave(g)
+	res, err := Result{}, error(&SendError{Class: ClassPlugin, Certainty: MaybeStored, Topic: c.Message().Topic, Cause: errGoexit})
+	defer func() {
+		p.bytes.Release(weight)
+		p.slots.Release(1)
+		p.finish(done, res, err)
+	}()
+	res, err = p.run(ctx, c)
+	p.release(c)
+}
+
+// finish calls done and keeps its panic.
+func (p *Producer) finish(done func(Result, error), res Result, err error) {
+	if done == nil {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			p.cfg.Logger.Error("done function panicked", "group", p.cfg.Group, "panic", v)
+		}
+	}()
+	done(res, err)
+}
+
+// weight is what a message takes of the bytes in flight: its body, and never
+// more than there is, so that a large message waits for an empty line instead of
+// for ever.
+func (p *Producer) weight(m *Message) int64 {
+	return min(max(int64(len(m.Body)), 1), p.cfg.MaxInFlightBytes)
+}
+
+func (p *Producer) tryAcquire(weight int64) bool {
+	if !p.slots.TryAcquire(1) {
+		return false
+	}
+	if !p.bytes.TryAcquire(weight) {
+		p.slots.Release(1)
+		return false
+	}
+	return true
+}
+
+// acquire waits for room until the call ends.
+func (p *Producer) acquire(ctx context.Context, c *Call, weight int64) error {
+	ctx, cancel := context.WithDeadlineCause(ctx, c.deadline, ErrTimeout)
+	defer cancel()
+	stop := context.AfterFunc(p.life, cancel)
+	defer stop()
+	err := p.slots.Acquire(ctx, 1)
+	if err == nil {
+		if err = p.bytes.Acquire(ctx, weight); err != nil {
+			p.slots.Release(1)
+		}
+	}
+	switch {
+	case err == nil:
+		return nil
+	case p.life.Err() != nil:
+		return ErrAborted
+	default:
+		return contextError(ctx)
+	}
+}
+
+// enter counts a send, if the producer runs and there is a message.
+func (p *Producer) enter(msg *Message) (uint32, error) {
+	if msg == nil {
+		return 0, invalid("", "message is nil")
+	}
+	// First count, then look: Shutdown changes the state before it waits, so
+	// either it waits for this send or this send sees the new state.
+	g := p.inflight.enter()
+	if s := p.State(); s != StateRunning {
+		p.inflight.leave(g)
+		cause := ErrNotRunning
+		if s == StateShutdown {
+			cause = ErrClosed
+		}
+		return 0, &SendError{Class: ClassClosed, Topic: msg.Topic, Cause: cause}
+	}
+	return g, nil
+}
+
+func invalid(topic, reason string) error {
+	return &SendError{Class: ClassInvalid, Topic: topic, Cause: fmt.Errorf("%w: %s", ErrInvalidMessage, reason)}
+}
+
+func (p *Producer) newCall(ctx context.Context, mode Mode, opts []SendOption) *Call {
+	c := p.calls.Get().(*Call)
+	c.mode = mode
+	c.start = time.Now()
+	c.deadline = c.start.Add(p.cfg.Timeout)
+	c.retry = p.cfg.Retry
+	for _, o := range opts {
+		if o != nil {
+			o.apply(c)
+		}
+	}
+	if d, ok := ctx.Deadline(); ok && d.Before(c.deadline) {
+		c.deadline = d
+	}
+	return c
+}
+
+// release clears a call and keeps it for the next one.
+func (p *Producer) release(c *Call) {
+	c.one[0].msg, c.one[0].body, c.one[0].topic = nil, nil, ""
+	clear(c.one[0].props)
+	c.outs, c.batch = nil, false
+	clear(c.slots)
+	c.slots = c.slots[:0]
+	clear(c.failures)
+	c.failures = c.failures[:0]
+	clear(c.tried)
+	c.tried = c.tried[:0]
+	c.attempts, c.certainty, c.misuse, c.retry = 0, NotSent, nil, nil
+	c.at, c.result = Attempt{}, Result{}
+	c.selection, c.failure = Selection{}, Failure{}
+	c.callReport, c.attemptReport = CallReport{}, AttemptReport{}
+	p.calls.Put(c)
+}
+
+// run takes a call through the whole chain to its one outcome.
+func (p *Producer) run(ctx context.Context, c *Call) (Result, error) {
+	res, err := p.callChain(ctx, c)
+	return p.outcome(ctx, c, res, err)
+}
+
+func (p *Producer) outcome(ctx context.Context, c *Call, res *Result, err error) (Result, error) {
+	if err != nil {
+		err = c.failed(err)
+	}
+	if len(p.listeners.call) > 0 {
+		c.callReport = CallReport{Call: c, Result: res, Err: err, Duration: time.Since(c.start)}
+		p.listeners.callDone(ctx, &c.callReport)
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	return *res, nil
+}

@@ -1,0 +1,40 @@
+package core_test
+
+import (
+	"context"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestChainAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	tr := &coretest.Transport{Forget: true}
+	nop := core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) { return next(ctx, c) })
+	nopAttempt := core.AttemptInterceptorFunc(func(ctx context.Context, a *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+		return next(ctx, a)
+	})
+	p := coretest.Start(t, coretest.Config(tr,
+		core.Step{Name: "a", Stage: core.StageObserve, Use: nop},
+		core.Step{Name: "b", Stage: core.StageGuard, Use: nop},
+		core.Step{Name: "c", AttemptStage: core.AttemptObserve, Use: nopAttempt},
+		core.Step{Name: "d", AttemptStage: core.AttemptGuard, Use: nopAttempt},
+	))
+	ctx := context.Background()
+	m := &core.Message{Topic: "T", Body: []byte("x"), Tag: "tag", Keys: []string{"a", "b"}, Properties: map[string]string{"p": "1", "q": "2"}}
+	n := testing.AllocsPerRun(1000, func() {
+		if _, err := p.Send(ctx, m); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n != 0 {
+		t.Errorf("a send through the chain allocates %v times, want 0", n)
+	}
+}
