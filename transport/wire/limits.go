@@ -1,7 +1,7 @@
 package wire
 
 import (
-	"strings"
+	"bytes"
 	"unicode"
 	"unicode/utf8"
 )
@@ -55,23 +55,23 @@ func TrimRemark(s string) string {
 		return s
 	}
 	const dots = "..."
-	var b strings.Builder
-	space := true // swallows leading space
-	for i, r := range s {
+	b := make([]byte, 0, min(len(s), MaxRemark)+utf8.UTFMax)
+	for _, r := range s {
 		if isLineNoise(r) {
 			r = ' '
 		}
-		if r == ' ' && space {
+		if r == ' ' && (len(b) == 0 || b[len(b)-1] == ' ') {
 			continue
 		}
-		space = r == ' '
-		// The rest of s may fit exactly; it is cut only when it cannot.
-		if b.Len()+utf8.RuneLen(r)+len(dots) > MaxRemark && b.Len()+len(s)-i > MaxRemark {
-			return b.String() + dots
+		if b = utf8.AppendRune(b, r); len(b) > MaxRemark {
+			cut := MaxRemark - len(dots)
+			for !utf8.RuneStart(b[cut]) {
+				cut--
+			}
+			return string(append(b[:cut], dots...))
 		}
-		b.WriteRune(r)
 	}
-	return strings.TrimSuffix(b.String(), " ")
+	return string(bytes.TrimSuffix(b, []byte(" ")))
 }
 
 func isLineNoise(r rune) bool {
