@@ -294,7 +294,7 @@ func TestHeartbeat(t *testing.T) {
 	}
 	for body, want := range map[string]error{
 		"": wire.ErrDecode, "[]": wire.ErrDecode, "{}": wire.ErrDecode, `{"clientID":1}`: wire.ErrDecode,
-		strings.Repeat(" ", wire.MaxHeartbeat+1): wire.ErrLimit,
+		strings.Repeat(" ", wire.MaxHeartbeat+1):                                                        wire.ErrLimit,
 		`{"clientID":"c","producerDataSet":[` + strings.Repeat("{},", wire.MaxHeartbeatGroups) + "{}]}": wire.ErrLimit,
 	} {
 		if _, err := wire.ParseHeartbeat([]byte(body)); !errors.Is(err, want) || !errors.Is(err, wire.ErrDecode) {

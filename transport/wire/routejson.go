@@ -264,13 +264,18 @@ func quoteBareKeys(part string, b []byte) ([]byte, error) {
 		case ',':
 			key = depth > 0 && !inArray[depth-1]
 		default:
-			if !key || c != '-' && (c < '0' || c > '9') {
-				key = false
-				continue
+			wasKey := key
+			key = false
+			digits := i
+			if c == '-' {
+				digits++
 			}
-			end := i + 1
+			end := digits
 			for end < len(b) && '0' <= b[end] && b[end] <= '9' {
 				end++
+			}
+			if !wasKey || end == digits {
+				continue
 			}
 			if out == nil {
 				out = make([]byte, 0, len(b)+len(b)/8+16)
@@ -279,7 +284,7 @@ func quoteBareKeys(part string, b []byte) ([]byte, error) {
 			out = append(out, '"')
 			out = append(out, b[i:end]...)
 			out = append(out, '"')
-			copied, i, key = end, end-1, false
+			copied, i = end, end-1
 		}
 	}
 	if out == nil {
