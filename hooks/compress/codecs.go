@@ -1,0 +1,128 @@
+package compress
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/klauspost/compress/zlib"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+
+	"github.com/liftoff-mq/liftoff/core"
+)
+
+// sink collects what a writer writes.
+type sink struct{ buf []byte }
+
+func (s *sink) Write(p []byte) (int, error) {
+	s.buf = append(s.buf, p...)
+	return len(p), nil
+}
+
+// Zlib packs with zlib (RFC 1950), which every consumer can read. Levels go from
+// 1, fastest, to 9, smallest; Java's producer uses [DefaultLevel].
+func Zlib(level int) (core.Compressor, error) {
+	if level < 1 || level > 9 {
+		return nil, fmt.Errorf("compress: zlib level %d, allowed is 1 to 9", level)
+	}
+	z := &zlibCodec{}
+	z.writers.New = func() any {
+		w := new(zlibWriter)
+		// The level, the only thing that can be wrong, was checked.
+		w.zw, _ = zlib.NewWriterLevel(&w.out, level)
+		return w
+	}
+	return z, nil
+}
+
+type zlibCodec struct{ writers sync.Pool }
+
+type zlibWriter struct {
+	out sink
+	zw  *zlib.Writer
+}
+
+func (z *zlibCodec) Name() string   { return "zlib" }
+func (z *zlibCodec) SysFlag() int32 { return FlagCompressed | FlagZlib }
+
+func (z *zlibCodec) Append(dst, src []byte) ([]byte, error) {
+	w := z.writers.Get().(*zlibWriter)
+	w.out.buf = dst
+	w.zw.Reset(&w.out)
+	_, err := w.zw.Write(src)
+	if err == nil {
+		err = w.zw.Close()
+	}
+	dst, w.out.buf = w.out.buf, nil
+	z.writers.Put(w)
+	if err != nil {
+		return nil, err
+	}
+	return dst, nil
+}
+
+// LZ4 packs with LZ4 in its frame format, as Java does: fastest, least small.
+// Frames have independent blocks and a checksum, which Java's reader demands
+// and checks.
+func LZ4() core.Compressor {
+	z := &lz4Codec{}
+	z.writers.New = func() any {
+		w := &lz4Writer{}
+		w.zw = lz4.NewWriter(&w.out)
+		// Small blocks cost little ratio, since LZ4 looks back 64 KiB at most,
+		// and spare each call a buffer of 4 MiB.
+		_ = w.zw.Apply(lz4.BlockSizeOption(lz4.Block256Kb), lz4.ConcurrencyOption(1)) // no option is out of range
+		return w
+	}
+	return z
+}
+
+type lz4Codec struct{ writers sync.Pool }
+
+type lz4Writer struct {
+	out sink
+	zw  *lz4.Writer
+}
+
+func (z *lz4Codec) Name() string   { return "lz4" }
+func (z *lz4Codec) SysFlag() int32 { return FlagCompressed | FlagLZ4 }
+
+func (z *lz4Codec) Append(dst, src []byte) ([]byte, error) {
+	w := z.writers.Get().(*lz4Writer)
+	w.out.buf = dst
+	w.zw.Reset(&w.out)
+	_, err := w.zw.Write(src)
+	if err == nil {
+		err = w.zw.Close()
+	}
+	dst, w.out.buf = w.out.buf, nil
+	z.writers.Put(w)
+	if err != nil {
+		return nil, err
+	}
+	return dst, nil
+}
+
+// Zstd packs with Zstandard. Levels are those of the reference implementation,
+// 1, fastest, to 22, smallest, mapped to the four that exist here; Java's
+// producer uses [DefaultLevel].
+//
+// As many bodies are packed at once as there are processors (GOMAXPROCS when it
+// was made); others wait.
+func Zstd(level int) (core.Compressor, error) {
+	if level < 1 || level > 22 {
+		return nil, fmt.Errorf("compress: zstd level %d, allowed is 1 to 22", level)
+	}
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)), zstd.WithZeroFrames(true))
+	if err != nil {
+		return nil, fmt.Errorf("compress: zstd: %w", err)
+	}
+	return &zstdCodec{enc}, nil
+}
+
+type zstdCodec struct{ enc *zstd.Encoder }
+
+func (z *zstdCodec) Name() string   { return "zstd" }
+func (z *zstdCodec) SysFlag() int32 { return FlagCompressed | FlagZstd }
+
+func (z *zstdCodec) Append(dst, src []byte) ([]byte, error) { return z.enc.EncodeAll(src, dst), nil }

@@ -1,0 +1,160 @@
+package compress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+
+	"github.com/liftoff-mq/liftoff/core"
+)
+
+const (
+	// DefaultMinSize is the size in bytes from which bodies are packed (Java:
+	// compressMsgBodyOverHowmuch).
+	DefaultMinSize = 4096
+	// DefaultLevel is Java's level for zlib and Zstandard.
+	DefaultLevel = 5
+
+	// maxPooled bounds the buffers that are kept for later calls.
+	maxPooled = 8 << 20
+)
+
+// Compression is the step that packs bodies. It is safe for concurrent use. In
+// the steady state it allocates nothing beyond what the codec does.
+type Compression struct {
+	codec   core.Compressor
+	name    string
+	flag    int32
+	minSize int
+	always  bool
+	buffers sync.Pool // of *[]byte
+}
+
+// Option changes how a [Compression] works.
+type Option func(*Compression)
+
+// MinSize packs bodies of n bytes and more; 0 means all. The default is
+// [DefaultMinSize].
+func MinSize(n int) Option { return func(c *Compression) { c.minSize = n } }
+
+// AlwaysTry packs a body to see whether it gets smaller. Without it, a body
+// whose bytes look random in a sample, as those of pictures, archives and
+// ciphertext do, is sent as it is, which saves almost all of the time. The
+// sample cannot see that such a body repeats itself at a distance of more than
+// some KiB.
+func AlwaysTry() Option { return func(c *Compression) { c.always = true } }
+
+// New makes the step around a codec. A nil codec, a bad name, flag bits that are
+// not about compression and a negative MinSize are errors, reported at once.
+func New(codec core.Compressor, opts ...Option) (*Compression, error) {
+	if isNil(codec) {
+		return nil, errors.New("compress: codec is nil")
+	}
+	c := &Compression{codec: codec, name: codec.Name(), flag: codec.SysFlag(), minSize: DefaultMinSize}
+	c.buffers.New = func() any { return new([]byte) }
+	var errs []error
+	for i, o := range opts {
+		if o == nil {
+			errs = append(errs, fmt.Errorf("option %d is nil", i))
+			continue
+		}
+		o(c)
+	}
+	if c.minSize < 0 {
+		errs = append(errs, fmt.Errorf("MinSize is negative: %d", c.minSize))
+	}
+	if c.flag&FlagCompressed == 0 || c.flag&^(FlagCompressed|FlagTypeMask) != 0 {
+		errs = append(errs, fmt.Errorf("codec %q has system flag %#x, want %#x and bits of %#x", c.name, c.flag, FlagCompressed, FlagTypeMask))
+	}
+	// Core has the rules of names.
+	if _, err := core.Resolve(core.Order{}, c.Step()); err != nil {
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("compress: %w", err)
+	}
+	return c, nil
+}
+
+// Step places the compression: "compress.<codec>", in the encode stage of
+// message scope.
+func (c *Compression) Step() core.Step {
+	return core.Step{Name: "compress." + c.name, Stage: core.StageEncode, Use: c}
+}
+
+// Error is a codec's failure. The send fails with it: a body is never sent
+// unpacked because packing went wrong.
+type Error struct {
+	Codec string // its name
+	Size  int    // of the body, in bytes
+	Err   error
+}
+
+// Error names the step, the size and the cause.
+func (e *Error) Error() string {
+	return fmt.Sprintf("compress.%s: body of %d bytes: %v", e.Codec, e.Size, e.Err)
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// ErrorClass is [core.ClassPlugin].
+func (e *Error) ErrorClass() core.Class { return core.ClassPlugin }
+
+// Intercept packs the body if it is long enough, if the call is not a batch
+// (batches have no flag of their own for each message), if no step has packed it
+// before, and if it gets smaller. Afterwards the outgoing message is as before,
+// so that a step further out may run the call again.
+func (c *Compression) Intercept(ctx context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
+	out := call.Outgoing()
+	body, flag := out.Body(), out.SysFlag()
+	if call.Batch() || len(body) < c.minSize || len(body) == 0 || flag&FlagCompressed != 0 ||
+		!c.always && looksRandom(body) {
+		return next(ctx, call)
+	}
+	buf := c.buffers.Get().(*[]byte)
+	// Nothing longer than the body is of use, so a buffer of its size does for
+	// every codec that is worth its while.
+	*buf = slices.Grow((*buf)[:0], len(body))
+	packed, err := c.codec.Append(*buf, body)
+	if err == nil && len(packed) == 0 {
+		err = fmt.Errorf("%w: the codec packed it into nothing", core.ErrContract)
+	}
+	if err != nil {
+		c.release(buf)
+		return nil, &Error{Codec: c.name, Size: len(body), Err: err}
+	}
+	if len(packed) >= len(body) {
+		c.release(buf)
+		return next(ctx, call)
+	}
+	out.SetBody(packed)
+	out.SetSysFlag(flag | c.flag)
+	res, err := next(ctx, call)
+	out.SetBody(body)
+	out.SetSysFlag(flag)
+	c.release(buf)
+	return res, err
+}
+
+// release gives a buffer back. It is the one that Grow made, never one that a
+// codec returned: that could be anybody's. After a panic it is not called.
+func (c *Compression) release(buf *[]byte) {
+	if cap(*buf) <= maxPooled {
+		c.buffers.Put(buf)
+	}
+}
+
+func isNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan:
+		return r.IsNil()
+	}
+	return false
+}

@@ -1,0 +1,95 @@
+package compress
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zlib"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+)
+
+// The bounds of [Decompress] when none is given.
+const (
+	DefaultMaxUnpacked = 8 << 20
+	DefaultMaxRatio    = 100
+)
+
+// The errors of [Decompress].
+var (
+	ErrTooLarge     = errors.New("compress: unpacked body is too large")
+	ErrUnknownCodec = errors.New("compress: unknown codec")
+)
+
+// Decompress appends the unpacked form of src to dst, by the codec that sysFlag
+// names, and src itself if sysFlag says that it is not packed.
+//
+// It stops with [ErrTooLarge] before more than limit bytes are appended. A limit
+// of 0 or less means the defaults for bodies from strangers: 8 MiB, and at most
+// 100 times the size of src. A limit that is given stands alone, so that a body
+// of zeros, which packs a thousandfold, can be read by those who expect it.
+// Memory follows what was unpacked, not what a header announces.
+//
+// It keeps no state between calls and is safe for concurrent use.
+func Decompress(dst, src []byte, sysFlag int32, limit int) ([]byte, error) {
+	if limit <= 0 {
+		limit = DefaultMaxUnpacked
+		if sysFlag&FlagCompressed != 0 && len(src) < limit/DefaultMaxRatio {
+			limit = len(src) * DefaultMaxRatio
+		}
+	}
+	if sysFlag&FlagCompressed == 0 {
+		if len(src) > limit {
+			return nil, tooLarge(limit)
+		}
+		return append(dst, src...), nil
+	}
+	switch t := sysFlag & FlagTypeMask; t {
+	case 0, FlagZlib:
+		r, err := zlib.NewReader(bytes.NewReader(src))
+		if err != nil {
+			return nil, fmt.Errorf("compress: zlib: %w", err)
+		}
+		return readAll(dst, r, limit, "zlib")
+	case FlagLZ4:
+		return readAll(dst, lz4.NewReader(bytes.NewReader(src)), limit, "lz4")
+	case FlagZstd:
+		// One decoder at a time runs without goroutines. Its window is what has
+		// to be in memory; 8 MiB is what every decoder must support (RFC 8878).
+		r, err := zstd.NewReader(bytes.NewReader(src), zstd.WithDecoderConcurrency(1),
+			zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
+		if err != nil {
+			return nil, fmt.Errorf("compress: zstd: %w", err)
+		}
+		defer r.Close()
+		return readAll(dst, r, limit, "zstd")
+	default:
+		return nil, fmt.Errorf("%w: type %d in system flag %#x", ErrUnknownCodec, t>>8, sysFlag)
+	}
+}
+
+// readAll appends what r has, up to limit bytes.
+func readAll(dst []byte, r io.Reader, limit int, codec string) ([]byte, error) {
+	start := len(dst)
+	for {
+		if len(dst) == cap(dst) {
+			dst = append(dst, 0)[:len(dst)]
+		}
+		n, err := r.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		switch {
+		case len(dst)-start > limit:
+			return nil, tooLarge(limit)
+		case err == io.EOF:
+			return dst, nil
+		case err != nil:
+			return nil, fmt.Errorf("compress: %s: %w", codec, err)
+		}
+	}
+}
+
+func tooLarge(limit int) error {
+	return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)
+}

@@ -1,0 +1,33 @@
+// Package validate refuses messages that a broker would refuse, or misread,
+// before anything of them is sent.
+//
+// [New] makes a step for the guard stage of message scope, so it runs once a
+// call, in every mode, before namespace and compression and however many
+// attempts follow. It has the rules of Java's Validators and MessageBatch, and
+// those that Java leaves to the broker or to luck:
+//
+//	field        rule
+//	-----------  ------------------------------------------------------------------
+//	Topic        not blank, at most 127 bytes of [%|a-zA-Z0-9_-], not one of the six
+//	             system topics that nobody may send to
+//	Body         at least 1 byte, at most 4 MiB before compression (MaxBodySize)
+//	Tag          UTF-8, without the separators U+0001 and U+0002
+//	Keys         likewise; none is empty or holds a blank, which joins them on the wire
+//	ShardingKey  like Tag
+//	DelayLevel   not negative; not together with DeliverAt
+//	DeliverAt    from 1970 on, at most 3 days ahead of the call (MaxDelay)
+//	Properties   names and values UTF-8, not blank, without separators; no name that
+//	             RocketMQ itself uses; 32,767 bytes encoded, all properties together
+//	             (MaxPropertiesSize)
+//	Queue        a broker's name and a queue number from 0
+//	batch        no delay level or delivery time, no %RETRY% topic; one NoWaitStore, one
+//	             Queue and one ShardingKey for all messages, because the batch goes to
+//	             one queue as one unit; encoded size at most that of one body
+//
+// A call that breaks rules fails with one [*Error], or with [Errors] if it
+// breaks several: all are reported at once. Either is found with errors.As for
+// *Error and with errors.Is for [core.ErrInvalidMessage]. The texts name fields,
+// rules and limits, and never hold a body or a property's value.
+//
+// A message that passes costs no allocation.
+package validate

@@ -1,0 +1,95 @@
+package validate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
+)
+
+// The defaults, which are those of brokers.
+const (
+	// DefaultMaxBodySize is 4 MiB (Java: DefaultMQProducer.maxMessageSize).
+	DefaultMaxBodySize = 4 << 20
+	// DefaultMaxDelay is 3 days (broker 5.x: timerMaxDelaySec).
+	DefaultMaxDelay = 72 * time.Hour
+	// MaxTopicLength is the protocol's limit of a topic in bytes.
+	MaxTopicLength = 127
+)
+
+// Validator is the step that checks messages. It is safe for concurrent use.
+type Validator struct {
+	maxBody       int
+	maxProperties int
+	maxDelay      time.Duration
+}
+
+// Option changes a limit.
+type Option func(*Validator)
+
+// MaxBodySize limits a body before compression, and a batch's encoded size, to
+// n bytes. A broker has a limit of its own (maxMessageSize), so raise both.
+func MaxBodySize(n int) Option { return func(v *Validator) { v.maxBody = n } }
+
+// MaxPropertiesSize limits the encoded properties to n bytes. The protocol
+// allows [core.MaxPropertiesLength].
+func MaxPropertiesSize(n int) Option { return func(v *Validator) { v.maxProperties = n } }
+
+// MaxDelay limits how far ahead of the call DeliverAt may be.
+func MaxDelay(d time.Duration) Option { return func(v *Validator) { v.maxDelay = d } }
+
+// New makes the step. Limits that cannot hold any message, or more than the
+// protocol can carry, are errors; all are reported at once.
+func New(opts ...Option) (*Validator, error) {
+	v := &Validator{
+		maxBody:       DefaultMaxBodySize,
+		maxProperties: core.MaxPropertiesLength,
+		maxDelay:      DefaultMaxDelay,
+	}
+	var errs []error
+	for i, o := range opts {
+		if o == nil {
+			errs = append(errs, fmt.Errorf("option %d is nil", i))
+			continue
+		}
+		o(v)
+	}
+	if v.maxBody < 1 {
+		errs = append(errs, fmt.Errorf("MaxBodySize is %d, at least 1 is needed", v.maxBody))
+	}
+	// The unique id alone takes 42 bytes.
+	if v.maxProperties < 42 || v.maxProperties > core.MaxPropertiesLength {
+		errs = append(errs, fmt.Errorf("MaxPropertiesSize is %d, allowed is 42 to %d", v.maxProperties, core.MaxPropertiesLength))
+	}
+	if v.maxDelay < 0 {
+		errs = append(errs, fmt.Errorf("MaxDelay is negative: %v", v.maxDelay))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("validate: %w", err)
+	}
+	return v, nil
+}
+
+// Step places the validator: "validate", in the guard stage of message scope.
+func (v *Validator) Step() core.Step {
+	return core.Step{Name: "validate", Stage: core.StageGuard, Use: v}
+}
+
+// Intercept lets the call pass if every rule holds.
+func (v *Validator) Intercept(ctx context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
+	if err := v.check(call); err != nil {
+		return nil, err
+	}
+	return next(ctx, call)
+}
+
+func (v *Validator) check(call *core.Call) error {
+	if !call.Batch() {
+		r := report{index: -1}
+		v.message(&r, call.Outgoing(), call.Start())
+		return r.err()
+	}
+	return v.batch(call)
+}
