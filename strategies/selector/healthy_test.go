@@ -1,0 +1,109 @@
+package selector_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/strategies/selector"
+)
+
+func TestHealthyKeepsAGoodChoice(t *testing.T) {
+	asked := 0
+	f := selector.Healthy(factory(func(context.Context, *core.Selection) (int, error) { asked++; return 5, nil }))
+	in(t, situation{health: map[string]core.Health{"a": down}}, func(ctx context.Context, sel *core.Selection) {
+		if got := pick(t, ctx, f.ForTopic("T"), sel); got != 5 {
+			t.Errorf("chose %d, want inner's 5", got)
+		}
+	})
+	// Nothing is better than inner's choice: it stays.
+	in(t, situation{health: map[string]core.Health{"a": down, "b": down, "c": down}}, func(ctx context.Context, sel *core.Selection) {
+		if got := pick(t, ctx, f.ForTopic("T"), sel); got != 5 {
+			t.Errorf("chose %d, want inner's 5", got)
+		}
+	})
+	if asked != 2 {
+		t.Errorf("inner was asked %d times, want once a pick", asked)
+	}
+}
+
+func TestHealthyPassesErrorsThrough(t *testing.T) {
+	errInner := errors.New("inner")
+	for _, want := range []struct {
+		index int
+		err   error
+	}{{0, errInner}, {-1, nil}, {12, nil}} {
+		f := selector.Healthy(factory(func(context.Context, *core.Selection) (int, error) { return want.index, want.err }))
+		in(t, situation{}, func(ctx context.Context, sel *core.Selection) {
+			if i, err := f.ForTopic("T").Select(ctx, sel); i != want.index || err != want.err {
+				t.Errorf("got %d, %v, want %d, %v", i, err, want.index, want.err)
+			}
+		})
+	}
+}
+
+// Healthy keeps a consistent choice and says that it is one.
+func TestHealthyAroundHash(t *testing.T) {
+	s, ok := selector.Healthy(selector.Hash()).ForTopic("T").(core.ConsistentSelector)
+	if !ok {
+		t.Fatal("not a consistent selector")
+	}
+	msg := coretest.Message("x")
+	msg.ShardingKey = "hello" // 99162322
+	if !s.RequiresConsistency(msg) || s.RequiresConsistency(coretest.Message("x")) {
+		t.Error("inner's consistency was lost")
+	}
+	in(t, situation{msg: msg, health: map[string]core.Health{"a": down, "b": down, "c": down}, tried: 1},
+		func(ctx context.Context, sel *core.Selection) {
+			if got, want := pick(t, ctx, s, sel), 99162322%12; got != want {
+				t.Errorf("chose %d, want %d", got, want)
+			}
+		})
+}
+
+// listening is a factory and a selector that counts what it is told.
+type listening struct{ attempts, routes int }
+
+func (l *listening) AttemptDone(context.Context, *core.AttemptReport) { l.attempts++ }
+func (l *listening) RouteChanged(*core.RouteReport)                   { l.routes++ }
+func (l *listening) Select(context.Context, *core.Selection) (int, error) {
+	return 0, nil
+}
+
+type listeningFactory struct {
+	*listening
+	selector core.QueueSelector
+}
+
+func (f listeningFactory) ForTopic(string) core.QueueSelector { return f.selector }
+
+func TestHealthyKeepsListeners(t *testing.T) {
+	inFactory, inSelector := &listening{}, &listening{}
+	cfg := coretest.Config(&coretest.Transport{})
+	cfg.Selector = selector.Healthy(listeningFactory{inFactory, inSelector})
+	p := coretest.Start(t, cfg)
+	for range 3 {
+		if _, err := p.Send(t.Context(), coretest.Message("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Shutdown(t.Context()); err != nil { // joins who reports the route
+		t.Fatal(err)
+	}
+	if inFactory.attempts != 3 || inFactory.routes != 1 || inSelector.attempts != 3 {
+		t.Errorf("factory heard %d attempts and %d routes, selector %d attempts; want 3, 1, 3",
+			inFactory.attempts, inFactory.routes, inSelector.attempts)
+	}
+}
+
+func TestHealthyWithoutInner(t *testing.T) {
+	if selector.Healthy(nil) != nil {
+		t.Error("a selector made of nothing")
+	}
+	f := selector.Healthy(core.SelectorFactoryFunc(func(string) core.QueueSelector { return nil }))
+	if f.ForTopic("T") != nil {
+		t.Error("a selector made of nothing for a topic")
+	}
+}

@@ -1,0 +1,29 @@
+package selector
+
+import (
+	"context"
+	"math/rand/v2"
+
+	"github.com/liftoff-mq/liftoff/core"
+)
+
+// throws is how many random queues are looked at before a lap begins. A lap's
+// find is biased: the queue behind a down broker's is found more often.
+const throws = 8
+
+// Random gives each message to a random queue.
+func Random() core.SelectorFactory {
+	return core.SelectorFactoryFunc(func(string) core.QueueSelector { return core.QueueSelectorFunc(pickRandom) })
+}
+
+func pickRandom(_ context.Context, sel *core.Selection) (int, error) {
+	var i int
+	for range throws {
+		i = rand.IntN(sel.Len())
+		if rankOf(sel, i) == fresh {
+			return i, nil
+		}
+	}
+	i, _ = best(sel, i)
+	return i, nil
+}

@@ -1,0 +1,54 @@
+package selector
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync/atomic"
+
+	"github.com/liftoff-mq/liftoff/core"
+)
+
+// RoundRobin gives each topic's messages to its queues in turn, from a random
+// queue on, so that many producers that start together do not all begin at the
+// same queue. It is the default selector.
+func RoundRobin() core.SelectorFactory {
+	return core.SelectorFactoryFunc(func(string) core.QueueSelector { return newRoundRobin() })
+}
+
+// roundRobin hands out tickets; a ticket stands for a queue, modulo their number.
+type roundRobin struct{ next atomic.Uint64 }
+
+func newRoundRobin() *roundRobin {
+	r := new(roundRobin)
+	// Far from the overflow, after which the turn would jump.
+	r.next.Store(uint64(rand.Uint32()))
+	return r
+}
+
+// Select implements [core.QueueSelector].
+func (r *roundRobin) Select(_ context.Context, sel *core.Selection) (int, error) {
+	ticket := r.next.Add(1) - 1
+	i := int(ticket % uint64(sel.Len()))
+	if rankOf(sel, i) == fresh {
+		return i, nil
+	}
+	i, steps := best(sel, i)
+	if steps > 0 {
+		r.advance(ticket + uint64(steps) + 1)
+	}
+	return i, nil
+}
+
+// advance makes next the ticket to hand out, unless a later one is due already.
+// Without it the queue behind a down broker's queues would get the share of all
+// of them; and each pick of that share would walk past them again. Since it goes
+// to a place, not by a distance, many calls that skip the same queues together
+// skip them once.
+func (r *roundRobin) advance(next uint64) {
+	for {
+		now := r.next.Load()
+		if now >= next || r.next.CompareAndSwap(now, next) {
+			return
+		}
+	}
+}

@@ -1,0 +1,287 @@
+package selector_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/strategies/selector"
+)
+
+// The selectors that follow the ranking, Hash for a message without a key.
+var ranked = map[string]func() core.SelectorFactory{
+	"round-robin": selector.RoundRobin,
+	"random":      selector.Random,
+	"hash":        selector.Hash,
+	"healthy": func() core.SelectorFactory {
+		n := 0
+		return selector.Healthy(factory(func(_ context.Context, sel *core.Selection) (int, error) {
+			n++
+			return n % sel.Len(), nil
+		}))
+	},
+}
+
+const (
+	good    = core.HealthGood
+	suspect = core.HealthSuspect
+	down    = core.HealthDown
+)
+
+func TestRanking(t *testing.T) {
+	tests := []struct {
+		name    string
+		health  map[string]core.Health
+		tried   int // of a, b, c
+		allowed string
+	}{
+		{"all good", nil, 0, "abc"},
+		{"one down", map[string]core.Health{"b": down}, 0, "ac"},
+		{"one suspect", map[string]core.Health{"b": suspect}, 0, "ac"},
+		{"one tried", nil, 1, "bc"},
+		{"suspect before tried", map[string]core.Health{"b": suspect, "c": suspect}, 1, "bc"},
+		{"suspect before down", map[string]core.Health{"a": suspect, "b": down, "c": down}, 0, "a"},
+		{"good before suspect", map[string]core.Health{"a": suspect, "b": good, "c": down}, 0, "b"},
+		{"untried down before tried good", map[string]core.Health{"b": down, "c": down}, 1, "bc"},
+		{"all tried, one not down", map[string]core.Health{"a": down, "b": down}, 3, "c"},
+		{"all tried, suspect is as good as good", map[string]core.Health{"a": down, "b": suspect}, 3, "bc"},
+		{"all down", map[string]core.Health{"a": down, "b": down, "c": down}, 0, "abc"},
+		{"all tried and down", map[string]core.Health{"a": down, "b": down, "c": down}, 3, "abc"},
+	}
+	for name, newFactory := range ranked {
+		for _, tt := range tests {
+			t.Run(name+"/"+tt.name, func(t *testing.T) {
+				for _, routes := range []core.RouteSource{coretest.Routes(4, "a", "b", "c"), interleaved(4, "a", "b", "c")} {
+					seen := map[string]int{}
+					in(t, situation{routes: routes, health: tt.health, tried: tt.tried}, func(ctx context.Context, sel *core.Selection) {
+						s := newFactory().ForTopic("T")
+						for range 300 {
+							seen[sel.Queue(pick(t, ctx, s, sel)).Broker]++
+						}
+					})
+					for b := range seen {
+						if !contains(tt.allowed, b) {
+							t.Errorf("broker %s chosen %d times, want only %s", b, seen[b], tt.allowed)
+						}
+					}
+					for _, b := range tt.allowed {
+						if seen[string(b)] == 0 {
+							t.Errorf("broker %c never chosen in 300 picks", b)
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+func contains(list, b string) bool {
+	for _, c := range list {
+		if string(c) == b {
+			return true
+		}
+	}
+	return false
+}
+
+// Of any route and any set of down brokers each allowed queue gets its share,
+// however the brokers' queues lie.
+func TestRoundRobinDistribution(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		names := brokers(rapid.IntRange(1, 5).Draw(rt, "brokers"))
+		queues := rapid.IntRange(1, 8).Draw(rt, "queues")
+		health := map[string]core.Health{}
+		allowed := 0
+		for _, b := range names {
+			if rapid.Bool().Draw(rt, "down "+b) {
+				health[b] = down
+			} else {
+				allowed += queues
+			}
+		}
+		if allowed == 0 {
+			allowed = queues * len(names)
+		}
+		routes := coretest.Routes(queues, names...)
+		if rapid.Bool().Draw(rt, "interleaved") {
+			routes = interleaved(queues, names...)
+		}
+		const laps = 10
+		var counts map[core.Queue]int
+		in(t, situation{routes: routes, health: health}, func(ctx context.Context, sel *core.Selection) {
+			counts = map[core.Queue]int{}
+			s := selector.RoundRobin().ForTopic("T")
+			for range laps * allowed {
+				counts[sel.Queue(pick(t, ctx, s, sel))]++
+			}
+		})
+		if len(counts) != allowed {
+			rt.Fatalf("%d queues used, want %d", len(counts), allowed)
+		}
+		for q, n := range counts {
+			// The first lap may begin among queues that are skipped.
+			if n < laps-1 || n > laps+1 {
+				rt.Errorf("queue %v got %d of %d messages, want %d", q, n, laps*allowed, laps)
+			}
+		}
+	})
+}
+
+// Many goroutines at once: nobody is starved and nothing races.
+func TestRoundRobinConcurrently(t *testing.T) {
+	const workers, each = 8, 600
+	var mu sync.Mutex
+	counts := map[string]int{}
+	in(t, situation{health: map[string]core.Health{"b": down}}, func(ctx context.Context, sel *core.Selection) {
+		s := selector.RoundRobin().ForTopic("T")
+		var wg sync.WaitGroup
+		for range workers {
+			wg.Go(func() {
+				mine := map[string]int{}
+				for range each {
+					i, err := s.Select(ctx, sel)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					mine[sel.Queue(i).String()]++
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				for q, n := range mine {
+					counts[q] += n
+				}
+			})
+		}
+		wg.Wait()
+	})
+	if len(counts) != 8 {
+		t.Errorf("%d queues used, want the 8 of a and c: %v", len(counts), counts)
+	}
+	// c/0 follows b's queues and may get one message extra from each goroutine a lap.
+	for q, n := range counts {
+		if n < workers*each/8/4 {
+			t.Errorf("queue %s got %d of %d messages", q, n, workers*each)
+		}
+	}
+}
+
+func TestRandomDistribution(t *testing.T) {
+	const picks = 16000
+	counts := map[core.Queue]int{}
+	in(t, situation{health: map[string]core.Health{"b": down}}, func(ctx context.Context, sel *core.Selection) {
+		s := selector.Random().ForTopic("T")
+		for range picks {
+			counts[sel.Queue(pick(t, ctx, s, sel))]++
+		}
+	})
+	if len(counts) != 8 {
+		t.Fatalf("%d queues used, want 8", len(counts))
+	}
+	for q, n := range counts {
+		if n < picks/8*3/4 || n > picks/8*5/4 { // more than ten standard deviations
+			t.Errorf("queue %v got %d of %d messages, want about %d", q, n, picks, picks/8)
+		}
+	}
+}
+
+// The number of queues may differ from pick to pick.
+func TestIndexInRangeWhileTheRouteChanges(t *testing.T) {
+	for name, newFactory := range ranked {
+		t.Run(name, func(t *testing.T) {
+			rapid.Check(t, func(rt *rapid.T) {
+				s := newFactory().ForTopic("T")
+				key := rapid.SampledFrom([]string{"", "k"}).Draw(rt, "key")
+				for range rapid.IntRange(1, 4).Draw(rt, "routes") {
+					routes := coretest.Routes(rapid.IntRange(1, 9).Draw(rt, "queues"), brokers(rapid.IntRange(1, 4).Draw(rt, "brokers"))...)
+					msg := coretest.Message("x")
+					msg.ShardingKey = key
+					in(t, situation{routes: routes, msg: msg}, func(ctx context.Context, sel *core.Selection) {
+						for range 20 {
+							pick(t, ctx, s, sel)
+						}
+					})
+				}
+			})
+		})
+	}
+}
+
+// What a pick costs, counted in questions to the health view: one in the good
+// case whatever the size, and one per broker, not per queue, in the worst.
+func TestCostOfAPick(t *testing.T) {
+	const perBroker, n = 100, 100
+	names := brokers(n)
+	tests := []struct {
+		name      string
+		isDown    func(string) bool
+		tried     int
+		picks     int
+		questions int64
+	}{
+		{name: "all good", picks: 1000, questions: 1000},
+		{name: "all but the last down", isDown: func(b string) bool { return b != names[n-1] }, picks: 1000,
+			// each lap of 100 picks walks past the others once
+			questions: 1000 + 11*n},
+		{name: "all down", isDown: func(string) bool { return true }, picks: 10, questions: 10 * (n + 2)},
+		{name: "one tried", tried: 1, picks: 1000, questions: 1000 + 11*2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := &countingHealth{isDown: tt.isDown}
+			tr := &coretest.Transport{}
+			tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+				if at.Number() <= tt.tried {
+					return nil, core.ErrConnectionLost
+				}
+				return tr.Ack(at), nil
+			}
+			cfg := coretest.Config(tr)
+			cfg.Routes, cfg.Health, cfg.Retry = coretest.Routes(perBroker, names...), h, coretest.Retry(tt.tried+1)
+			cfg.Selector = factory(func(ctx context.Context, sel *core.Selection) (int, error) {
+				if sel.Attempt() <= tt.tried {
+					return 0, nil
+				}
+				s := selector.RoundRobin().ForTopic("T")
+				before := h.asked.Load()
+				for range tt.picks {
+					pick(t, ctx, s, sel)
+				}
+				if got := h.asked.Load() - before; got > tt.questions {
+					t.Errorf("%d picks asked for the health %d times, want at most %d", tt.picks, got, tt.questions)
+				}
+				return 0, nil
+			})
+			if _, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x")); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestSelectAllocatesNothing(t *testing.T) {
+	msg := coretest.Message("x")
+	msg.ShardingKey = "order-42"
+	situations := map[string]situation{
+		"good":  {},
+		"down":  {health: map[string]core.Health{"a": down, "b": suspect}},
+		"tried": {tried: 2},
+		"key":   {msg: msg},
+	}
+	for name, newFactory := range ranked {
+		for what, s := range situations {
+			t.Run(name+"/"+what, func(t *testing.T) {
+				in(t, s, func(ctx context.Context, sel *core.Selection) {
+					qs := newFactory().ForTopic("T")
+					if n := testing.AllocsPerRun(200, func() { pick(t, ctx, qs, sel) }); n != 0 {
+						t.Errorf("%v allocations a pick, want 0", n)
+					}
+				})
+			})
+		}
+	}
+}
