@@ -119,10 +119,6 @@ func (e *PropertyError) Error() string {
 // Is makes errors.Is(err, ErrProperty) true.
 func (e *PropertyError) Is(target error) bool { return target == ErrProperty }
 
-func badFrame(length int64, reason string) error {
-	return &FrameError{Length: length, Reason: reason}
-}
-
 func malformed(part, reason string, offset int) error {
 	return &DecodeError{Part: part, Reason: reason, Offset: offset}
 }

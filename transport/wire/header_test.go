@@ -121,6 +121,11 @@ func TestParseFrameRefuses(t *testing.T) {
 			if limit := test.want == wire.ErrLimit; de.Limit != limit {
 				t.Errorf("%v: Limit is %v, want %v", err, de.Limit, limit)
 			}
+			if test.frame == nil || test.frame[0] == 0 {
+				if _, err := wire.ParseHead(test.frame); !errors.Is(err, test.want) {
+					t.Errorf("head: got %v, want %v", err, test.want)
+				}
+			}
 			if err := wire.ParseSendResponse(test.frame, new(wire.SendResponse)); !errors.Is(err, test.want) {
 				t.Errorf("send response: got %v, want %v", err, test.want)
 			}
