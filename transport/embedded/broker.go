@@ -1,0 +1,148 @@
+package embedded
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+// Broker is one master broker of a cluster.
+type Broker struct {
+	node    *node
+	topics  topicTable
+	store   *store
+	delayed delayed
+	clients clients
+	offsets offsets
+	perm    atomic.Int64
+	listed  atomic.Bool   // the name server knows it
+	next    atomic.Uint64 // for requests that leave the queue to the broker
+	pushes  atomic.Int32  // opaque of requests to clients
+	life    sync.Mutex    // held by Start, Stop and Kill
+}
+
+func newBroker(c *Cluster, name, addr string) *Broker {
+	b := &Broker{node: newNode(c, name, addr), store: newStore(c.cfg.MaxStoredBytes)}
+	b.node.handle = b.handle
+	b.node.gone = b.clients.gone
+	b.perm.Store(wire.PermRead | wire.PermWrite)
+	b.topics.put(Topic{Name: scheduleTopic, ReadQueues: len(delayLevels), WriteQueues: len(delayLevels), Perm: wire.PermRead | wire.PermWrite})
+	if !c.cfg.NoAutoCreateTopics {
+		b.topics.put(Topic{
+			Name: defaultTopic, ReadQueues: c.cfg.Queues, WriteQueues: c.cfg.Queues,
+			Perm: wire.PermInherit | wire.PermRead | wire.PermWrite,
+		})
+	}
+	return b
+}
+
+// Name returns the broker's name.
+func (b *Broker) Name() string { return b.node.name }
+
+// Addr returns the address that routes carry, host:port. It stays the same over Stop and Start.
+func (b *Broker) Addr() string { return b.node.advertised() }
+
+// Stop shuts the broker down in order: the name server drops it from all routes, the port and
+// all connections close. Topics and messages are kept.
+func (b *Broker) Stop() {
+	b.life.Lock()
+	defer b.life.Unlock()
+	b.listed.Store(false)
+	b.node.stop()
+}
+
+// Kill is [Broker.Stop] of which the name server learns nothing, as for some time after SIGKILL:
+// routes still carry the broker.
+func (b *Broker) Kill() {
+	b.life.Lock()
+	defer b.life.Unlock()
+	b.node.stop()
+}
+
+// Start listens again, on the same port, with the topics and messages from before. Ctx bounds
+// the call. Starting a running broker does nothing.
+func (b *Broker) Start(ctx context.Context) error {
+	b.life.Lock()
+	defer b.life.Unlock()
+	if err := b.node.start(ctx); err != nil {
+		return err
+	}
+	b.store.setHost(hostOf(b.node.advertised()))
+	b.listed.Store(true)
+	b.deliverOverdue()
+	return nil
+}
+
+// hostOf is the store host of messages: that of the routes, if it is an address and not a name.
+func hostOf(addr string) netip.AddrPort {
+	host, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return host
+}
+
+// Running reports whether the broker has been started and not stopped since.
+func (b *Broker) Running() bool { return b.node.running() }
+
+// Pause stops the broker as SIGSTOP would: connections stay open and new ones can be made,
+// routes still carry it, but nothing is answered until Resume or Stop.
+func (b *Broker) Pause() { b.node.paused.set(true) }
+
+// Resume ends Pause; what arrived meanwhile is handled now.
+func (b *Broker) Resume() { b.node.paused.set(false) }
+
+// SetReadPaused stops or resumes the reading of all connections; answers still go out. The
+// client's side fills its socket.
+func (b *Broker) SetReadPaused(paused bool) { b.node.reading.set(paused) }
+
+// SetPerm sets the broker's permission, of wire.PermRead and wire.PermWrite. Without the latter
+// its queues stop being writable in routes, and sends that still come are refused with code 16.
+func (b *Broker) SetPerm(perm int) { b.perm.Store(int64(perm)) }
+
+// Perm returns the broker's permission.
+func (b *Broker) Perm() int { return int(b.perm.Load()) }
+
+// Connections is how many connections are open.
+func (b *Broker) Connections() int { return len(b.node.connections()) }
+
+// Dropped is how many messages have been dropped because of [Config.MaxStoredBytes].
+func (b *Broker) Dropped() int64 { return b.store.droppedCount() }
+
+// Push sends a request to every connected client, as brokers do for transaction checks and
+// changes of consumer groups, and returns to how many. The opaque is chosen by the broker;
+// answers are dropped. Connections that are stuck in a write get it later.
+func (b *Broker) Push(cmd wire.Command) (clients int, err error) {
+	cmd.Flag &^= wire.FlagResponse
+	for _, c := range b.node.connections() {
+		cmd.Opaque = b.pushes.Add(1)
+		frame, err := wire.AppendCommand(nil, &cmd)
+		if err != nil {
+			return clients, err
+		}
+		c.sendNow(frame)
+		clients++
+	}
+	return clients, nil
+}
+
+func (b *Broker) data() wire.BrokerData {
+	return wire.BrokerData{
+		Cluster: b.node.cluster.cfg.ClusterName, BrokerName: b.Name(), Addrs: map[int64]string{wire.MasterID: b.Addr()},
+	}
+}
+
+func (b *Broker) handle(c *conn, cmd *wire.Command) reply {
+	switch cmd.Code {
+	case wire.SendMessage, wire.SendMessageV2, wire.SendBatchMessage:
+		return b.send(c, cmd)
+	case wire.HeartBeat:
+		return b.heartbeat(c, cmd)
+	case wire.UnregisterClient:
+		return b.unregister(cmd)
+	}
+	return notSupported(cmd.Code)
+}

@@ -1,0 +1,154 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+)
+
+// Defaults of [Config].
+const (
+	DefaultClusterName = "DefaultCluster"
+	// DefaultQueues is the number of queues of the topic TBW102 (Java BrokerConfig.defaultTopicQueueNums).
+	// A client that asks for fewer, as all do, gets topics with fewer.
+	DefaultQueues = 8
+	// DefaultMaxStoredBytes bounds the messages that one broker keeps.
+	DefaultMaxStoredBytes = 64 << 20
+	// DefaultRecordedRequests is how many requests of each code [Cluster.Requests] remembers.
+	DefaultRecordedRequests = 1000
+	// maxRecordedBytes bounds the headers and bodies of all remembered requests.
+	maxRecordedBytes = 4 << 20
+	// maxBrokers keeps a route within what a client accepts.
+	maxBrokers = 1024
+	// maxQueues bounds the queues of one topic on one broker.
+	maxQueues = 65536
+)
+
+// ErrConfig is what errors about an unusable [Config] match.
+var ErrConfig = errors.New("embedded: bad configuration")
+
+// ErrClosed is what operations on a closed cluster give.
+var ErrClosed = errors.New("embedded: cluster is closed")
+
+// Config describes a cluster. Its zero value is one name server and one broker "broker-a" on
+// loopback ports that the system chooses, with automatic creation of topics.
+type Config struct {
+	// Brokers names the brokers; none means "broker-a". [BrokerNames] makes a list by count.
+	Brokers []string
+	// NameServers is the number of name servers; below 1 means 1. They all know the same.
+	NameServers int
+	// ClusterName is DefaultClusterName unless set.
+	ClusterName string
+
+	// Listen is the address of the first name server, host:port; empty means "127.0.0.1:0".
+	// The other servers take free ports of the same host.
+	Listen string
+	// AllowRemote permits a Listen host that is not a loopback address. Whoever reaches the
+	// ports may then read, write and create topics.
+	AllowRemote bool
+	// AdvertiseHost replaces the host in the addresses that the name server gives out. It is
+	// needed when Listen is a wildcard address.
+	AdvertiseHost string
+	// Network replaces TCP by an in-memory network; nil means TCP.
+	Network *Network
+
+	// Queues is the number of queues of the topic TBW102 and so the most that a topic created by
+	// a send can have; 0 means DefaultQueues.
+	Queues int
+	// NoAutoCreateTopics refuses sends to unknown topics instead of creating them.
+	NoAutoCreateTopics bool
+	// MaxStoredBytes bounds the messages that each broker keeps; beyond it the oldest are
+	// dropped. 0 means DefaultMaxStoredBytes.
+	MaxStoredBytes int64
+	// RecordedRequests is how many requests of each code [Cluster.Requests] remembers, within 4
+	// MiB for all codes together: 0 means DefaultRecordedRequests, below 0 none.
+	RecordedRequests int
+
+	// Logger gets notices at debug level and warnings about peers that break the protocol; nil
+	// means silence. Bodies and properties are never logged.
+	Logger *slog.Logger
+}
+
+// BrokerNames returns n broker names: broker-a, broker-b and so on, broker-aa after broker-z.
+func BrokerNames(n int) []string {
+	names := make([]string, 0, max(n, 0))
+	for i := range n {
+		suffix := ""
+		for k := i; k >= 0; k = k/26 - 1 {
+			suffix = string(rune('a'+k%26)) + suffix
+		}
+		names = append(names, "broker-"+suffix)
+	}
+	return names
+}
+
+// withDefaults returns the configuration with every default filled in.
+func (c Config) withDefaults() (Config, error) {
+	if len(c.Brokers) == 0 {
+		c.Brokers = BrokerNames(1)
+	}
+	if len(c.Brokers) > maxBrokers {
+		return c, fmt.Errorf("%w: %d brokers, at most %d", ErrConfig, len(c.Brokers), maxBrokers)
+	}
+	seen := make(map[string]bool, len(c.Brokers))
+	for _, name := range c.Brokers {
+		if remark := illegalName(name); remark != "" {
+			return c, fmt.Errorf("%w: broker name %q: %s", ErrConfig, name, remark)
+		}
+		if seen[name] {
+			return c, fmt.Errorf("%w: broker name %q twice", ErrConfig, name)
+		}
+		seen[name] = true
+	}
+	if c.NameServers < 1 {
+		c.NameServers = 1
+	}
+	if c.NameServers > 16 {
+		return c, fmt.Errorf("%w: %d name servers, at most 16", ErrConfig, c.NameServers)
+	}
+	if c.ClusterName == "" {
+		c.ClusterName = DefaultClusterName
+	}
+	if c.Queues == 0 {
+		c.Queues = DefaultQueues
+	}
+	if c.Queues < 0 || c.Queues > maxQueues {
+		return c, fmt.Errorf("%w: %d queues, allowed are 1 to %d", ErrConfig, c.Queues, maxQueues)
+	}
+	if c.MaxStoredBytes == 0 {
+		c.MaxStoredBytes = DefaultMaxStoredBytes
+	}
+	if c.MaxStoredBytes < 0 {
+		return c, fmt.Errorf("%w: MaxStoredBytes %d", ErrConfig, c.MaxStoredBytes)
+	}
+	if c.RecordedRequests == 0 {
+		c.RecordedRequests = DefaultRecordedRequests
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c.withAddresses()
+}
+
+func (c Config) withAddresses() (Config, error) {
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:0"
+	}
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return c, fmt.Errorf("%w: listen address: %w", ErrConfig, err)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return c, fmt.Errorf("%w: listen address %q: the port is not a number up to 65535", ErrConfig, c.Listen)
+	}
+	ip := net.ParseIP(host)
+	if loopback := host == "localhost" || ip != nil && ip.IsLoopback(); !loopback && !c.AllowRemote {
+		return c, fmt.Errorf("%w: listen address %q is not on loopback; set AllowRemote to open it to others", ErrConfig, c.Listen)
+	}
+	if (host == "" || ip != nil && ip.IsUnspecified()) && c.AdvertiseHost == "" {
+		return c, fmt.Errorf("%w: listen address %q needs an AdvertiseHost for the routes", ErrConfig, c.Listen)
+	}
+	return c, nil
+}

@@ -1,0 +1,126 @@
+package embedded
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+// delayLevels are the broker's defaults (Java MessageStoreConfig.messageDelayLevel): level 1 is
+// the first.
+var delayLevels = [...]time.Duration{
+	1 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second,
+	1 * time.Minute, 2 * time.Minute, 3 * time.Minute, 4 * time.Minute, 5 * time.Minute, 6 * time.Minute,
+	7 * time.Minute, 8 * time.Minute, 9 * time.Minute, 10 * time.Minute, 20 * time.Minute, 30 * time.Minute,
+	1 * time.Hour, 2 * time.Hour,
+}
+
+// maxTimer is the longest that a message with a delivery time waits (Java timerMaxDelaySec).
+const maxTimer = 3 * 24 * time.Hour
+
+// delayed is the messages whose time has come while their broker was stopped.
+type delayed struct {
+	mu      sync.Mutex
+	overdue []*wire.StoredMessage
+}
+
+// schedule redirects a message that is to be delivered later and returns when; the zero time
+// means now. Ok is false for a delivery time that a broker refuses.
+//
+// A level goes to the queue of its level in SCHEDULE_TOPIC_XXXX, a time to rmq_sys_wheel_timer;
+// REAL_TOPIC and REAL_QID keep where the message belongs (Java HookUtils.handleScheduleMessage).
+func schedule(m *wire.StoredMessage, props *wire.Fields) (due time.Time, ok bool) {
+	now := time.Now()
+	if level, err := strconv.Atoi(props.Get(wire.PropertyDelay)); err == nil && level > 0 {
+		// A level takes precedence and removes the others.
+		level = min(level, len(delayLevels))
+		remove(props, wire.PropertyTimerDelaySec, wire.PropertyTimerDelayMS, wire.PropertyTimerDeliverMS)
+		park(m, props, scheduleTopic, level-1)
+		return now.Add(delayLevels[level-1]), true
+	}
+	var text string
+	var unit int64 = 1
+	base := now.UnixMilli()
+	switch {
+	case props.Get(wire.PropertyTimerDelaySec) != "":
+		text, unit = props.Get(wire.PropertyTimerDelaySec), 1000
+	case props.Get(wire.PropertyTimerDelayMS) != "":
+		text = props.Get(wire.PropertyTimerDelayMS)
+	case props.Get(wire.PropertyTimerDeliverMS) != "":
+		text, base = props.Get(wire.PropertyTimerDeliverMS), 0
+	default:
+		return time.Time{}, true
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n > 1<<53 {
+		return time.Time{}, false
+	}
+	due = time.UnixMilli(base + n*unit)
+	switch {
+	case !due.After(now):
+		return time.Time{}, true
+	case due.Sub(now) > maxTimer:
+		return time.Time{}, false
+	}
+	props.Set(wire.PropertyTimerOutMS, strconv.FormatInt(due.UnixMilli(), 10))
+	park(m, props, timerTopic, 0)
+	return due, true
+}
+
+func park(m *wire.StoredMessage, props *wire.Fields, topic string, queue int) {
+	props.Set(wire.PropertyRealTopic, m.Topic)
+	props.Set(wire.PropertyRealQueueID, strconv.Itoa(m.QueueID))
+	m.Topic, m.QueueID = topic, queue
+}
+
+func remove(props *wire.Fields, names ...string) {
+	kept := (*props)[:0]
+	for _, p := range *props {
+		drop := false
+		for _, name := range names {
+			drop = drop || p.Key == name
+		}
+		if !drop {
+			kept = append(kept, p)
+		}
+	}
+	*props = kept
+}
+
+// deliverAt puts a parked message where it belongs when its time comes, or when the broker is
+// started after that.
+func (b *Broker) deliverAt(due time.Time, m *wire.StoredMessage) {
+	own := *m
+	own.Body = append([]byte(nil), m.Body...)
+	b.node.cluster.after(time.Until(due), func() {
+		b.delayed.mu.Lock()
+		b.delayed.overdue = append(b.delayed.overdue, &own)
+		b.delayed.mu.Unlock()
+		if b.Running() {
+			b.deliverOverdue()
+		}
+	})
+}
+
+func (b *Broker) deliverOverdue() {
+	b.delayed.mu.Lock()
+	defer b.delayed.mu.Unlock()
+	for _, m := range b.delayed.overdue {
+		props := wire.ParseProperties(m.Properties)
+		topic := props.Get(wire.PropertyRealTopic)
+		queue, err := strconv.Atoi(props.Get(wire.PropertyRealQueueID))
+		if err != nil {
+			b.node.log.Error("a delayed message cannot be delivered", "error", err)
+			continue
+		}
+		remove(&props, wire.PropertyDelay, wire.PropertyTimerDeliverMS, wire.PropertyTimerDelaySec)
+		m.Topic, m.QueueID = topic, queue
+		m.Properties = wire.AppendProperties(nil, props)
+		if err := b.store.append(m); err != nil {
+			b.node.log.Error("a delayed message cannot be delivered", "error", err)
+		}
+	}
+	b.delayed.overdue = nil
+}

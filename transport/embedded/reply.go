@@ -1,0 +1,60 @@
+package embedded
+
+import (
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+// serverVersion is what the servers claim to be. A client sees it in every answer.
+const serverVersion = wire.V5_3_3
+
+// Response codes beyond those a producer meets (Java ResponseCode).
+const (
+	codePullNotFound         core.ResponseCode = 19
+	codePullRetryImmediately core.ResponseCode = 20
+	codePullOffsetMoved      core.ResponseCode = 21
+	codeQueryNotFound        core.ResponseCode = 22
+)
+
+// reply is the answer to a request before it is encoded.
+type reply struct {
+	code   core.ResponseCode
+	remark string
+	ext    wire.Fields
+	body   []byte
+
+	// stored says that send holds the answer to a send instead of ext.
+	stored bool
+	send   wire.SendResponse
+
+	// later says that there is no answer yet: the handler has kept the exchange.
+	later bool
+}
+
+func refuse(code core.ResponseCode, remark string) reply {
+	return reply{code: code, remark: remark}
+}
+
+// javaException is how a real server answers when its handler threw: always with code 1.
+func javaException(exception, detail string) reply {
+	return refuse(core.CodeSystemError, exception+": "+detail)
+}
+
+// badField is the answer to a header that lacks a field or holds nonsense.
+func badField(err error) reply {
+	return javaException("org.apache.rocketmq.remoting.exception.RemotingCommandException", wire.TrimRemark(err.Error()))
+}
+
+// appendReply appends the answer as a frame, in the serialization of the request.
+func appendReply(dst []byte, ser wire.Serialization, opaque int32, r *reply) ([]byte, error) {
+	if r.stored {
+		head := wire.ResponseHead{
+			Code: int(r.code), Opaque: opaque, Version: serverVersion, Language: wire.LanguageJava, Serialization: ser,
+		}
+		return wire.AppendSendResponse(dst, head, r.remark, &r.send)
+	}
+	return wire.AppendCommand(dst, &wire.Command{
+		Code: int(r.code), Language: wire.LanguageJava, Version: serverVersion, Opaque: opaque, Flag: wire.FlagResponse,
+		Remark: r.remark, Ext: r.ext, Body: r.body, Serialization: ser,
+	})
+}

@@ -1,0 +1,181 @@
+package embedded
+
+// HEART_BEAT (34), UNREGISTER_CLIENT (35), GET_CONSUMER_LIST_BY_GROUP (38): requests to a broker.
+//
+// Versions: as 5.3.3, with the shortened heartbeat (fingerprint). A group is forgotten when its
+// client unregisters or its connection ends.
+//
+// Deviations: clients that fall silent on an open connection are not forgotten after two
+// minutes. Subscriptions are not kept, so brokers never push changes of consumer groups.
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+// maxClients bounds what peers can make a broker remember.
+const maxClients = 65536
+
+// Client is a client that has sent heartbeats to a broker.
+type Client struct {
+	ID             string
+	ProducerGroups []string // sorted
+	ConsumerGroups []string // sorted
+	Language       wire.Language
+	Version        int
+	Remote         netip.AddrPort
+	// Conn is the connection of the last heartbeat, as in [Request].
+	Conn          uint64
+	LastHeartbeat time.Time
+	Heartbeats    int
+	fingerprint   int32
+}
+
+// clients is a broker's table of clients.
+type clients struct {
+	mu   sync.Mutex
+	byID map[string]*Client
+}
+
+// Clients returns the clients of the named broker, sorted by id; nil for an unknown broker.
+func (c *Cluster) Clients(broker string) []Client {
+	if b := c.Broker(broker); b != nil {
+		return b.Clients()
+	}
+	return nil
+}
+
+// Clients returns the clients that have sent heartbeats and neither unregistered nor
+// disconnected since, sorted by id.
+func (b *Broker) Clients() []Client {
+	b.clients.mu.Lock()
+	defer b.clients.mu.Unlock()
+	out := make([]Client, 0, len(b.clients.byID))
+	for _, c := range b.clients.byID {
+		own := *c
+		own.ProducerGroups, own.ConsumerGroups = slices.Clone(c.ProducerGroups), slices.Clone(c.ConsumerGroups)
+		out = append(out, own)
+	}
+	slices.SortFunc(out, func(a, b Client) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}
+
+// ProducerGroups returns the sorted names of all producer groups with a live client.
+func (b *Broker) ProducerGroups() []string {
+	seen := make(map[string]bool)
+	for _, c := range b.Clients() {
+		for _, g := range c.ProducerGroups {
+			seen[g] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
+
+func (b *Broker) heartbeat(c *conn, cmd *wire.Command) reply {
+	h, err := wire.ParseHeartbeat(cmd.Body)
+	if err != nil {
+		return javaException("java.lang.RuntimeException", wire.TrimRemark(err.Error()))
+	}
+	t := &b.clients
+	t.mu.Lock()
+	client := t.byID[h.ClientID]
+	changed := false
+	if client == nil {
+		if len(t.byID) >= maxClients {
+			t.mu.Unlock()
+			return refuse(core.CodeSystemBusy, "too many clients")
+		}
+		if t.byID == nil {
+			t.byID = make(map[string]*Client)
+		}
+		client = &Client{ID: h.ClientID}
+		t.byID[h.ClientID] = client
+	} else {
+		changed = h.Fingerprint != client.fingerprint
+	}
+	client.Language, client.Version = cmd.Language, cmd.Version
+	client.Remote, client.Conn = c.remote, c.id
+	client.LastHeartbeat = time.Now()
+	client.Heartbeats++
+	client.fingerprint = h.Fingerprint
+	// Groups are added, never taken away: those leave by unregistering.
+	client.ProducerGroups = union(client.ProducerGroups, h.ProducerGroups)
+	client.ConsumerGroups = union(client.ConsumerGroups, h.ConsumerGroups)
+	t.mu.Unlock()
+	for _, group := range h.ConsumerGroups {
+		name := retryPrefix + group
+		if _, there := b.topics.get(name); !there && illegalTopic(name) == "" {
+			b.topics.put(Topic{Name: name, ReadQueues: 1, WriteQueues: 1, Perm: wire.PermRead | wire.PermWrite})
+		}
+	}
+	change := "true"
+	if h.Fingerprint != 0 && !changed {
+		change = "false"
+	}
+	return reply{ext: wire.Fields{{Key: "IS_SUPPORT_HEART_BEAT_V2", Value: "true"}, {Key: "IS_SUB_CHANGE", Value: change}}}
+}
+
+func union(have, add []string) []string {
+	for _, s := range add {
+		if i, found := slices.BinarySearch(have, s); !found && len(have) < wire.MaxHeartbeatGroups {
+			have = slices.Insert(have, i, s)
+		}
+	}
+	return have
+}
+
+func (b *Broker) unregister(cmd *wire.Command) reply {
+	u, err := wire.ParseUnregister(cmd)
+	if err != nil {
+		return badField(err)
+	}
+	t := &b.clients
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if client := t.byID[u.ClientID]; client != nil {
+		without := func(groups []string, group string) []string {
+			return slices.DeleteFunc(groups, func(g string) bool { return g == group })
+		}
+		client.ProducerGroups = without(client.ProducerGroups, u.ProducerGroup)
+		client.ConsumerGroups = without(client.ConsumerGroups, u.ConsumerGroup)
+		if len(client.ProducerGroups)+len(client.ConsumerGroups) == 0 {
+			delete(t.byID, u.ClientID)
+		}
+	}
+	return reply{}
+}
+
+// gone forgets the clients of a connection that has ended.
+func (t *clients) gone(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	maps.DeleteFunc(t.byID, func(_ string, client *Client) bool { return client.Conn == c.id })
+}
+
+func (b *Broker) consumerList(cmd *wire.Command) reply {
+	group := cmd.Ext.Get("consumerGroup")
+	list := struct {
+		ConsumerIDs []string `json:"consumerIdList"`
+	}{}
+	for _, c := range b.Clients() {
+		if slices.Contains(c.ConsumerGroups, group) {
+			list.ConsumerIDs = append(list.ConsumerIDs, c.ID)
+		}
+	}
+	if len(list.ConsumerIDs) == 0 {
+		return refuse(core.CodeSystemError, "no consumer for this group, "+wire.TrimRemark(group))
+	}
+	body, err := json.Marshal(list)
+	if err != nil {
+		return javaException("java.lang.RuntimeException", err.Error())
+	}
+	return reply{body: body}
+}

@@ -1,0 +1,76 @@
+package embedded
+
+// GET_ROUTEINFO_BY_TOPIC (105), GET_BROKER_CLUSTER_INFO (106), GET_ALL_TOPIC_LIST_FROM_NAMESERVER (206):
+// requests to a name server.
+//
+// Versions: as 4.9.4 to 5.3.3. The route is standard JSON for clients of 4.9.4 and later and for
+// those who ask for it; others get bare integer keys, as the cluster information always has them.
+//
+// Deviations: a route is made from the brokers' state when it is asked for, so that it is never
+// behind; a broker's permission narrows the topic's in it, as a real broker's registration does.
+// No order configuration, filter servers or static-topic mappings; all brokers are masters.
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+func (s *NameServer) route(cmd *wire.Command) reply {
+	topic := cmd.Ext.Get("topic")
+	if topic == "" {
+		return badField(&wire.FieldError{Field: "topic", Reason: "missing"})
+	}
+	c := s.node.cluster
+	var r wire.RouteData
+	for _, b := range c.brokers {
+		t, ok := b.topics.get(topic)
+		if !ok || !b.listed.Load() {
+			continue
+		}
+		r.Queues = append(r.Queues, wire.QueueData{
+			BrokerName: b.Name(), ReadQueueNums: t.ReadQueues, WriteQueueNums: t.WriteQueues,
+			Perm: t.Perm & b.Perm(), TopicSysFlag: t.SysFlag,
+		})
+		r.Brokers = append(r.Brokers, b.data())
+	}
+	if len(r.Brokers) == 0 {
+		return refuse(core.CodeTopicNotExist, "No topic route info in name server for the topic: "+topic)
+	}
+	style := wire.BareKeys
+	if cmd.Version >= wire.V4_9_4 || strings.EqualFold(cmd.Ext.Get("acceptStandardJsonOnly"), "true") {
+		style = wire.StandardKeys
+	}
+	return reply{body: wire.AppendRoute(nil, &r, style)}
+}
+
+func (s *NameServer) clusterInfo() reply {
+	var brokers []wire.BrokerData
+	for _, b := range s.node.cluster.brokers {
+		if b.listed.Load() {
+			brokers = append(brokers, b.data())
+		}
+	}
+	return reply{body: wire.AppendClusterInfo(nil, brokers, wire.BareKeys)}
+}
+
+func (s *NameServer) topicList() reply {
+	var names []string
+	for _, b := range s.node.cluster.brokers {
+		if b.listed.Load() {
+			names = append(names, b.topics.names()...)
+		}
+	}
+	slices.Sort(names)
+	list := struct {
+		TopicList []string `json:"topicList"`
+	}{TopicList: slices.Compact(names)}
+	body, err := json.Marshal(list)
+	if err != nil {
+		return javaException("java.lang.RuntimeException", err.Error())
+	}
+	return reply{body: body}
+}

@@ -1,0 +1,178 @@
+package embedded
+
+// SEND_MESSAGE (10), SEND_MESSAGE_V2 (310), SEND_BATCH_MESSAGE (320): requests to a broker.
+//
+// Versions: the checks, their order and their codes are those of a 5.3.3 broker; 4.9 answers 1
+// where this one answers 29. The code says which field names the header has, the header's batch
+// field says whether the body is a batch. A single message is stored with the properties that a
+// real broker adds (MSG_REGION, TRACE_ON, CLUSTER), the messages of a batch are not.
+//
+// Deviations: a broker without write permission refuses every topic, where a real one refuses
+// only ordered topics and else leaves it to the route. A negative queue id takes the queues in
+// turn instead of at random. A message without UNIQ_KEY is stored without. Half messages of
+// transactions are refused as by a broker that is set to reject them; batches to topics with
+// batch queues and the recall handle of timed messages do not exist.
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+// maxMessageSize is a broker's limit for a body (Java MessageStoreConfig.maxMessageSize).
+const maxMessageSize = 4 << 20
+
+// regionID is what brokers say unless configured otherwise.
+const regionID = "DefaultRegion"
+
+func (b *Broker) send(c *conn, cmd *wire.Command) reply {
+	req, err := wire.ParseSend(cmd)
+	if err != nil {
+		return badField(err)
+	}
+	if len(cmd.Body) == 0 {
+		// Java reads an empty body as none and then asks for its length.
+		return javaException("java.lang.NullPointerException", "the message has no body")
+	}
+	r := b.put(c, &req, cmd.Body)
+	if !r.stored {
+		// A refusal carries the two fields as well.
+		r.ext = wire.Fields{{Key: wire.PropertyMsgRegion, Value: regionID}, {Key: wire.PropertyTraceOn, Value: "true"}}
+	}
+	return r
+}
+
+func (b *Broker) put(c *conn, req *wire.SendRequest, body []byte) reply {
+	topic, refusal := b.admit(c, req)
+	if refusal.code != core.CodeSuccess {
+		return refusal
+	}
+	if req.QueueID < 0 {
+		if topic.WriteQueues == 0 {
+			return javaException("java.lang.ArithmeticException", "the topic has no writable queue to choose")
+		}
+		req.QueueID = int(b.next.Add(1) % uint64(topic.WriteQueues))
+	}
+	if req.Batch {
+		return b.putBatch(c, req, body)
+	}
+	return b.putSingle(c, req, body)
+}
+
+// admit checks the request in the order of Java's AbstractSendMessageProcessor.msgCheck.
+func (b *Broker) admit(c *conn, req *wire.SendRequest) (Topic, reply) {
+	if b.Perm()&wire.PermWrite == 0 {
+		host, _, _ := strings.Cut(b.Addr(), ":")
+		return Topic{}, refuse(core.CodeNoPermission, "the broker["+host+"] sending message is forbidden")
+	}
+	if remark := illegalTopic(req.Topic); remark != "" {
+		return Topic{}, refuse(core.CodeInvalidParameter, remark)
+	}
+	if forbiddenTopic(req.Topic) {
+		return Topic{}, refuse(core.CodeNoPermission, "Sending message to topic["+req.Topic+"] is forbidden.")
+	}
+	topic, ok := b.topics.get(req.Topic)
+	if !ok {
+		topic, ok = b.topics.create(req.Topic, req.DefaultTopic, req.DefaultTopicQueueNums)
+	}
+	if !ok && strings.HasPrefix(req.Topic, retryPrefix) {
+		topic = Topic{Name: req.Topic, ReadQueues: 1, WriteQueues: 1, Perm: wire.PermRead | wire.PermWrite}
+		ok = b.topics.put(topic)
+	}
+	if !ok {
+		return Topic{}, refuse(core.CodeTopicNotExist, "topic["+req.Topic+"] not exist, apply first please!")
+	}
+	if topic.Perm&wire.PermWrite == 0 {
+		return Topic{}, refuse(core.CodeNoPermission, "the topic["+req.Topic+"] sending message is forbidden")
+	}
+	if req.QueueID >= max(topic.WriteQueues, topic.ReadQueues) {
+		return Topic{}, refuse(core.CodeInvalidParameter, "request queueId["+strconv.Itoa(req.QueueID)+"] is illegal, topic "+topic.Name+
+			" has "+strconv.Itoa(topic.WriteQueues)+" write and "+strconv.Itoa(topic.ReadQueues)+" read queues. Producer: "+c.remote.String())
+	}
+	return topic, reply{}
+}
+
+func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
+	props := wire.ParseProperties(req.Properties)
+	if strings.EqualFold(props.Get(wire.PropertyTransactionPrepared), "true") {
+		host, _, _ := strings.Cut(b.Addr(), ":")
+		return refuse(core.CodeNoPermission, "the broker["+host+"] sending transaction message is forbidden")
+	}
+	set := func(name, value string) { props.Set(name, value) }
+	set(wire.PropertyMsgRegion, regionID)
+	set(wire.PropertyTraceOn, "true")
+	set(wire.PropertyCluster, b.node.cluster.cfg.ClusterName)
+	m := wire.StoredMessage{
+		Topic: req.Topic, QueueID: req.QueueID, Flag: req.Flag, SysFlag: req.SysFlag, BornTimestamp: req.BornTimestamp,
+		BornHost: c.remote, ReconsumeTimes: req.ReconsumeTimes, Body: body,
+	}
+	due, ok := schedule(&m, &props)
+	if !ok {
+		return refuse(core.CodeMessageIllegal, "timer message illegal, the delay time should not be bigger than the max delay "+
+			strconv.FormatInt(maxTimer.Milliseconds(), 10)+"ms; or if set del msg, the delay time should be bigger than the current time")
+	}
+	m.Properties = wire.AppendProperties(nil, props)
+	if len(body) > maxMessageSize || len(m.Properties) > wire.MaxPropertiesLength || len(req.Topic) > maxTopicLength && !strings.HasPrefix(req.Topic, retryPrefix) {
+		return illegalMessage()
+	}
+	if err := b.store.append(&m); err != nil {
+		return illegalMessage()
+	}
+	if !due.IsZero() {
+		b.deliverAt(due, &m)
+	}
+	return reply{stored: true, send: wire.SendResponse{
+		MsgID: m.MsgID().String(), QueueID: req.QueueID, QueueOffset: m.QueueOffset,
+		TransactionID: props.Get(wire.PropertyUniqKey), RegionID: regionID, TraceOn: true,
+	}}
+}
+
+func (b *Broker) putBatch(c *conn, req *wire.SendRequest, body []byte) reply {
+	if len(req.Topic) > maxTopicLength {
+		return refuse(core.CodeMessageIllegal, "message topic length too long "+strconv.Itoa(len(req.Topic)))
+	}
+	if strings.HasPrefix(req.Topic, retryPrefix) {
+		return refuse(core.CodeMessageIllegal, "batch request does not support retry group "+req.Topic)
+	}
+	if len(body) > maxMessageSize {
+		return javaException("java.lang.RuntimeException", "message body size exceeded")
+	}
+	batch, err := wire.ParseBatch(body)
+	if err != nil {
+		return javaException("java.lang.IllegalArgumentException", wire.TrimRemark(err.Error()))
+	}
+	if len(batch) == 0 {
+		return illegalMessage()
+	}
+	messages := make([]wire.StoredMessage, len(batch))
+	places := make([]*wire.StoredMessage, len(batch))
+	for i, m := range batch {
+		messages[i] = wire.StoredMessage{
+			Topic: req.Topic, QueueID: req.QueueID, Flag: m.Flag, SysFlag: req.SysFlag, BornTimestamp: req.BornTimestamp,
+			BornHost: c.remote, ReconsumeTimes: req.ReconsumeTimes, Body: m.Body, Properties: m.Properties,
+		}
+		places[i] = &messages[i]
+	}
+	if err := b.store.append(places...); err != nil {
+		return illegalMessage()
+	}
+	ids := make([]byte, 0, 33*len(messages))
+	for i := range messages {
+		if i > 0 {
+			ids = append(ids, ',')
+		}
+		ids = append(ids, messages[i].MsgID().String()...)
+	}
+	props := wire.ParseProperties(req.Properties)
+	return reply{stored: true, send: wire.SendResponse{
+		MsgID: string(ids), QueueID: req.QueueID, QueueOffset: messages[0].QueueOffset,
+		TransactionID: props.Get(wire.PropertyUniqKey), RegionID: regionID, TraceOn: true,
+	}}
+}
+
+func illegalMessage() reply {
+	return refuse(core.CodeMessageIllegal, "the message is illegal, maybe msg body or properties length not matched. msg body length limit "+
+		strconv.Itoa(maxMessageSize)+"B, msg properties length limit 32KB.")
+}

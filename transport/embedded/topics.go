@@ -1,0 +1,172 @@
+package embedded
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+const (
+	defaultTopic  = "TBW102"
+	scheduleTopic = "SCHEDULE_TOPIC_XXXX"
+	timerTopic    = "rmq_sys_wheel_timer"
+	retryPrefix   = "%RETRY%"
+	dlqPrefix     = "%DLQ%"
+
+	maxTopicLength      = 127
+	maxRetryTopicLength = 255
+	// maxTopics bounds what a peer can make a broker remember.
+	maxTopics = 65536
+)
+
+// Topic is a topic's configuration on one broker.
+type Topic struct {
+	Name        string
+	ReadQueues  int
+	WriteQueues int
+	// Perm holds wire.PermRead and wire.PermWrite; on the topic TBW102 also wire.PermInherit.
+	Perm    int
+	SysFlag int
+}
+
+// topicTable is the topics of one broker.
+type topicTable struct {
+	mu     sync.RWMutex
+	topics map[string]Topic
+}
+
+func (t *topicTable) get(name string) (Topic, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	topic, ok := t.topics[name]
+	return topic, ok
+}
+
+// put adds or replaces a topic. It reports false if the table is full.
+func (t *topicTable) put(topic Topic) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.set(topic)
+}
+
+func (t *topicTable) set(topic Topic) bool {
+	if t.topics == nil {
+		t.topics = make(map[string]Topic)
+	}
+	if _, there := t.topics[topic.Name]; !there && len(t.topics) >= maxTopics {
+		return false
+	}
+	t.topics[topic.Name] = topic
+	return true
+}
+
+// create returns the topic, made from the settings of another one if it does not exist and the
+// other one allows it (Java TopicConfigManager.createTopicInSendMessageMethod).
+func (t *topicTable) create(name, from string, queues int) (Topic, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if topic, ok := t.topics[name]; ok {
+		return topic, true
+	}
+	model, ok := t.topics[from]
+	if !ok || model.Perm&wire.PermInherit == 0 {
+		return Topic{}, false
+	}
+	n := max(0, min(queues, model.WriteQueues))
+	topic := Topic{Name: name, ReadQueues: n, WriteQueues: n, Perm: model.Perm &^ wire.PermInherit}
+	return topic, t.set(topic)
+}
+
+func (t *topicTable) names() []string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return slices.Collect(maps.Keys(t.topics))
+}
+
+// illegalTopic returns why a broker refuses the name, in its words, or "" (Java TopicValidator).
+func illegalTopic(topic string) string {
+	switch {
+	case strings.TrimSpace(topic) == "":
+		return "The specified topic is blank."
+	case !legalCharacters(topic):
+		return "The specified topic: " + wire.TrimRemark(topic) + ", contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$"
+	case strings.HasPrefix(topic, retryPrefix) || strings.HasPrefix(topic, dlqPrefix):
+		if len(topic) > maxRetryTopicLength {
+			return "The specified topic is DLQ or Retry topic: " + topic + ", and it's longer than topic max length: " + strconv.Itoa(maxRetryTopicLength)
+		}
+	case len(topic) > maxTopicLength:
+		return "The specified topic: " + topic + ", is longer than topic max length: " + strconv.Itoa(maxTopicLength)
+	}
+	return ""
+}
+
+func legalCharacters(name string) bool {
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '%', c == '|', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// illegalName returns why a broker cannot have the name, or "".
+func illegalName(name string) string {
+	switch {
+	case name == "" || len(name) > maxTopicLength:
+		return "1 to 127 characters are allowed"
+	case !legalCharacters(name):
+		return "letters, digits, percent, bar, underscore and hyphen are allowed"
+	}
+	return ""
+}
+
+// forbiddenTopic reports whether no client may send to the topic.
+func forbiddenTopic(topic string) bool {
+	switch topic {
+	case scheduleTopic, "RMQ_SYS_TRANS_HALF_TOPIC", "RMQ_SYS_TRANS_OP_HALF_TOPIC", "TRANS_CHECK_MAX_TIME_TOPIC",
+		"SELF_TEST_TOPIC", "OFFSET_MOVED_EVENT":
+		return true
+	}
+	return false
+}
+
+// CreateTopic gives a topic that many readable and writable queues on the named brokers, on all
+// if none is named. An existing topic is changed. Errors: an unknown broker, an illegal name, a
+// number of queues outside 0 to 65536.
+func (c *Cluster) CreateTopic(topic string, queues int, brokers ...string) error {
+	return c.PutTopic(Topic{Name: topic, ReadQueues: queues, WriteQueues: queues, Perm: wire.PermRead | wire.PermWrite}, brokers...)
+}
+
+// PutTopic is [Cluster.CreateTopic] with everything that can be set.
+func (c *Cluster) PutTopic(topic Topic, brokers ...string) error {
+	if remark := illegalTopic(topic.Name); remark != "" {
+		return fmt.Errorf("embedded: %s", remark)
+	}
+	if topic.ReadQueues < 0 || topic.ReadQueues > maxQueues || topic.WriteQueues < 0 || topic.WriteQueues > maxQueues {
+		return fmt.Errorf("embedded: topic %s: 0 to %d queues are allowed", topic.Name, maxQueues)
+	}
+	on := c.brokers
+	if len(brokers) > 0 {
+		on = nil
+		for _, name := range brokers {
+			b := c.Broker(name)
+			if b == nil {
+				return fmt.Errorf("embedded: no broker %q", name)
+			}
+			on = append(on, b)
+		}
+	}
+	for _, b := range on {
+		if !b.topics.put(topic) {
+			return fmt.Errorf("embedded: broker %s has %d topics already", b.Name(), maxTopics)
+		}
+	}
+	return nil
+}
