@@ -326,6 +326,9 @@ func (p *Producer) carry(ctx context.Context, at *Attempt) (res *Result, err err
 	defer recoverStep("transport", &res, &err)
 	res, err = p.cfg.Transport.RoundTrip(ctx, at)
 	res, err = checkContract("transport", res, err)
+	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		err = contextError(ctx) // a cause alone does not show that the context ended
+	}
 	if err == nil {
 		at.acked = true
 		at.written = true

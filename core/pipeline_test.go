@@ -1,0 +1,163 @@
+package core_test
+
+import (
+	"context"
+	"flag"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/liftoff-mq/liftoff/core"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// onion, ring and ear have one role each; both has two.
+type (
+	onion struct{ id int }
+	ring  struct{ id int }
+	ear   struct{ id int }
+	both  struct {
+		onion
+		ring
+		ear
+	}
+)
+
+func (onion) Intercept(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+	return next(ctx, c)
+}
+
+func (ring) InterceptAttempt(ctx context.Context, a *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+	return next(ctx, a)
+}
+
+func (ear) CallDone(context.Context, *core.CallReport) {}
+
+func sampleSteps() []core.Step {
+	return []core.Step{
+		{Name: "otel.trace", Stage: core.StageObserve, AttemptStage: core.AttemptObserve, Use: both{}},
+		{Name: "otel.metrics", Stage: core.StageObserve, Use: onion{}},
+		{Name: "validate", Stage: core.StageGuard, Use: onion{}},
+		{Name: "limit", Stage: core.StageGuard, After: []string{"validate"}, Use: onion{}},
+		{Name: "audit", Stage: core.StageGuard, Before: []string{"validate"}, Use: onion{}},
+		{Name: "namespace", Stage: core.StageShape, Use: onion{}},
+		{Name: "compress.zlib", Stage: core.StageEncode, Before: []string{"encrypt?"}, Use: onion{}},
+		{Name: "sendhook.audit", AttemptStage: core.AttemptObserve, After: []string{"otel.trace?"}, Use: ring{}},
+		{Name: "forbid.night", AttemptStage: core.AttemptGuard, Use: ring{}},
+		{Name: "breaker", AttemptStage: core.AttemptProtect, Use: ring{}},
+		{Name: "counter", Use: ear{}},
+	}
+}
+
+func TestPipelineOfShuffledStepsIsOne(t *testing.T) {
+	steps := sampleSteps()
+	first, err := core.Resolve(core.Order{}, steps...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "pipeline.txt", first.String())
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 1000 {
+		rng.Shuffle(len(steps), func(i, j int) { steps[i], steps[j] = steps[j], steps[i] })
+		p, err := core.Resolve(core.Order{}, steps...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.String() != first.String() {
+			t.Fatalf("another order of the same steps gave another pipeline:\n%s\nwant:\n%s", p, first)
+		}
+	}
+}
+
+func TestOrderIsTheApplicationsWord(t *testing.T) {
+	order := core.Order{
+		Call:    []string{"compress.zlib", "namespace", "validate", "otel.metrics", "limit", "audit", "otel.trace"},
+		Attempt: []string{"breaker", "forbid.night", "sendhook.audit", "otel.trace"},
+	}
+	p, err := core.Resolve(order, sampleSteps()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call, attempt := p.Names()
+	if got, want := strings.Join(call, " "), strings.Join(order.Call, " "); got != want {
+		t.Errorf("call order %q, want %q", got, want)
+	}
+	if got, want := strings.Join(attempt, " "), strings.Join(order.Attempt, " "); got != want {
+		t.Errorf("attempt order %q, want %q", got, want)
+	}
+}
+
+func TestResolveErrors(t *testing.T) {
+	var typedNil *onion
+	ok := core.Step{Name: "ok", Stage: core.StageGuard, Use: onion{}}
+	tests := []struct {
+		name  string
+		order core.Order
+		steps []core.Step
+		want  []string // all of them, each naming its step
+	}{
+		{"empty name", core.Order{}, []core.Step{{Stage: core.StageGuard, Use: onion{}}}, []string{`step ""`, "dotted"}},
+		{"bad name", core.Order{}, []core.Step{{Name: "My Step", Stage: core.StageGuard, Use: onion{}}}, []string{`step "My Step"`, "dotted"}},
+		{"duplicate", core.Order{}, []core.Step{ok, ok, ok}, []string{`step "ok": given more than once`}},
+		{"nil use", core.Order{}, []core.Step{{Name: "a", Stage: core.StageGuard}}, []string{`step "a": Use is nil`}},
+		{"typed nil", core.Order{}, []core.Step{{Name: "a", Stage: core.StageGuard, Use: typedNil}}, []string{`step "a": Use is nil`}},
+		{"no role", core.Order{}, []core.Step{{Name: "a", Use: 42}}, []string{`step "a": int is no interceptor`}},
+		{"role without stage", core.Order{}, []core.Step{{Name: "a", Use: onion{}}}, []string{`step "a"`, "Stage is not set"}},
+		{"attempt role without stage", core.Order{}, []core.Step{{Name: "a", Use: ring{}}}, []string{`step "a"`, "AttemptStage is not set"}},
+		{"stage without role", core.Order{}, []core.Step{{Name: "a", Stage: core.StageGuard, AttemptStage: core.AttemptGuard, Use: ring{}}}, []string{`step "a"`, "Stage is guard"}},
+		{"attempt stage without role", core.Order{}, []core.Step{{Name: "a", Stage: core.StageGuard, AttemptStage: core.AttemptWire, Use: onion{}}}, []string{`step "a"`, "AttemptStage is wire"}},
+		{"unknown stage", core.Order{}, []core.Step{{Name: "a", Stage: 99, Use: onion{}}}, []string{`step "a": unknown stage 99`}},
+		{"unknown attempt stage", core.Order{}, []core.Step{{Name: "a", AttemptStage: 99, Use: ring{}}}, []string{`step "a": unknown attempt stage 99`}},
+		{"listener with neighbours", core.Order{}, []core.Step{ok, {Name: "a", After: []string{"ok"}, Use: ear{}}}, []string{`step "a"`, "no meaning"}},
+		{"unknown neighbour", core.Order{}, []core.Step{{Name: "a", Stage: core.StageGuard, After: []string{"ghost"}, Use: onion{}}}, []string{`step "a": neighbour "ghost" is unknown`}},
+		{"neighbour in another stage", core.Order{}, []core.Step{ok, {Name: "a", Stage: core.StageShape, After: []string{"ok"}, Use: onion{}}}, []string{`step "a": neighbour "ok" is in another stage`}},
+		{"cycle", core.Order{}, []core.Step{
+			{Name: "a", Stage: core.StageGuard, After: []string{"c"}, Use: onion{}},
+			{Name: "b", Stage: core.StageGuard, After: []string{"a"}, Use: onion{}},
+			{Name: "c", Stage: core.StageGuard, After: []string{"b"}, Use: onion{}},
+			{Name: "d", Stage: core.StageGuard, After: []string{"c"}, Use: onion{}},
+		}, []string{"cycle", `"a"`, `"b"`, `"c"`}},
+		{"own neighbour", core.Order{}, []core.Step{{Name: "a", Stage: core.StageGuard, After: []string{"a"}, Use: onion{}}}, []string{"cycle", `"a" before "a"`}},
+		{"order with unknown", core.Order{Call: []string{"ok", "ghost"}}, []core.Step{ok}, []string{`step "ghost": in the call order, but not a step`}},
+		{"order with missing", core.Order{Call: []string{}}, []core.Step{ok}, []string{`step "ok": missing in the call order`}},
+		{"order with duplicate", core.Order{Call: []string{"ok", "ok"}}, []core.Step{ok}, []string{`step "ok": twice in the call order`}},
+		{"attempt order", core.Order{Attempt: []string{"ok"}}, []core.Step{ok}, []string{`step "ok": in the attempt order`}},
+		{"several at once", core.Order{}, []core.Step{{Name: "a", Use: 1}, {Name: "b", Use: onion{}}}, []string{`step "a"`, `step "b"`}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := core.Resolve(tt.order, tt.steps...)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q does not say %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs; got:\n%s\nwant:\n%s", path, got, want)
+	}
+}

@@ -1,0 +1,235 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
+)
+
+// source is a scripted name server: each look-up takes a while and gives what
+// the test says.
+type source struct {
+	mu    sync.Mutex
+	calls int
+	took  time.Duration
+	give  func(call int) (*core.Route, error)
+}
+
+func (s *source) Route(ctx context.Context, _ string) (*core.Route, error) {
+	s.mu.Lock()
+	s.calls++
+	n := s.calls
+	s.mu.Unlock()
+	select {
+	case <-time.After(s.took):
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	return s.give(n)
+}
+
+func (s *source) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls
+}
+
+func routeTo(brokers ...string) *core.Route {
+	r, err := coretest.Routes(1, brokers...).Route(context.Background(), "T")
+	if err != nil {
+		panic(err)
+	}
+	return r
+}
+
+func TestRouteIsLookedUpOnceForManySends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := &source{took: time.Second, give: func(int) (*core.Route, error) { return routeTo("broker-a"), nil }}
+		cfg := coretest.Config(&coretest.Transport{})
+		cfg.Routes = src
+		p := coretest.Start(t, cfg)
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				if _, err := p.Send(t.Context(), coretest.Message("x")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		// One who gives up early does not take the look-up away from the rest.
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := p.Send(ctx, coretest.Message("x")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("impatient: %v", err)
+		}
+		wg.Wait()
+		if src.count() != 1 {
+			t.Errorf("%d look-ups", src.count())
+		}
+	})
+}
+
+func TestRouteIsPolledAndServedStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := errors.New("name server down")
+		src := &source{took: time.Second, give: func(n int) (*core.Route, error) {
+			switch {
+			case n == 1:
+				return routeTo("broker-a"), nil
+			case n < 4:
+				return nil, down
+			case n == 4:
+				return nil, core.ErrNoRoute // deleted, or its only broker is gone
+			default:
+				return routeTo("broker-b"), nil
+			}
+		}}
+		tr := &coretest.Transport{}
+		cfg := coretest.Config(tr)
+		cfg.Routes = src
+		changes := &routeLog{}
+		cfg.Steps = []core.Step{{Name: "changes", Use: changes}}
+		p := coretest.Start(t, cfg)
+		for range 20 {
+			start := time.Now()
+			if _, err := p.Send(t.Context(), coretest.Message("x")); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(start); took > 0 && src.count() > 1 {
+				t.Errorf("a send waited %v for a refresh", took)
+			}
+			time.Sleep(10 * time.Second)
+		}
+		got := brokersOf(tr)
+		if got[0] != "broker-a" || got[11] != "broker-a" || got[19] != "broker-b" {
+			t.Errorf("sends went to %v", got)
+		}
+		changes.mu.Lock()
+		defer changes.mu.Unlock()
+		if fmt.Sprint(changes.seen) != "[T: to broker-a T: broker-a to broker-b]" {
+			t.Errorf("changes %v", changes.seen)
+		}
+	})
+}
+
+type routeLog struct {
+	mu   sync.Mutex
+	seen []string
+}
+
+func (l *routeLog) RouteChanged(r *core.RouteReport) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old := ""
+	if r.Old != nil {
+		old = " " + r.Old.Queue(0).Broker
+	}
+	l.seen = append(l.seen, fmt.Sprintf("%s:%s to %s", r.Topic, old, r.New.Queue(0).Broker))
+}
+
+func TestErrorsRefreshTheRouteAtOnce(t *testing.T) {
+	tests := []struct {
+		name  string
+		err   func(context.Context, *core.Attempt) error
+		waits bool // a retry needs the new route
+		asks  bool
+	}{
+		{"17", code(core.CodeTopicNotExist, ""), true, true},
+		{"16", code(core.CodeNoPermission, "sending is forbidden"), true, true},
+		{"29", code(core.CodeInvalidParameter, ""), true, true},
+		{"501", code(core.CodeNotLeaderForQueue, ""), true, true},
+		{"14", code(core.CodeServiceNotAvailable, ""), false, true},
+		{"connect", func(context.Context, *core.Attempt) error { return core.ErrConnect }, false, true},
+		{"lost", func(context.Context, *core.Attempt) error { return core.ErrConnectionLost }, false, true},
+		{"busy", code(core.CodeSystemBusy, ""), false, false},
+		{"auth", code(core.CodeNoPermission, "check signature failed"), false, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				src := &source{took: 10 * time.Millisecond, give: func(n int) (*core.Route, error) {
+					if n == 1 {
+						return routeTo("old"), nil
+					}
+					return routeTo("new"), nil
+				}}
+				tr := &coretest.Transport{}
+				failOn(tr, "old", tt.err)
+				cfg := coretest.Config(tr)
+				cfg.Routes, cfg.Retry = src, coretest.Retry(2)
+				p := coretest.Start(t, cfg)
+				_, err := p.Send(t.Context(), coretest.Message("x"))
+				if (err == nil) != tt.waits {
+					t.Errorf("the call ended with %v; did the retry wait for the new route? want %v", err, tt.waits)
+				}
+				time.Sleep(time.Second)
+				if asked := src.count() == 2; asked != tt.asks {
+					t.Errorf("%d look-ups", src.count())
+				}
+			})
+		})
+	}
+}
+
+func TestRefusalsDoNotFloodTheNameServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := &source{give: func(int) (*core.Route, error) { return routeTo("broker-a"), nil }}
+		tr := &coretest.Transport{Do: func(context.Context, *core.Attempt) (*core.Result, error) {
+			time.Sleep(time.Millisecond)
+			return nil, core.ErrConnect
+		}}
+		cfg := coretest.Config(tr)
+		cfg.Routes = src
+		p := coretest.Start(t, cfg)
+		for range 1000 {
+			_, _ = p.Send(t.Context(), coretest.Message("x"))
+		}
+		if n := src.count(); n > 12 {
+			t.Errorf("%d look-ups in a second of refused sends, want at most about 10", n)
+		}
+	})
+}
+
+func TestUnusedTopicsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var selectors atomic.Int32
+		cfg := coretest.Config(&coretest.Transport{})
+		cfg.Selector = core.SelectorFactoryFunc(func(topic string) core.QueueSelector {
+			selectors.Add(1)
+			return coretest.InOrder().ForTopic(topic)
+		})
+		src := &source{give: func(int) (*core.Route, error) { return routeTo("broker-a"), nil }}
+		cfg.Routes = src
+		p := coretest.Start(t, cfg)
+		send := func() {
+			for i := range 100 {
+				if _, err := p.Send(t.Context(), &core.Message{Topic: fmt.Sprint("T", i), Body: []byte("x")}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		send()
+		send()
+		if selectors.Load() != 100 {
+			t.Errorf("%d selectors for 100 topics", selectors.Load())
+		}
+		time.Sleep(time.Hour)
+		before := src.count()
+		time.Sleep(time.Hour)
+		if after := src.count(); after != before {
+			t.Errorf("forgotten topics are still polled: %d look-ups in an hour", after-before)
+		}
+		send()
+		if selectors.Load() != 200 {
+			t.Errorf("%d selectors after the topics came back", selectors.Load())
+		}
+	})
+}
