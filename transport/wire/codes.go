@@ -56,7 +56,6 @@ const (
 	GetTopicConfig                = 351
 	RecallMessage                 = 370
 	PopMessage                    = 200050 // does not fit the binary header
-
 )
 
 // Bits of a header's flag.
