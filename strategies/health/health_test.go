@@ -1,0 +1,435 @@
+package health_test
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/strategies/health"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const ms = time.Millisecond
+
+// The tables of Java's MQFaultStrategy, row by row.
+func TestTables(t *testing.T) {
+	tests := []struct {
+		name      string
+		table     health.Table
+		latencies []int // ms
+		times     []int // ms
+		isolation int   // what a failure gives, ms
+	}{
+		{"5.x", health.Java5(),
+			[]int{0, 49, 50, 99, 100, 549, 550, 1799, 1800, 2999, 3000, 4999, 5000, 14999, 15000, 60000},
+			[]int{0, 0, 0, 0, 0, 0, 2000, 2000, 5000, 5000, 6000, 6000, 10000, 10000, 30000, 30000}, 10000},
+		{"4.9", health.Java49(),
+			[]int{0, 49, 50, 99, 100, 549, 550, 999, 1000, 1999, 2000, 2999, 3000, 14999, 15000, 60000},
+			[]int{0, 0, 0, 0, 0, 0, 30000, 30000, 60000, 60000, 120000, 120000, 180000, 180000, 600000, 600000}, 600000},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for i, l := range tt.latencies {
+				if got, want := tt.table.Lookup(time.Duration(l)*ms), time.Duration(tt.times[i])*ms; got != want {
+					t.Errorf("after %d ms: %v, want %v", l, got, want)
+				}
+			}
+			if got, want := tt.table.Lookup(tt.table.Isolation), time.Duration(tt.isolation)*ms; got != want {
+				t.Errorf("after a failure: %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+// script is a transport whose next answer is told beforehand.
+type script struct {
+	coretest.Transport
+	delay time.Duration
+	err   error
+	hang  bool
+	weak  core.SendStatus
+}
+
+func (s *script) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Result, error) {
+	at.MarkWritten()
+	time.Sleep(s.delay)
+	switch {
+	case s.hang:
+		return nil, coretest.Hang(ctx, at)
+	case s.err != nil:
+		return nil, s.err
+	}
+	res := s.Ack(at)
+	if s.weak != 0 {
+		res.Status = s.weak
+	}
+	return res, nil
+}
+
+// world is a producer with a view, in virtual time.
+type world struct {
+	t    *testing.T
+	tr   *script
+	view *health.Latency
+	p    *core.Producer
+}
+
+func inBubble(t *testing.T, cfg health.Config, f func(w *world), steps ...core.Step) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		view, err := health.NewLatency(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr := &script{}
+		c := coretest.Config(tr, steps...)
+		c.Health = view
+		f(&world{t, tr, view, coretest.Start(t, c)})
+	})
+}
+
+// send makes one attempt at broker-a that ends as told.
+func (w *world) send(ctx context.Context, delay time.Duration, err error) {
+	w.t.Helper()
+	w.tr.delay, w.tr.err = delay, err
+	msg := coretest.Message("x")
+	msg.Queue = &core.Queue{Broker: "broker-a"}
+	_, got := w.p.Send(ctx, msg)
+	if err != nil && !errors.Is(got, err) {
+		w.t.Fatalf("send ended with %v, want %v", got, err)
+	}
+}
+
+func (w *world) expect(want core.Health) {
+	w.t.Helper()
+	if got := w.view.Health("broker-a"); got != want {
+		w.t.Errorf("broker-a is %v, want %v", got, want)
+	}
+	if got := w.view.Health("broker-b"); got != core.HealthGood {
+		w.t.Errorf("broker-b, of which nothing is known, is %v", got)
+	}
+}
+
+func TestSlowAnswers(t *testing.T) {
+	inBubble(t, health.Config{}, func(w *world) {
+		w.expect(core.HealthGood)
+		w.send(w.t.Context(), 549*ms, nil)
+		w.expect(core.HealthGood)
+		w.send(w.t.Context(), 550*ms, nil)
+		w.expect(core.HealthSuspect)
+		time.Sleep(2*time.Second - ms)
+		w.expect(core.HealthSuspect)
+		time.Sleep(ms)
+		w.expect(core.HealthGood)
+	})
+}
+
+func TestFailures(t *testing.T) {
+	for name, tt := range map[string]struct {
+		table health.Table
+		d     time.Duration
+	}{"5.x": {health.Java5(), 10 * time.Second}, "4.9": {health.Java49(), 10 * time.Minute}} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, health.Config{Table: tt.table}, func(w *world) {
+				w.send(w.t.Context(), 0, core.ErrConnectionLost)
+				w.expect(core.HealthDown)
+				time.Sleep(tt.d - ms)
+				w.expect(core.HealthDown)
+				time.Sleep(ms)
+				w.expect(core.HealthGood)
+			})
+		})
+	}
+}
+
+// A quick answer during the time only says that the broker lives in 5.x, and
+// ends the time in 4.9.
+func TestQuickAnswerAfterFailure(t *testing.T) {
+	inBubble(t, health.Config{Table: health.Java5()}, func(w *world) {
+		w.send(w.t.Context(), 0, core.ErrConnectionLost)
+		w.send(w.t.Context(), 0, nil)
+		w.expect(core.HealthSuspect)
+		time.Sleep(5 * time.Second)
+		w.send(w.t.Context(), 600*ms, nil) // 2 s more do not shorten the 10 s
+		time.Sleep(4 * time.Second)
+		w.expect(core.HealthSuspect)
+		time.Sleep(time.Second)
+		w.expect(core.HealthGood)
+	})
+	inBubble(t, health.Config{Table: health.Java49()}, func(w *world) {
+		w.send(w.t.Context(), 0, core.ErrConnectionLost)
+		w.send(w.t.Context(), 0, nil)
+		w.expect(core.HealthGood)
+		w.send(w.t.Context(), 0, core.ErrConnectionLost)
+		w.send(w.t.Context(), 600*ms, nil) // 30 s instead of 10 min
+		w.expect(core.HealthSuspect)
+		time.Sleep(30 * time.Second)
+		w.expect(core.HealthGood)
+	})
+}
+
+func TestWhatCounts(t *testing.T) {
+	refuse := func(code core.ResponseCode) error { return &core.BrokerError{Code: code} }
+	tests := []struct {
+		name string
+		err  error
+		want core.Health
+	}{
+		{"connect", core.ErrConnect, core.HealthDown},
+		{"lost", core.ErrConnectionLost, core.HealthDown},
+		{"busy", refuse(core.CodeSystemBusy), core.HealthDown},
+		{"not available", refuse(core.CodeServiceNotAvailable), core.HealthDown},
+		{"system error", refuse(core.CodeSystemError), core.HealthDown},
+		{"illegal message", refuse(core.CodeMessageIllegal), core.HealthGood},
+		{"no permission", refuse(core.CodeNoPermission), core.HealthGood},
+		{"no topic", refuse(core.CodeTopicNotExist), core.HealthGood},
+		{"aborted", core.ErrAborted, core.HealthGood},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, health.Config{}, func(w *world) {
+				w.send(w.t.Context(), 0, tt.err)
+				w.expect(tt.want)
+			})
+		})
+	}
+	t.Run("slow refusal", func(t *testing.T) {
+		inBubble(t, health.Config{}, func(w *world) {
+			w.send(w.t.Context(), 600*ms, refuse(core.CodeMessageIllegal))
+			w.expect(core.HealthSuspect)
+		})
+	})
+	t.Run("weak status", func(t *testing.T) {
+		inBubble(t, health.Config{}, func(w *world) {
+			w.tr.weak = core.FlushDiskTimeout
+			w.send(w.t.Context(), 0, nil)
+			w.expect(core.HealthGood)
+		})
+	})
+}
+
+func TestTimeouts(t *testing.T) {
+	tests := []struct {
+		name    string
+		timeout time.Duration
+		minWait time.Duration
+		want    core.Health
+	}{
+		{"of the producer", time.Hour, 0, core.HealthDown},
+		{"of the caller", time.Second, 0, core.HealthDown},
+		{"of an impatient caller", 49 * ms, 0, core.HealthGood},
+		{"of a caller who waits long enough", 49 * ms, 10 * ms, core.HealthDown},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, health.Config{MinWait: tt.minWait}, func(w *world) {
+				w.tr.hang = true
+				ctx, cancel := context.WithTimeout(w.t.Context(), tt.timeout)
+				defer cancel()
+				w.send(ctx, 0, nil)
+				w.expect(tt.want)
+			})
+		})
+	}
+}
+
+func TestWhatProvesNothing(t *testing.T) {
+	t.Run("cancellation", func(t *testing.T) {
+		inBubble(t, health.Config{}, func(w *world) {
+			ctx, cancel := context.WithCancelCause(w.t.Context())
+			time.AfterFunc(700*ms, func() { cancel(errors.New("user went away")) })
+			w.tr.hang = true
+			w.send(ctx, 0, nil)
+			w.expect(core.HealthGood)
+		})
+	})
+	t.Run("one-way", func(t *testing.T) {
+		inBubble(t, health.Config{Table: health.Java49()}, func(w *world) {
+			w.send(w.t.Context(), 0, core.ErrConnectionLost)
+			w.tr.err = nil
+			msg := coretest.Message("x")
+			msg.Queue = &core.Queue{Broker: "broker-a"}
+			if err := w.p.SendOneway(w.t.Context(), msg); err != nil {
+				t.Fatal(err)
+			}
+			w.expect(core.HealthDown)
+		})
+	})
+	veto := core.Step{Name: "veto", AttemptStage: core.AttemptGuard,
+		Use: core.AttemptInterceptorFunc(func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
+			time.Sleep(time.Second)
+			return nil, core.ErrTimeout
+		})}
+	t.Run("veto", func(t *testing.T) {
+		inBubble(t, health.Config{}, func(w *world) {
+			w.send(w.t.Context(), 0, core.ErrTimeout)
+			w.expect(core.HealthGood)
+		}, veto)
+	})
+}
+
+func TestForgetsBrokersWithoutRoute(t *testing.T) {
+	view, err := health.NewLatency(health.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := &script{err: core.ErrConnectionLost}
+	cfg := coretest.Config(tr)
+	cfg.Health, cfg.Retry = view, coretest.Retry(2)
+	p := coretest.Start(t, cfg)
+	if _, err := p.Send(t.Context(), coretest.Message("x")); err == nil {
+		t.Fatal("send succeeded")
+	}
+	if err := p.Shutdown(t.Context()); err != nil { // joins who reports the route
+		t.Fatal(err)
+	}
+	old, _ := coretest.Routes(2, "broker-a", "broker-b").Route(t.Context(), "T")
+	now, _ := coretest.Routes(2, "broker-b").Route(t.Context(), "T")
+	view.RouteChanged(&core.RouteReport{Topic: "T", Old: old, New: now})
+	if got := names(view); !slices.Equal(got, []string{"broker-b"}) {
+		t.Errorf("known brokers: %v, want broker-b", got)
+	}
+	if got := view.Health("broker-a"); got != core.HealthGood {
+		t.Errorf("forgotten broker is %v", got)
+	}
+}
+
+func names(l *health.Latency) (out []string) {
+	for _, s := range l.Snapshot() {
+		out = append(out, s.Broker)
+	}
+	return out
+}
+
+func TestSnapshot(t *testing.T) {
+	inBubble(t, health.Config{}, func(w *world) {
+		w.send(w.t.Context(), 600*ms, nil)
+		time.Sleep(500 * ms)
+		want := []health.Status{{Broker: "broker-a", Health: core.HealthSuspect, Latency: 600 * ms, Left: 1500 * ms}}
+		if got := w.view.Snapshot(); !reflect.DeepEqual(got, want) {
+			t.Errorf("snapshot %+v, want %+v", got, want)
+		}
+		time.Sleep(time.Hour)
+		if got := w.view.Snapshot()[0]; got.Left != 0 || got.Health != core.HealthGood {
+			t.Errorf("an hour later: %+v", got)
+		}
+	})
+}
+
+// With a table that only extends, the end of the time never comes nearer,
+// whatever happens.
+func TestJava5OnlyExtends(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		outcomes := rapid.SliceOfN(rapid.IntRange(0, 4000), 1, 8).Draw(rt, "latencies")
+		inBubble(t, health.Config{}, func(w *world) {
+			var end time.Time
+			for _, o := range outcomes {
+				var err error
+				if o%5 == 0 {
+					err = core.ErrConnectionLost
+				}
+				w.send(w.t.Context(), min(time.Duration(o)*ms, 2900*ms), err)
+				now := time.Now().Add(w.view.Snapshot()[0].Left)
+				if now.Before(end) {
+					rt.Errorf("end moved from %v to %v", end, now)
+				}
+				if w.view.Snapshot()[0].Left > 0 {
+					end = now
+				}
+			}
+		})
+	})
+}
+
+func TestConfigErrors(t *testing.T) {
+	tests := []struct {
+		name string
+		cfg  health.Config
+		want []string
+	}{
+		{"lengths", health.Config{Table: health.Table{LatencyMax: []time.Duration{1}}}, []string{"1 latencies and 0 times"}},
+		{"order and sign", health.Config{MinWait: -1, Table: health.Table{
+			LatencyMax: []time.Duration{2, 1}, NotAvailable: []time.Duration{0, -1}, Isolation: 1}},
+			[]string{"ascend", "negative duration", "MinWait"}},
+		{"empty", health.Config{Table: health.Table{LatencyMax: []time.Duration{}}}, []string{"0 latencies"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := health.NewLatency(tt.cfg)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q does not say %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestAllocatesNothing(t *testing.T) {
+	view, err := health.NewLatency(health.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := &coretest.Transport{Forget: true}
+	cfg := coretest.Config(tr, core.Step{Name: "measure", AttemptStage: core.AttemptWire,
+		Use: core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+			res, err := next(ctx, at)
+			report := &core.AttemptReport{Attempt: at, Result: res, Latency: time.Second, Written: true}
+			if n := testing.AllocsPerRun(100, func() { view.AttemptDone(ctx, report); view.Health("broker-a") }); n != 0 {
+				t.Errorf("%v allocations an attempt, want 0", n)
+			}
+			return res, err
+		})})
+	if _, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+type fixed core.Health
+
+func (f fixed) Health(string) core.Health { return core.Health(f) }
+
+type listening struct {
+	fixed
+	attempts, routes *int
+}
+
+func (l listening) AttemptDone(context.Context, *core.AttemptReport) { *l.attempts++ }
+func (l listening) RouteChanged(*core.RouteReport)                   { *l.routes++ }
+
+func TestWorst(t *testing.T) {
+	attempts, routes := 0, 0
+	view := health.Worst(fixed(core.HealthGood), nil, listening{fixed(core.HealthSuspect), &attempts, &routes})
+	if got := view.Health("a"); got != core.HealthSuspect {
+		t.Errorf("worst of good and suspect is %v", got)
+	}
+	if got := health.Worst().Health("a"); got != core.HealthGood {
+		t.Errorf("worst of nothing is %v", got)
+	}
+	cfg := coretest.Config(&coretest.Transport{})
+	cfg.Health = view
+	p := coretest.Start(t, cfg)
+	if _, err := p.Send(t.Context(), coretest.Message("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if attempts != 1 || routes != 1 {
+		t.Errorf("heard %d attempts and %d routes, want 1 and 1", attempts, routes)
+	}
+}
