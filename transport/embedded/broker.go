@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ type Broker struct {
 	delayed delayed
 	clients clients
 	offsets offsets
+	locks   locks
 	perm    atomic.Int64
 	listed  atomic.Bool   // the name server knows it
 	next    atomic.Uint64 // for requests that leave the queue to the broker
@@ -85,6 +87,15 @@ func hostOf(addr string) netip.AddrPort {
 	return host
 }
 
+// host is the broker's host as remarks name it.
+func (b *Broker) host() string {
+	host, _, err := net.SplitHostPort(b.Addr())
+	if err != nil {
+		return b.Addr()
+	}
+	return host
+}
+
 // Running reports whether the broker has been started and not stopped since.
 func (b *Broker) Running() bool { return b.node.running() }
 
@@ -143,6 +154,30 @@ func (b *Broker) handle(c *conn, cmd *wire.Command) reply {
 		return b.heartbeat(c, cmd)
 	case wire.UnregisterClient:
 		return b.unregister(cmd)
+	case wire.PullMessage, litePullMessage:
+		return b.pull(c, cmd)
+	case wire.GetConsumerListByGroup:
+		return b.consumerList(cmd)
+	case wire.QueryConsumerOffset:
+		return b.queryOffset(cmd)
+	case wire.UpdateConsumerOffset:
+		return b.updateOffset(cmd)
+	case wire.SearchOffsetByTimestamp:
+		return b.searchOffset(cmd)
+	case wire.GetMaxOffset:
+		return b.edgeOffset(cmd, true)
+	case wire.GetMinOffset:
+		return b.edgeOffset(cmd, false)
+	case wire.GetEarliestMsgStoreTime:
+		return b.earliestTime(cmd)
+	case wire.ViewMessageByID:
+		return b.viewMessage(cmd)
+	case wire.UpdateAndCreateTopic:
+		return b.createTopic(cmd)
+	case wire.LockBatchMQ:
+		return b.lockQueues(cmd)
+	case wire.UnlockBatchMQ:
+		return b.unlockQueues(cmd)
 	}
 	return notSupported(cmd.Code)
 }

@@ -1,12 +1,197 @@
 package embedded
 
-// heldPull is a pull that waits for a message.
-type heldPull struct{ wake func() }
+// PULL_MESSAGE (11), LITE_PULL_MESSAGE (361): requests to a broker.
+//
+// Versions: codes, next offsets and limits (32 messages, 256 KiB, one message whatever its size)
+// as 5.3.3. A pull with the suspend flag that finds nothing waits for a message, at most as long
+// as it asked for and 30 s. A commit offset in the header is kept.
+//
+// Deviations: tag expressions are not applied, since clients filter by tag themselves; other
+// expression types are refused as by a broker that is not set to support them. Groups need no
+// subscription and no heartbeat. There are no slaves to read from.
 
+import (
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+const litePullMessage = 361
+
+// Bits of a pull's system flag (Java PullSysFlag).
+const (
+	pullCommitOffset = 1 << 0
+	pullSuspend      = 1 << 1
+)
+
+const (
+	maxPullMessages = 32
+	maxPullBytes    = 256 << 10
+	maxSuspend      = 30 * time.Second
+	maxHeld         = 65536 // of one broker
+)
+
+// pullRequest is the part of a pull's header that matters here.
+type pullRequest struct {
+	group, topic string
+	queue        int
+	offset       int64
+	max          int
+	sysFlag      int64
+	suspend      time.Duration
+}
+
+func (b *Broker) pull(c *conn, cmd *wire.Command) reply {
+	f := fieldReader{ext: cmd.Ext}
+	req := pullRequest{
+		group: f.text("consumerGroup"), topic: f.text("topic"), queue: f.int("queueId"), offset: f.int64("queueOffset"),
+		max: f.int("maxMsgNums"), sysFlag: f.int64("sysFlag"),
+		suspend: time.Duration(min(f.optional("suspendTimeoutMillis", 0), maxSuspend.Milliseconds())) * time.Millisecond,
+	}
+	commit := f.optional("commitOffset", -1)
+	if f.err != nil {
+		return badField(f.err)
+	}
+	if b.Perm()&wire.PermRead == 0 {
+		return refuse(core.CodeNoPermission, "the broker["+b.host()+"] pulling message is forbidden")
+	}
+	topic, ok := b.topics.get(req.topic)
+	switch {
+	case !ok:
+		return refuse(core.CodeTopicNotExist, "topic["+wire.TrimRemark(req.topic)+"] not exist, apply first please!")
+	case topic.Perm&wire.PermRead == 0:
+		return refuse(core.CodeNoPermission, "the topic["+req.topic+"] pulling message is forbidden")
+	case req.queue < 0 || req.queue >= topic.ReadQueues:
+		return refuse(core.CodeInvalidParameter, "queueId["+strconv.Itoa(req.queue)+"] is illegal, topic:["+req.topic+
+			"] topicConfig.readQueueNums:["+strconv.Itoa(topic.ReadQueues)+"] consumer:["+c.remote.String()+"]")
+	}
+	if kind := cmd.Ext.Get("expressionType"); kind != "" && kind != "TAG" {
+		return refuse(core.CodeSystemError, "The broker does not support consumer to filter message by "+wire.TrimRemark(kind))
+	}
+	if req.sysFlag&pullCommitOffset != 0 && commit >= 0 {
+		b.offsets.set(req.group, queueKey{req.topic, req.queue}, commit)
+	}
+	r := b.store.pull(&req)
+	if r.code == codePullNotFound && req.sysFlag&pullSuspend != 0 && req.suspend > 0 && !cmd.IsOneway() && b.hold(c, cmd, req) {
+		return reply{later: true}
+	}
+	return r
+}
+
+// pull answers from what is stored (Java DefaultMessageStore.getMessage).
+func (s *store) pull(req *pullRequest) reply {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var low, high int64
+	q := s.queues[queueKey{req.topic, req.queue}]
+	if q != nil {
+		low, high = q.min, q.max()
+	}
+	r := reply{}
+	next := req.offset
+	switch {
+	case high == 0:
+		// Java calls an offset in an empty queue moved, unless it is the start.
+		r.code, next = codePullNotFound, 0
+		if req.offset != 0 {
+			r.code = codePullOffsetMoved
+		}
+	case req.offset < low:
+		r.code, next = codePullOffsetMoved, low
+	case req.offset == high:
+		r.code = codePullNotFound
+	case req.offset > high:
+		r.code, next = codePullOffsetMoved, high
+	default:
+		for _, e := range q.entries[req.offset-low:] {
+			n := int(next - req.offset)
+			if n > 0 && (n >= min(req.max, maxPullMessages) || len(r.body)+int(e.size) > maxPullBytes) {
+				break
+			}
+			if r.body == nil {
+				r.body = make([]byte, 0, max(int(e.size), 4<<10))
+			}
+			r.body = append(r.body, s.at(e)...)
+			next++
+		}
+	}
+	if r.code != core.CodeSuccess {
+		r.remark = pullRemark(r.code)
+	}
+	r.ext = wire.Fields{
+		{Key: "suggestWhichBrokerId", Value: "0"}, {Key: "nextBeginOffset", Value: textOf(next)},
+		{Key: "minOffset", Value: textOf(low)}, {Key: "maxOffset", Value: textOf(high)},
+		{Key: "topicSysFlag", Value: "0"}, {Key: "groupSysFlag", Value: "0"},
+	}
+	return r
+}
+
+func pullRemark(code core.ResponseCode) string {
+	if code == codePullOffsetMoved {
+		return "OFFSET_MOVED"
+	}
+	return "NO_MESSAGE"
+}
+
+// heldPull is a pull that waits for a message.
+type heldPull struct {
+	once   sync.Once
+	finish func()
+}
+
+// release answers pulls whose queue has got a message, or whose time is over.
 func release(held []*heldPull) {
 	for _, h := range held {
-		h.wake()
+		h.once.Do(h.finish)
 	}
 }
 
-type offsets struct{}
+// hold keeps a pull until its queue gets a message. It reports false if the pull must be answered
+// now.
+func (b *Broker) hold(c *conn, cmd *wire.Command, req pullRequest) bool {
+	s, code, ser, opaque := b.store, cmd.Code, cmd.Serialization, cmd.Opaque
+	key := queueKey{req.topic, req.queue}
+	h := &heldPull{}
+	var stop func() bool
+	h.finish = func() {
+		s.held.Add(-1)
+		// The waker may be another connection's reader, which must not wait for this one's peer.
+		b.node.cluster.spawn(func() {
+			stop()
+			r := s.pull(&req)
+			frame, err := appendReply(nil, ser, opaque, &r)
+			if err != nil {
+				c.unanswered(code, err)
+				return
+			}
+			c.sendNow(frame)
+		})
+	}
+	if s.held.Add(1) > maxHeld {
+		s.held.Add(-1)
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := s.queues[key]
+	if q == nil {
+		q = &queue{}
+		s.queues[key] = q
+	}
+	if q.max() > req.offset {
+		s.held.Add(-1)
+		return false
+	}
+	stop = b.node.cluster.after(req.suspend, func() {
+		s.mu.Lock()
+		q.held = slices.DeleteFunc(q.held, func(o *heldPull) bool { return o == h })
+		s.mu.Unlock()
+		h.once.Do(h.finish)
+	})
+	q.held = append(q.held, h)
+	return true
+}

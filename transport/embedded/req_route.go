@@ -33,7 +33,7 @@ func (s *NameServer) route(cmd *wire.Command) reply {
 		}
 		r.Queues = append(r.Queues, wire.QueueData{
 			BrokerName: b.Name(), ReadQueueNums: t.ReadQueues, WriteQueueNums: t.WriteQueues,
-			Perm: t.Perm & b.Perm(), TopicSysFlag: t.SysFlag,
+			Perm: routePerm(t.Perm, b.Perm()), TopicSysFlag: t.SysFlag,
 		})
 		r.Brokers = append(r.Brokers, b.data())
 	}
@@ -45,6 +45,15 @@ func (s *NameServer) route(cmd *wire.Command) reply {
 		style = wire.StandardKeys
 	}
 	return reply{body: wire.AppendRoute(nil, &r, style)}
+}
+
+// routePerm is a topic's permission as the broker registers it: a broker that may do everything
+// leaves it alone, the bit for inheriting included.
+func routePerm(topic, broker int) int {
+	if broker&(wire.PermRead|wire.PermWrite) == wire.PermRead|wire.PermWrite {
+		return topic
+	}
+	return topic & broker
 }
 
 func (s *NameServer) clusterInfo() reply {

@@ -64,8 +64,7 @@ func (b *Broker) put(c *conn, req *wire.SendRequest, body []byte) reply {
 // admit checks the request in the order of Java's AbstractSendMessageProcessor.msgCheck.
 func (b *Broker) admit(c *conn, req *wire.SendRequest) (Topic, reply) {
 	if b.Perm()&wire.PermWrite == 0 {
-		host, _, _ := strings.Cut(b.Addr(), ":")
-		return Topic{}, refuse(core.CodeNoPermission, "the broker["+host+"] sending message is forbidden")
+		return Topic{}, refuse(core.CodeNoPermission, "the broker["+b.host()+"] sending message is forbidden")
 	}
 	if remark := illegalTopic(req.Topic); remark != "" {
 		return Topic{}, refuse(core.CodeInvalidParameter, remark)
@@ -97,8 +96,7 @@ func (b *Broker) admit(c *conn, req *wire.SendRequest) (Topic, reply) {
 func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 	props := wire.ParseProperties(req.Properties)
 	if strings.EqualFold(props.Get(wire.PropertyTransactionPrepared), "true") {
-		host, _, _ := strings.Cut(b.Addr(), ":")
-		return refuse(core.CodeNoPermission, "the broker["+host+"] sending transaction message is forbidden")
+		return refuse(core.CodeNoPermission, "the broker["+b.host()+"] sending transaction message is forbidden")
 	}
 	set := func(name, value string) { props.Set(name, value) }
 	set(wire.PropertyMsgRegion, regionID)

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/transport/wire"
@@ -20,6 +21,7 @@ const (
 // exceeds its limit.
 type store struct {
 	limit int64
+	held  atomic.Int64 // pulls that wait
 
 	mu       sync.RWMutex
 	host     netip.AddrPort

@@ -1,0 +1,53 @@
+package embedded
+
+import (
+	"strconv"
+
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+// fieldReader reads the header fields of requests and keeps the first error. An empty value
+// counts as missing, as in Java.
+type fieldReader struct {
+	ext wire.Fields
+	err error
+}
+
+func (f *fieldReader) fail(name, reason string) {
+	if f.err == nil {
+		f.err = &wire.FieldError{Field: name, Reason: reason}
+	}
+}
+
+func (f *fieldReader) text(name string) string {
+	v := f.ext.Get(name)
+	if v == "" {
+		f.fail(name, "missing")
+	}
+	return v
+}
+
+func (f *fieldReader) number(name string, bits int) int64 {
+	v := f.text(name)
+	if v == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(v, 10, bits)
+	if err != nil {
+		f.fail(name, "not an integer of "+strconv.Itoa(bits)+" bits")
+	}
+	return n
+}
+
+func (f *fieldReader) int(name string) int     { return int(f.number(name, 32)) }
+func (f *fieldReader) int64(name string) int64 { return f.number(name, 64) }
+
+// optional is int64 for a field that may be missing.
+func (f *fieldReader) optional(name string, missing int64) int64 {
+	if f.ext.Get(name) == "" {
+		return missing
+	}
+	return f.number(name, 64)
+}
+
+func textOf(n int64) string { return strconv.FormatInt(n, 10) }

@@ -1,0 +1,49 @@
+package embedded
+
+// UPDATE_AND_CREATE_TOPIC (17): a request to a broker.
+//
+// Versions: checks and codes as 5.3.3; 4.9 answers 1 where this one answers 29.
+//
+// Deviations: the filter type, the order flag and the attributes are ignored. Numbers of queues
+// below 0 or beyond 65536 are refused.
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+func (b *Broker) createTopic(cmd *wire.Command) reply {
+	f := fieldReader{ext: cmd.Ext}
+	topic := Topic{
+		Name: f.text("topic"), ReadQueues: f.int("readQueueNums"), WriteQueues: f.int("writeQueueNums"), Perm: f.int("perm"),
+		SysFlag: int(f.optional("topicSysFlag", 0)),
+	}
+	if f.err != nil {
+		return badField(f.err)
+	}
+	if remark := illegalTopic(topic.Name); remark != "" {
+		return refuse(core.CodeInvalidParameter, remark)
+	}
+	if systemTopic(topic.Name) {
+		return refuse(core.CodeInvalidParameter, "The topic["+topic.Name+"] is conflict with system topic.")
+	}
+	if min(topic.ReadQueues, topic.WriteQueues) < 0 || max(topic.ReadQueues, topic.WriteQueues) > maxQueues {
+		return refuse(core.CodeInvalidParameter, "the number of queues is not within 0 to "+strconv.Itoa(maxQueues))
+	}
+	if !b.topics.put(topic) {
+		return refuse(core.CodeSystemError, "too many topics")
+	}
+	return reply{}
+}
+
+// systemTopic reports whether clients may not create the topic (Java TopicValidator.isSystemTopic).
+func systemTopic(topic string) bool {
+	switch topic {
+	case defaultTopic, "BenchmarkTest", "RMQ_SYS_TRACE_TOPIC", "CHECKPOINT_TOPIC":
+		return true
+	}
+	return forbiddenTopic(topic) || strings.HasPrefix(topic, "rmq_sys_")
+}
