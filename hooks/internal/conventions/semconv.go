@@ -1,0 +1,174 @@
+// Package conventions maps Liftoff's terms to the attributes and instruments of
+// OpenTelemetry's semantic conventions for messaging and RocketMQ.
+//
+// This file is the only place that names a version of the conventions. They are
+// still in development: an update may rename what users see, so it is a change
+// for the changelog.
+package conventions
+
+import (
+	"errors"
+	"strconv"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/semconv/v1.43.0/messagingconv"
+)
+
+// SchemaURL belongs to the pinned version.
+const SchemaURL = semconv.SchemaURL
+
+// Version is the version of the instrumentation.
+const Version = "0.1.0"
+
+// Operation is what a span or a measurement is about.
+type Operation string
+
+// The operations of a producer. Attempt is not of the conventions: it is one
+// try of a send, and must not be counted as a send of its own.
+const (
+	Send    Operation = "send"
+	Create  Operation = "create"
+	Attempt Operation = "attempt"
+)
+
+// AppendOperation appends system, operation, namespace and destination. The
+// namespace is required even if there is none: then it is "".
+func AppendOperation(dst []attribute.KeyValue, op Operation, namespace, topic string) []attribute.KeyValue {
+	dst = append(dst, semconv.MessagingSystemRocketMQ, semconv.MessagingOperationName(string(op)))
+	switch op {
+	case Send:
+		dst = append(dst, semconv.MessagingOperationTypeSend)
+	case Create:
+		dst = append(dst, semconv.MessagingOperationTypeCreate)
+	}
+	dst = append(dst, semconv.MessagingRocketMQNamespace(namespace))
+	if topic != "" {
+		dst = append(dst, semconv.MessagingDestinationName(topic))
+	}
+	return dst
+}
+
+// AppendCount appends the attributes of a measurement of sends, without the
+// operation's type. There the namespace is ours to add, so only if there is one.
+func AppendCount(dst []attribute.KeyValue, namespace, topic string) []attribute.KeyValue {
+	dst = append(dst, semconv.MessagingSystemRocketMQ, semconv.MessagingOperationName(string(Send)))
+	if namespace != "" {
+		dst = append(dst, semconv.MessagingRocketMQNamespace(namespace))
+	}
+	if topic != "" {
+		dst = append(dst, semconv.MessagingDestinationName(topic))
+	}
+	return dst
+}
+
+// SendType returns the operation type of a send.
+func SendType() attribute.KeyValue { return semconv.MessagingOperationTypeSend }
+
+// AppendMessage appends what describes one message; a batch has none of these.
+func AppendMessage(dst []attribute.KeyValue, m *core.Message, id core.MessageID) []attribute.KeyValue {
+	dst = append(dst, semconv.MessagingMessageID(id.String()))
+	switch m.Type() {
+	case core.FIFOMessage:
+		dst = append(dst, semconv.MessagingRocketMQMessageTypeFifo, semconv.MessagingRocketMQMessageGroup(m.ShardingKey))
+	case core.DelayMessage:
+		dst = append(dst, semconv.MessagingRocketMQMessageTypeDelay)
+		if m.DelayLevel > 0 {
+			dst = append(dst, semconv.MessagingRocketMQMessageDelayTimeLevel(m.DelayLevel))
+		} else {
+			dst = append(dst, semconv.MessagingRocketMQMessageDeliveryTimestamp(int(m.DeliverAt.UnixMilli())))
+		}
+	default:
+		dst = append(dst, semconv.MessagingRocketMQMessageTypeNormal)
+	}
+	if m.Tag != "" {
+		dst = append(dst, semconv.MessagingRocketMQMessageTag(m.Tag))
+	}
+	if len(m.Keys) > 0 {
+		dst = append(dst, semconv.MessagingRocketMQMessageKeys(m.Keys...))
+	}
+	return dst
+}
+
+// ClientID is the attribute of the client's id.
+func ClientID(id string) attribute.KeyValue { return semconv.MessagingClientID(id) }
+
+// BatchCount is the number of messages in a batch; a single send has none.
+func BatchCount(n int) attribute.KeyValue { return semconv.MessagingBatchMessageCount(n) }
+
+// BodySize is the size of the body as the user gave it, uncompressed.
+func BodySize(n int) attribute.KeyValue { return semconv.MessagingMessageBodySize(n) }
+
+// Partition names a queue. RocketMQ numbers queues per broker, and the
+// conventions want a name that is unique in the topic: "broker-a-3".
+func Partition(q core.Queue) attribute.KeyValue {
+	return semconv.MessagingDestinationPartitionID(q.Broker + "-" + strconv.Itoa(q.ID))
+}
+
+// AppendServer appends the broker's address, "host:port", as that of the server.
+func AppendServer(dst []attribute.KeyValue, addr string) []attribute.KeyValue {
+	host, port, ok := splitAddr(addr)
+	if host != "" {
+		dst = append(dst, semconv.ServerAddress(host))
+	}
+	if ok {
+		dst = append(dst, semconv.ServerPort(port))
+	}
+	return dst
+}
+
+// AppendPeer appends the address as that of the network peer, if it is an IP
+// address: a name says nothing about which node answered.
+func AppendPeer(dst []attribute.KeyValue, addr string) []attribute.KeyValue {
+	host, port, ok := splitAddr(addr)
+	if !isIP(host) {
+		return dst
+	}
+	dst = append(dst, semconv.NetworkPeerAddress(host))
+	if ok {
+		dst = append(dst, semconv.NetworkPeerPort(port))
+	}
+	return dst
+}
+
+// ErrorType is the error.type attribute of a failed call or attempt.
+func ErrorType(err error) attribute.KeyValue {
+	// A send error without a class of its own would only say "unknown".
+	if send := (*core.SendError)(nil); errors.As(err, &send) && send.Class == core.ClassUnknown && send.Cause != nil {
+		return ErrorType(send.Cause)
+	}
+	if name := errorType(err); name != "" {
+		return semconv.ErrorTypeKey.String(name)
+	}
+	return semconv.ErrorType(err)
+}
+
+// ErrorTypeName is the attribute for a name that [ErrorType] gave before.
+func ErrorTypeName(name string) attribute.KeyValue { return semconv.ErrorTypeKey.String(name) }
+
+// Attributes that the conventions do not have.
+const (
+	AttemptKey      = attribute.Key("rocketmq.producer.attempt")          // int, from 1
+	AttemptTimeKey  = attribute.Key("rocketmq.producer.attempt.duration") // seconds
+	ResponseCodeKey = attribute.Key("rocketmq.producer.response_code")    // int, the broker's answer
+	AttemptsKey     = attribute.Key("rocketmq.producer.attempts")         // int, attempts of the call
+	CertaintyKey    = attribute.Key("rocketmq.producer.certainty")        // what became of the message
+	ModeKey         = attribute.Key("rocketmq.producer.mode")             // sync, async, oneway
+	SendResultKey   = attribute.Key("messaging.rocketmq.send_result")     // the name that the Java agent uses
+)
+
+// Duration makes the instrument messaging.client.operation.duration. The
+// conventions' boundaries have to be given: the SDK's own default is in
+// milliseconds.
+func Duration(m metric.Meter, boundaries []float64) (metric.Float64Histogram, error) {
+	h, err := messagingconv.NewClientOperationDuration(m, metric.WithExplicitBucketBoundaries(boundaries...))
+	return h.Inst(), err
+}
+
+// Sent makes the instrument messaging.client.sent.messages.
+func Sent(m metric.Meter) (metric.Int64Counter, error) {
+	c, err := messagingconv.NewClientSentMessages(m)
+	return c.Inst(), err
+}

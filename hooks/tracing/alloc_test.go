@@ -1,0 +1,34 @@
+//go:build !race
+
+package tracing_test
+
+import (
+	"testing"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/hooks/tracing"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Where nobody wants spans, tracing costs the text of the injected context.
+func TestUnsampledParentAllocates1(t *testing.T) {
+	ctx := trace.ContextWithRemoteSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: trace.TraceID{1, 2, 3}, SpanID: trace.SpanID{4, 5}, Remote: true}))
+	measure := func(steps ...core.Step) float64 {
+		p := coretest.Start(t, coretest.Config(&coretest.Transport{Forget: true}, steps...))
+		m := coretest.Message("x")
+		return testing.AllocsPerRun(2000, func() {
+			if _, err := p.Send(ctx, m); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	tr := tracing.New(tracing.WithTracerProvider(sdktrace.NewTracerProvider()), tracing.WithPropagators(propagators()))
+	without, with := measure(), measure(tr.Step())
+	t.Logf("allocations per send: %v without, %v with tracing", without, with)
+	if with-without > 1 {
+		t.Errorf("tracing costs %v allocations", with-without)
+	}
+}

@@ -1,0 +1,52 @@
+// Package tracing makes OpenTelemetry spans of sends and puts their context into
+// the messages, so that a consumer's spans join the producer's trace.
+//
+// [New] makes the step "otel.trace". It stands outermost in both scopes, so its
+// spans see local failures such as a refused validation, as well as every
+// attempt. It is the same in all modes: an asynchronous span ends when the
+// outcome is known, a one-way span when the request is written.
+//
+// # Spans
+//
+//	send {topic}     PRODUCER  one per call; its context goes into the message
+//	create {topic}   PRODUCER  one per message of a batch (WithCreateSpans)
+//	send {topic}     CLIENT    the batch itself then, with links to them
+//	attempt {topic}  CLIENT    one per attempt (WithAttemptSpans), children of send
+//
+// A send span whose context goes into no message, because the user gave all of
+// them one, is a CLIENT span as well.
+//
+// Without attempt spans each attempt is an event "attempt" of the send span.
+//
+// The attributes are those of the OpenTelemetry conventions for messaging and
+// RocketMQ, in the version that [SchemaURL] names. They are still in development;
+// an update that renames some is announced in the change log. Of its own the
+// package adds, under rocketmq.producer: mode, attempts, certainty (of a failed
+// send: not-sent, not-stored, maybe-stored or stored) and, of an attempt, attempt,
+// attempt.duration and response_code; and messaging.rocketmq.send_result, which
+// the Java agent knows too.
+//
+// error.type is the name of the broker's answer (TOPIC_NOT_EXIST, SYSTEM_BUSY,
+// ...) or of the kind of failure: invalid_message, forbidden, auth, no_route,
+// network, timeout, canceled, circuit_open, in_flight, closed, plugin. Other
+// errors go by their ErrorType method or, without one, their Go type.
+//
+// # Propagation
+//
+// The properties are named as the propagators name them: with the W3C ones
+// traceparent, tracestate and baggage, which the Java agent reads as well. The
+// user's message is never written to. A context that the user put into the
+// message's properties stays as it is; the send span gets a link to it.
+//
+// Properties have at most 32,767 bytes encoded. What would not fit is left out,
+// baggage first: tracing never makes a message too large to send.
+//
+// OpenTelemetry's global propagator does nothing until the program sets one with
+// otel.SetTextMapPropagator; [WithPropagators] needs no global.
+//
+// # Cost
+//
+// Under a parent span that is not sampled there is no span and no attribute: the
+// parent's context is injected, at one allocation. A sampler that would sample
+// children of such parents is not asked.
+package tracing

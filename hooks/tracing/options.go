@@ -1,0 +1,98 @@
+package tracing
+
+import (
+	"context"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Option changes what [New] makes.
+type Option interface{ apply(*config) }
+
+type optionFunc func(*config)
+
+func (f optionFunc) apply(c *config) { f(c) }
+
+type config struct {
+	provider     trace.TracerProvider
+	propagators  propagation.TextMapPropagator
+	filter       Filter
+	spanName     SpanNameFormatter
+	attributes   AttributesFn
+	createSpans  bool
+	attemptSpans bool
+	bodySize     bool
+	namespace    string
+	clientID     string
+}
+
+// Filter reports whether a call is traced. A call that is not gets no span and
+// no context in its message. Its functions run once per call, on hot paths.
+type Filter func(ctx context.Context, call *core.Call) bool
+
+// SpanNameFormatter names a span: operation is "send", "create" or "attempt",
+// and m the message, in a batch's send span the first. It must not write to m.
+type SpanNameFormatter func(operation string, m *core.Message) string
+
+// AttributesFn gives more attributes for the start of a "send" or "create" span,
+// where samplers see them. It must not write to m.
+type AttributesFn func(ctx context.Context, operation string, m *core.Message) []attribute.KeyValue
+
+// WithTracerProvider sets the provider; nil means OpenTelemetry's global one.
+func WithTracerProvider(p trace.TracerProvider) Option {
+	return optionFunc(func(c *config) { c.provider = p })
+}
+
+// WithPropagators sets what writes the context into messages; nil means
+// OpenTelemetry's global one.
+func WithPropagators(p propagation.TextMapPropagator) Option {
+	return optionFunc(func(c *config) { c.propagators = p })
+}
+
+// WithFilter traces only the calls for which f is true; nil means all.
+func WithFilter(f Filter) Option {
+	return optionFunc(func(c *config) { c.filter = f })
+}
+
+// WithSpanNameFormatter replaces the names "{operation} {topic}"; nil keeps them.
+func WithSpanNameFormatter(f SpanNameFormatter) Option {
+	return optionFunc(func(c *config) { c.spanName = f })
+}
+
+// WithAttributesFn adds attributes to spans at their start; nil adds none.
+func WithAttributesFn(f AttributesFn) Option {
+	return optionFunc(func(c *config) { c.attributes = f })
+}
+
+// WithCreateSpans says whether each message of a batch gets a span of its own,
+// which is the default. Without them all messages of a batch carry the context
+// of the one send span.
+func WithCreateSpans(on bool) Option {
+	return optionFunc(func(c *config) { c.createSpans = on })
+}
+
+// WithAttemptSpans says whether attempts are child spans instead of events of
+// the send span, which is the default.
+func WithAttemptSpans(on bool) Option {
+	return optionFunc(func(c *config) { c.attemptSpans = on })
+}
+
+// WithBodySize adds the size of the uncompressed body in bytes. The conventions
+// leave it out unless it is asked for.
+func WithBodySize() Option {
+	return optionFunc(func(c *config) { c.bodySize = true })
+}
+
+// WithNamespace sets the attribute messaging.rocketmq.namespace, which is always
+// present and empty by default.
+func WithNamespace(namespace string) Option {
+	return optionFunc(func(c *config) { c.namespace = namespace })
+}
+
+// WithClientID sets the attribute messaging.client.id; empty means none.
+func WithClientID(id string) Option {
+	return optionFunc(func(c *config) { c.clientID = id })
+}

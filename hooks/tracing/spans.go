@@ -1,0 +1,107 @@
+package tracing
+
+import (
+	"context"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/hooks/internal/conventions"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// start makes the send span, and in a batch the create spans, and injects.
+func (t *Tracing) start(ctx context.Context, call *core.Call) (context.Context, trace.Span) {
+	m := call.Message()
+	opts := make([]trace.SpanStartOption, 0, 4)
+	// The span begins when the user called: an asynchronous send may have waited.
+	opts = append(opts, trace.WithTimestamp(call.Start()))
+	links := make([]trace.Link, 0, call.Len())
+	injects := false // whether the send span's context goes into a message
+	for out := range call.All() {
+		created := t.created(out.Message())
+		if !created.IsValid() && call.Batch() && t.createSpans {
+			created = t.create(ctx, out)
+		}
+		if created.IsValid() {
+			links = append(links, trace.Link{SpanContext: created})
+		} else {
+			injects = true
+		}
+	}
+	kind := trace.SpanKindClient
+	if injects {
+		kind = trace.SpanKindProducer
+	}
+	if len(links) > 0 {
+		opts = append(opts, trace.WithLinks(links...))
+	}
+	ctx, span := t.startSpan(ctx, kind, call, m, opts)
+	if injects {
+		for out := range call.All() {
+			if !t.created(out.Message()).IsValid() {
+				t.inject(ctx, out)
+			}
+		}
+	}
+	return ctx, span
+}
+
+// create makes the span of one message of a batch. It ends at once: what becomes
+// of the message is the send span's to tell.
+func (t *Tracing) create(ctx context.Context, out *core.Outgoing) trace.SpanContext {
+	m := out.Message()
+	attrs := t.attrs(ctx, conventions.Create, m)
+	attrs = conventions.AppendMessage(attrs, m, out.MessageID())
+	if t.bodySize {
+		attrs = append(attrs, conventions.BodySize(len(m.Body)))
+	}
+	ctx, span := t.tracer.Start(ctx, t.name(conventions.Create, m),
+		trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attrs...))
+	t.inject(ctx, out)
+	span.End()
+	return span.SpanContext()
+}
+
+// startSpan starts the send span with all that is known before the send:
+// samplers see only these attributes.
+func (t *Tracing) startSpan(ctx context.Context, kind trace.SpanKind, call *core.Call, m *core.Message, opts []trace.SpanStartOption) (context.Context, trace.Span) {
+	attrs := t.attrs(ctx, conventions.Send, m)
+	attrs = append(attrs, conventions.ModeKey.String(call.Mode().String()))
+	if m.Queue != nil {
+		attrs = append(attrs, conventions.Partition(*m.Queue))
+	}
+	if call.Batch() {
+		attrs = append(attrs, conventions.BatchCount(call.Len()))
+	} else {
+		attrs = conventions.AppendMessage(attrs, m, call.MessageID())
+		if t.bodySize {
+			attrs = append(attrs, conventions.BodySize(len(m.Body)))
+		}
+	}
+	opts = append(opts, trace.WithSpanKind(kind), trace.WithAttributes(attrs...))
+	return t.tracer.Start(ctx, t.name(conventions.Send, m), opts...)
+}
+
+// attrs are the attributes that all operations have.
+func (t *Tracing) attrs(ctx context.Context, op conventions.Operation, m *core.Message) []attribute.KeyValue {
+	const room = 16
+	attrs := conventions.AppendOperation(make([]attribute.KeyValue, 0, room), op, t.namespace, m.Topic)
+	if t.clientID != "" {
+		attrs = append(attrs, conventions.ClientID(t.clientID))
+	}
+	if t.attributes != nil && op != conventions.Attempt {
+		attrs = append(attrs, t.attributes(ctx, string(op), m)...)
+	}
+	return attrs
+}
+
+func (t *Tracing) name(op conventions.Operation, m *core.Message) string {
+	switch {
+	case t.spanName != nil:
+		return t.spanName(string(op), m)
+	case m.Topic == "":
+		return string(op)
+	default:
+		return string(op) + " " + m.Topic
+	}
+}

@@ -1,0 +1,212 @@
+package tracing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/hooks/internal/conventions"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+)
+
+const (
+	// StepName is the name of the step in the pipeline.
+	StepName = "otel.trace"
+	// ScopeName is the instrumentation scope of the spans.
+	ScopeName = "github.com/liftoff-mq/liftoff/hooks/tracing"
+	// Version is the version of that scope.
+	Version = conventions.Version
+	// SchemaURL names the version of the conventions in use.
+	SchemaURL = conventions.SchemaURL
+)
+
+// Tracing is the tracing step. It is safe for concurrent use, also by several
+// producers.
+type Tracing struct {
+	config
+	tracer   trace.Tracer
+	calls    core.Slot[*callSpan]
+	none     *callSpan // in the slot of a call that was seen and has no open span
+	carriers sync.Pool // of *carrier
+}
+
+var (
+	_ core.Interceptor        = (*Tracing)(nil)
+	_ core.AttemptInterceptor = (*Tracing)(nil)
+	_ core.CallListener       = (*Tracing)(nil)
+)
+
+// callSpan is what the attempts of a call tell its span.
+type callSpan struct {
+	span     trace.Span
+	reached  bool // queue and addr are set
+	queue    core.Queue
+	addr     string
+	attempts int
+}
+
+// New makes the step. Without options it uses OpenTelemetry's global provider and
+// propagator, also if the program sets them later.
+func New(opts ...Option) *Tracing {
+	t := &Tracing{config: config{createSpans: true}, calls: core.NewSlot[*callSpan](StepName), none: new(callSpan)}
+	for _, o := range opts {
+		if o != nil {
+			o.apply(&t.config)
+		}
+	}
+	if t.provider == nil {
+		t.provider = otel.GetTracerProvider()
+	}
+	if t.propagators == nil {
+		t.propagators = otel.GetTextMapPropagator()
+	}
+	t.tracer = t.provider.Tracer(ScopeName,
+		trace.WithInstrumentationVersion(Version), trace.WithSchemaURL(SchemaURL))
+	t.carriers.New = func() any { return new(carrier) }
+	return t
+}
+
+// Step is the step for a pipeline: it observes in both scopes.
+func (t *Tracing) Step() core.Step {
+	return core.Step{Name: StepName, Stage: core.StageObserve, AttemptStage: core.AttemptObserve, Use: t}
+}
+
+// Intercept makes the span of a call and puts its context into the messages.
+func (t *Tracing) Intercept(ctx context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
+	t.calls.Set(call, t.none)
+	if t.filter != nil && !t.filter(ctx, call) {
+		return next(ctx, call)
+	}
+	if unsampled(ctx) {
+		for out := range call.All() {
+			if !t.created(out.Message()).IsValid() {
+				t.inject(ctx, out)
+			}
+		}
+		return next(ctx, call)
+	}
+
+	ctx, span := t.start(ctx, call)
+	if !span.IsRecording() {
+		defer span.End()
+		return next(ctx, call)
+	}
+	cs := &callSpan{span: span}
+	t.calls.Set(call, cs)
+	// A step below may end the goroutine; the span must end then too.
+	outcome := errGoexit
+	var res *core.Result
+	defer func() {
+		t.calls.Set(call, t.none)
+		cs.end(res, outcome)
+	}()
+	res, outcome = next(ctx, call)
+	return res, outcome
+}
+
+// unsampled reports whether nobody wants spans below ctx's.
+func unsampled(ctx context.Context) bool {
+	parent := trace.SpanFromContext(ctx)
+	sc := parent.SpanContext()
+	return sc.IsValid() && !sc.IsSampled() && !parent.IsRecording()
+}
+
+// CallDone makes the span of a call that failed before the pipeline began: an
+// asynchronous one that found no room in flight.
+func (t *Tracing) CallDone(ctx context.Context, r *core.CallReport) {
+	if _, seen := t.calls.Get(r.Call); seen || r.Err == nil || unsampled(ctx) {
+		return
+	}
+	if t.filter != nil && !t.filter(ctx, r.Call) {
+		return
+	}
+	_, span := t.start(ctx, r.Call)
+	cs := &callSpan{span: span}
+	cs.end(nil, r.Err)
+}
+
+// errGoexit is the outcome of a call whose goroutine ended below.
+var errGoexit = fmt.Errorf("%w: a step ended the goroutine", core.ErrContract)
+
+// end ends the call's span with its outcome.
+func (cs *callSpan) end(res *core.Result, err error) {
+	const room = 8
+	attrs := make([]attribute.KeyValue, 0, room)
+	attrs = append(attrs, conventions.AttemptsKey.Int(cs.attempts))
+	if cs.reached {
+		attrs = append(attrs, conventions.Partition(cs.queue))
+		attrs = conventions.AppendServer(attrs, cs.addr)
+		attrs = conventions.AppendPeer(attrs, cs.addr)
+	}
+	if err != nil {
+		attrs = append(attrs, conventions.ErrorType(err), conventions.CertaintyKey.String(core.CertaintyOf(err).String()))
+		cs.span.SetStatus(codes.Error, err.Error())
+	} else {
+		attrs = append(attrs, conventions.SendResultKey.String(res.Status.String()))
+	}
+	cs.span.SetAttributes(attrs...)
+	cs.span.End()
+}
+
+// InterceptAttempt reports an attempt to the call's span, or makes a span of it.
+func (t *Tracing) InterceptAttempt(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+	cs, _ := t.calls.Get(at.Call())
+	if cs == nil || cs == t.none {
+		return next(ctx, at)
+	}
+	cs.reached, cs.queue, cs.addr = true, at.Queue(), at.Addr()
+	if t.attemptSpans {
+		return t.attemptSpan(ctx, cs, at, next)
+	}
+	start := time.Now()
+	outcome := errGoexit
+	defer func() {
+		attrs := cs.attempt(at, outcome)
+		attrs = append(attrs, conventions.AttemptTimeKey.Float64(time.Since(start).Seconds()))
+		cs.span.AddEvent(string(conventions.Attempt), trace.WithAttributes(attrs...))
+	}()
+	var res *core.Result
+	res, outcome = next(ctx, at)
+	return res, outcome
+}
+
+// attemptSpan makes a span of its own for the attempt.
+func (t *Tracing) attemptSpan(ctx context.Context, cs *callSpan, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+	m := at.Call().Message()
+	ctx, span := t.tracer.Start(ctx, t.name(conventions.Attempt, m), trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithAttributes(t.attrs(ctx, conventions.Attempt, m)...))
+	outcome := errGoexit
+	defer func() {
+		span.SetAttributes(cs.attempt(at, outcome)...)
+		span.SetAttributes(conventions.AppendPeer(nil, at.Addr())...)
+		if outcome != nil {
+			span.SetStatus(codes.Error, outcome.Error())
+		}
+		span.End()
+	}()
+	var res *core.Result
+	res, outcome = next(ctx, at)
+	return res, outcome
+}
+
+// attempt counts an attempt and describes it.
+func (cs *callSpan) attempt(at *core.Attempt, err error) []attribute.KeyValue {
+	const room = 8
+	cs.attempts = at.Number()
+	attrs := append(make([]attribute.KeyValue, 0, room),
+		conventions.AttemptKey.Int(at.Number()), conventions.Partition(at.Queue()))
+	attrs = conventions.AppendServer(attrs, at.Addr())
+	if err != nil {
+		attrs = append(attrs, conventions.ErrorType(err))
+		if be := (*core.BrokerError)(nil); errors.As(err, &be) {
+			attrs = append(attrs, conventions.ResponseCodeKey.Int(int(be.Code)))
+		}
+	}
+	return attrs
+}
