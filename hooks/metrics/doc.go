@@ -1,0 +1,22 @@
+// Package metrics measures sends with OpenTelemetry.
+//
+// [New] makes the step "otel.metrics" with the two instruments that the
+// conventions for messaging have for producers:
+//
+//	messaging.client.operation.duration  histogram, s           one value per call
+//	messaging.client.sent.messages       counter, {message}     one count per attempt
+//
+// A call's duration runs from the user's call to its outcome, in every mode, and
+// local failures count. Sent messages are attempts whose request may have reached
+// the broker, with the number of their messages: a retry counts again, and what
+// never left the process, such as an invalid message, does not.
+//
+// Both have the attributes messaging.system, messaging.operation.name,
+// messaging.destination.name (the topic without its namespace), server.address
+// and server.port of the last broker contacted, and error.type on failure;
+// durations have messaging.operation.type too. For the values of error.type see
+// the package tracing.
+//
+// In the steady state a send allocates nothing here: the sets of attributes are
+// made once for each topic, broker and outcome, and kept, at most 4,096 of them.
+package metrics

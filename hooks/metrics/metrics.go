@@ -1,0 +1,133 @@
+package metrics
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/hooks/internal/conventions"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric"
+)
+
+const (
+	// StepName is the name of the step in the pipeline.
+	StepName = "otel.metrics"
+	// ScopeName is the instrumentation scope of the instruments.
+	ScopeName = "github.com/liftoff-mq/liftoff/hooks/metrics"
+	// Version is the version of that scope.
+	Version = conventions.Version
+	// SchemaURL names the version of the conventions in use.
+	SchemaURL = conventions.SchemaURL
+)
+
+// Metrics is the metrics step. It is safe for concurrent use, also by several
+// producers.
+type Metrics struct {
+	duration metric.Float64Histogram
+	sent     metric.Int64Counter
+	sets     sets
+	calls    core.Slot[*server]
+	nowhere  *server // in the slot of a call that was seen and contacted nobody
+}
+
+// server is a broker's address; a pointer to it goes into a slot for free.
+type server struct{ addr string }
+
+var (
+	_ core.Interceptor     = (*Metrics)(nil)
+	_ core.AttemptListener = (*Metrics)(nil)
+	_ core.CallListener    = (*Metrics)(nil)
+)
+
+// New makes the step. Without options it uses OpenTelemetry's global provider,
+// also if the program sets it later. It fails if the provider refuses an
+// instrument or the buckets do not ascend.
+func New(opts ...Option) (*Metrics, error) {
+	var c config
+	for _, o := range opts {
+		if o != nil {
+			o.apply(&c)
+		}
+	}
+	if len(c.buckets) == 0 {
+		c.buckets = DefaultBuckets()
+	}
+	for i := 1; i < len(c.buckets); i++ {
+		if !(c.buckets[i-1] < c.buckets[i]) {
+			return nil, fmt.Errorf("metrics: duration buckets do not ascend: %v, %v", c.buckets[i-1], c.buckets[i])
+		}
+	}
+	if c.provider == nil {
+		c.provider = otel.GetMeterProvider()
+	}
+	meter := c.provider.Meter(ScopeName,
+		metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(SchemaURL))
+	m := &Metrics{calls: core.NewSlot[*server](StepName), nowhere: new(server)}
+	m.sets.init(c.namespace, c.destination)
+	var err error
+	if m.duration, err = conventions.Duration(meter, c.buckets); err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	if m.sent, err = conventions.Sent(meter); err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	return m, nil
+}
+
+// Step is the step for a pipeline. It observes calls, inside the span of
+// tracing, so that its values carry exemplars of it.
+func (m *Metrics) Step() core.Step {
+	return core.Step{Name: StepName, Stage: core.StageObserve, After: []string{"otel.trace?"}, Use: m}
+}
+
+// Intercept measures the call.
+func (m *Metrics) Intercept(ctx context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
+	m.calls.Set(call, m.nowhere)
+	// A step below may end the goroutine; that is an outcome too.
+	outcome := core.ErrContract
+	defer func() { m.record(ctx, call, outcome) }()
+	var res *core.Result
+	res, outcome = next(ctx, call)
+	return res, outcome
+}
+
+// CallDone measures a call that failed before the pipeline began: an asynchronous
+// one that found no room in flight.
+func (m *Metrics) CallDone(ctx context.Context, r *core.CallReport) {
+	if _, seen := m.calls.Get(r.Call); !seen {
+		m.record(ctx, r.Call, r.Err)
+	}
+}
+
+func (m *Metrics) record(ctx context.Context, call *core.Call, err error) {
+	if !m.duration.Enabled(ctx) {
+		return
+	}
+	k := key{topic: call.Message().Topic, failure: failure(err)}
+	if s, _ := m.calls.Get(call); s != nil {
+		k.addr = s.addr
+	}
+	m.duration.Record(ctx, time.Since(call.Start()).Seconds(), m.sets.get(k).record...)
+}
+
+// AttemptDone counts the messages of an attempt that was written, and remembers
+// where it went.
+func (m *Metrics) AttemptDone(ctx context.Context, r *core.AttemptReport) {
+	call, addr := r.Attempt.Call(), r.Attempt.Addr()
+	k := key{topic: call.Message().Topic, addr: addr, failure: failure(r.Err)}
+	set := m.sets.get(k)
+	m.calls.Set(call, set.server)
+	if r.Written && m.sent.Enabled(ctx) {
+		m.sent.Add(ctx, int64(call.Len()), set.add...)
+	}
+}
+
+// failure is the error type, "" for success.
+func failure(err error) string {
+	if err == nil {
+		return ""
+	}
+	return conventions.ErrorType(err).Value.AsString()
+}

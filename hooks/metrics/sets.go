@@ -1,0 +1,80 @@
+package metrics
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"github.com/liftoff-mq/liftoff/hooks/internal/conventions"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// maxSets bounds the kept sets: topics, brokers and kinds of failure are few, but
+// a program that makes up topics must not fill the memory.
+const maxSets = 4096
+
+// key is what the attributes depend on.
+type key struct{ topic, addr, failure string }
+
+// set holds the attributes of a key as the instruments take them.
+type set struct {
+	server *server
+	record []metric.RecordOption
+	add    []metric.AddOption
+}
+
+// sets keeps the set of each key. Reading takes no lock: the map is copied to be
+// changed, which ends once every key has come up.
+type sets struct {
+	namespace   string
+	destination func(string) string
+	known       atomic.Pointer[map[key]*set]
+	mu          sync.Mutex // held to change known
+}
+
+func (s *sets) init(namespace string, destination func(string) string) {
+	s.namespace, s.destination = namespace, destination
+	s.known.Store(&map[key]*set{})
+}
+
+func (s *sets) get(k key) *set {
+	if found, ok := (*s.known.Load())[k]; ok {
+		return found
+	}
+	made := s.make(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := *s.known.Load()
+	if found, ok := known[k]; ok {
+		return found
+	}
+	if len(known) >= maxSets {
+		return made
+	}
+	grown := maps.Clone(known)
+	grown[k] = made
+	s.known.Store(&grown)
+	return made
+}
+
+func (s *sets) make(k key) *set {
+	topic := k.topic
+	if s.destination != nil {
+		topic = s.destination(topic)
+	}
+	const room = 8
+	sent := conventions.AppendCount(make([]attribute.KeyValue, 0, room), s.namespace, topic)
+	if k.addr != "" {
+		sent = conventions.AppendServer(sent, k.addr)
+	}
+	if k.failure != "" {
+		sent = append(sent, conventions.ErrorTypeName(k.failure))
+	}
+	duration := append(sent[:len(sent):len(sent)], conventions.SendType())
+	return &set{
+		server: &server{k.addr},
+		add:    []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(sent...))},
+		record: []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(duration...))},
+	}
+}
