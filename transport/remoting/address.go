@@ -1,0 +1,84 @@
+package remoting
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// namePort is where name servers listen unless told otherwise (Java: NamesrvStartup).
+const namePort = "9876"
+
+// parseServers takes lists of addresses apart and normalises each one to
+// host:port. Addresses given twice count once.
+func parseServers(lists []string) ([]string, error) {
+	var out []string
+	var errs []error
+	for _, list := range lists {
+		for _, s := range strings.FieldsFunc(list, isSeparator) {
+			addr, err := parseServer(s)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("name server %q: %w", s, err))
+				continue
+			}
+			if !slices.Contains(out, addr) {
+				out = append(out, addr)
+			}
+		}
+	}
+	if len(out) == 0 && len(errs) == 0 {
+		errs = append(errs, errors.New("no name server is given"))
+	}
+	return out, errors.Join(errs...)
+}
+
+func isSeparator(r rune) bool {
+	return r == ';' || r == ',' || r == ' ' || r == '\t' || r == '\n' || r == '\r'
+}
+
+func parseServer(s string) (string, error) {
+	if scheme, rest, ok := strings.Cut(s, "://"); ok {
+		switch strings.ToLower(scheme) {
+		case "http", "tcp", "rocketmq":
+		default:
+			return "", fmt.Errorf("scheme %q is not known", scheme)
+		}
+		s = strings.TrimSuffix(rest, "/")
+	}
+	if strings.ContainsAny(s, "/?#@") {
+		return "", errors.New("it is a URL, not host:port")
+	}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		// A name or an IP address alone: bare, or IPv6 with or without brackets.
+		host, port = strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"), namePort
+		if strings.Contains(host, ":") && net.ParseIP(host) == nil {
+			return "", errors.New("it is not host:port")
+		}
+	}
+	return joinAddr(host, port)
+}
+
+// checkBroker reports whether a route's address can be dialed.
+func checkBroker(addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return errors.New("it is not host:port")
+	}
+	_, err = joinAddr(host, port)
+	return err
+}
+
+func joinAddr(host, port string) (string, error) {
+	n, err := strconv.ParseUint(port, 10, 16)
+	switch {
+	case host == "":
+		return "", errors.New("the host is missing")
+	case err != nil || n == 0:
+		return "", fmt.Errorf("port %q is not a number from 1 to 65535", port)
+	}
+	return net.JoinHostPort(host, port), nil
+}

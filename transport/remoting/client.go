@@ -1,0 +1,187 @@
+package remoting
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+// The interfaces that a client implements.
+var (
+	_ core.Transport      = (*Client)(nil)
+	_ core.RouteSource    = (*Client)(nil)
+	_ core.GroupRegistrar = (*Client)(nil)
+	_ core.Service        = (*Client)(nil)
+)
+
+// Client talks to the name servers and brokers of one cluster. Producers share
+// it. It is safe for concurrent use.
+type Client struct {
+	cfg Config
+	ser wire.Serialization
+	log *slog.Logger
+	id  string
+
+	state  atomic.Uint32
+	opaque atomic.Int32 // the last request number, over all connections
+	count  counters
+	calls  sync.Pool // of *call
+	frames sync.Pool // of *frame
+
+	brokers table
+	servers table
+	names   nameServers
+	known   knownRoutes
+
+	mu     sync.Mutex // guards what follows, and state's changes
+	life   context.Context
+	stop   context.CancelFunc
+	wg     sync.WaitGroup
+	conns  map[*conn]struct{}
+	groups map[string]struct{}
+	kick   chan struct{} // asks for a heartbeat round
+}
+
+const (
+	stateCreated = iota
+	stateRunning
+	stateClosed
+)
+
+// NewClient makes a client. It does no I/O and starts no goroutine. All mistakes
+// in cfg are reported at once.
+func NewClient(cfg Config) (*Client, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("remoting client: %w", err)
+	}
+	c := &Client{
+		cfg: cfg, ser: cfg.Serialization.wire(), log: cfg.Logger, id: cfg.ClientID,
+		conns: map[*conn]struct{}{}, groups: map[string]struct{}{}, kick: make(chan struct{}, 1),
+	}
+	if c.id == "" {
+		c.id = newClientID()
+	}
+	c.calls.New = func() any { return newCall() }
+	c.frames.New = func() any { return new(frame) }
+	c.brokers.init(c, true, cfg.MaxBrokers)
+	c.servers.init(c, false, cfg.MaxBrokers)
+	c.names.set(cfg.NameServers)
+	c.known.init(cfg.MaxTopics)
+	return c, nil
+}
+
+// newClientID makes ip@pid#random. Java's clients have ip@pid#nanoTime, which two
+// containers of one address can share.
+func newClientID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return fmt.Sprintf("%s@%d#%s", localAddress(), os.Getpid(), hex.EncodeToString(b[:]))
+}
+
+// localAddress is the first address of this machine that is not loopback.
+func localAddress() string {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return "127.0.0.1"
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() && n.IP.To4() != nil {
+			return n.IP.String()
+		}
+	}
+	return "127.0.0.1"
+}
+
+// ClientID is the id under which brokers know this client.
+func (c *Client) ClientID() string { return c.id }
+
+// Start makes the client ready for use. It asks nobody: a cluster that is down
+// now may be up when the first message is sent.
+func (c *Client) Start(context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch c.state.Load() {
+	case stateRunning:
+		return errors.New("remoting client: already started")
+	case stateClosed:
+		return fmt.Errorf("remoting client: %w", core.ErrClosed)
+	}
+	c.life, c.stop = context.WithCancel(context.Background())
+	c.state.Store(stateRunning)
+	c.wg.Add(1)
+	go func() {
+		defer c.wg.Done()
+		c.heartbeats(c.life)
+	}()
+	return nil
+}
+
+// Shutdown closes every connection, fails the calls that wait on them with an
+// error that matches [core.ErrClosed], and waits for every goroutine of the
+// client. If ctx ends first it returns the reason, and the goroutines end on
+// their own. A client cannot be started again.
+func (c *Client) Shutdown(ctx context.Context) error {
+	c.mu.Lock()
+	running := c.state.Swap(stateClosed) == stateRunning
+	if running {
+		c.stop()
+	}
+	conns := make([]*conn, 0, len(c.conns))
+	for cn := range c.conns {
+		conns = append(conns, cn)
+	}
+	c.mu.Unlock()
+	for _, cn := range conns {
+		cn.fail(core.ErrClosed)
+	}
+	joined := make(chan struct{})
+	go func() {
+		c.wg.Wait()
+		close(joined)
+	}()
+	select {
+	case <-joined:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("remoting client: shutdown: %w", contextError(ctx))
+	}
+}
+
+// usable says why the client cannot be used now, or nil.
+func (c *Client) usable() error {
+	switch c.state.Load() {
+	case stateRunning:
+		return nil
+	case stateClosed:
+		return fmt.Errorf("remoting client: %w", core.ErrClosed)
+	default:
+		return fmt.Errorf("remoting client: %w", core.ErrNotRunning)
+	}
+}
+
+// spawn runs f on a goroutine that Shutdown waits for. It reports false, and
+// does nothing, when the client is not running.
+func (c *Client) spawn(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state.Load() != stateRunning {
+		return false
+	}
+	c.wg.Add(1)
+	go func() {
+		defer c.wg.Done()
+		f()
+	}()
+	return true
+}

@@ -1,0 +1,208 @@
+package remoting
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
+)
+
+// conn is one connection. Its lock guards the table of calls and the queue of
+// frames; nothing blocks under it.
+type conn struct {
+	c    *Client
+	p    *peer
+	nc   net.Conn
+	now  *directWriter // nil where the socket cannot be written without blocking
+	in   atomic.Uint64 // bytes received
+	wake chan struct{} // to the writer
+	over chan struct{} // closed when it has ended and its peer knows
+
+	mu      sync.Mutex
+	err     error // why it ended
+	retired bool
+	pending map[int32]*call
+	late    [2]map[int32]struct{} // numbers of requests that were given up: new, older
+	queue   []item                // what the writer takes next
+	head    int                   // first entry of queue not taken
+	rest    item                  // a frame that was written in part
+	bytes   int                   // of frames queued and being written
+	writing bool                  // somebody has the socket's write side
+	room    chan struct{}         // closed when there is room again; nil if nobody waits
+	replies int                   // answers to the peer's requests in queue
+	sends   uint64
+
+	// The sweep's own.
+	seenSends, seenBytes uint64
+	idleSince            time.Time
+
+	// The reader's own.
+	unknown int
+}
+
+// item is a frame in the queue. An item without a frame was withdrawn.
+type item struct {
+	f      *frame
+	off    int // bytes already written
+	opaque int32
+	oneway bool
+	reply  bool // answers a request of the peer's
+}
+
+// lateMost bounds the memory for requests that were given up: two generations of
+// so many numbers.
+const lateMost = 4096
+
+func newConn(p *peer, nc net.Conn) *conn {
+	return &conn{
+		c: p.c, p: p, nc: nc, now: newDirectWriter(nc),
+		wake: make(chan struct{}, 1), over: make(chan struct{}),
+		pending: map[int32]*call{}, idleSince: time.Now(),
+	}
+}
+
+// do sends a call's frame and waits for its outcome. It takes f over. It returns
+// errStale when the connection ended before the call was on it.
+func (cn *conn) do(cl *call, f *frame) error {
+	if err := cn.submit(cl, f); err != nil {
+		return err
+	}
+	if err := cl.until(cl.done); err != nil {
+		return cn.giveUp(cl, err)
+	}
+	return cl.err
+}
+
+// giveUp withdraws a call whose time has ended. If its outcome came at the same
+// moment, that is what counts.
+func (cn *conn) giveUp(cl *call, why error) error {
+	cn.mu.Lock()
+	if cn.pending[cl.opaque] != cl {
+		cn.mu.Unlock()
+		<-cl.done
+		return cl.err
+	}
+	delete(cn.pending, cl.opaque)
+	if cl.slot > 0 {
+		it := &cn.queue[cl.slot-1]
+		cn.release(len(it.f.b))
+		cn.c.recycle(it.f)
+		*it = item{}
+		cl.slot = 0
+	} else {
+		cn.remember(cl.opaque)
+	}
+	empty := cn.retired && len(cn.pending) == 0
+	silent := cn.in.Load() == cl.heard
+	cn.mu.Unlock()
+	switch {
+	case empty:
+		cn.fail(errDone)
+	case silent && errors.Is(why, core.ErrTimeout) && time.Since(cl.since) >= quietLimit:
+		cn.p.retire(cn, errSilent, true)
+	}
+	return why
+}
+
+// errSilent is why a connection is retired on which nothing came back.
+var errSilent = errors.New("the peer did not answer in time")
+
+// remember keeps the number of a request that was given up, so that its answer
+// is known to be late and not somebody else's.
+func (cn *conn) remember(opaque int32) {
+	if len(cn.late[0]) >= lateMost {
+		cn.late[0], cn.late[1] = nil, cn.late[0]
+	}
+	if cn.late[0] == nil {
+		cn.late[0] = map[int32]struct{}{}
+	}
+	cn.late[0][opaque] = struct{}{}
+}
+
+// claim takes the call that an answer belongs to out of the table, nil if there
+// is none. An answer to what was not yet written is none. Expected says whether a
+// call without a waiter was at least made.
+func (cn *conn) claim(opaque int32) (cl *call, expected, empty bool) {
+	cn.mu.Lock()
+	defer cn.mu.Unlock()
+	if cl = cn.pending[opaque]; cl != nil && cl.written {
+		delete(cn.pending, opaque)
+		return cl, true, cn.retired && len(cn.pending) == 0
+	}
+	for _, late := range cn.late {
+		if _, expected = late[opaque]; expected {
+			delete(late, opaque)
+			break
+		}
+	}
+	return nil, expected, false
+}
+
+// retire closes the connection to new calls. It reports whether none is left.
+func (cn *conn) retire() (empty bool) {
+	cn.mu.Lock()
+	defer cn.mu.Unlock()
+	cn.retired = true
+	return len(cn.pending) == 0
+}
+
+// fail ends the connection and all its calls; only the first reason counts.
+func (cn *conn) fail(why error) {
+	cn.mu.Lock()
+	if cn.err != nil {
+		cn.mu.Unlock()
+		return
+	}
+	cn.err = why
+	calls, queue := cn.pending, cn.queue[cn.head:]
+	cn.pending, cn.queue, cn.head, cn.bytes = nil, nil, 0, 0
+	cn.wakeWaiters()
+	cn.mu.Unlock()
+
+	// New requests must not meet this connection again, so forget it first.
+	cn.p.lost(cn, why)
+	close(cn.over)
+	cn.nc.Close()
+	cn.notify()
+	cn.c.forget(cn)
+	for _, it := range queue {
+		if it.f != nil {
+			cn.c.recycle(it.f)
+		}
+	}
+	for _, cl := range calls {
+		cl.err = &ConnectionError{Addr: cn.p.addr, Written: cl.written, Err: why}
+		cl.done <- struct{}{}
+	}
+	if !errors.Is(why, errDone) && !errors.Is(why, core.ErrClosed) {
+		cn.c.count.lost.Add(1)
+		cn.c.log.Warn("connection lost", "addr", cn.p.addr, "err", why, "calls", len(calls))
+	}
+}
+
+// ended reports whether the connection has ended.
+func (cn *conn) ended() bool { return cn.reason() != nil }
+
+func (cn *conn) reason() error {
+	cn.mu.Lock()
+	defer cn.mu.Unlock()
+	return cn.err
+}
+
+// release gives queued bytes back. It is called with the lock held.
+func (cn *conn) release(n int) {
+	cn.bytes -= n
+	if cn.bytes < cn.c.cfg.MaxQueuedBytes {
+		cn.wakeWaiters()
+	}
+}
+
+func (cn *conn) wakeWaiters() {
+	if cn.room != nil {
+		close(cn.room)
+		cn.room = nil
+	}
+}

@@ -1,0 +1,33 @@
+// Package remoting is the client for real clusters: it speaks RocketMQ's
+// remoting protocol with name servers and brokers of 4.x and 5.x.
+//
+// A [Client] is a core.Transport, core.RouteSource, core.GroupRegistrar and
+// core.Service. It is an explicit value that producers share; there is no
+// process-wide state, and no goroutine and no I/O before Start.
+//
+// # Connections
+//
+// There is one connection per address, dialed when it is first needed, outside
+// every lock and at most once at a time. Callers wait for the dial with their
+// own context and deadline. After a failure the next dial waits 50 ms, doubling
+// to 1 s, each time ±20 %; attempts that come earlier fail at once with
+// [core.ErrConnect], which means "not sent". Names are resolved at each dial.
+//
+// # A request
+//
+// The caller encodes its frame and, when the connection is quiet, hands it to
+// the kernel itself without blocking. Otherwise the frame is queued, and the
+// connection's writer sends everything queued in one system call. Until the
+// writer takes it, a frame can be withdrawn, so that a send whose time ends in
+// the queue is certainly not sent. One goroutine per connection reads answers
+// and finds the waiting call by the request's number, on that connection only.
+//
+// A connection that goes away fails its calls at once, each with the truth about
+// whether its bytes may have left. A call whose time ends while its connection is
+// silent retires the connection: the next attempt dials anew, and calls that
+// still wait on the old one may have their answers.
+//
+// # Cost
+//
+// A synchronous round trip makes 1 allocation: the strings of the answer.
+package remoting

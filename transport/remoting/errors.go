@@ -1,0 +1,140 @@
+package remoting
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/liftoff-mq/liftoff/core"
+)
+
+// ConnectError is an attempt that found no connection: nothing was sent. It
+// matches [core.ErrConnect].
+type ConnectError struct {
+	Addr string
+	Err  error
+}
+
+// Error names the address and the cause.
+func (e *ConnectError) Error() string {
+	return fmt.Sprintf("%v to %s: %v", core.ErrConnect, e.Addr, e.Err)
+}
+
+// Is matches core.ErrConnect.
+func (e *ConnectError) Is(target error) bool { return target == core.ErrConnect }
+
+// Unwrap gives the cause.
+func (e *ConnectError) Unwrap() error { return e.Err }
+
+// ErrorClass is ClassNetwork, also where the cause is a timeout of the dial.
+func (e *ConnectError) ErrorClass() core.Class { return core.ClassNetwork }
+
+// ConnectionError is a connection that went away under a request. It matches
+// [core.ErrConnectionLost].
+type ConnectionError struct {
+	Addr string
+	// Written says that bytes of the request may have left.
+	Written bool
+	Err     error
+}
+
+// Error names the address, the cause, and whether the request was written.
+func (e *ConnectionError) Error() string {
+	when := "before the request was written"
+	if e.Written {
+		when = "before the answer"
+	}
+	return fmt.Sprintf("%v: %s, %s: %v", core.ErrConnectionLost, e.Addr, when, e.Err)
+}
+
+// Is matches core.ErrConnectionLost.
+func (e *ConnectionError) Is(target error) bool { return target == core.ErrConnectionLost }
+
+// Unwrap gives the cause.
+func (e *ConnectionError) Unwrap() error { return e.Err }
+
+// ErrorClass is ClassNetwork, or ClassClosed after the client's Shutdown.
+func (e *ConnectionError) ErrorClass() core.Class {
+	if errors.Is(e.Err, core.ErrClosed) {
+		return core.ClassClosed
+	}
+	return core.ClassNetwork
+}
+
+// AnswerError is an answer that means success and cannot be understood. What
+// became of the message is not known.
+type AnswerError struct {
+	Addr string
+	Err  error
+}
+
+// Error names the address and the cause.
+func (e *AnswerError) Error() string { return fmt.Sprintf("answer of %s: %v", e.Addr, e.Err) }
+
+// Unwrap gives the cause.
+func (e *AnswerError) Unwrap() error { return e.Err }
+
+// ErrorClass is ClassBroker.
+func (e *AnswerError) ErrorClass() core.Class { return core.ClassBroker }
+
+// NameServerError says that no name server gave an answer, and why each did not.
+type NameServerError struct {
+	Errs []error // one per server asked
+}
+
+// Error lists the causes.
+func (e *NameServerError) Error() string {
+	texts := make([]string, len(e.Errs))
+	for i, err := range e.Errs {
+		texts[i] = err.Error()
+	}
+	return "no name server answered: " + strings.Join(texts, "; ")
+}
+
+// Unwrap gives the causes.
+func (e *NameServerError) Unwrap() []error { return e.Errs }
+
+// ErrorClass is ClassNetwork: a message that had no route was not sent.
+func (e *NameServerError) ErrorClass() core.Class { return core.ClassNetwork }
+
+// RouteError is a topic that cannot be sent to. It matches [core.ErrNoRoute].
+type RouteError struct {
+	Topic  string
+	Reason string
+	Err    error // may be nil
+}
+
+// Error names topic and reason.
+func (e *RouteError) Error() string {
+	s := fmt.Sprintf("%v %q: %s", core.ErrNoRoute, e.Topic, e.Reason)
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Is matches core.ErrNoRoute.
+func (e *RouteError) Is(target error) bool { return target == core.ErrNoRoute }
+
+// Unwrap gives the cause, nil if there is none.
+func (e *RouteError) Unwrap() error { return e.Err }
+
+// ErrorClass is ClassNoRoute.
+func (e *RouteError) ErrorClass() core.Class { return core.ClassNoRoute }
+
+// errStale is a connection that ended or was retired before a request got onto
+// it. The request takes another one.
+var errStale = errors.New("connection is no longer in use")
+
+// errDone ends a retired or idle connection; nobody waits on it.
+var errDone = errors.New("connection is no longer needed")
+
+// contextError is the end of ctx, with its cause.
+func contextError(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if cause == nil || errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}

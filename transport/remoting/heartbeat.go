@@ -1,0 +1,204 @@
+package remoting
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+// parallelBeats is how many brokers get a heartbeat at a time.
+const parallelBeats = 16
+
+// RegisterGroup announces a producer group: brokers get heartbeats with it, at
+// once and then regularly. It fails with [core.ErrGroupTaken] if the group is in
+// use in this client. It does not wait for brokers.
+func (c *Client) RegisterGroup(_ context.Context, group string) error {
+	if err := c.usable(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, taken := c.groups[group]; taken {
+		return fmt.Errorf("%w: %q", core.ErrGroupTaken, group)
+	}
+	c.groups[group] = struct{}{}
+	c.kickHeartbeat()
+	return nil
+}
+
+// UnregisterGroup takes a group back and tells the brokers to which there is a
+// connection, for at most [Config].RequestTimeout and until ctx ends. What a
+// broker did not hear it finds out by itself two minutes later (Java:
+// ProducerManager), so that is logged and no error.
+func (c *Client) UnregisterGroup(ctx context.Context, group string) error {
+	c.mu.Lock()
+	_, known := c.groups[group]
+	delete(c.groups, group)
+	c.mu.Unlock()
+	if !known || c.usable() != nil {
+		return nil
+	}
+	cmd := wire.Command{
+		Code: wire.UnregisterClient,
+		Ext:  wire.Unregister{ClientID: c.id, ProducerGroup: group}.Fields(),
+	}
+	c.each(c.connected(), func(p *peer) {
+		answer, err := c.ask(ctx, p, cmd, c.cfg.RequestTimeout)
+		if err == nil {
+			err = answered(p, answer)
+		}
+		if err != nil {
+			c.log.Warn("group not unregistered", "group", group, "addr", p.addr, "err", err)
+		}
+	})
+	return nil
+}
+
+// connected lists the brokers to which there is a connection.
+func (c *Client) connected() []*peer {
+	var out []*peer
+	for _, p := range c.brokers.list() {
+		if p.cur.Load() != nil {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// each runs f for all peers, some at a time, and waits.
+func (c *Client) each(peers []*peer, f func(*peer)) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, parallelBeats)
+	for _, p := range peers {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			f(p)
+		})
+	}
+	wg.Wait()
+}
+
+// kickHeartbeat asks for a round now.
+func (c *Client) kickHeartbeat() {
+	select {
+	case c.kick <- struct{}{}:
+	default:
+	}
+}
+
+// heartbeats sends heartbeats and cleans up until the client ends. Rounds do not
+// overlap, and nothing waits for them.
+func (c *Client) heartbeats(life context.Context) {
+	ticker := time.NewTicker(c.cfg.HeartbeatInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-life.Done():
+			return
+		case <-c.kick:
+		case <-ticker.C:
+			c.sweep(time.Now())
+		}
+		c.each(c.audience(), c.beatOrDial)
+	}
+}
+
+// audience lists the brokers that get a heartbeat: the masters of all topics in
+// use, and whoever is connected.
+func (c *Client) audience() []*peer {
+	if len(c.groupList()) == 0 {
+		return nil
+	}
+	out := c.connected()
+	for _, addr := range slices.Sorted(maps.Keys(c.known.addrs())) {
+		if p, err := c.brokers.get(addr); err == nil && !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func (c *Client) groupList() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Sorted(maps.Keys(c.groups))
+}
+
+// beatOrDial sends a heartbeat on the broker's connection. A new connection
+// begins with one anyway.
+func (c *Client) beatOrDial(p *peer) {
+	if p.cur.Load() != nil {
+		c.beatOn(p)
+		return
+	}
+	w := wait{ctx: c.life, deadline: time.Now().Add(c.cfg.ConnectTimeout)}
+	_, _ = p.connect(&w) // the dial counts and logs its failure
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
+// beatOn tells a broker which groups live here.
+func (c *Client) beatOn(p *peer) {
+	groups := c.groupList()
+	if len(groups) == 0 {
+		return
+	}
+	body := wire.AppendHeartbeat(nil, &wire.Heartbeat{ClientID: c.id, ProducerGroups: groups})
+	answer, err := c.ask(c.life, p, wire.Command{Code: wire.HeartBeat, Body: body}, c.cfg.RequestTimeout)
+	if err == nil {
+		err = answered(p, answer)
+	}
+	if err != nil {
+		c.count.heartbeatFailures.Add(1)
+		c.log.Debug("heartbeat failed", "addr", p.addr, "err", err)
+		return
+	}
+	c.count.heartbeats.Add(1)
+}
+
+// sweep closes connections that nobody needs: those to brokers of no known route
+// that had no send since the last sweep, those without any traffic for the idle
+// time, and those to name servers that are no longer listed. It forgets
+// addresses likewise. Only the heartbeat goroutine calls it.
+func (c *Client) sweep(now time.Time) {
+	wanted := c.known.addrs()
+	for _, cn := range c.open() {
+		if cn.unneeded(now, cn.p.broker && !wanted[cn.p.addr] || !cn.p.broker && !c.names.has(cn.p.addr)) {
+			c.log.Debug("idle connection closed", "addr", cn.p.addr)
+			cn.fail(errDone)
+		}
+	}
+	for _, t := range []*table{&c.brokers, &c.servers} {
+		for addr, p := range t.list() {
+			if t.broker && !wanted[addr] || !t.broker && !c.names.has(addr) {
+				t.drop(p)
+			}
+		}
+	}
+}
+
+// unneeded reports whether the connection can be closed. An offline one belongs
+// to an address that nothing leads to any more: heartbeats do not keep it.
+func (cn *conn) unneeded(now time.Time, offline bool) bool {
+	cn.mu.Lock()
+	defer cn.mu.Unlock()
+	traffic := cn.in.Load()
+	calm := len(cn.pending) == 0
+	quiet := calm && traffic == cn.seenBytes
+	unused := calm && cn.sends == cn.seenSends
+	if !quiet {
+		cn.idleSince = now
+	}
+	cn.seenBytes, cn.seenSends = traffic, cn.sends
+	end := calm && cn.retired || unused && offline || quiet && now.Sub(cn.idleSince) >= cn.c.cfg.IdleTimeout
+	cn.retired = cn.retired || end // no call may get onto it now
+	return end
+}

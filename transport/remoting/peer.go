@@ -1,0 +1,185 @@
+package remoting
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// peer is one address: its connection, the dial under way, and the back-off.
+type peer struct {
+	c      *Client
+	addr   string
+	broker bool // and not a name server
+	// legacy is a broker that answered "not supported" to the short form of a
+	// send; it gets the long one.
+	legacy atomic.Bool
+
+	cur atomic.Pointer[conn] // takes new requests; nil without one
+
+	mu       sync.Mutex
+	dialing  *dialing
+	dialed   bool // once at least
+	old      []*conn
+	failures int       // dials in a row that led to nothing
+	until    time.Time // no dial before, if failures > 0
+	why      error     // the last failure
+	gone     bool      // no longer in its table
+	used     bool      // since the last sweep
+}
+
+// maxRetired bounds the connections of one address that only wait for answers: a
+// broker that hangs for long is worth no more sockets.
+const maxRetired = 2
+
+// quietLimit is how long a request must have waited before its end says anything
+// about the connection (Java: a fourth of the timeout or 100 ms).
+const quietLimit = 100 * time.Millisecond
+
+// connect returns the connection for new requests, dialing if there is none.
+func (p *peer) connect(w *wait) (*conn, error) {
+	if cn := p.cur.Load(); cn != nil {
+		return cn, nil
+	}
+	cn, d, err := p.dial()
+	if cn != nil || err != nil {
+		return cn, err
+	}
+	if err := w.until(d.done); err != nil {
+		return nil, err
+	}
+	return d.conn, d.err
+}
+
+// renew waits until a connection that a request came too late for is out of the
+// way, so that the next connect gives another one.
+func (p *peer) renew(cn *conn, w *wait) error {
+	if cn == nil || p.cur.Load() != cn {
+		return nil
+	}
+	return w.until(cn.over)
+}
+
+// retire takes cn out of use: the next request dials. Calls that wait on it may
+// have their answers; it is closed when none is left. With blame, a connection
+// that never brought a byte counts as a failed dial, so that a hung broker is
+// dialed ever more rarely.
+func (p *peer) retire(cn *conn, why error, blame bool) {
+	p.mu.Lock()
+	if p.cur.Load() != cn {
+		p.mu.Unlock()
+		return
+	}
+	p.cur.Store(nil)
+	if blame && cn.in.Load() == 0 {
+		p.failed(why)
+	}
+	p.old = append(p.old, cn)
+	var victim *conn
+	if len(p.old) > maxRetired {
+		victim = p.old[0]
+		p.old = p.old[1:]
+	}
+	p.mu.Unlock()
+	if victim != nil {
+		victim.fail(why)
+	}
+	if cn.retire() {
+		cn.fail(why)
+	}
+}
+
+// lost forgets a connection that has ended.
+func (p *peer) lost(cn *conn, why error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cur.CompareAndSwap(cn, nil) {
+		if cn.in.Load() == 0 && !errors.Is(why, errDone) {
+			// A peer that accepts and hangs up is no better than one that refuses.
+			p.failed(why)
+		}
+		return
+	}
+	for i, o := range p.old {
+		if o == cn {
+			p.old = append(p.old[:i], p.old[i+1:]...)
+			return
+		}
+	}
+}
+
+// proven ends the back-off: the peer has sent something.
+func (p *peer) proven() {
+	p.mu.Lock()
+	p.failures, p.why = 0, nil
+	p.mu.Unlock()
+}
+
+// failed notes a dial that led to nothing. It is called with p.mu held.
+func (p *peer) failed(why error) {
+	p.failures++
+	p.until = time.Now().Add(backoff(p.failures))
+	p.why = why
+}
+
+// table finds peers by address without a lock.
+type table struct {
+	c      *Client
+	broker bool
+	max    int
+	mu     sync.Mutex
+	m      atomic.Pointer[map[string]*peer]
+}
+
+func (t *table) init(c *Client, broker bool, most int) {
+	t.c, t.broker, t.max = c, broker, most
+	t.m.Store(&map[string]*peer{})
+}
+
+// get finds or makes the peer of an address.
+func (t *table) get(addr string) (*peer, error) {
+	if p := (*t.m.Load())[addr]; p != nil {
+		return p, nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old := *t.m.Load()
+	if p := old[addr]; p != nil {
+		return p, nil
+	}
+	if allow := t.c.cfg.AllowBroker; t.broker && allow != nil && !allow(addr) {
+		return nil, &ConnectError{Addr: addr, Err: errors.New("the address is not allowed")}
+	}
+	if len(old) >= t.max {
+		return nil, &ConnectError{Addr: addr, Err: fmt.Errorf("%d addresses are in use, which is the limit", len(old))}
+	}
+	p := &peer{c: t.c, addr: addr, broker: t.broker, used: true}
+	m := maps.Clone(old)
+	m[addr] = p
+	t.m.Store(&m)
+	return p, nil
+}
+
+// drop takes a peer out unless it is in use: connected, dialing, or asked for
+// since the last sweep.
+func (t *table) drop(p *peer) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cur.Load() != nil || p.dialing != nil || len(p.old) > 0 || p.used {
+		p.used = false
+		return false
+	}
+	p.gone = true
+	m := maps.Clone(*t.m.Load())
+	delete(m, p.addr)
+	t.m.Store(&m)
+	return true
+}
+
+// list returns the peers now in the table. The map must not be changed.
+func (t *table) list() map[string]*peer { return *t.m.Load() }

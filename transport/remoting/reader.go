@@ -1,0 +1,166 @@
+package remoting
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+// maxUnknown is how many answers to requests that were never made a connection
+// survives.
+const maxUnknown = 16
+
+// readLoop is the connection's reader. It ends with the connection.
+func (cn *conn) readLoop() {
+	s := &stream{cn: cn}
+	r := wire.NewReader(s, wire.MaxFrame)
+	for frames := uint64(0); ; frames++ {
+		frame, err := r.Next()
+		if err == nil {
+			s.used += uint64(len(frame)) + 4
+			if frames == 0 {
+				cn.p.proven()
+			}
+			cn.c.count.framesIn.Add(1)
+			err = cn.receive(frame)
+		}
+		if err != nil {
+			cn.fail(explain(err, cn.c.cfg.FrameTimeout))
+			return
+		}
+	}
+}
+
+// explain puts the usual ends of a stream into words.
+func explain(err error, stall time.Duration) error {
+	switch {
+	case errors.Is(err, io.EOF):
+		return errors.New("closed by the peer")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("closed by the peer in the middle of a frame")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("a frame stayed incomplete for %v", stall)
+	}
+	return err
+}
+
+// receive handles one frame. An error ends the connection.
+func (cn *conn) receive(frame []byte) error {
+	h, err := wire.ParseHead(frame)
+	if err != nil {
+		return err
+	}
+	if !h.IsResponse() {
+		return cn.request(h)
+	}
+	cl, expected, empty := cn.claim(h.Opaque)
+	switch {
+	case cl != nil:
+		cl.answer(cn.p.addr, h.Code, frame)
+		cl.done <- struct{}{}
+		if empty {
+			return errDone
+		}
+	case expected:
+		cn.c.count.late.Add(1)
+	default:
+		return cn.stray("answer", h)
+	}
+	return nil
+}
+
+// stray counts what nobody asked for; too much of it ends the connection.
+func (cn *conn) stray(what string, h wire.ResponseHead) error {
+	cn.c.count.unknown.Add(1)
+	cn.unknown++
+	if cn.unknown == 1 {
+		cn.c.log.Warn("unexpected "+what, "addr", cn.p.addr, "code", h.Code, "opaque", h.Opaque)
+	}
+	if cn.unknown >= maxUnknown {
+		return fmt.Errorf("the peer sent %d frames that nobody asked for", cn.unknown)
+	}
+	return nil
+}
+
+// request handles what a broker asks of a client. Name servers have nothing to ask.
+func (cn *conn) request(h wire.ResponseHead) error {
+	if !cn.p.broker {
+		return cn.stray("request", h)
+	}
+	cn.c.count.requests.Add(1)
+	switch h.Code {
+	case wire.NotifyConsumerIDsChanged:
+		// For consumers; every client of a group gets it.
+	case wire.CheckTransactionState:
+		cn.c.count.checks.Add(1)
+	default:
+		if !h.IsOneway() {
+			return cn.refuse(h)
+		}
+	}
+	return nil
+}
+
+// refuse answers a request that is not supported, as Java does. A peer that asks
+// faster than it reads gets no more than maxReplies of these.
+func (cn *conn) refuse(h wire.ResponseHead) error {
+	f := cn.c.newFrame()
+	b, err := wire.AppendCommand(f.b[:0], &wire.Command{
+		Code: codeNotSupported, Language: wire.LanguageGo, Version: wire.CurrentVersion, Opaque: h.Opaque,
+		Flag: wire.FlagResponse, Remark: "request code not supported", Serialization: h.Serialization,
+	})
+	if err != nil {
+		return err
+	}
+	f.b = b
+	cn.mu.Lock()
+	queued := cn.err == nil && cn.replies < maxReplies
+	if queued {
+		cn.replies++
+		cn.bytes += len(f.b)
+		cn.queue = append(cn.queue, item{f: f, reply: true})
+	}
+	cn.mu.Unlock()
+	if queued {
+		cn.notify()
+	} else {
+		cn.c.recycle(f)
+	}
+	return nil
+}
+
+// stream is the socket as the frame reader sees it: it counts, and it does not
+// wait for ever for the rest of a frame.
+type stream struct {
+	cn    *conn
+	got   uint64 // bytes received
+	used  uint64 // bytes of frames handed out
+	limit bool   // a read deadline is set
+	at    uint64 // for the frame that begins after so many bytes
+}
+
+// Read reads once.
+func (s *stream) Read(b []byte) (int, error) {
+	// The time counts from the first read that left this frame incomplete: more
+	// bytes do not extend it.
+	if partial := s.got > s.used; partial != s.limit || partial && s.at != s.used {
+		var t time.Time
+		if partial {
+			t = time.Now().Add(s.cn.c.cfg.FrameTimeout)
+		}
+		if err := s.cn.nc.SetReadDeadline(t); err != nil {
+			return 0, err
+		}
+		s.limit, s.at = partial, s.used
+	}
+	n, err := s.cn.nc.Read(b)
+	s.got += uint64(n)
+	s.cn.in.Add(uint64(n))
+	s.cn.c.count.bytesIn.Add(uint64(n))
+	s.cn.c.count.reads.Add(1)
+	return n, err
+}

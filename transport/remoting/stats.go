@@ -1,0 +1,71 @@
+package remoting
+
+import "sync/atomic"
+
+// Stats is a snapshot of what a client has done and holds. Numbers without
+// another word count since Start.
+type Stats struct {
+	// Connections are open now, InFlight requests wait for an answer or for the
+	// write now, QueuedBytes of frames wait now.
+	Connections, InFlight int
+	QueuedBytes           int64
+	// Dials is how many connections were opened, DialFailures how often that
+	// went wrong, Reconnects how many of Dials replaced an earlier connection.
+	Dials, DialFailures, Reconnects uint64
+	// Lost is how many connections ended by the peer's doing or for its silence.
+	Lost uint64
+	// LateAnswers came after their request was given up. UnknownAnswers had a
+	// number that their connection did not wait for.
+	LateAnswers, UnknownAnswers uint64
+	// Requests came from brokers; DroppedChecks of them were transaction checks
+	// that nobody here could answer.
+	Requests, DroppedChecks uint64
+	// GoAways were followed by a transparent retry on a new connection.
+	GoAways uint64
+	// Heartbeats and HeartbeatFailures count by broker.
+	Heartbeats, HeartbeatFailures uint64
+	// Frames and bytes to and from all peers, and the system calls they took.
+	FramesOut, FramesIn, BytesOut, BytesIn, Writes, Reads uint64
+}
+
+// counters are the client's side of [Stats].
+type counters struct {
+	dials, dialFailures, reconnects, lost    atomic.Uint64
+	late, unknown, requests, checks, goAways atomic.Uint64
+	heartbeats, heartbeatFailures            atomic.Uint64
+	framesOut, bytesOut, writes              atomic.Uint64
+	_                                        [64]byte // readers and writers on their own cache lines
+	framesIn, bytesIn, reads                 atomic.Uint64
+}
+
+// Stats takes a snapshot. It locks each connection for a moment.
+func (c *Client) Stats() Stats {
+	n := &c.count
+	s := Stats{
+		Dials: n.dials.Load(), DialFailures: n.dialFailures.Load(), Reconnects: n.reconnects.Load(), Lost: n.lost.Load(),
+		LateAnswers: n.late.Load(), UnknownAnswers: n.unknown.Load(),
+		Requests: n.requests.Load(), DroppedChecks: n.checks.Load(), GoAways: n.goAways.Load(),
+		Heartbeats: n.heartbeats.Load(), HeartbeatFailures: n.heartbeatFailures.Load(),
+		FramesOut: n.framesOut.Load(), BytesOut: n.bytesOut.Load(), Writes: n.writes.Load(),
+		FramesIn: n.framesIn.Load(), BytesIn: n.bytesIn.Load(), Reads: n.reads.Load(),
+	}
+	for _, cn := range c.open() {
+		s.Connections++
+		cn.mu.Lock()
+		s.InFlight += len(cn.pending)
+		s.QueuedBytes += int64(cn.bytes)
+		cn.mu.Unlock()
+	}
+	return s
+}
+
+// open lists the open connections.
+func (c *Client) open() []*conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := make([]*conn, 0, len(c.conns))
+	for cn := range c.conns {
+		out = append(out, cn)
+	}
+	return out
+}
