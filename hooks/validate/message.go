@@ -126,10 +126,10 @@ const multiDispatch = "INNER_MULTI_DISPATCH"
 func checkProperty(r *report, name, value string) {
 	field := "Properties[" + quote(name) + "]"
 	switch {
+	case !textOK(name): // first, because the separators are blank too
+		checkText(r, field, name)
 	case blank(name):
 		r.add(field, Required, "has a blank name")
-	case !textOK(name):
-		checkText(r, field, name)
 	case reserved(name):
 		if f := typed(name); f != "" {
 			r.add(field, Reserved, "is RocketMQ's own, use the field %s", f)
@@ -138,10 +138,10 @@ func checkProperty(r *report, name, value string) {
 		}
 	}
 	switch {
-	case blank(value):
-		r.add(field, Required, "has a blank value")
 	case !textOK(value):
 		checkText(r, field, value)
+	case blank(value):
+		r.add(field, Required, "has a blank value")
 	case name == multiDispatch && strings.IndexByte(value, '/') >= 0:
 		// Java (Validators.checkMessage): it would become a path on the broker.
 		r.add(field, BadChar, "holds a /, which is not allowed in the name of a light queue")

@@ -1,0 +1,5 @@
+//go:build race
+
+package forbid_test
+
+const raceEnabled = true
