@@ -1,0 +1,158 @@
+package remoting_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/transport/remoting"
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+// echo acknowledges sends as fast as it can: one write for all that one read brought.
+func echo(t testing.TB) (addr string) {
+	t.Helper()
+	ln := listen(t, "127.0.0.1:0")
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var conns []net.Conn
+	wg.Go(func() {
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			conns = append(conns, nc)
+			mu.Unlock()
+			wg.Go(func() { echoOn(nc) })
+		}
+	})
+	t.Cleanup(func() {
+		ln.Close()
+		mu.Lock()
+		for _, nc := range conns {
+			nc.Close()
+		}
+		mu.Unlock()
+		wg.Wait()
+	})
+	return ln.Addr().String()
+}
+
+func ack(opaque int32) []byte {
+	b, err := wire.AppendSendResponse(nil, wire.ResponseHead{Opaque: opaque, Version: wire.CurrentVersion, Serialization: wire.RocketMQ}, "",
+		&wire.SendResponse{
+			MsgID: "7F00000100002A9F0000000000000000", TransactionID: "0123456789ABCDEF0123456789ABCDEF",
+			QueueOffset: 123456, RegionID: "DefaultRegion", TraceOn: true,
+		})
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func echoOn(nc net.Conn) {
+	r := wire.NewReader(nc, 0)
+	answer := ack(0)
+	var out []byte
+	for {
+		frame, err := r.Next()
+		if err != nil {
+			return
+		}
+		h, err := wire.ParseHead(frame)
+		if err != nil {
+			return
+		}
+		if !h.IsOneway() {
+			binary.BigEndian.PutUint32(answer[13:], uint32(h.Opaque))
+			out = append(out, answer...)
+		}
+		if !r.Buffered() && len(out) > 0 {
+			if _, err := nc.Write(out); err != nil {
+				return
+			}
+			out = out[:0]
+		}
+	}
+}
+
+// transportOnly is a producer with nothing in it but the transport.
+func transportOnly(t testing.TB, c *remoting.Client, addr string) *core.Producer {
+	t.Helper()
+	cfg := coretest.Config(unregistered{c})
+	cfg.Routes = fixed(t, 4, addr)
+	cfg.Selector = coretest.InOrder()
+	cfg.Timeout = minute
+	return coretest.Start(t, cfg)
+}
+
+// BenchmarkSend is a whole synchronous send of 1 KiB over loopback. Beside it
+// stands a program of two lines over a bare socket, the most that can be had.
+func BenchmarkSend(b *testing.B) {
+	msg := coretest.Message(strings.Repeat("x", 1024))
+	for _, callers := range []int{1, 4, 16, 64} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			c := client(b, remoting.Config{})
+			p := transportOnly(b, c, echo(b))
+			if _, err := p.Send(bg, msg); err != nil {
+				b.Fatal(err)
+			}
+			before := c.Stats()
+			b.ReportAllocs()
+			b.ResetTimer()
+			split(b.N, callers, func() {
+				if _, err := p.Send(bg, msg); err != nil {
+					b.Error(err)
+				}
+			})
+			b.StopTimer()
+			after := c.Stats()
+			b.ReportMetric(float64(after.Writes-before.Writes)/float64(b.N), "writes/op")
+			b.ReportMetric(float64(after.Reads-before.Reads)/float64(b.N), "reads/op")
+		})
+	}
+	b.Run("socket", func(b *testing.B) {
+		nc, err := net.Dial("tcp", echo(b))
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer nc.Close()
+		req, err := wire.AppendSend(nil, wire.RocketMQ, wire.SendMessageV2, 1, 0, &wire.SendRequest{
+			Group: "test", Topic: "T", DefaultTopic: "TBW102", Properties: []byte("UNIQ_KEY\x010123456789ABCDEF0123456789ABCDEF\x02"),
+			MaxReconsumeTimes: -1, BrokerName: "broker-a",
+		}, nil, msg.Body)
+		if err != nil {
+			b.Fatal(err)
+		}
+		answer := make([]byte, len(ack(1)))
+		for b.Loop() {
+			if _, err := nc.Write(req); err != nil {
+				b.Fatal(err)
+			}
+			if _, err := io.ReadFull(nc, answer); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// split makes n calls of f on so many goroutines.
+func split(n, goroutines int, f func()) {
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		wg.Go(func() {
+			for range (n + g) / goroutines {
+				f()
+			}
+		})
+	}
+	wg.Wait()
+}

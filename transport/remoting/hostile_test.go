@@ -1,0 +1,605 @@
+package remoting_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/transport/remoting"
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+// Row 13: an answer after the deadline is dropped and counted, and the
+// connection serves on.
+func TestLateAnswer(t *testing.T) {
+	held := make(chan wire.Command, 1)
+	b := broker(t, func(s *session, c wire.Command) {
+		switch string(c.Body) {
+		case "slow":
+			held <- c
+		case "release":
+			s.ok(<-held)
+			s.ok(c)
+		default:
+			s.ok(c)
+		}
+	})
+	c := client(t, remoting.Config{})
+	p := producer(t, c, b.addr())
+	ctx, cancel := context.WithCancel(bg)
+	done := make(chan error)
+	go func() {
+		_, err := p.Send(ctx, coretest.Message("slow"))
+		done <- err
+	}()
+	eventually(t, "the slow request is there", func() bool { return len(held) == 1 })
+	cancel()
+	wantFailure(t, <-done, core.ClassCanceled, core.MaybeStored)
+	if res, err := p.Send(bg, coretest.Message("release")); err != nil || res.QueueOffset != 1 {
+		t.Fatalf("got %+v, %v: the late answer went to another request", res, err)
+	}
+	if s := c.Stats(); s.LateAnswers != 1 || s.UnknownAnswers != 0 || s.Dials != 1 || s.InFlight != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// Row 14: answers with numbers of nobody, or of another connection, change
+// nothing; after 16 the connection is closed.
+func TestUnknownOpaque(t *testing.T) {
+	held := make(chan wire.Command, 1)
+	a := broker(t, func(s *session, c wire.Command) {
+		if string(c.Body) == "hold" {
+			held <- c
+			return
+		}
+		s.ok(c)
+	})
+	strays := 15
+	b := broker(t, func(s *session, c wire.Command) {
+		if s.n == 1 {
+			other := <-held
+			held <- other
+			for range strays {
+				s.write(s.stored(other, 0))
+			}
+		}
+		s.ok(c)
+	})
+	c := client(t, remoting.Config{})
+	pa, pb := producer(t, c, a.addr()), producer(t, c, b.addr())
+	ctx, cancel := context.WithCancel(bg)
+	done := make(chan error)
+	go func() {
+		_, err := pa.Send(ctx, coretest.Message("hold"))
+		done <- err
+	}()
+	if res, err := pb.Send(bg, coretest.Message("x")); err != nil || res.QueueOffset != 15 {
+		t.Fatalf("got %+v, %v", res, err)
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("the other connection's call ended: %v", err)
+	default:
+	}
+	if s := c.Stats(); s.UnknownAnswers != 15 || s.Lost != 0 {
+		t.Fatalf("stats %+v", s)
+	}
+	// The sixteenth is one too many.
+	_, err := pb.Send(bg, coretest.Message("x"))
+	wantFailure(t, err, core.ClassNetwork, core.MaybeStored)
+	if !errors.Is(err, core.ErrConnectionLost) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := pb.Send(bg, coretest.Message("x")); err != nil {
+		t.Errorf("on the next connection: %v", err)
+	}
+	cancel()
+	<-done
+}
+
+// Row 15: the second answer to one request completes nothing.
+func TestDuplicateAnswer(t *testing.T) {
+	b := broker(t, func(s *session, c wire.Command) {
+		frame := s.stored(c, 0)
+		s.write(append(frame, frame...))
+	})
+	c := client(t, remoting.Config{})
+	p := producer(t, c, b.addr())
+	for i := range 5 {
+		done := make(chan core.Result, 2)
+		p.SendAsync(bg, coretest.Message("x"), func(r core.Result, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+			done <- r
+		})
+		if r := <-done; r.QueueOffset != int64(i) {
+			t.Errorf("send %d got the answer of %d", i, r.QueueOffset)
+		}
+		if err := p.Flush(bg); err != nil || len(done) > 0 {
+			t.Errorf("done ran again (%v)", err)
+		}
+	}
+	eventually(t, "the duplicates are counted", func() bool { return c.Stats().UnknownAnswers == 5 })
+}
+
+// Rows 2 and 16: no answer ever. The send ends at its deadline, its entry is
+// freed, and the connection, which was silent, is replaced.
+func TestNoAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		b := run(t, n.listen("b:1"), func(s *session, c wire.Command) {
+			if s.n > 1 {
+				s.ok(c)
+			}
+		})
+		c := client(t, remoting.Config{Dial: n.dial})
+		p := producer(t, c, b.addr())
+		start := time.Now()
+		_, err := p.Send(bg, coretest.Message("x"))
+		wantFailure(t, err, core.ClassTimeout, core.MaybeStored)
+		if d := time.Since(start); d != core.DefaultTimeout {
+			t.Errorf("took %v", d)
+		}
+		synctest.Wait()
+		if s := c.Stats(); s.InFlight != 0 || s.Connections != 0 || s.QueuedBytes != 0 {
+			t.Errorf("stats %+v", s)
+		}
+		time.Sleep(100 * time.Millisecond) // the silent connection counts as a failed dial
+		if _, err := p.Send(bg, coretest.Message("x")); err != nil {
+			t.Errorf("on a new connection: %v", err)
+		}
+	})
+}
+
+// A connection that is retired for one call's silence still serves the others.
+func TestRetiredConnectionServes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		b := run(t, n.listen("b:1"), func(s *session, c wire.Command) {
+			if string(c.Body) == "slow" {
+				s.f.wg.Go(func() {
+					time.Sleep(1500 * time.Millisecond)
+					s.ok(c)
+				})
+			}
+		})
+		c := client(t, remoting.Config{Dial: n.dial})
+		p := producer(t, c, b.addr())
+		done := make(chan error)
+		go func() {
+			_, err := p.Send(bg, coretest.Message("slow"))
+			done <- err
+		}()
+		_, err := p.Send(bg, coretest.Message("never"), core.WithTimeout(time.Second))
+		wantFailure(t, err, core.ClassTimeout, core.MaybeStored)
+		if err := <-done; err != nil {
+			t.Errorf("the slow send: %v", err)
+		}
+		synctest.Wait()
+		if s := c.Stats(); s.Connections != 0 {
+			t.Errorf("the retired connection is still open: %+v", s)
+		}
+	})
+}
+
+// A broker that stays hung does not pile up connections.
+func TestHungBrokerDialsLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		b := run(t, n.listen("b:1"), func(*session, wire.Command) {})
+		c := client(t, remoting.Config{Dial: n.dial})
+		p := producer(t, c, b.addr())
+		var wg sync.WaitGroup
+		most := 0
+		for i := range 200 {
+			wg.Go(func() { _, _ = p.Send(bg, coretest.Message("x")) })
+			if i%10 == 0 {
+				most = max(most, c.Stats().Connections)
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		wg.Wait()
+		if most > 3 {
+			t.Errorf("%d connections at a time", most)
+		}
+		if n := b.accepted.Load(); n > 15 {
+			t.Errorf("%d connections in 10 s", n)
+		}
+	})
+}
+
+// Row 17: the connection is closed before the request, after it, in the middle of
+// the answer; by FIN and by RST. Each fails its calls at once, not at their time.
+func TestConnectionClosed(t *testing.T) {
+	for name, end := range map[string]func(s *session, c wire.Command){
+		"after the request":   func(s *session, _ wire.Command) { s.nc.Close() },
+		"reset":               func(s *session, _ wire.Command) { s.reset() },
+		"in the length":       func(s *session, c wire.Command) { s.write(s.stored(c, 0)[:3]); s.nc.Close() },
+		"in the header":       func(s *session, c wire.Command) { s.write(s.stored(c, 0)[:20]); s.nc.Close() },
+		"before the last bit": func(s *session, c wire.Command) { b := s.stored(c, 0); s.write(b[:len(b)-1]); s.nc.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := broker(t, end)
+			c := client(t, remoting.Config{})
+			p := producer(t, c, b.addr())
+			_, err := p.Send(bg, coretest.Message("x"), core.WithTimeout(minute))
+			wantFailure(t, err, core.ClassNetwork, core.MaybeStored)
+			if !errors.Is(err, core.ErrConnectionLost) {
+				t.Errorf("got %v", err)
+			}
+			if s := c.Stats(); s.InFlight != 0 || s.Lost != 1 {
+				t.Errorf("stats %+v", s)
+			}
+		})
+	}
+}
+
+// Row 17: a connection that was closed while nothing was under way costs nothing:
+// the next send takes a new one.
+func TestClosedWhileIdle(t *testing.T) {
+	b := broker(t, nil)
+	c := client(t, remoting.Config{})
+	p := producer(t, c, b.addr())
+	for i := range 5 {
+		if _, err := p.Send(bg, coretest.Message("x")); err != nil {
+			t.Fatalf("send %d: %v", i, err)
+		}
+		b.mu.Lock()
+		b.sessions[i].nc.Close()
+		b.mu.Unlock()
+		eventually(t, "the client sees the end", func() bool { return c.Stats().Connections == 0 })
+	}
+	if s := c.Stats(); s.Reconnects != 4 || s.Lost != 5 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// Row 17: nothing of it was sent where there is nobody.
+func TestNobodyThere(t *testing.T) {
+	ln := listen(t, "127.0.0.1:0")
+	ln.Close()
+	p := producer(t, client(t, remoting.Config{}), ln.Addr().String())
+	_, err := p.Send(bg, coretest.Message("x"))
+	wantFailure(t, err, core.ClassNetwork, core.NotSent)
+	if !errors.Is(err, core.ErrConnect) || !strings.Contains(err.Error(), ln.Addr().String()) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Rows 18 and 19: bytes that are no frames end the connection with an error that
+// says what they look like.
+func TestGarbage(t *testing.T) {
+	for name, test := range map[string]struct {
+		bytes string
+		want  string
+	}{
+		"negative length":  {"\xff\xff\xff\xff\x00\x00\x00\x00", "negative length"},
+		"huge length":      {"\x7f\xff\xff\xff\x00\x00\x00\x00", "beyond the limit"},
+		"one beyond":       {"\x01\x00\x00\x00\x00\x00\x00\x00", "beyond the limit"},
+		"short length":     {"\x00\x00\x00\x02\x00\x00", "smallest frame"},
+		"header too long":  {"\x00\x00\x00\x10\x01\x00\x00\xff", "header longer"},
+		"empty header":     {"\x00\x00\x00\x04\x01\x00\x00\x00", "binary header"},
+		"no JSON":          {"\x00\x00\x00\x08\x00\x00\x00\x04abcd", "json header"},
+		"form unknown":     {"\x00\x00\x00\x10\x07\x00\x00\x01", "serialization"},
+		"an HTTP server":   {"HTTP/1.1 400 Bad Request\r\n\r\n", "HTTP server"},
+		"a TLS alert":      {"\x15\x03\x03\x00\x02\x02\x28", "TLS"},
+		"an SSH server":    {"SSH-2.0-OpenSSH_9.2\r\n", "SSH server"},
+		"random":           {"\x9a\x12\x88\x13\x55\x01\x02\x03", "negative length"},
+		"a frame too many": {"", "length"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := broker(t, func(s *session, c wire.Command) {
+				if test.bytes == "" {
+					s.write(append(s.stored(c, 0), "\xff\xff\xff\xff"...))
+					return
+				}
+				s.write([]byte(test.bytes))
+			})
+			c := client(t, remoting.Config{})
+			p := producer(t, c, b.addr())
+			_, err := p.Send(bg, coretest.Message("x"), core.WithTimeout(minute))
+			if test.bytes == "" {
+				// The good answer counts; what follows ends the connection.
+				if err != nil {
+					t.Fatal(err)
+				}
+				eventually(t, "the connection is closed", func() bool { return c.Stats().Connections == 0 })
+				return
+			}
+			wantFailure(t, err, core.ClassNetwork, core.MaybeStored)
+			if !errors.Is(err, core.ErrConnectionLost) || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q in it", err, test.want)
+			}
+		})
+	}
+}
+
+// Row 19: a peer that speaks first, before any request.
+func TestGarbageAtOnce(t *testing.T) {
+	b := &fake{ln: listen(t, "127.0.0.1:0"), greet: func(s *session) { s.write([]byte("HTTP/1.1 408 Timeout\r\n\r\n")) }}
+	b.start()
+	t.Cleanup(b.stop)
+	p := producer(t, client(t, remoting.Config{}), b.addr())
+	_, err := p.Send(bg, coretest.Message("x"), core.WithTimeout(minute))
+	se := failure(t, err)
+	if se.Class != core.ClassNetwork {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Row 20: an answer that comes byte by byte. Other calls' frames go out, and
+// after the frame limit the connection is closed.
+func TestSlowLoris(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		b := run(t, n.listen("b:1"), func(s *session, c wire.Command) {
+			if string(c.Body) != "slow" {
+				return
+			}
+			s.f.wg.Go(func() {
+				for _, x := range s.stored(c, 0) {
+					s.write([]byte{x})
+					time.Sleep(time.Second)
+				}
+			})
+		})
+		c := client(t, remoting.Config{Dial: n.dial})
+		p := producer(t, c, b.addr())
+		start := time.Now()
+		_, err := p.Send(bg, coretest.Message("slow"), core.WithTimeout(minute))
+		wantFailure(t, err, core.ClassNetwork, core.MaybeStored)
+		if d := time.Since(start); d != remoting.DefaultFrameTimeout || !strings.Contains(err.Error(), "incomplete for 10s") {
+			t.Errorf("after %v: %v", d, err)
+		}
+	})
+}
+
+// A stream whose every read ends in the middle of a frame is no slow one.
+func TestSplitStreamIsNotSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		var tail []byte
+		b := run(t, n.listen("b:1"), func(s *session, c wire.Command) {
+			frame := s.stored(c, 0)
+			s.write(append(tail, frame[:10]...))
+			time.Sleep(4 * time.Second)
+			tail = frame[10:]
+			if string(c.Body) == "last" {
+				s.write(tail)
+			}
+		})
+		c := client(t, remoting.Config{Dial: n.dial, WriteTimeout: minute})
+		p := producer(t, c, b.addr())
+		var wg sync.WaitGroup
+		for i := range 10 {
+			body := "x"
+			if i == 9 {
+				body = "last"
+			}
+			wg.Go(func() {
+				if _, err := p.Send(bg, coretest.Message(body), core.WithTimeout(10*minute)); err != nil {
+					t.Error(err)
+				}
+			})
+			time.Sleep(time.Millisecond)
+		}
+		wg.Wait()
+	})
+}
+
+// Row 21: a peer that stops reading. Sends end at their time; those that never
+// got out of the queue are certainly not sent; memory is bounded; other brokers
+// go on.
+func TestPeerStopsReading(t *testing.T) {
+	deaf := &fake{ln: listen(t, "127.0.0.1:0"), silent: true}
+	deaf.start()
+	t.Cleanup(deaf.stop)
+	good := broker(t, nil)
+	c := client(t, remoting.Config{MaxQueuedBytes: 1 << 20, WriteTimeout: minute})
+	p, q := producer(t, c, deaf.addr()), producer(t, c, good.addr())
+
+	body := strings.Repeat("x", 256<<10)
+	const calls = 200
+	errs := make(chan error, calls)
+	for range calls {
+		go func() {
+			_, err := p.Send(bg, coretest.Message(body), core.WithTimeout(2*time.Second))
+			errs <- err
+		}()
+	}
+	for range 20 {
+		if _, err := q.Send(bg, coretest.Message("x"), core.WithTimeout(minute)); err != nil {
+			t.Errorf("the other broker: %v", err)
+		}
+		if s := c.Stats(); s.QueuedBytes > 1<<20+512<<10 {
+			t.Errorf("%d bytes are queued", s.QueuedBytes)
+		}
+	}
+	notSent, maybe := 0, 0
+	for range calls {
+		switch se := failure(t, <-errs); se.Certainty {
+		case core.NotSent:
+			notSent++
+		case core.MaybeStored:
+			maybe++
+		default:
+			t.Errorf("got %v", se)
+		}
+	}
+	if notSent == 0 || maybe == 0 {
+		t.Errorf("%d not sent, %d maybe stored: want some of each", notSent, maybe)
+	}
+	eventually(t, "the deaf peer's connection is closed", func() bool { return c.Stats().Connections == 1 })
+	// What the kernel took for the peer is an upper bound of what may be stored.
+	deaf.mu.Lock()
+	nc := deaf.sessions[0].nc
+	deaf.mu.Unlock()
+	_ = nc.SetReadDeadline(time.Now().Add(minute))
+	got, _ := io.Copy(io.Discard, nc)
+	if got > int64(maybe)*(256<<10+1024) {
+		t.Errorf("%d bytes arrived of %d sends that may be stored", got, maybe)
+	}
+}
+
+// A send that is withdrawn while its connection takes no bytes was not sent.
+func TestCancelInQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		b := &fake{ln: n.listen("b:1"), silent: true} // a pipe takes no byte that is not read
+		b.start()
+		t.Cleanup(b.stop)
+		c := client(t, remoting.Config{Dial: n.dial, WriteTimeout: minute})
+		p := producer(t, c, b.addr())
+		first := make(chan error)
+		go func() {
+			_, err := p.Send(bg, coretest.Message("first"), core.WithTimeout(minute))
+			first <- err
+		}()
+		synctest.Wait() // the writer has taken the first and hangs in it
+		ctx, cancel := context.WithCancelCause(bg)
+		second := make(chan error)
+		go func() {
+			_, err := p.Send(ctx, coretest.Message("second"), core.WithTimeout(minute))
+			second <- err
+		}()
+		synctest.Wait()
+		why := errors.New("why")
+		cancel(why)
+		err := <-second
+		wantFailure(t, err, core.ClassCanceled, core.NotSent)
+		if !errors.Is(err, why) || !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		_, err = p.Send(bg, coretest.Message("third"), core.WithTimeout(time.Second))
+		wantFailure(t, err, core.ClassTimeout, core.NotSent)
+		err = <-first
+		// The third's silence retired the connection; the first ends at its time.
+		wantFailure(t, err, core.ClassTimeout, core.MaybeStored)
+	})
+}
+
+// The writer gives up a peer that takes nothing for its own limit.
+func TestWriteTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		b := &fake{ln: n.listen("b:1"), silent: true}
+		b.start()
+		t.Cleanup(b.stop)
+		p := producer(t, client(t, remoting.Config{Dial: n.dial}), b.addr())
+		start := time.Now()
+		_, err := p.Send(bg, coretest.Message("x"), core.WithTimeout(minute))
+		// A pipe's write says how much was read: nothing.
+		wantFailure(t, err, core.ClassNetwork, core.NotSent)
+		if d := time.Since(start); d != remoting.DefaultWriteTimeout {
+			t.Errorf("after %v: %v", d, err)
+		}
+	})
+}
+
+// Brokers also ask: what is for consumers is passed over, what is not supported
+// is refused, and a flood of it stays bounded.
+func TestRequestsFromBroker(t *testing.T) {
+	b := broker(t, func(s *session, c wire.Command) {
+		for _, code := range []int{wire.NotifyConsumerIDsChanged, wire.CheckTransactionState} {
+			s.command(&wire.Command{Code: code, Opaque: c.Opaque, Flag: wire.FlagOneway, Body: []byte("junk"), Serialization: wire.RocketMQ})
+		}
+		for i := range 1000 {
+			s.command(&wire.Command{Code: wire.GetConsumerRunningInfo, Opaque: int32(i), Serialization: wire.JSON})
+		}
+		s.ok(c)
+	})
+	c := client(t, remoting.Config{})
+	p := producer(t, c, b.addr())
+	if _, err := p.Send(bg, coretest.Message("x")); err != nil {
+		t.Fatal(err)
+	}
+	if s := c.Stats(); s.Requests != 1002 || s.DroppedChecks != 1 || s.UnknownAnswers != 0 {
+		t.Errorf("stats %+v", s)
+	}
+	eventually(t, "refusals", func() bool { return len(b.requests(int(core.CodeRequestCodeNotSupported))) > 0 })
+	for _, r := range b.requests(int(core.CodeRequestCodeNotSupported)) {
+		if !r.IsResponse() || r.Serialization != wire.JSON || r.Remark == "" {
+			t.Errorf("refusal %+v", r)
+		}
+	}
+}
+
+// pipes is a network in memory, for tests in virtual time.
+type pipes struct {
+	mu        sync.Mutex
+	listeners map[string]*pipeListener
+	dials     int
+}
+
+func newPipes() *pipes { return &pipes{listeners: map[string]*pipeListener{}} }
+
+func (n *pipes) listen(addr string) net.Listener {
+	l := &pipeListener{n: n, addr: pipeAddr(addr), conns: make(chan net.Conn), closed: make(chan struct{})}
+	n.mu.Lock()
+	n.listeners[addr] = l
+	n.mu.Unlock()
+	return l
+}
+
+func (n *pipes) dial(ctx context.Context, _, addr string) (net.Conn, error) {
+	n.mu.Lock()
+	l := n.listeners[addr]
+	n.dials++
+	n.mu.Unlock()
+	if l == nil {
+		return nil, errors.New("connection refused")
+	}
+	near, far := net.Pipe()
+	select {
+	case l.conns <- far:
+		return near, nil
+	case <-l.closed:
+		return nil, errors.New("connection refused")
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (n *pipes) count() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.dials
+}
+
+type pipeListener struct {
+	n      *pipes
+	addr   pipeAddr
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *pipeListener) Addr() net.Addr { return l.addr }
+
+type pipeAddr string
+
+func (pipeAddr) Network() string  { return "pipe" }
+func (a pipeAddr) String() string { return string(a) }
