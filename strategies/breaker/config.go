@@ -1,0 +1,123 @@
+package breaker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/strategies/internal/verdict"
+)
+
+// The defaults of a [Config].
+const (
+	DefaultWindow    = 10 * time.Second
+	DefaultOpenFor   = 5 * time.Second
+	DefaultProbes    = 1
+	DefaultMinWait   = verdict.MinWait
+	DefaultHangAfter = 500 * time.Millisecond
+)
+
+// The numbers of [DefaultTrip].
+const (
+	tripConsecutive = 5
+	tripVolume      = 20
+	tripPercent     = 50
+)
+
+// Config configures a [Breakers]. Zero values mean the defaults.
+type Config struct {
+	// Trip decides, after a failure, whether a closed breaker opens; nil means
+	// [DefaultTrip]. It runs under the breaker's lock: it must decide by its
+	// argument alone and not use the Breakers. If it panics the default decides.
+	Trip func(Counts) bool
+	// Window is the time that Counts covers, in ten steps, 10 s by default and
+	// at least 10 ms.
+	Window time.Duration
+	// OpenFor is how long an open breaker refuses before it tries, 5 s by default.
+	OpenFor time.Duration
+	// Probes is how many attempts at once a half-open breaker lets through, and
+	// how many of them must succeed to close it, 1 by default.
+	Probes int
+	// MinWait is how long a broker must have had before a time-out counts,
+	// 50 ms by default: a caller's own short deadline proves nothing.
+	MinWait time.Duration
+	// HangAfter is how long a broker must have been silent altogether, in one
+	// attempt that timed out, to be taken for hung (see Counts.Hung), 500 ms by
+	// default. A negative time switches that off.
+	HangAfter time.Duration
+	// Ignore may exempt errors that would count as failures. Optional; called by
+	// many goroutines at once. If it panics the error counts.
+	Ignore func(err error) bool
+	// OnStateChange is told each change, in order, one at a time. Optional. It
+	// runs outside all locks, in a send that the Breakers takes part in, at the
+	// latest in the next one; so it must not block. A panic in it is logged.
+	OnStateChange func(broker string, from, to State)
+	// Logger gets the changes: a warning when a breaker opens, else information.
+	// Nil means silence.
+	Logger *slog.Logger
+}
+
+// Counts is what a closed breaker has seen of its broker within the window.
+type Counts struct {
+	Successes uint32
+	Failures  uint32
+	// ConsecutiveFailures is the number of failures since the last success,
+	// however long that took.
+	ConsecutiveFailures uint32
+	// Hung says that the failure at hand is a time-out after HangAfter or more,
+	// and that no other attempt was answered meanwhile.
+	Hung bool
+}
+
+// DefaultTrip opens a breaker after five failures in a row, when at least half
+// of twenty or more attempts in the window failed, and at once when the broker
+// looks hung. A hung broker costs each send that meets it a whole attempt's
+// time, so one such send has to be enough; but under load one slow answer among
+// quick ones opens nothing.
+func DefaultTrip(c Counts) bool {
+	total := uint64(c.Successes) + uint64(c.Failures)
+	return c.Hung || c.ConsecutiveFailures >= tripConsecutive ||
+		total >= tripVolume && uint64(c.Failures)*100 >= total*tripPercent
+}
+
+// withDefaults fills the zero values and reports everything that is wrong.
+func (c Config) withDefaults() (Config, error) {
+	var errs []error
+	positive := func(name string, d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+		if *d < 0 {
+			errs = append(errs, fmt.Errorf("%s is negative: %v", name, *d))
+		}
+	}
+	positive("Window", &c.Window, DefaultWindow)
+	positive("OpenFor", &c.OpenFor, DefaultOpenFor)
+	positive("MinWait", &c.MinWait, DefaultMinWait)
+	if c.Window > 0 && c.Window < 10*time.Millisecond {
+		errs = append(errs, fmt.Errorf("window is shorter than 10ms: %v", c.Window))
+	}
+	if c.HangAfter == 0 {
+		c.HangAfter = DefaultHangAfter
+	}
+	if c.Probes == 0 {
+		c.Probes = DefaultProbes
+	}
+	if c.Probes < 0 {
+		errs = append(errs, fmt.Errorf("probes is negative: %d", c.Probes))
+	}
+	if c.Trip == nil {
+		c.Trip = DefaultTrip
+	}
+	if c.Ignore == nil {
+		c.Ignore = func(error) bool { return false }
+	}
+	if c.OnStateChange == nil {
+		c.OnStateChange = func(string, State, State) {}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, errors.Join(errs...)
+}

@@ -1,0 +1,234 @@
+package breaker_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/strategies/breaker"
+)
+
+func TestConfigErrors(t *testing.T) {
+	_, err := breaker.New(breaker.Config{Window: -1, OpenFor: -1, MinWait: -1, Probes: -1})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"Window", "OpenFor", "MinWait", "probes"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error %q does not name %s", err, want)
+		}
+	}
+	if _, err := breaker.New(breaker.Config{Window: time.Millisecond}); err == nil {
+		t.Error("a window of 1 ms was accepted")
+	}
+}
+
+func TestDefaultTrip(t *testing.T) {
+	tests := []struct {
+		counts breaker.Counts
+		want   bool
+	}{
+		{breaker.Counts{}, false},
+		{breaker.Counts{Failures: 4, ConsecutiveFailures: 4}, false},
+		{breaker.Counts{Failures: 5, ConsecutiveFailures: 5}, true},
+		{breaker.Counts{Successes: 10, Failures: 9, ConsecutiveFailures: 1}, false},
+		{breaker.Counts{Successes: 10, Failures: 10, ConsecutiveFailures: 1}, true},
+		{breaker.Counts{Successes: 11, Failures: 10, ConsecutiveFailures: 1}, false},
+		{breaker.Counts{Successes: 1 << 31, Failures: 1 << 31, ConsecutiveFailures: 1}, true},
+		{breaker.Counts{Successes: 1000, Failures: 1, ConsecutiveFailures: 1, Hung: true}, true},
+	}
+	for _, tt := range tests {
+		if got := breaker.DefaultTrip(tt.counts); got != tt.want {
+			t.Errorf("%+v: %v, want %v", tt.counts, got, tt.want)
+		}
+	}
+}
+
+func TestOwnTrip(t *testing.T) {
+	var seen []breaker.Counts
+	trip := func(c breaker.Counts) bool { seen = append(seen, c); return c.Failures == 2 }
+	inBubble(t, breaker.Config{Trip: trip}, func(w *world) {
+		w.times(1, refused)
+		w.times(1, ok)
+		w.expect(breaker.Closed)
+		w.times(1, hang)
+		w.expect(breaker.Open)
+	})
+	want := []breaker.Counts{
+		{Failures: 1, ConsecutiveFailures: 1},
+		{Successes: 1, Failures: 2, ConsecutiveFailures: 1, Hung: true},
+	}
+	if !slices.Equal(seen, want) {
+		t.Errorf("the rule saw %+v, want %+v", seen, want)
+	}
+}
+
+func TestIgnore(t *testing.T) {
+	busy := fail(&core.BrokerError{Code: core.CodeSystemBusy})
+	inBubble(t, breaker.Config{Ignore: func(err error) bool { return core.ClassOf(err) == core.ClassBusy }}, func(w *world) {
+		w.times(10, busy)
+		w.expect(breaker.Closed)
+		w.times(5, refused)
+		w.expect(breaker.Open)
+	})
+}
+
+func TestPanicsOfTheUsersFunctions(t *testing.T) {
+	var log bytes.Buffer
+	inBubble(t, breaker.Config{
+		Trip:          func(breaker.Counts) bool { panic("trip") },
+		Ignore:        func(error) bool { panic("ignore") },
+		OnStateChange: func(string, breaker.State, breaker.State) { panic("change") },
+		Logger:        slog.New(slog.NewTextHandler(&log, nil)),
+	}, func(w *world) {
+		w.set("broker-a", refused)
+		for range 5 {
+			if err := w.sendA(w.Context()); !errors.Is(err, core.ErrConnect) {
+				t.Errorf("send ended with %v, want the broker's error", err)
+			}
+		}
+		w.expect(breaker.Open)
+	})
+	for _, want := range []string{"function=Trip", "function=Ignore", "function=OnStateChange", "level=WARN msg=\"circuit breaker changed\" broker=broker-a from=closed to=open"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log lacks %s:\n%s", want, log.String())
+		}
+	}
+}
+
+// The callback runs outside the locks: it may ask the breakers and even send.
+func TestOnStateChangeMayUseTheBreakers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w *world
+		var j journal
+		w = newWorld(t, breaker.Config{OnStateChange: func(broker string, from, to breaker.State) {
+			j.add(broker, from, to)
+			w.breakers.States()
+			w.breakers.Health(broker)
+			alarm := coretest.Message("alarm")
+			alarm.Queue = &core.Queue{Broker: "broker-b"}
+			if _, err := w.p.Send(w.Context(), alarm); err != nil {
+				t.Error(err)
+			}
+		}}, nil)
+		w.halfOpen()
+		w.times(1, ok)
+		w.expect(breaker.Closed)
+		want := []string{"broker-a closed>open", "broker-a open>half-open", "broker-a half-open>closed"}
+		if got := j.all(); !slices.Equal(got, want) {
+			t.Errorf("changes %v, want %v", got, want)
+		}
+	})
+}
+
+// A callback that blocks holds up one send; the others go on, and what happened
+// meanwhile is delivered in order afterwards, also beyond the limit.
+func TestBlockedCallback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		release := make(chan struct{})
+		var once sync.Once
+		w := newWorld(t, breaker.Config{OnStateChange: func(broker string, from, to breaker.State) {
+			once.Do(func() { <-release })
+			j.add(broker, from, to)
+		}}, func(c *core.Config) { c.Routes = coretest.Routes(1, "broker-a") })
+		w.set("broker-a", refused)
+		blocked := make(chan struct{})
+		go func() {
+			defer close(blocked)
+			w.times(5, refused)
+		}()
+		synctest.Wait()
+		const cycles = 600 // two changes each
+		for range cycles {
+			w.times(1, ok) // last resort: closes
+			w.times(5, refused)
+		}
+		if got := j.all(); len(got) != 0 {
+			t.Fatalf("delivered %v while the first was not finished", got)
+		}
+		close(release)
+		<-blocked
+		got := j.all()
+		if len(got) != 1+1024 {
+			t.Errorf("%d changes delivered, want the first and the last 1024", len(got))
+		}
+		for i, c := range got[1:] {
+			want := "broker-a open>closed"
+			if i%2 == 1 {
+				want = "broker-a closed>open"
+			}
+			if c != want {
+				t.Fatalf("change %d is %q, want %q", i, c, want)
+			}
+		}
+	})
+}
+
+// Many goroutines, random outcomes: changes come in an order that makes sense,
+// and no place for a probe is lost.
+func TestConcurrently(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		plan := rapid.SliceOfN(rapid.IntRange(0, 6), 20, 200).Draw(rt, "outcomes")
+		synctest.Test(t, func(t *testing.T) {
+			var j journal
+			w := newWorld(t, breaker.Config{OnStateChange: j.add}, nil)
+			w.set("broker-a", func(ctx context.Context, at *core.Attempt) error {
+				switch at.Call().Message().Body[0] {
+				case 0:
+					return after(20*ms, refused)(ctx, at)
+				case 1, 2:
+					return after(400*ms, refused)(ctx, at)
+				case 3:
+					return hang(ctx, at)
+				case 4:
+					panic("x")
+				default:
+					return after(30*ms, ok)(ctx, at)
+				}
+			})
+			var wg sync.WaitGroup
+			for g := range 4 {
+				wg.Go(func() {
+					for i := g; i < len(plan); i += 4 {
+						ctx, cancel := context.WithTimeout(w.Context(), time.Duration(1+plan[i])*200*ms)
+						msg := coretest.Message("x")
+						msg.Body[0] = byte(plan[i])
+						msg.Queue = &core.Queue{Broker: "broker-a"}
+						if _, err := w.p.Send(ctx, msg); errors.Is(err, core.ErrCircuitOpen) {
+							time.Sleep(time.Second)
+						}
+						cancel()
+					}
+				})
+			}
+			wg.Wait()
+			time.Sleep(breaker.DefaultOpenFor + ms)
+			w.times(1, ok)
+			w.expect(breaker.Closed)
+
+			state := "closed"
+			for _, c := range j.all() {
+				from, to, _ := strings.Cut(strings.TrimPrefix(c, "broker-a "), ">")
+				if from != state {
+					rt.Fatalf("change %q after state %s in %v", c, state, j.all())
+				}
+				state = to
+			}
+			if state != "closed" {
+				rt.Fatalf("the last change told is to %s", state)
+			}
+		})
+	})
+}

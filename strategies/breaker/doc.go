@@ -1,0 +1,25 @@
+// Package breaker keeps sends away from brokers that do not work: one circuit
+// breaker per broker, made with gobreaker.
+//
+// A [Breakers] is two things. As a step it stands around each attempt: it counts
+// how the attempt ends, and refuses attempts at a broker whose breaker is open,
+// upon which the producer goes on to another broker. As a health view it tells
+// the selector beforehand which brokers are open, so that a refusal is rare.
+// Give it to the producer as both:
+//
+//	cfg.Steps = append(cfg.Steps, breakers.Step())
+//	cfg.Health = breakers
+//
+// A breaker opens by [DefaultTrip] or a rule of one's own, stays open for a
+// while, and then lets single attempts through: the first success closes it, the
+// first failure opens it again. It never makes a send fail that could have
+// succeeded: where no other broker is left (see core's Attempt.LastResort) it
+// lets attempts through, and closes as soon as one of them succeeds.
+//
+// What counts as a failure: no connection, a connection that broke, no answer
+// in time, and answers by which a broker says that it cannot serve, such as
+// SYSTEM_BUSY, SERVICE_NOT_AVAILABLE and an unexplained SYSTEM_ERROR. What counts
+// as nothing: whatever the caller cancelled or a hook vetoed, answers that blame
+// the message, the topic or the credentials, panics, and one-way sends, which
+// prove nothing. Messages that are stored with a weaker status are successes.
+package breaker
