@@ -1,0 +1,5 @@
+//go:build !race
+
+package sendhook_test
+
+const raceEnabled = false
