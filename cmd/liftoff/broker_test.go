@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+)
+
+// startBroker runs "liftoff broker" until stop, and gives what it printed up to
+// "ready".
+func startBroker(t *testing.T, args ...string) (lines []string, stop func() output) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	r, w := io.Pipe()
+	var diag lockedBuffer
+	ended := make(chan int, 1)
+	go func() {
+		status := Run(ctx, append([]string{"broker"}, args...), strings.NewReader(""), w, &diag)
+		_ = w.Close()
+		ended <- status
+	}()
+	scanner := bufio.NewScanner(r)
+	for scanner.Scan() && scanner.Text() != "ready" {
+		lines = append(lines, scanner.Text())
+	}
+	stop = func() output {
+		cancel()
+		rest, _ := io.ReadAll(r)
+		return output{<-ended, string(rest), diag.String()}
+	}
+	if scanner.Text() != "ready" {
+		t.Fatalf("not ready: %+v", stop())
+	}
+	return lines, stop
+}
+
+// fields finds the lines that begin with a word and gives the rest of each.
+func fields(lines []string, word string) (rest []string) {
+	for _, l := range lines {
+		if r, ok := strings.CutPrefix(l, word+" "); ok {
+			rest = append(rest, r)
+		}
+	}
+	return rest
+}
+
+// What is sent to "liftoff broker" is there at the end, and it says so.
+func TestBrokerServesUntilInterrupted(t *testing.T) {
+	lines, stop := startBroker(t, "--listen", "127.0.0.1:0", "--brokers", "2")
+	servers, brokers := fields(lines, "nameserver"), fields(lines, "broker")
+	if len(servers) != 1 || len(brokers) != 2 || len(lines) != 3 {
+		t.Fatalf("printed %q, want one name server and two brokers", lines)
+	}
+	for i, b := range brokers {
+		var name, addr string
+		if _, err := fmt.Sscan(b, &name, &addr); err != nil || name != []string{"broker-a", "broker-b"}[i] {
+			t.Errorf("broker line %q: %v", b, err)
+		}
+		if host, port, err := net.SplitHostPort(addr); err != nil || host != "127.0.0.1" || port == "0" {
+			t.Errorf("broker address %q: %v", addr, err)
+		}
+	}
+	sent := program(t, "one\ntwo\nthree\n", "send", "--namesrv", servers[0], "--topic", "orders")
+	if sent.status != exitOK {
+		t.Errorf("send: %+v", sent)
+	}
+	got := stop()
+	if got.status != exitOK || got.out != "" {
+		t.Errorf("after the interrupt: %+v", got)
+	}
+	if !strings.Contains(got.err, "stored 3 messages") || !strings.Contains(got.err, "orders 3") {
+		t.Errorf("the summary is %q", got.err)
+	}
+	if conn, err := net.Dial("tcp", servers[0]); err == nil {
+		_ = conn.Close()
+		t.Errorf("%s still answers", servers[0])
+	}
+}
+
+func TestBrokerListensWhereItIsTold(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	taken := program(t, "", "broker", "--listen", addr)
+	if taken.status != exitFail || !strings.Contains(taken.err, addr) || taken.out != "" {
+		t.Errorf("with the port taken: %+v", taken)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	lines, stop := startBroker(t, "--listen", addr)
+	if got := fields(lines, "nameserver"); len(got) != 1 || got[0] != addr {
+		t.Errorf("name server at %q, want %s", got, addr)
+	}
+	if got := stop(); got.status != exitOK || !strings.Contains(got.err, "stored 0 messages") {
+		t.Errorf("after the interrupt: %+v", got)
+	}
+}
+
+func TestBrokerOpenToOthersOnlyIfAsked(t *testing.T) {
+	lines, stop := startBroker(t, "--listen", "0.0.0.0:0", "--advertise", "127.0.0.1", "--allow-remote")
+	for _, b := range fields(lines, "broker") {
+		if !strings.Contains(b, " 127.0.0.1:") {
+			t.Errorf("broker line %q, want the advertised host", b)
+		}
+	}
+	if got := stop(); got.status != exitOK {
+		t.Errorf("after the interrupt: %+v", got)
+	}
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestMain(m *testing.M) {
+	// The machine's own setting must not decide what the tests send to.
+	if err := os.Unsetenv("NAMESRV_ADDR"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// output is what a run of the program left behind.
+type output struct {
+	status   int
+	out, err string
+}
+
+// program runs Run with its input.
+func program(t *testing.T, stdin string, args ...string) output {
+	t.Helper()
+	return runWith(t.Context(), strings.NewReader(stdin), args...)
+}
+
+func runWith(ctx context.Context, stdin io.Reader, args ...string) output {
+	var out, err lockedBuffer
+	status := Run(ctx, args, stdin, &out, &err)
+	return output{status, out.String(), err.String()}
+}
+
+// lockedBuffer may be read while a command writes to it.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func TestWrongUsage(t *testing.T) {
+	dir := t.TempDir()
+	send := func(args ...string) []string {
+		return append([]string{"send", "--namesrv", "127.0.0.1:1", "--topic", "t"}, args...)
+	}
+	tests := []struct {
+		name string
+		args []string
+		want string // in the message
+	}{
+		{"no command", nil, "expected one of"},
+		{"unknown command", []string{"receive"}, "unexpected argument receive"},
+		{"unknown flag", send("--fast"), "unknown flag --fast"},
+		{"no topic", []string{"send", "--namesrv", "127.0.0.1:1"}, "--topic"},
+		{"no name server", []string{"send", "--topic", "t"}, "--namesrv"},
+		{"bad name server", []string{"send", "--topic", "t", "--namesrv", "127.0.0.1:high"}, "high"},
+		{"bad group", send("--group", "no blanks"), `"no blanks"`},
+		{"bad mode", send("--mode", "telepathy"), "telepathy"},
+		{"bad format", send("--format", "xml"), "xml"},
+		{"bad compression", send("--compress", "rar"), "rar"},
+		{"concurrency 0", send("--concurrency", "0"), "--concurrency 0: want 1 to 10000"},
+		{"concurrency too high", send("--concurrency", "10001"), "--concurrency 10001"},
+		{"timeout 0", send("--timeout", "0s"), "--timeout 0s"},
+		{"timeout without unit", send("--timeout", "3"), "timeout"},
+		{"property without value", send("--property", "city"), `--property "city": want NAME=VALUE`},
+		{"property without name", send("--property", "=Bern"), `--property "=Bern"`},
+		{"property twice", send("--property", "a=1", "--property", "a=2"), "--property a is given twice"},
+		{"no such file", send("--file", filepath.Join(dir, "nothing")), "no such file"},
+		{"a directory", send("--file", dir), "is a directory"},
+		{"an argument", send("hello"), "unexpected argument hello"},
+		{"no brokers", []string{"broker", "--brokers", "0"}, "--brokers 0: want 1 to 64"},
+		{"keep nothing", []string{"broker", "--max-stored", "0"}, "--max-stored 0"},
+		{"open to everybody", []string{"broker", "--listen", "0.0.0.0:0"}, "loopback"},
+		{"open to everybody by an empty host", []string{"broker", "--listen", ":0"}, "loopback"},
+		{"no port", []string{"broker", "--listen", "127.0.0.1"}, "port"},
+		{"pipeline of what", []string{"pipeline", "x"}, "unexpected argument x"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := program(t, "a line\n", tt.args...)
+			if got.status != exitUsage {
+				t.Errorf("status %d, want %d", got.status, exitUsage)
+			}
+			if got.out != "" {
+				t.Errorf("wrote %q to standard output", got.out)
+			}
+			if !strings.Contains(got.err, tt.want) || !strings.Contains(got.err, "liftoff --help") {
+				t.Errorf("said %q, want %q and a hint to the help", got.err, tt.want)
+			}
+		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	tests := []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"--help"}, []string{"broker", "send", "pipeline", "--version"}},
+		{[]string{"send", "--help"}, []string{"Examples:", "--namesrv", "NAMESRV_ADDR", "--json", "exit status", `"certainty":"maybe-stored"`}},
+		{[]string{"broker", "--help"}, []string{"Examples:", "--listen", "--allow-remote", "ready"}},
+		{[]string{"pipeline", "--help"}, []string{"Examples:", "--trace"}},
+	}
+	for _, tt := range tests {
+		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
+			got := program(t, "", tt.args...)
+			if got.status != exitOK || got.err != "" {
+				t.Errorf("status %d, standard error %q", got.status, got.err)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(got.out, want) {
+					t.Errorf("the help has no %q:\n%s", want, got.out)
+				}
+			}
+		})
+	}
+}
+
+func TestVersion(t *testing.T) {
+	got := program(t, "", "--version")
+	if got.status != exitOK || !strings.HasPrefix(got.out, "liftoff ") {
+		t.Errorf("status %d, output %q", got.status, got.out)
+	}
+}
+
+// What is no request to exit stays a panic: a bug must not look like success.
+func TestPanicsAreNotSwallowed(t *testing.T) {
+	defer func() {
+		if v := recover(); v != "bug" {
+			t.Errorf("recovered %v, want the panic", v)
+		}
+	}()
+	func() {
+		var status int
+		defer catchExit(&status)
+		panic("bug")
+	}()
+}
+
+func TestPipeline(t *testing.T) {
+	for _, tt := range []struct{ name, golden string }{
+		{"default", "pipeline.txt"},
+		{"trace", "pipeline-trace.txt"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			args := []string{"pipeline"}
+			if tt.name != "default" {
+				args = append(args, "--"+tt.name)
+			}
+			got := program(t, "", args...)
+			if got.status != exitOK || got.err != "" {
+				t.Errorf("status %d, standard error %q", got.status, got.err)
+			}
+			golden(t, tt.golden, got.out)
+		})
+	}
+}
+
+// golden compares with a file under testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got\n%s\nwant (%s; -update writes it anew)\n%s", got, file, want)
+	}
+}

@@ -1,0 +1,320 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
+)
+
+// sendCmd are the flags of "liftoff send".
+type sendCmd struct {
+	Namesrv     string        `required:"" env:"NAMESRV_ADDR" placeholder:"ADDRS" help:"Name servers, host:port, separated by semicolons."`
+	Topic       string        `required:"" help:"Topic to send to."`
+	Group       string        `default:"liftoff_send" help:"Producer group."`
+	File        string        `short:"f" placeholder:"PATH" help:"File to read; standard input if absent or -."`
+	Format      string        `enum:"text,json" default:"text" help:"What a line is: text, the body itself, or json, an object; see below."`
+	Tag         string        `help:"Tag of each message."`
+	Keys        []string      `sep:"none" placeholder:"KEY" help:"Keys of each message, separated by blanks. Repeatable."`
+	Property    []string      `short:"p" sep:"none" placeholder:"NAME=VALUE" help:"Property of each message. Repeatable."`
+	DelayLevel  int           `placeholder:"N" help:"Delay level, by default of brokers 1 (1s) to 18 (2h)."`
+	Mode        string        `enum:"sync,async,oneway" default:"sync" help:"sync, async or oneway."`
+	Concurrency int           `short:"c" default:"16" placeholder:"N" help:"Sends under way at once (${default}). 1 keeps the order of the lines."`
+	Timeout     time.Duration `default:"3s" placeholder:"D" help:"Time for one line, all attempts included (${default})."`
+	Compress    string        `enum:"none,zlib,lz4,zstd" default:"zlib" help:"Compression of bodies from 4 KiB: none, zlib, lz4 or zstd."`
+	JSON        bool          `name:"json" help:"Print one JSON result a line to standard output."`
+}
+
+// Help is the long help of "liftoff send".
+func (sendCmd) Help() string {
+	return `Each line of the input is one message. The input is streamed: it may be endless. A line is at most 4 MiB; a longer one, and an empty one, is an error of that line alone. The line's end is a newline with or without a carriage return before it; the last line needs none.
+
+Results come in the order in which they are known, which is the order of the lines only with --concurrency 1. With --json each is an object on standard output, with the number of its line:
+
+    {"line":1,"status":"SEND_OK","msgId":"...","offsetMsgId":"...","broker":"broker-a","queueId":0,"queueOffset":12,"attempts":1}
+    {"line":2,"error":"...","class":"timeout","certainty":"maybe-stored","attempts":2}
+
+A one-way send has only line and the status WRITTEN. Without --json only failures are told, on standard error. A summary follows there.
+
+With --format json a line is an object: body or bodyBase64, and optionally tag, keys (a list), properties (an object), shardingKey, delayLevel, deliverAt (RFC 3339), flag and noWaitStore. They go before the flags of the same name; properties are joined.
+
+    {"body":"paid","tag":"order","keys":["o-1"],"properties":{"city":"Bern"}}
+
+The first interrupt stops the reading, waits for what is under way and reports; the second ends the program at once.
+
+The exit status is 0 if every line was acknowledged (one-way: written), 1 if some were not, and 2 for wrong usage, such as a file that cannot be opened.
+
+Examples:
+
+    liftoff send --namesrv 127.0.0.1:9876 --topic orders --file orders.txt
+    tail -f app.log | liftoff send --namesrv "10.0.0.1:9876;10.0.0.2:9876" --topic logs --mode async --concurrency 64
+    NAMESRV_ADDR=127.0.0.1:9876 liftoff send --topic orders --tag paid --keys "k1 k2" --property city=Bern --json < orders.txt`
+}
+
+// Run sends the lines. What it could not check by flags alone, such as the
+// rules of a topic's name, fails line by line.
+func (c *sendCmd) Run(ctx context.Context, con console) error {
+	template, err := c.template()
+	if err != nil {
+		return usage(err)
+	}
+	if c.Concurrency < 1 || c.Concurrency > maxConcurrency {
+		return usage(fmt.Errorf("--concurrency %d: want 1 to %d", c.Concurrency, maxConcurrency))
+	}
+	if c.Timeout <= 0 {
+		return usage(fmt.Errorf("--timeout %v: want more than 0", c.Timeout))
+	}
+	producer, err := c.producer()
+	if err != nil {
+		return usage(err)
+	}
+	input, size, err := c.open(con.in)
+	if err != nil {
+		return usage(err)
+	}
+	defer input.Close()
+	if isTerminal(con.in) && c.stdin() {
+		fmt.Fprintln(con.err, "reading messages from the terminal, one a line; end with Ctrl-D")
+	}
+	if err := producer.Start(ctx); err != nil {
+		return err
+	}
+
+	ctx, quit := context.WithCancelCause(ctx)
+	defer quit(nil)
+	r := &reporter{out: con.out, diag: con.err, json: c.JSON, quit: quit, start: time.Now()}
+	if !c.JSON || !isTerminal(con.out) { // else the bar would cut through the results
+		r.bar = newBar(con.err, size)
+	}
+	s := c.sender(producer, input, template, r)
+	readErr := s.run(ctx)
+	r.bar.close()
+	err = s.end(ctx, readErr, producer)
+	fmt.Fprint(con.err, r.summary(time.Now()))
+	if err != nil {
+		fmt.Fprintln(con.err, "liftoff:", err)
+	}
+	if err != nil || r.failures() > 0 {
+		return errReported
+	}
+	return nil
+}
+
+// maxConcurrency bounds the memory that lines under way can take, and the
+// goroutines of --mode sync.
+const maxConcurrency = 10_000
+
+// template is the message that lines fill.
+func (c *sendCmd) template() (core.Message, error) {
+	m := core.Message{Topic: c.Topic, Tag: c.Tag, DelayLevel: c.DelayLevel}
+	for _, k := range c.Keys {
+		m.Keys = append(m.Keys, strings.Fields(k)...)
+	}
+	for _, p := range c.Property {
+		name, value, ok := strings.Cut(p, "=")
+		if !ok || name == "" || value == "" {
+			return m, fmt.Errorf("--property %q: want NAME=VALUE, neither of them empty", p)
+		}
+		if m.Properties == nil {
+			m.Properties = map[string]string{}
+		}
+		if _, dup := m.Properties[name]; dup {
+			return m, fmt.Errorf("--property %s is given twice", name)
+		}
+		m.Properties[name] = value
+	}
+	return m, nil
+}
+
+func (c *sendCmd) stdin() bool { return c.File == "" || c.File == "-" }
+
+// open gives the input and its size, -1 if it is not known.
+func (c *sendCmd) open(stdin io.Reader) (io.ReadCloser, int64, error) {
+	if c.stdin() {
+		return io.NopCloser(stdin), -1, nil
+	}
+	f, err := os.Open(c.File)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err == nil && info.IsDir() {
+		err = fmt.Errorf("%s is a directory", c.File)
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	if !info.Mode().IsRegular() {
+		return f, -1, nil // a pipe or device: its end is not known
+	}
+	return f, info.Size(), nil
+}
+
+func (c *sendCmd) sender(p *core.Producer, input io.Reader, template core.Message, r *reporter) *sender {
+	s := &sender{producer: p, report: r.report, concurrency: c.Concurrency}
+	switch c.Format {
+	case "json":
+		s.lines, s.decode = newLineReader(input, maxJSONLine), jsonDecoder(template)
+	default:
+		s.lines, s.decode = newLineReader(input, maxBody), textDecoder(template)
+	}
+	switch c.Mode {
+	case "async":
+		s.mode = core.Async
+	case "oneway":
+		s.mode = core.Oneway
+	}
+	return s
+}
+
+// sender moves lines from a reader to a producer and outcomes to a report. It
+// holds at most concurrency+1 lines at a time.
+type sender struct {
+	producer    *core.Producer
+	mode        core.Mode
+	concurrency int
+	lines       *lineReader
+	decode      decoder
+	report      func(outcome)
+}
+
+// item is a line on its way.
+type item struct {
+	line    int
+	taken   int64
+	message *core.Message
+	err     error // of the line itself: it is not sent
+}
+
+// run sends until the input or ctx ends, and until every line that was begun
+// has its outcome. It returns nil at the input's end, else what stopped it. A
+// read that blocks when ctx ends is left behind.
+func (s *sender) run(ctx context.Context) error {
+	items := make(chan item)
+	ended := make(chan error, 1)
+	go func() {
+		defer close(items)
+		ended <- s.read(ctx, items)
+	}()
+	var all sync.WaitGroup
+	if s.mode == core.Async {
+		s.sendAsync(ctx, items, &all)
+	} else {
+		for range s.concurrency {
+			all.Go(func() { s.sendEach(ctx, items) })
+		}
+	}
+	all.Wait()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// read hands the lines over, in order.
+func (s *sender) read(ctx context.Context, items chan<- item) error {
+	for n := 1; ; n++ {
+		line, taken, err := s.lines.next()
+		it := item{line: n, taken: taken}
+		var long *lineTooLong
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.As(err, &long):
+			it.err = err
+		case err != nil:
+			return fmt.Errorf("read line %d: %w", n, err)
+		default:
+			it.message, it.err = s.decode(line)
+		}
+		select {
+		case items <- it:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// take is the next line, unless ctx or the input has ended.
+func take(ctx context.Context, items <-chan item) (item, bool) {
+	if ctx.Err() != nil { // a select with both ready might take another line
+		return item{}, false
+	}
+	select {
+	case it, ok := <-items:
+		return it, ok
+	case <-ctx.Done():
+		return item{}, false
+	}
+}
+
+// sendEach is a worker of the modes in which the caller waits.
+func (s *sender) sendEach(ctx context.Context, items <-chan item) {
+	under := context.WithoutCancel(ctx) // a line that is begun is finished
+	for {
+		it, ok := take(ctx, items)
+		if !ok {
+			return
+		}
+		o := outcome{line: it.line, taken: it.taken, err: it.err}
+		switch {
+		case it.err != nil:
+		case s.mode == core.Oneway:
+			o.status = core.Written
+			o.err = s.producer.SendOneway(under, it.message)
+		default:
+			o.result, o.err = s.producer.Send(under, it.message)
+			o.status = o.result.Status
+		}
+		s.report(o)
+	}
+}
+
+// sendAsync keeps up to concurrency asynchronous sends under way. A place is
+// free again when the outcome is reported, not before: a slow reader of our
+// results slows the sends down instead of filling the memory.
+func (s *sender) sendAsync(ctx context.Context, items <-chan item, all *sync.WaitGroup) {
+	under := context.WithoutCancel(ctx)
+	places := make(chan struct{}, s.concurrency)
+	for {
+		it, ok := take(ctx, items)
+		if !ok {
+			return
+		}
+		o := outcome{line: it.line, taken: it.taken, err: it.err}
+		if it.err != nil {
+			s.report(o)
+			continue
+		}
+		places <- struct{}{}
+		all.Add(1)
+		s.producer.SendAsync(under, it.message, func(res core.Result, err error) {
+			defer all.Done()
+			o.result, o.status, o.err = res, res.Status, err
+			s.report(o)
+			<-places
+		})
+	}
+}
+
+// end shuts the producer down and says why the lines ended too early, if they
+// did.
+func (s *sender) end(ctx context.Context, readErr error, p *core.Producer) error {
+	// Nothing is in flight any more: what is left is to say goodbye.
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	if errors.Is(readErr, context.Canceled) {
+		readErr = errors.New("interrupted: the lines after these were not sent")
+	}
+	return errors.Join(readErr, p.Shutdown(stop))
+}
+
+const shutdownTime = 5 * time.Second
