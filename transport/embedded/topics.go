@@ -137,6 +137,16 @@ func forbiddenTopic(topic string) bool {
 	return false
 }
 
+// Topics returns the names of the topics of all brokers, their system topics included, sorted.
+func (c *Cluster) Topics() []string {
+	var names []string
+	for _, b := range c.brokers {
+		names = append(names, b.topics.names()...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // CreateTopic gives a topic that many readable and writable queues on the named brokers, on all
 // if none is named. An existing topic is changed. Errors: an unknown broker, an illegal name, a
 // number of queues outside 0 to 65536.
