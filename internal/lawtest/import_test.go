@@ -47,8 +47,10 @@ func TestImportStartsNothing(t *testing.T) {
 		t.Skip("needs /proc to see what is open")
 	}
 	libraries := libraryPackages(t)
-	for _, must := range []string{lawtest.Module, lawtest.Module + "/core", lawtest.Module + "/transport/remoting",
-		lawtest.Module + "/modules/rocketmqfx"} {
+	for _, must := range []string{
+		lawtest.Module, lawtest.Module + "/core", lawtest.Module + "/transport/remoting",
+		lawtest.Module + "/modules/rocketmqfx",
+	} {
 		if !slices.Contains(libraries, must) {
 			t.Errorf("%s is not among the library packages %v", must, libraries)
 		}

@@ -58,6 +58,7 @@ var Law = []Rule{
 	{Folder: "cmd", Ours: []string{Any}, Except: []string{"modules", "examples", "internal"}, Theirs: []string{kong, progressbar, terminal, otelAPI}},
 	// These hold tests of the tree and no code that anybody imports.
 	{Folder: "internal/lawtest"},
+	{Folder: "internal/faulttest"},
 }
 
 // TestLibraries are what tests may use in addition to what their package may.
