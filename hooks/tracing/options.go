@@ -86,8 +86,10 @@ func WithBodySize() Option {
 	return optionFunc(func(c *config) { c.bodySize = true })
 }
 
-// WithNamespace sets the attribute messaging.rocketmq.namespace, which is always
-// present and empty by default.
+// WithNamespace sets the attribute messaging.rocketmq.namespace at the start of
+// spans, for samplers and for create spans; it is always present and empty by
+// default. When a send span ends it becomes the namespace that the message went
+// out with, if it had one.
 func WithNamespace(namespace string) Option {
 	return optionFunc(func(c *config) { c.namespace = namespace })
 }

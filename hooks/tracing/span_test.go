@@ -11,6 +11,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/hooks/namespace"
 	"github.com/liftoff-mq/liftoff/hooks/tracing"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -125,6 +126,25 @@ func (f samplerFunc) ShouldSample(p sdktrace.SamplingParameters) sdktrace.Sampli
 	return sdktrace.SamplingResult{Decision: sdktrace.RecordAndSample}
 }
 func (f samplerFunc) Description() string { return "test" }
+
+func TestNamespaceOfTheMessage(t *testing.T) {
+	ns, err := namespace.New("ns")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, func(c *core.Config) { c.Steps = append(c.Steps, ns.Step()) })
+	if _, err := r.producer.Send(t.Context(), coretest.Message("x")); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.transport.Attempts()[0].Topic; got != "ns%T" {
+		t.Fatalf("topic %q went out", got)
+	}
+	s := r.ended(t, 1)[0]
+	wantAttrs(t, s.Attributes(), semconv.MessagingRocketMQNamespace("ns"), semconv.MessagingDestinationName("T"))
+	if s.Name() != "send T" {
+		t.Errorf("span %q, want the topic without namespace", s.Name())
+	}
+}
 
 // send sends in a mode and returns the outcome.
 func send(t *testing.T, p *core.Producer, mode core.Mode, m *core.Message) error {

@@ -104,7 +104,7 @@ func (t *Tracing) Intercept(ctx context.Context, call *core.Call, next core.Hand
 	var res *core.Result
 	defer func() {
 		t.calls.Set(call, t.none)
-		cs.end(res, outcome)
+		cs.end(call, res, outcome)
 	}()
 	res, outcome = next(ctx, call)
 	return res, outcome
@@ -128,17 +128,25 @@ func (t *Tracing) CallDone(ctx context.Context, r *core.CallReport) {
 	}
 	_, span := t.start(ctx, r.Call)
 	cs := &callSpan{span: span}
-	cs.end(nil, r.Err)
+	cs.end(r.Call, nil, r.Err)
 }
 
 // errGoexit is the outcome of a call whose goroutine ended below.
 var errGoexit = fmt.Errorf("%w: a step ended the goroutine", core.ErrContract)
 
+// namespaceProperty is where RocketMQ's clients keep a message's namespace (Java:
+// MessageConst.PROPERTY_INSTANCE_ID).
+const namespaceProperty = "INSTANCE_ID"
+
 // end ends the call's span with its outcome.
-func (cs *callSpan) end(res *core.Result, err error) {
+func (cs *callSpan) end(call *core.Call, res *core.Result, err error) {
 	const room = 8
 	attrs := make([]attribute.KeyValue, 0, room)
 	attrs = append(attrs, conventions.AttemptsKey.Int(cs.attempts))
+	// The namespace is set further in, after the span began.
+	if ns, ok := call.Outgoing().Property(namespaceProperty); ok {
+		attrs = append(attrs, conventions.Namespace(ns))
+	}
 	if cs.reached {
 		attrs = append(attrs, conventions.Partition(cs.queue))
 		attrs = conventions.AppendServer(attrs, cs.addr)

@@ -92,6 +92,9 @@ func AppendMessage(dst []attribute.KeyValue, m *core.Message, id core.MessageID)
 	return dst
 }
 
+// Namespace is the attribute of the namespace.
+func Namespace(ns string) attribute.KeyValue { return semconv.MessagingRocketMQNamespace(ns) }
+
 // ClientID is the attribute of the client's id.
 func ClientID(id string) attribute.KeyValue { return semconv.MessagingClientID(id) }
 
