@@ -45,8 +45,8 @@ var Law = []Rule{
 	{Folder: "hooks/tracing", Ours: []string{"core", "hooks/internal/conventions"}, Theirs: []string{otelAPI}},
 	{Folder: "hooks/metrics", Ours: []string{"core", "hooks/internal/conventions"}, Theirs: []string{otelAPI}},
 	{Folder: "hooks/internal/conventions", Ours: []string{"core"}, Theirs: []string{otelAPI}},
-	{Folder: "strategies", Ours: []string{"core"}},
-	{Folder: "strategies/breaker", Ours: []string{"core"}, Theirs: []string{gobreaker}},
+	{Folder: "strategies", Ours: []string{"core", "strategies/internal"}},
+	{Folder: "strategies/breaker", Ours: []string{"core", "strategies/internal"}, Theirs: []string{gobreaker}},
 	// The two transports share the wire format and nothing else.
 	{Folder: "transport", Ours: []string{"core"}},
 	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire"}, Theirs: []string{sync}},
