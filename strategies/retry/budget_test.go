@@ -1,0 +1,161 @@
+package retry_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/strategies/retry"
+)
+
+func newBudget(tb interface{ Fatal(...any) }, ratio float64, burst int) *retry.Budget {
+	b, err := retry.NewBudget(ratio, burst)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
+// The budget against a plain count of what it owes.
+func TestBudgetModel(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		tenths := rapid.IntRange(0, 10).Draw(rt, "tenths")
+		burst := rapid.IntRange(1, 5).Draw(rt, "burst")
+		b := newBudget(rt, float64(tenths)/10, burst)
+		have := burst * 10 // in tenths
+		for i, deposit := range rapid.SliceOf(rapid.Bool()).Draw(rt, "deposits") {
+			if deposit {
+				b.Deposit()
+				have = min(have+tenths, burst*10)
+			} else if granted := b.Withdraw(); granted != (have >= 10) {
+				rt.Fatalf("step %d: granted %v with %d tenths", i, granted, have)
+			} else if granted {
+				have -= 10
+			}
+			if b.Left() != have/10 {
+				rt.Fatalf("step %d: %d left, want %d tenths", i, b.Left(), have)
+			}
+		}
+	})
+}
+
+func TestBudgetConcurrently(t *testing.T) {
+	b := newBudget(t, 0.1, 100)
+	var granted atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 1000 {
+				b.Deposit()
+				if b.Withdraw() {
+					granted.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := granted.Load(); got < 100+8*1000/10-101 || got > 100+8*1000/10 {
+		t.Errorf("%d retries granted for 8000 successes, want about 900 and not more", got)
+	}
+}
+
+// A flood of "busy": attempts on the wire stay within 1.1 per message, and the
+// burst (row 11 of the faults: flood of code 2).
+func TestBudgetBoundsRetries(t *testing.T) {
+	const messages, burst = 500, 10
+	var n atomic.Int64
+	tr := &coretest.Transport{}
+	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+		if n.Add(1)%2 == 0 { // half of the attempts
+			return nil, coretest.Refuse(at, core.CodeSystemBusy, "[PC_SYNCHRONIZED]broker busy")
+		}
+		return tr.Ack(at), nil
+	}
+	cfg := coretest.Config(tr)
+	cfg.Retry = retry.AtLeastOnce(retry.Retries(5), retry.Pause(1, 1))
+	cfg.Budget = newBudget(t, 0.1, burst)
+	p := coretest.Start(t, cfg)
+	for range messages {
+		if _, err := p.Send(t.Context(), coretest.Message("x")); err != nil && core.ClassOf(err) != core.ClassBusy {
+			t.Fatal(err)
+		}
+	}
+	if got, most := len(tr.Attempts()), messages*11/10+burst; got > most || got < messages+burst {
+		t.Errorf("%d attempts for %d messages, want more than %d and at most %d", got, messages, messages+burst, most)
+	}
+}
+
+func TestBudgetErrors(t *testing.T) {
+	for _, tt := range []struct {
+		ratio float64
+		burst int
+		want  []string
+	}{
+		{-0.1, 0, []string{"ratio", "burst"}}, {1.1, 1, []string{"ratio"}}, {math.NaN(), 1, []string{"ratio"}},
+		{0.1, math.MaxInt, []string{"burst"}},
+	} {
+		_, err := retry.NewBudget(tt.ratio, tt.burst)
+		if err == nil {
+			t.Errorf("ratio %v and burst %d were accepted", tt.ratio, tt.burst)
+			continue
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("error %q does not name %s", err, want)
+			}
+		}
+	}
+}
+
+// The default policy through a producer: another broker at once, never a third
+// attempt at what cannot help.
+func TestThroughAProducer(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		err      func(at *core.Attempt) error
+		attempts int
+		brokers  int
+	}{
+		{"busy everywhere", func(at *core.Attempt) error { return coretest.Refuse(at, core.CodeSystemBusy, "") }, 3, 2},
+		{"credentials", func(at *core.Attempt) error {
+			return coretest.Refuse(at, core.CodeNoPermission, "check signature failed")
+		}, 1, 1},
+		{"read-only brokers", func(at *core.Attempt) error { return coretest.Refuse(at, core.CodeNoPermission, "") }, 2, 2},
+		{"lost", func(*core.Attempt) error { return core.ErrConnectionLost }, 3, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tr := &coretest.Transport{Do: func(_ context.Context, at *core.Attempt) (*core.Result, error) { return nil, tt.err(at) }}
+			cfg := coretest.Config(tr)
+			cfg.Retry = retry.AtLeastOnce(retry.Pause(1, 1))
+			_, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x"))
+			var se *core.SendError
+			if !errors.As(err, &se) || len(se.Attempts) != tt.attempts {
+				t.Errorf("got %v, want %d attempts", err, tt.attempts)
+			}
+			brokers := map[string]bool{}
+			for _, a := range tr.Attempts() {
+				brokers[a.Queue.Broker] = true
+			}
+			if len(brokers) != tt.brokers {
+				t.Errorf("went to %d brokers, want %d", len(brokers), tt.brokers)
+			}
+		})
+	}
+}
+
+func BenchmarkBudget(b *testing.B) {
+	budget := newBudget(b, 0.1, 100)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			budget.Deposit()
+		}
+	})
+}

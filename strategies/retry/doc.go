@@ -1,0 +1,15 @@
+// Package retry has retry policies and a retry budget.
+//
+//   - [AtLeastOnce], the default, retries whatever another attempt can help,
+//     also where the message was perhaps stored. Consumers that drop duplicates
+//     by message id see each message once.
+//   - [Safe] retries only what is surely not stored.
+//   - [Java5] and [Java49] retry what the Java producers of 5.x and 4.9 do.
+//   - [WithBackoff] adds pauses to a policy of one's own.
+//   - [NewBudget] bounds the retries of all calls together.
+//
+// A policy decides by one [core.Failure] alone and keeps nothing of a call, so
+// one value serves all calls at once. The producer has the last word: it does
+// not retry a call that was cancelled, is out of time or out of budget, nor a
+// one-way send that was perhaps written.
+package retry

@@ -1,0 +1,98 @@
+package retry_test
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/strategies/retry"
+)
+
+// timeout is the failure of a first attempt that got no answer.
+var timeout = &core.Failure{
+	Attempt: 1, Err: core.ErrTimeout, Class: core.ClassTimeout, Code: core.CodeNone,
+	Certainty: core.MaybeStored, Untried: 1,
+}
+
+func ExampleAtLeastOnce() {
+	fmt.Println(retry.AtLeastOnce().Next(timeout).Retry)
+	fmt.Println(retry.AtLeastOnce(retry.Retries(0)).Next(timeout).Retry)
+	// Output:
+	// true
+	// false
+}
+
+func ExampleSafe() {
+	fmt.Println(retry.Safe().Next(timeout).Retry)
+	connect := *timeout
+	connect.Err, connect.Class, connect.Certainty = core.ErrConnect, core.ClassNetwork, core.NotSent
+	fmt.Println(retry.Safe().Next(&connect).Retry)
+	// Output:
+	// false
+	// true
+}
+
+func ExampleJava5() {
+	busy := &core.Failure{
+		Attempt: 1, Err: &core.BrokerError{Code: core.CodeSystemBusy}, Class: core.ClassBusy,
+		Code: core.CodeSystemBusy, Certainty: core.NotStored, Untried: 1,
+	}
+	fmt.Println(retry.Java5().Next(busy).Retry, retry.Java49().Next(busy).Retry)
+	fmt.Println(retry.Java49(retry.Codes(core.CodeSystemBusy)).Next(busy).Retry)
+	// Output:
+	// true false
+	// true
+}
+
+func ExampleJava49() {
+	fmt.Println(retry.Java49Codes())
+	fmt.Println(retry.Java49().Next(timeout).Retry)
+	// Output:
+	// [TOPIC_NOT_EXIST SERVICE_NOT_AVAILABLE SYSTEM_ERROR NO_PERMISSION NO_BUYER_ID NOT_IN_CURRENT_UNIT]
+	// true
+}
+
+// A policy of one's own: up to five attempts for orders, one for the rest, with
+// pauses.
+func ExampleWithBackoff() {
+	orders := core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+		return core.Decision{Retry: f.Err != nil && f.Message.Topic == "Order" && f.Attempt < 5}
+	})
+	policy := retry.WithBackoff(orders, 10*time.Millisecond, time.Second, 0)
+	for attempt := 1; attempt <= 5; attempt++ {
+		d := policy.Next(&core.Failure{Attempt: attempt, Err: core.ErrTimeout, Message: &core.Message{Topic: "Order"}})
+		fmt.Println(d.Retry, d.After)
+	}
+	// Output:
+	// true 10ms
+	// true 20ms
+	// true 40ms
+	// true 80ms
+	// false 0s
+}
+
+func ExampleDelay() {
+	fmt.Println(retry.Delay(3, 10*time.Millisecond, 500*time.Millisecond))
+	// Output: 40ms
+}
+
+func ExampleNewBudget() {
+	budget, err := retry.NewBudget(0.5, 2) // a retry for each second success, two at first
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(budget.Withdraw(), budget.Withdraw(), budget.Withdraw())
+	budget.Deposit()
+	budget.Deposit()
+	fmt.Println(budget.Withdraw())
+	// Output:
+	// true true false
+	// true
+}
+
+func ExampleRestoreWeak() {
+	weak := &core.Failure{Attempt: 1, Status: core.FlushDiskTimeout, Code: core.CodeNone, Certainty: core.Stored, Untried: 1}
+	fmt.Println(retry.AtLeastOnce().Next(weak).Retry, retry.AtLeastOnce(retry.RestoreWeak()).Next(weak).Retry)
+	// Output: false true
+}

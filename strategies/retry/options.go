@@ -1,0 +1,65 @@
+package retry
+
+import (
+	"slices"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
+)
+
+// The defaults of the options.
+const (
+	DefaultRetries = 2
+	DefaultBase    = 10 * time.Millisecond
+	DefaultMax     = 500 * time.Millisecond
+)
+
+// Option changes a policy of this package.
+type Option func(*options)
+
+type options struct {
+	retries   int
+	base, max time.Duration
+	restore   bool
+	codes     []core.ResponseCode
+}
+
+func newOptions(opts []Option) options {
+	o := options{retries: DefaultRetries, base: DefaultBase, max: DefaultMax}
+	for _, opt := range opts {
+		if opt != nil {
+			opt(&o)
+		}
+	}
+	return o
+}
+
+// Retries bounds the attempts of a call to 1 + n, by default n is 2 (Java:
+// retryTimesWhenSendFailed). Less than 0 counts as 0.
+func Retries(n int) Option { return func(o *options) { o.retries = max(0, n) } }
+
+// Pause sets the back-off of [AtLeastOnce] and [Safe]: full jitter up to base
+// before the second attempt, twice that before the next and so on, at most max.
+// 10 ms and 500 ms by default. Java's policies have no pauses.
+func Pause(base, max time.Duration) Option {
+	return func(o *options) { o.base, o.max = base, max }
+}
+
+// Codes adds broker codes that are retried, whatever this package thinks of
+// them (Java: addRetryResponseCode). [Safe] retries them only where the message
+// is surely not stored.
+func Codes(codes ...core.ResponseCode) Option {
+	return func(o *options) { o.codes = append(slices.Clip(o.codes), codes...) }
+}
+
+// RestoreWeak sends a message again to another broker if the first stored it
+// with a weaker status than asked for, such as FLUSH_DISK_TIMEOUT (Java:
+// retryAnotherBrokerWhenNotStoreOK). The message is then stored twice for
+// certain, under one message id. [Safe] has no use for it and ignores it.
+func RestoreWeak() Option { return func(o *options) { o.restore = true } }
+
+// weak decides on a message that is stored with a weaker status. Without
+// another broker the copy would be of no use.
+func (o *options) weak(f *core.Failure) core.Decision {
+	return core.Decision{Retry: o.restore && f.Untried > 0 && !f.Consistent}
+}

@@ -1,0 +1,98 @@
+package retry
+
+import (
+	"errors"
+	"net"
+	"slices"
+
+	"github.com/liftoff-mq/liftoff/core"
+)
+
+// AtLeastOnce retries every failure that another attempt can help: lost and
+// refused connections, time-outs, busy and unavailable brokers, unexplained
+// broker errors, outdated routes (the producer looks the route up again first),
+// and open breakers. It goes on to another broker at once, and waits as [Pause]
+// says before it asks the same broker again or after a broker was busy.
+//
+// Where the broker did not answer, the message may have been stored: then a
+// retry can store it twice, under one message id.
+//
+// It never retries what cannot change: messages that were refused for good,
+// credentials, vetoes of hooks, cancellation, a producer that is shut down and
+// broken plugins. A broker without write permission (code 16) and a full limit
+// per broker are reason enough to try another broker, but not the same again.
+func AtLeastOnce(opts ...Option) core.RetryPolicy {
+	o := newOptions(opts)
+	return core.RetryPolicyFunc(o.next)
+}
+
+// Safe is [AtLeastOnce] for messages that must not be stored twice: it retries
+// only if the broker refused the message or nothing was sent.
+func Safe(opts ...Option) core.RetryPolicy {
+	o := newOptions(opts)
+	return core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+		if f.Err == nil || f.Certainty > core.NotStored {
+			return core.Decision{}
+		}
+		return o.next(f)
+	})
+}
+
+func (o *options) next(f *core.Failure) core.Decision {
+	if f.Attempt > o.retries {
+		return core.Decision{}
+	}
+	if f.Err == nil {
+		return o.weak(f)
+	}
+	switch o.help(f) {
+	case anyBroker:
+		if elsewhere(f) && f.Class != core.ClassBusy {
+			return core.Decision{Retry: true}
+		}
+		// Busy brokers share the load of one cluster: going on to the next at
+		// once would only spread the flood.
+		return core.Decision{Retry: true, After: jittered(Delay(f.Attempt, o.base, o.max), 1), Reroute: core.AvoidBroker}
+	case anotherBroker:
+		return core.Decision{Retry: elsewhere(f)}
+	default:
+		return core.Decision{}
+	}
+}
+
+// elsewhere reports whether the next attempt can go to an untried broker.
+func elsewhere(f *core.Failure) bool { return f.Untried > 0 && !f.Consistent }
+
+// help says where another attempt could help.
+type help uint8
+
+const (
+	nowhere help = iota
+	anotherBroker
+	anyBroker
+)
+
+func (o *options) help(f *core.Failure) help {
+	if f.Code != core.CodeNone && slices.Contains(o.codes, f.Code) {
+		return anyBroker
+	}
+	switch f.Class {
+	case core.ClassNetwork, core.ClassTimeout, core.ClassBusy, core.ClassUnavailable, core.ClassBroker,
+		core.ClassNoTopic, core.ClassStale, core.ClassCircuitOpen:
+		return anyBroker
+	case core.ClassForbidden:
+		if f.Code != core.CodeNone {
+			return anotherBroker // the broker's answer, not a hook's
+		}
+	case core.ClassInFlight:
+		return anotherBroker // a limit per broker
+	case core.ClassUnknown:
+		// A transport may pass on a network error as it is. Anything else that
+		// sent nothing is the veto of somebody's hook.
+		ne := net.Error(nil)
+		if f.Certainty != core.NotSent || errors.As(f.Err, &ne) {
+			return anyBroker
+		}
+	}
+	return nowhere
+}

@@ -1,0 +1,292 @@
+package retry_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/strategies/retry"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// failure is a first attempt's failure with err, of a sync send, with one other
+// broker left.
+func failure(err error) *core.Failure {
+	f := &core.Failure{
+		Attempt: 1, Err: err, Class: core.ClassOf(err), Code: core.CodeNone, Mode: core.Sync,
+		Message: &core.Message{Topic: "T"}, Remaining: time.Second, Untried: 1,
+	}
+	if be := (*core.BrokerError)(nil); errors.As(err, &be) {
+		f.Code, f.Certainty = be.Code, be.Certainty()
+	}
+	return f
+}
+
+func with(f *core.Failure, change func(*core.Failure)) *core.Failure {
+	change(f)
+	return f
+}
+
+func broker(code core.ResponseCode, remark string) error {
+	return &core.BrokerError{Code: code, Remark: remark}
+}
+
+func written(f *core.Failure) { f.Certainty = core.MaybeStored }
+
+// What a policy does: give up, go on at once, or wait first.
+type verdict int
+
+const (
+	no verdict = iota
+	now
+	wait
+)
+
+func (v verdict) String() string {
+	return [...]string{"no retry", "retry at once", "retry after a wait"}[v]
+}
+
+func check(t *testing.T, what string, p core.RetryPolicy, f *core.Failure, want verdict) {
+	t.Helper()
+	// A jitter may come out as no wait at all, but not each time.
+	var most time.Duration
+	var d core.Decision
+	for range 50 {
+		d = p.Next(f)
+		most = max(most, d.After)
+		if !d.Retry && d.After != 0 || d.After < 0 {
+			t.Errorf("%s: decision %+v", what, d)
+		}
+	}
+	got := no
+	if d.Retry {
+		got = now
+		if most > 0 {
+			got = wait
+		}
+	}
+	if got != want {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+func TestPolicies(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	tests := []struct {
+		name string
+		f    *core.Failure
+		// with another broker left: AtLeastOnce, Safe, Java 5.x, Java 4.9
+		alo, safe, java5, java49 verdict
+		// AtLeastOnce with all brokers tried, or with the queue fixed
+		alone verdict
+	}{
+		{"connect", failure(core.ErrConnect), now, now, now, now, wait},
+		{"connection lost", with(failure(core.ErrConnectionLost), written), now, no, now, now, wait},
+		{"timeout", with(failure(core.ErrTimeout), written), now, no, now, now, wait},
+		{"timeout in the dial", failure(core.ErrTimeout), now, now, now, now, wait},
+		{"raw network error", failure(refused), now, now, now, now, wait},
+		{"unknown, written", with(failure(errors.New("EOF")), written), now, no, now, now, wait},
+		{"a hook's error", failure(errors.New("hook")), no, no, no, no, no},
+		{"busy", failure(broker(core.CodeSystemBusy, "")), wait, wait, now, no, wait},
+		{"flow control", failure(broker(core.CodeFlowControl, "")), wait, wait, no, no, wait},
+		{"not available", failure(broker(core.CodeServiceNotAvailable, "")), now, now, now, now, wait},
+		{"go away", failure(broker(core.CodeGoAway, "")), now, now, now, no, wait},
+		{"no buyer id", failure(broker(core.CodeNoBuyerID, "")), now, now, now, now, wait},
+		{"not in unit", failure(broker(core.CodeNotInCurrentUnit, "")), now, now, now, now, wait},
+		{"broker not exist", failure(broker(core.CodeBrokerNotExist, "")), now, now, no, no, wait},
+		{"system error", failure(broker(core.CodeSystemError, "?")), now, no, now, now, wait},
+		{"system error, outage", failure(broker(core.CodeSystemError, "create mapped file failed")), now, now, now, now, wait},
+		{"system error, poison", failure(broker(core.CodeSystemError, "java.lang.NullPointerException")), no, no, no, no, no},
+		{"system error, credentials", failure(broker(core.CodeSystemError, "AclException")), no, no, no, no, no},
+		{"no permission", failure(broker(core.CodeNoPermission, "")), now, now, now, now, no},
+		{"no permission, credentials", failure(broker(core.CodeNoPermission, "check signature failed")), no, no, no, no, no},
+		{"a hook forbids", failure(core.ErrForbidden), no, no, no, no, no},
+		{"no topic", failure(broker(core.CodeTopicNotExist, "")), now, now, now, now, wait},
+		{"not leader", failure(broker(core.CodeNotLeaderForQueue, "")), now, now, no, no, wait},
+		{"illegal message", failure(broker(core.CodeMessageIllegal, "")), no, no, no, no, no},
+		{"invalid parameter", failure(broker(core.CodeInvalidParameter, "")), no, no, no, no, no},
+		{"unknown code", failure(broker(4711, "")), now, no, no, no, wait},
+		{"circuit open", failure(core.ErrCircuitOpen), now, now, now, now, wait},
+		{"limit per broker", failure(core.ErrTooManyInFlight), now, now, no, no, no},
+		{"no route", failure(core.ErrNoRoute), no, no, no, no, no},
+		{"invalid", failure(core.ErrInvalidMessage), no, no, no, no, no},
+		{"closed", failure(core.ErrClosed), no, no, no, no, no},
+		{"aborted", failure(core.ErrAborted), no, no, no, no, no},
+		{"panic", failure(&core.PanicError{}), no, no, no, no, no},
+		{"contract", failure(core.ErrContract), no, no, no, no, no},
+		{"weak status", with(failure(nil), func(f *core.Failure) { f.Status, f.Certainty = core.FlushDiskTimeout, core.Stored }), no, no, no, no, no},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			check(t, "at least once", retry.AtLeastOnce(), tt.f, tt.alo)
+			check(t, "safe", retry.Safe(), tt.f, tt.safe)
+			check(t, "java 5", retry.Java5(), tt.f, tt.java5)
+			check(t, "java 4.9", retry.Java49(), tt.f, tt.java49)
+
+			alone := *tt.f
+			alone.Untried = 0
+			check(t, "at least once, alone", retry.AtLeastOnce(), &alone, tt.alone)
+			fixed := *tt.f
+			fixed.Consistent = true
+			check(t, "at least once, fixed queue", retry.AtLeastOnce(), &fixed, tt.alone)
+			check(t, "java, fixed queue", retry.Java5(), &fixed, no)
+
+			// In async mode Java never retries a broker's answer.
+			async := *tt.f
+			async.Mode = core.Async
+			want := tt.java5
+			if tt.f.Code != core.CodeNone {
+				want = no
+			}
+			check(t, "java, async", retry.Java5(), &async, want)
+		})
+	}
+}
+
+func TestJavaCodes(t *testing.T) {
+	if got, want := fmt.Sprint(retry.Java49Codes()), "[TOPIC_NOT_EXIST SERVICE_NOT_AVAILABLE SYSTEM_ERROR NO_PERMISSION NO_BUYER_ID NOT_IN_CURRENT_UNIT]"; got != want {
+		t.Errorf("4.9: %s, want %s", got, want)
+	}
+	want := append(retry.Java49Codes(), 2, 1500)
+	if got := retry.Java5Codes(); !slices.Equal(got, want) {
+		t.Errorf("5.x: %v, want %v", got, want)
+	}
+	retry.Java5Codes()[0] = 99 // a copy
+	if retry.Java5Codes()[0] != core.CodeTopicNotExist {
+		t.Error("the list can be changed from outside")
+	}
+}
+
+func TestJavaCodesAreExact(t *testing.T) {
+	for code := core.ResponseCode(-2); code < 2000; code++ {
+		f := failure(broker(code, ""))
+		if code == core.CodeNone {
+			continue
+		}
+		for _, p := range []struct {
+			policy core.RetryPolicy
+			codes  []core.ResponseCode
+		}{{retry.Java5(), retry.Java5Codes()}, {retry.Java49(), retry.Java49Codes()}} {
+			if got, want := p.policy.Next(f).Retry, slices.Contains(p.codes, code); got != want {
+				t.Errorf("code %v retried: %v, want %v", code, got, want)
+			}
+		}
+	}
+}
+
+func TestRetries(t *testing.T) {
+	for name, newPolicy := range map[string]func(...retry.Option) core.RetryPolicy{
+		"at least once": retry.AtLeastOnce, "safe": retry.Safe, "java 5": retry.Java5, "java 4.9": retry.Java49,
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, tt := range []struct {
+				opts []retry.Option
+				want int
+			}{
+				{nil, 3},
+				{[]retry.Option{retry.Retries(0)}, 1},
+				{[]retry.Option{retry.Retries(-1)}, 1},
+				{[]retry.Option{nil, retry.Retries(5)}, 6},
+			} {
+				p := newPolicy(tt.opts...)
+				attempts := 1
+				for attempts < 100 && p.Next(with(failure(core.ErrConnect), func(f *core.Failure) { f.Attempt = attempts })).Retry {
+					attempts++
+				}
+				if attempts != tt.want {
+					t.Errorf("%d attempts, want %d", attempts, tt.want)
+				}
+			}
+		})
+	}
+}
+
+func TestCodes(t *testing.T) {
+	f := failure(broker(core.CodeMessageIllegal, ""))
+	opt := retry.Codes(core.CodeMessageIllegal, 4711)
+	check(t, "at least once", retry.AtLeastOnce(opt), f, now)
+	check(t, "safe", retry.Safe(opt), f, now)
+	check(t, "java 5", retry.Java5(opt), f, now)
+	check(t, "safe, perhaps stored", retry.Safe(opt), failure(broker(4711, "")), no)
+	check(t, "java 4.9", retry.Java49(opt), failure(broker(4711, "")), now)
+	both := retry.AtLeastOnce(retry.Codes(core.CodeInvalidParameter), opt)
+	check(t, "first of two lists", both, failure(broker(core.CodeInvalidParameter, "")), now)
+	check(t, "second of two lists", both, f, now)
+}
+
+func TestRestoreWeak(t *testing.T) {
+	weak := with(failure(nil), func(f *core.Failure) { f.Status, f.Certainty = core.FlushDiskTimeout, core.Stored })
+	opt := retry.RestoreWeak()
+	check(t, "at least once", retry.AtLeastOnce(opt), weak, now)
+	check(t, "safe", retry.Safe(opt), weak, no)
+	check(t, "java 5", retry.Java5(opt), weak, now)
+	check(t, "java 4.9", retry.Java49(opt), weak, now)
+	check(t, "the last attempt", retry.AtLeastOnce(opt, retry.Retries(0)), weak, no)
+	alone, fixed, async := *weak, *weak, *weak
+	alone.Untried, fixed.Consistent, async.Mode = 0, true, core.Async
+	check(t, "no other broker", retry.AtLeastOnce(opt), &alone, no)
+	check(t, "fixed queue", retry.AtLeastOnce(opt), &fixed, no)
+	check(t, "async", retry.AtLeastOnce(opt), &async, now)
+	check(t, "java, async", retry.Java5(opt), &async, no)
+}
+
+// Whatever the failure: Safe never retries what may be stored, nobody retries
+// for ever, and the wait has its bounds.
+func TestPolicyProperties(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		f := &core.Failure{
+			Attempt:    rapid.IntRange(1, 50).Draw(rt, "attempt"),
+			Class:      core.Class(rapid.IntRange(1, 20).Draw(rt, "class")),
+			Code:       core.ResponseCode(rapid.IntRange(-1, 20).Draw(rt, "code")),
+			Certainty:  core.Certainty(rapid.IntRange(0, 3).Draw(rt, "certainty")),
+			Mode:       core.Mode(rapid.IntRange(0, 2).Draw(rt, "mode")),
+			Untried:    rapid.IntRange(0, 2).Draw(rt, "untried"),
+			Consistent: rapid.Bool().Draw(rt, "consistent"),
+			Err:        errors.New("x"),
+		}
+		base := time.Duration(rapid.Int64Range(0, int64(time.Minute)).Draw(rt, "base"))
+		limit := time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(rt, "max"))
+		retries := rapid.IntRange(0, 60).Draw(rt, "retries")
+		opts := []retry.Option{retry.Retries(retries), retry.Pause(base, limit)}
+		alo, safe := retry.AtLeastOnce(opts...).Next(f), retry.Safe(opts...).Next(f)
+		if safe.Retry && (f.Certainty > core.NotStored || !alo.Retry) {
+			rt.Errorf("safe retries %+v", f)
+		}
+		for _, d := range []core.Decision{alo, safe, retry.Java5(opts...).Next(f)} {
+			if d.Retry && f.Attempt > retries {
+				rt.Errorf("attempt %d is retried with %d retries", f.Attempt, retries)
+			}
+			if d.After < 0 || d.After > max(base, limit) {
+				rt.Errorf("wait %v, base %v, limit %v", d.After, base, limit)
+			}
+		}
+	})
+}
+
+func TestAllocatesNothing(t *testing.T) {
+	budget, err := retry.NewBudget(retry.DefaultRatio, retry.DefaultBurst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	busy, connect := failure(broker(core.CodeSystemBusy, "")), failure(core.ErrConnect)
+	for name, p := range map[string]core.RetryPolicy{
+		"at least once": retry.AtLeastOnce(), "safe": retry.Safe(), "java 5": retry.Java5(),
+		"backoff": retry.WithBackoff(retry.Java49(), time.Millisecond, time.Second, 0.5),
+	} {
+		if n := testing.AllocsPerRun(100, func() { p.Next(busy); p.Next(connect) }); n != 0 {
+			t.Errorf("%s: %v allocations a decision, want 0", name, n)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { budget.Withdraw(); budget.Deposit() }); n != 0 {
+		t.Errorf("budget: %v allocations, want 0", n)
+	}
+}
