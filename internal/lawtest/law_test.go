@@ -50,6 +50,20 @@ func TestNoFileIsTooLong(t *testing.T) { report(t, lawtest.CheckSize(readTree(t)
 
 func TestNamesSayWhatIsInside(t *testing.T) { report(t, lawtest.CheckNames(readTree(t))) }
 
+func TestLinksLeadSomewhere(t *testing.T) { report(t, lawtest.CheckLinks(os.DirFS(root))) }
+
+func TestCheckLinksFindsBrokenOnes(t *testing.T) {
+	errs := lawtest.CheckLinks(fstest.MapFS{
+		"README.md":  {Data: []byte("[a](docs/a.md#top) [b](docs/b.md) [c](https://example.org/x) [d](#here) [e](docs)")},
+		"docs/a.md":  {Data: []byte("[up](../README.md) [gone](gone.go)")},
+		"docs/x.txt": {Data: []byte("[gone](gone.go)")},
+	})
+	if len(errs) != 2 || !strings.Contains(errs[0].Error(), "README.md links to docs/b.md") ||
+		!strings.Contains(errs[1].Error(), "docs/a.md links to gone.go") {
+		t.Errorf("got %v", errs)
+	}
+}
+
 // The rules find what they are made to find: each case is a tree that breaks
 // one of them, or that looks as if it did and does not.
 func TestRulesOnBrokenTrees(t *testing.T) {
