@@ -179,5 +179,5 @@ func (b *Broker) handle(c *conn, cmd *wire.Command) reply {
 	case wire.UnlockBatchMQ:
 		return b.unlockQueues(cmd)
 	}
-	return notSupported(cmd.Code)
+	return b.node.notSupported(cmd.Code)
 }

@@ -22,7 +22,7 @@ type peer struct {
 
 var opaques atomic.Int32
 
-// connect opens a connection. Its reads fail the test after a minute, which is never part of what is tested.
+// connect opens a connection. Its reads fail the test after ten minutes, which is never part of what is tested.
 func connect(t testing.TB, c *embedded.Cluster, addr string, ser wire.Serialization) *peer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -32,7 +32,7 @@ func connect(t testing.TB, c *embedded.Cluster, addr string, ser wire.Serializat
 		t.Fatalf("dial %s: %v", addr, err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	return &peer{t: t, conn: conn, r: wire.NewReader(conn, 0), ser: ser}
@@ -112,3 +112,6 @@ func mustCode(t testing.TB, cmd wire.Command, code int) wire.Command {
 	}
 	return cmd
 }
+
+// pause gives other goroutines time; how long does not matter.
+func pause() { time.Sleep(time.Millisecond) }

@@ -51,10 +51,11 @@ func (s *NameServer) handle(_ *conn, cmd *wire.Command) reply {
 	case wire.GetAllTopicListFromNameServer:
 		return s.topicList()
 	}
-	return notSupported(cmd.Code)
+	return s.node.notSupported(cmd.Code)
 }
 
 // notSupported is the answer to a request code that the server does not know.
-func notSupported(code int) reply {
+func (n *node) notSupported(code int) reply {
+	n.log.Debug("request code not supported", "code", code)
 	return refuse(core.CodeRequestCodeNotSupported, " request type "+strconv.Itoa(code)+" not supported")
 }

@@ -27,6 +27,9 @@ type reply struct {
 	stored bool
 	send   wire.SendResponse
 
+	// thrown says that a real server's handler would have thrown, which loses all fields.
+	thrown bool
+
 	// later says that there is no answer yet: the handler has kept the exchange.
 	later bool
 }
@@ -37,7 +40,7 @@ func refuse(code core.ResponseCode, remark string) reply {
 
 // javaException is how a real server answers when its handler threw: always with code 1.
 func javaException(exception, detail string) reply {
-	return refuse(core.CodeSystemError, exception+": "+detail)
+	return reply{code: core.CodeSystemError, remark: exception + ": " + detail, thrown: true}
 }
 
 // badField is the answer to a header that lacks a field or holds nonsense.

@@ -14,8 +14,10 @@ package embedded
 // batch queues and the recall handle of timed messages do not exist.
 
 import (
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/transport/wire"
@@ -37,8 +39,8 @@ func (b *Broker) send(c *conn, cmd *wire.Command) reply {
 		return javaException("java.lang.NullPointerException", "the message has no body")
 	}
 	r := b.put(c, &req, cmd.Body)
-	if !r.stored {
-		// A refusal carries the two fields as well.
+	if !r.stored && !r.thrown {
+		// A refusal carries the two fields as well, the answer to an exception does not.
 		r.ext = wire.Fields{{Key: wire.PropertyMsgRegion, Value: regionID}, {Key: wire.PropertyTraceOn, Value: "true"}}
 	}
 	return r
@@ -94,24 +96,37 @@ func (b *Broker) admit(c *conn, req *wire.SendRequest) (Topic, reply) {
 }
 
 func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
-	props := wire.ParseProperties(req.Properties)
-	if strings.EqualFold(props.Get(wire.PropertyTransactionPrepared), "true") {
-		return refuse(core.CodeNoPermission, "the broker["+b.host()+"] sending transaction message is forbidden")
-	}
-	set := func(name, value string) { props.Set(name, value) }
-	set(wire.PropertyMsgRegion, regionID)
-	set(wire.PropertyTraceOn, "true")
-	set(wire.PropertyCluster, b.node.cluster.cfg.ClusterName)
 	m := wire.StoredMessage{
 		Topic: req.Topic, QueueID: req.QueueID, Flag: req.Flag, SysFlag: req.SysFlag, BornTimestamp: req.BornTimestamp,
 		BornHost: c.remote, ReconsumeTimes: req.ReconsumeTimes, Body: body,
 	}
-	due, ok := schedule(&m, &props)
-	if !ok {
-		return refuse(core.CodeMessageIllegal, "timer message illegal, the delay time should not be bigger than the max delay "+
-			strconv.FormatInt(maxTimer.Milliseconds(), 10)+"ms; or if set del msg, the delay time should be bigger than the current time")
+	var due time.Time
+	text := string(req.Properties)
+	unique, _ := wire.LookupProperty(text, wire.PropertyUniqKey)
+	if plainProperties(text) {
+		m.Properties = req.Properties
+		if n := len(text); n > 0 && text[n-1] != '\x02' {
+			m.Properties = append(m.Properties, '\x02') // 4.9 leaves the last one out
+		}
+		m.Properties = slices.Grow(m.Properties, 96)
+		m.Properties = wire.AppendProperty(m.Properties, wire.PropertyMsgRegion, regionID)
+		m.Properties = wire.AppendProperty(m.Properties, wire.PropertyTraceOn, "true")
+		m.Properties = wire.AppendProperty(m.Properties, wire.PropertyCluster, b.node.cluster.cfg.ClusterName)
+	} else {
+		props := wire.ParseProperties(text)
+		if strings.EqualFold(props.Get(wire.PropertyTransactionPrepared), "true") {
+			return refuse(core.CodeNoPermission, "the broker["+b.host()+"] sending transaction message is forbidden")
+		}
+		props.Set(wire.PropertyMsgRegion, regionID)
+		props.Set(wire.PropertyTraceOn, "true")
+		props.Set(wire.PropertyCluster, b.node.cluster.cfg.ClusterName)
+		var ok bool
+		if due, ok = schedule(&m, &props); !ok {
+			return refuse(core.CodeMessageIllegal, "timer message illegal, the delay time should not be bigger than the max delay "+
+				strconv.FormatInt(maxTimer.Milliseconds(), 10)+"ms; or if set del msg, the delay time should be bigger than the current time")
+		}
+		m.Properties = wire.AppendProperties(nil, props)
 	}
-	m.Properties = wire.AppendProperties(nil, props)
 	if len(body) > maxMessageSize || len(m.Properties) > wire.MaxPropertiesLength || len(req.Topic) > maxTopicLength && !strings.HasPrefix(req.Topic, retryPrefix) {
 		return illegalMessage()
 	}
@@ -123,8 +138,21 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 	}
 	return reply{stored: true, send: wire.SendResponse{
 		MsgID: m.MsgID().String(), QueueID: req.QueueID, QueueOffset: m.QueueOffset,
-		TransactionID: props.Get(wire.PropertyUniqKey), RegionID: regionID, TraceOn: true,
+		TransactionID: unique, RegionID: regionID, TraceOn: true,
 	}}
+}
+
+// plainProperties reports whether no property of the text means anything to a broker, so that
+// the text can be stored as it is. It may err on the safe side.
+func plainProperties(text string) bool {
+	for _, name := range [...]string{
+		wire.PropertyDelay, "TIMER_", wire.PropertyTransactionPrepared, wire.PropertyMsgRegion, wire.PropertyTraceOn, wire.PropertyCluster,
+	} {
+		if strings.Contains(text, name) {
+			return false
+		}
+	}
+	return true
 }
 
 func (b *Broker) putBatch(c *conn, req *wire.SendRequest, body []byte) reply {
@@ -163,10 +191,10 @@ func (b *Broker) putBatch(c *conn, req *wire.SendRequest, body []byte) reply {
 		}
 		ids = append(ids, messages[i].MsgID().String()...)
 	}
-	props := wire.ParseProperties(req.Properties)
+	unique, _ := wire.LookupProperty(string(req.Properties), wire.PropertyUniqKey)
 	return reply{stored: true, send: wire.SendResponse{
 		MsgID: string(ids), QueueID: req.QueueID, QueueOffset: messages[0].QueueOffset,
-		TransactionID: props.Get(wire.PropertyUniqKey), RegionID: regionID, TraceOn: true,
+		TransactionID: unique, RegionID: regionID, TraceOn: true,
 	}}
 }
 
