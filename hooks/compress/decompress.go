@@ -46,6 +46,9 @@ func Decompress(dst, src []byte, sysFlag int32, limit int) ([]byte, error) {
 		}
 		return append(dst, src...), nil
 	}
+	if len(src) == 0 { // not even an empty body packs into nothing
+		return nil, fmt.Errorf("compress: empty packed body: %w", io.ErrUnexpectedEOF)
+	}
 	switch t := sysFlag & FlagTypeMask; t {
 	case 0, FlagZlib:
 		r, err := zlib.NewReader(bytes.NewReader(src))
