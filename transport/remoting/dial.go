@@ -107,6 +107,9 @@ func (p *peer) open() (*conn, error) {
 	defer cancel()
 	nc, err := c.cfg.Dial(ctx, "tcp", p.addr)
 	if err != nil {
+		if c.life.Err() != nil {
+			err = core.ErrClosed
+		}
 		return nil, err
 	}
 	cn := newConn(p, nc)

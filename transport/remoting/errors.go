@@ -27,8 +27,16 @@ func (e *ConnectError) Is(target error) bool { return target == core.ErrConnect 
 // Unwrap gives the cause.
 func (e *ConnectError) Unwrap() error { return e.Err }
 
-// ErrorClass is ClassNetwork, also where the cause is a timeout of the dial.
-func (e *ConnectError) ErrorClass() core.Class { return core.ClassNetwork }
+// ErrorClass is ClassNetwork, also where the cause is a timeout of the dial, or
+// ClassClosed after the client's Shutdown.
+func (e *ConnectError) ErrorClass() core.Class { return networkClass(e.Err) }
+
+func networkClass(cause error) core.Class {
+	if errors.Is(cause, core.ErrClosed) {
+		return core.ClassClosed
+	}
+	return core.ClassNetwork
+}
 
 // ConnectionError is a connection that went away under a request. It matches
 // [core.ErrConnectionLost].
@@ -55,12 +63,7 @@ func (e *ConnectionError) Is(target error) bool { return target == core.ErrConne
 func (e *ConnectionError) Unwrap() error { return e.Err }
 
 // ErrorClass is ClassNetwork, or ClassClosed after the client's Shutdown.
-func (e *ConnectionError) ErrorClass() core.Class {
-	if errors.Is(e.Err, core.ErrClosed) {
-		return core.ClassClosed
-	}
-	return core.ClassNetwork
-}
+func (e *ConnectionError) ErrorClass() core.Class { return networkClass(e.Err) }
 
 // AnswerError is an answer that means success and cannot be understood. What
 // became of the message is not known.
@@ -95,8 +98,8 @@ func (e *NameServerError) Error() string {
 // Unwrap gives the causes.
 func (e *NameServerError) Unwrap() []error { return e.Errs }
 
-// ErrorClass is ClassNetwork: a message that had no route was not sent.
-func (e *NameServerError) ErrorClass() core.Class { return core.ClassNetwork }
+// ErrorClass is ClassNetwork, or ClassClosed after the client's Shutdown.
+func (e *NameServerError) ErrorClass() core.Class { return networkClass(e) }
 
 // RouteError is a topic that cannot be sent to. It matches [core.ErrNoRoute].
 type RouteError struct {

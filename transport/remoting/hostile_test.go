@@ -457,7 +457,7 @@ func TestCancelInQueue(t *testing.T) {
 		b := &fake{ln: n.listen("b:1"), silent: true} // a pipe takes no byte that is not read
 		b.start()
 		t.Cleanup(b.stop)
-		c := client(t, remoting.Config{Dial: n.dial, WriteTimeout: minute})
+		c := client(t, remoting.Config{Dial: n.dial, WriteTimeout: 10 * minute})
 		p := producer(t, c, b.addr())
 		first := make(chan error)
 		go func() {

@@ -1,0 +1,55 @@
+package remoting_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/transport/remoting"
+)
+
+// A synchronous send over a connection that stands, from the producer's door to
+// the socket and back, makes one allocation: the strings of the answer.
+func TestSendAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	c := client(t, remoting.Config{})
+	p := transportOnly(t, c, echo(t))
+	msg := coretest.Message(strings.Repeat("x", 1024))
+	send := func() {
+		if _, err := p.Send(bg, msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 100 {
+		send()
+	}
+	if n := testing.AllocsPerRun(2000, send); n > 1 {
+		t.Errorf("%v allocations per send", n)
+	}
+}
+
+// Sends of many callers share system calls.
+func TestWritesAreCoalesced(t *testing.T) {
+	c := client(t, remoting.Config{})
+	p := transportOnly(t, c, echo(t))
+	msg := coretest.Message(strings.Repeat("x", 200))
+	const sends, callers = 20_000, 64
+	split(callers, callers, func() { _, _ = p.Send(bg, msg) })
+	before := c.Stats()
+	split(sends, callers, func() {
+		if _, err := p.Send(bg, msg); err != nil {
+			t.Error(err)
+		}
+	})
+	after := c.Stats()
+	writes, reads := after.Writes-before.Writes, after.Reads-before.Reads
+	t.Logf("%.3f writes and %.3f reads per send", float64(writes)/sends, float64(reads)/sends)
+	if writes > sends/2 {
+		t.Errorf("%d writes for %d sends", writes, sends)
+	}
+	if after.FramesOut-before.FramesOut != sends || after.FramesIn-before.FramesIn != sends {
+		t.Errorf("frames: %d out, %d in", after.FramesOut-before.FramesOut, after.FramesIn-before.FramesIn)
+	}
+}
