@@ -1,0 +1,118 @@
+// Quickstart sends messages in every mode through the whole pipeline to a RocketMQ
+// cluster that runs inside this process, and shows what happened to them.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"time"
+
+	"github.com/liftoff-mq/liftoff"
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/transport/embedded"
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+// stamp is a hand-written interceptor. It runs once per message, whatever the
+// mode, and changes only what goes on the wire, never the caller's message.
+var stamp = core.InterceptorFunc(func(ctx context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
+	call.Outgoing().SetProperty("sent-by", "quickstart")
+	return next(ctx, call)
+})
+
+func main() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := run(ctx, os.Stdout); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, w io.Writer) error {
+	say := func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
+
+	// A name server and two brokers in this process, on loopback ports.
+	cluster, err := embedded.Start(ctx, embedded.Config{Brokers: []string{"broker-a", "broker-b"}})
+	if err != nil {
+		return err
+	}
+	defer cluster.Close()
+
+	producer, err := liftoff.New(
+		liftoff.Config{Group: "quickstart", NameServers: cluster.NameServers()},
+		liftoff.WithSteps(core.Step{Name: "stamp", Stage: core.StageShape, Use: stamp}),
+	)
+	if err != nil {
+		return err
+	}
+	if err := producer.Start(ctx); err != nil {
+		return err
+	}
+	defer producer.Shutdown(ctx)
+	say("The pipeline that every message goes through, outermost step first:\n\n%s", producer.Pipeline())
+
+	say("Sync: Send returns when a broker has acknowledged the message.")
+	for i := range 3 {
+		res, err := producer.Send(ctx, &core.Message{Topic: "Greetings", Tag: "sync", Keys: []string{fmt.Sprint("order-", i)}, Body: fmt.Appendf(nil, "hello %d", i)})
+		if err != nil {
+			return err
+		}
+		say("  %v  id %v  queue %v  offset %d", res.Status, res.MessageID, res.Queue, res.QueueOffset)
+	}
+
+	say("Async: SendAsync returns at once; done gets the outcome, exactly once.")
+	done := make(chan error, 1)
+	producer.SendAsync(ctx, &core.Message{Topic: "Greetings", Tag: "async", Body: make([]byte, 64<<10)}, func(res core.Result, err error) {
+		if err == nil {
+			say("  %v  id %v  queue %v  offset %d", res.Status, res.MessageID, res.Queue, res.QueueOffset)
+		}
+		done <- err
+	})
+	if err := <-done; err != nil {
+		return err
+	}
+
+	say("A fault: the next send is answered SYSTEM_BUSY, and the retry goes to the other broker.")
+	cluster.ControlOnce(wire.SendMessageV2, func(r *embedded.Request) embedded.Action {
+		say("  %s answers SYSTEM_BUSY", r.Node)
+		return embedded.Reply(core.CodeSystemBusy, "[quickstart] scripted")
+	})
+	res, err := producer.Send(ctx, &core.Message{Topic: "Greetings", Tag: "retried", Body: []byte("second try")})
+	if err != nil {
+		return err
+	}
+	say("  %v  id %v  queue %v  attempts %d", res.Status, res.MessageID, res.Queue, res.Attempts)
+
+	say("One-way: SendOneway returns when the message is written; no broker confirms it.")
+	if err := producer.SendOneway(ctx, &core.Message{Topic: "Greetings", Tag: "one-way", Body: []byte("no answer")}); err != nil {
+		return err
+	}
+
+	say("A mistake: a message without a body never leaves the process, and the error says so.")
+	_, err = producer.Send(ctx, &core.Message{Topic: "Greetings"})
+	say("  %v", err)
+
+	// Shutdown waits for what is in flight, so everything sent is stored below,
+	// but for one-way messages, which only the broker knows about.
+	if err := producer.Shutdown(ctx); err != nil {
+		return err
+	}
+	for cluster.StoredCount("Greetings") < 6 && ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	say("What the brokers have stored:")
+	for _, m := range cluster.Stored("Greetings") {
+		say("  %s/%d offset %d  %-8s %-9s %5d bytes  sent-by %s", m.Broker, m.QueueID, m.QueueOffset, m.Property("TAGS"), packed(m), len(m.Body), m.Property("sent-by"))
+	}
+	return ctx.Err()
+}
+
+func packed(m embedded.Stored) string {
+	if m.SysFlag&wire.SysCompressed != 0 {
+		return "(zlib)"
+	}
+	return ""
+}
