@@ -57,7 +57,7 @@ var Law = []Rule{
 	{Folder: "examples", Ours: []string{Any}, Except: []string{"examples", "cmd", "internal"}, Theirs: []string{fx, otelAPI}},
 	{Folder: "cmd", Ours: []string{Any}, Except: []string{"modules", "examples", "internal"}, Theirs: []string{kong, progressbar, terminal, otelAPI}},
 	// These hold tests of the tree and no code that anybody imports.
-	{Folder: "internal/lawtest"},
+	{Folder: "internal"},
 	{Folder: "internal/faulttest"},
 }
 
