@@ -48,3 +48,20 @@ func ExampleNew() {
 	// true rocketmq: send forbidden: hook maintenance refused broker-a/0: broker-a is being serviced
 	// broker-b/0 2 <nil>
 }
+
+func ExampleFunc() {
+	hook := forbid.Func("rack", func(_ context.Context, c *forbid.Context) error {
+		if c.Mode() == core.Oneway {
+			return fmt.Errorf("%s takes no one-way messages", c.Queue().Broker)
+		}
+		return nil
+	})
+	check, err := forbid.New(hook)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(check.Step().Name, check.Step().AttemptStage)
+	// Output:
+	// forbid.rack guard
+}

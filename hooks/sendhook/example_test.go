@@ -3,6 +3,7 @@ package sendhook_test
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
@@ -54,4 +55,20 @@ func ExampleNew() {
 	// after: broker broker-a:10911: SYSTEM_BUSY (2): queue full
 	// before: sync fifo message to broker-b/0 at broker-b:10911
 	// after: SEND_OK
+}
+
+func ExampleFuncs() {
+	hook := sendhook.Funcs("slow", nil, func(_ context.Context, c *sendhook.Context) {
+		if c.Latency() > time.Second {
+			fmt.Println("slow broker:", c.BrokerAddr())
+		}
+	})
+	observer, err := sendhook.New(hook)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(observer.Step().Name, observer.Step().AttemptStage)
+	// Output:
+	// sendhook.slow observe
 }
