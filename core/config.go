@@ -98,9 +98,12 @@ func (c Config) withDefaults() (Config, error) {
 		value    any
 		required bool
 	}{
-		{"Transport", c.Transport, true}, {"Routes", c.Routes, true},
-		{"Selector", c.Selector, true}, {"Retry", c.Retry, true},
-		{"Budget", c.Budget, false}, {"Health", c.Health, false},
+		{"Transport", c.Transport, true},
+		{"Routes", c.Routes, true},
+		{"Selector", c.Selector, true},
+		{"Retry", c.Retry, true},
+		{"Budget", c.Budget, false},
+		{"Health", c.Health, false},
 	} {
 		if (part.required || part.value != nil) && isNil(part.value) {
 			errs = append(errs, fmt.Errorf("%s is nil", part.name))
@@ -108,6 +111,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	for i, s := range c.Own {
 		if isNil(s) {
+			//lint:ignore ST1005 it begins with the field's name
 			errs = append(errs, fmt.Errorf("Own[%d] is nil", i))
 		}
 	}

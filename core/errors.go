@@ -225,12 +225,16 @@ func (e *BrokerError) verdict() (Class, Certainty) {
 
 // What the brokers of 4.9.7 and 5.3.3 put into their remarks.
 var (
-	authRemarks = []string{"check signature failed", "username cannot be null", "is not found",
-		"has no permission to access", "AuthenticationException", "AuthorizationException"}
+	authRemarks = []string{
+		"check signature failed", "username cannot be null", "is not found",
+		"has no permission to access", "AuthenticationException", "AuthorizationException",
+	}
 	authRemarks4  = []string{"AclException", "check signature failed"}
 	outageRemarks = []string{"unable to service", "in-sync replicas not enough", "create mapped file failed"}
-	poisonRemarks = []string{"IllegalArgumentException", "ArrayIndexOutOfBounds", "NullPointerException",
-		"illegal characters", "longer than topic max length", "NumberFormatException"}
+	poisonRemarks = []string{
+		"IllegalArgumentException", "ArrayIndexOutOfBounds", "NullPointerException",
+		"illegal characters", "longer than topic max length", "NumberFormatException",
+	}
 )
 
 func containsAny(s string, subs []string) bool {

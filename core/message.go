@@ -57,7 +57,7 @@ type Queue struct {
 // String gives "broker/id", for example "broker-a/3".
 func (q Queue) String() string { return fmt.Sprintf("%s/%d", q.Broker, q.ID) }
 
-// Type tells how a broker treats a message. Hooks and tracing use it.
+// MessageType tells how a broker treats a message. Hooks and tracing use it.
 type MessageType uint8
 
 // The message types of RocketMQ that a plain send can have.

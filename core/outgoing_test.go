@@ -19,11 +19,18 @@ func TestPropertiesOnTheWire(t *testing.T) {
 		want string // after the unique id; \x01 as =, \x02 as ;
 	}{
 		{"plain", core.Message{}, nil, ""},
-		{"every field", core.Message{Tag: "t", Keys: []string{"k1", "k2"}, ShardingKey: "s", DelayLevel: 3, DeliverAt: at, NoWaitStore: true},
-			nil, "TAGS=t;KEYS=k1 k2;__SHARDINGKEY=s;DELAY=3;TIMER_DELIVER_MS=1764000000123;WAIT=false;"},
+		{
+			"every field",
+			core.Message{Tag: "t", Keys: []string{"k1", "k2"}, ShardingKey: "s", DelayLevel: 3, DeliverAt: at, NoWaitStore: true},
+			nil, "TAGS=t;KEYS=k1 k2;__SHARDINGKEY=s;DELAY=3;TIMER_DELIVER_MS=1764000000123;WAIT=false;",
+		},
 		{"sorted", core.Message{Properties: map[string]string{"b": "2", "a": "1", "c": "3"}}, nil, "a=1;b=2;c=3;"},
-		{"shadowed", core.Message{Tag: "t", Properties: map[string]string{"a": "1", "b": "2"}},
-			[][2]string{{"TAGS", "other"}, {"a", "9"}, {"a", "10"}, {"x", "y"}}, "b=2;TAGS=other;a=10;x=y;"},
+		{
+			"shadowed",
+			core.Message{Tag: "t", Properties: map[string]string{"a": "1", "b": "2"}},
+			[][2]string{{"TAGS", "other"}, {"a", "9"}, {"a", "10"}, {"x", "y"}},
+			"b=2;TAGS=other;a=10;x=y;",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

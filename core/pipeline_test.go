@@ -16,9 +16,9 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 // onion, ring and ear have one role each; both has two.
 type (
-	onion struct{ id int }
-	ring  struct{ id int }
-	ear   struct{ id int }
+	onion struct{ _ int }
+	ring  struct{ _ int }
+	ear   struct{ _ int }
 	both  struct {
 		onion
 		ring

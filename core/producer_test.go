@@ -21,8 +21,10 @@ func TestNewProducerReportsEveryMistake(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"group is empty", "Timeout is negative", "MaxInFlight is negative", "Transport is nil",
-		"Routes is nil", "Selector is nil", "Retry is nil", "Own[0] is nil", `step "a": Use is nil`} {
+	for _, want := range []string{
+		"group is empty", "Timeout is negative", "MaxInFlight is negative", "Transport is nil",
+		"Routes is nil", "Selector is nil", "Retry is nil", "Own[0] is nil", `step "a": Use is nil`,
+	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in %v", want, err)
 		}
@@ -34,8 +36,14 @@ func TestGroupRules(t *testing.T) {
 		group string
 		ok    bool
 	}{
-		{"orders", true}, {"a%b|c-D_9", true}, {strings.Repeat("g", 120), true},
-		{"", false}, {strings.Repeat("g", 121), false}, {"with blank", false}, {"günter", false}, {"DEFAULT_PRODUCER", false},
+		{"orders", true},
+		{"a%b|c-D_9", true},
+		{strings.Repeat("g", 120), true},
+		{"", false},
+		{strings.Repeat("g", 121), false},
+		{"with blank", false},
+		{"günter", false},
+		{"DEFAULT_PRODUCER", false},
 	}
 	for _, tt := range tests {
 		cfg := coretest.Config(&coretest.Transport{})

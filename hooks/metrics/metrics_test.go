@@ -78,7 +78,8 @@ func (r *rig) collect(t *testing.T) (durations []metricdata.HistogramDataPoint[f
 }
 
 var common = []attribute.KeyValue{
-	semconv.MessagingSystemRocketMQ, semconv.MessagingOperationName("send"), semconv.MessagingDestinationName("T")}
+	semconv.MessagingSystemRocketMQ, semconv.MessagingOperationName("send"), semconv.MessagingDestinationName("T"),
+}
 
 func at(broker string, more ...attribute.KeyValue) []attribute.KeyValue {
 	return slices.Concat(common, []attribute.KeyValue{semconv.ServerAddress(broker), semconv.ServerPort(10911)}, more)
@@ -165,8 +166,10 @@ func TestRetriesCountAgain(t *testing.T) {
 
 func TestUnsentMessagesAreNotCounted(t *testing.T) {
 	fail := func(c *core.Config, err error) {
-		c.Steps = append(c.Steps, core.Step{Name: "guard", Stage: core.StageGuard,
-			Use: core.InterceptorFunc(func(context.Context, *core.Call, core.Handler) (*core.Result, error) { return nil, err })})
+		c.Steps = append(c.Steps, core.Step{
+			Name: "guard", Stage: core.StageGuard,
+			Use: core.InterceptorFunc(func(context.Context, *core.Call, core.Handler) (*core.Result, error) { return nil, err }),
+		})
 	}
 	tests := []struct {
 		name   string
@@ -178,17 +181,23 @@ func TestUnsentMessagesAreNotCounted(t *testing.T) {
 			c.Routes = coretest.RouteFunc(func(context.Context, string) (*core.Route, error) { return nil, core.ErrNoRoute })
 		}, append(slices.Clone(common), failed("no_route"))},
 		{"no connection", func(c *core.Config) {
-			c.Transport = &coretest.Transport{Unwritten: true,
-				Do: func(context.Context, *core.Attempt) (*core.Result, error) { return nil, core.ErrConnect }}
+			c.Transport = &coretest.Transport{
+				Unwritten: true,
+				Do:        func(context.Context, *core.Attempt) (*core.Result, error) { return nil, core.ErrConnect },
+			}
 		}, at("broker-a", failed("network"))},
 		{"vetoed attempt", func(c *core.Config) {
-			c.Steps = append(c.Steps, core.Step{Name: "veto", AttemptStage: core.AttemptGuard,
+			c.Steps = append(c.Steps, core.Step{
+				Name: "veto", AttemptStage: core.AttemptGuard,
 				Use: core.AttemptInterceptorFunc(func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
 					return nil, core.ErrForbidden
-				})})
+				}),
+			})
 		}, at("broker-a", failed("forbidden"))},
-		{"somebody else's error", func(c *core.Config) { fail(c, fmt.Errorf("wrapped: %w", errors.New("x"))) },
-			append(slices.Clone(common), failed("*errors.errorString"))},
+		{
+			"somebody else's error", func(c *core.Config) { fail(c, fmt.Errorf("wrapped: %w", errors.New("x"))) },
+			append(slices.Clone(common), failed("*errors.errorString")),
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -233,11 +242,13 @@ func TestNoRoomInFlight(t *testing.T) {
 // A step that ends the goroutine still leaves one measurement.
 func TestGoexit(t *testing.T) {
 	r := newRig(t, func(c *core.Config) {
-		c.Steps = append(c.Steps, core.Step{Name: "exit", Stage: core.StageGuard,
+		c.Steps = append(c.Steps, core.Step{
+			Name: "exit", Stage: core.StageGuard,
 			Use: core.InterceptorFunc(func(context.Context, *core.Call, core.Handler) (*core.Result, error) {
 				runtime.Goexit()
 				return nil, nil
-			})})
+			}),
+		})
 	})
 	done := make(chan error, 1)
 	r.producer.SendAsync(t.Context(), coretest.Message("x"), func(_ core.Result, err error) { done <- err })
@@ -294,8 +305,10 @@ func TestDestinationAndNamespace(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	base := []attribute.KeyValue{semconv.MessagingSystemRocketMQ, semconv.MessagingOperationName("send"),
-		semconv.MessagingRocketMQNamespace("ns"), semconv.ServerAddress("broker-a"), semconv.ServerPort(10911)}
+	base := []attribute.KeyValue{
+		semconv.MessagingSystemRocketMQ, semconv.MessagingOperationName("send"),
+		semconv.MessagingRocketMQNamespace("ns"), semconv.ServerAddress("broker-a"), semconv.ServerPort(10911),
+	}
 	_, sent := r.collect(t)
 	wantSent(t, sent, map[attribute.Distinct]int64{
 		distinct(base): 1,

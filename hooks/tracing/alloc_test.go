@@ -15,7 +15,8 @@ import (
 // Where nobody wants spans, tracing costs the text of the injected context.
 func TestUnsampledParentAllocates1(t *testing.T) {
 	ctx := trace.ContextWithRemoteSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{
-		TraceID: trace.TraceID{1, 2, 3}, SpanID: trace.SpanID{4, 5}, Remote: true}))
+		TraceID: trace.TraceID{1, 2, 3}, SpanID: trace.SpanID{4, 5}, Remote: true,
+	}))
 	measure := func(steps ...core.Step) float64 {
 		p := coretest.Start(t, coretest.Config(&coretest.Transport{Forget: true}, steps...))
 		m := coretest.Message("x")

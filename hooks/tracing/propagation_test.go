@@ -31,7 +31,8 @@ func parent(t *testing.T, flags trace.TraceFlags, bag string) context.Context {
 		t.Fatal(err)
 	}
 	sc := trace.NewSpanContext(trace.SpanContextConfig{
-		TraceID: trace.TraceID{1, 2, 3}, SpanID: trace.SpanID{4, 5}, TraceFlags: flags, TraceState: state, Remote: true})
+		TraceID: trace.TraceID{1, 2, 3}, SpanID: trace.SpanID{4, 5}, TraceFlags: flags, TraceState: state, Remote: true,
+	})
 	ctx := trace.ContextWithRemoteSpanContext(t.Context(), sc)
 	if bag != "" {
 		member, err := baggage.NewMemberRaw("user", bag)

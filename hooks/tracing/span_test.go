@@ -29,20 +29,40 @@ func TestSendSpan(t *testing.T) {
 		want []attribute.KeyValue
 		none []attribute.Key
 	}{
-		{"plain", core.Message{}, []attribute.KeyValue{semconv.MessagingRocketMQMessageTypeNormal},
-			[]attribute.Key{semconv.MessagingRocketMQMessageTagKey, semconv.MessagingRocketMQMessageKeysKey,
+		{
+			"plain",
+			core.Message{},
+			[]attribute.KeyValue{semconv.MessagingRocketMQMessageTypeNormal},
+			[]attribute.Key{
+				semconv.MessagingRocketMQMessageTagKey, semconv.MessagingRocketMQMessageKeysKey,
 				semconv.MessagingBatchMessageCountKey, semconv.MessagingMessageBodySizeKey, semconv.MessagingClientIDKey,
-				semconv.MessagingRocketMQMessageGroupKey, semconv.ErrorTypeKey}},
-		{"tag and keys", core.Message{Tag: "created", Keys: []string{"k1", "k2"}},
-			[]attribute.KeyValue{semconv.MessagingRocketMQMessageTag("created"), semconv.MessagingRocketMQMessageKeys("k1", "k2")}, nil},
-		{"fifo", core.Message{ShardingKey: "customer-7"},
-			[]attribute.KeyValue{semconv.MessagingRocketMQMessageTypeFifo, semconv.MessagingRocketMQMessageGroup("customer-7")}, nil},
-		{"delay level", core.Message{DelayLevel: 3, ShardingKey: "x"},
+				semconv.MessagingRocketMQMessageGroupKey, semconv.ErrorTypeKey,
+			},
+		},
+		{
+			"tag and keys",
+			core.Message{Tag: "created", Keys: []string{"k1", "k2"}},
+			[]attribute.KeyValue{semconv.MessagingRocketMQMessageTag("created"), semconv.MessagingRocketMQMessageKeys("k1", "k2")},
+			nil,
+		},
+		{
+			"fifo",
+			core.Message{ShardingKey: "customer-7"},
+			[]attribute.KeyValue{semconv.MessagingRocketMQMessageTypeFifo, semconv.MessagingRocketMQMessageGroup("customer-7")},
+			nil,
+		},
+		{
+			"delay level",
+			core.Message{DelayLevel: 3, ShardingKey: "x"},
 			[]attribute.KeyValue{semconv.MessagingRocketMQMessageTypeDelay, semconv.MessagingRocketMQMessageDelayTimeLevel(3)},
-			[]attribute.Key{semconv.MessagingRocketMQMessageDeliveryTimestampKey, semconv.MessagingRocketMQMessageGroupKey}},
-		{"delivery time", core.Message{DeliverAt: deliverAt},
+			[]attribute.Key{semconv.MessagingRocketMQMessageDeliveryTimestampKey, semconv.MessagingRocketMQMessageGroupKey},
+		},
+		{
+			"delivery time",
+			core.Message{DeliverAt: deliverAt},
 			[]attribute.KeyValue{semconv.MessagingRocketMQMessageTypeDelay, semconv.MessagingRocketMQMessageDeliveryTimestamp(1_900_000_000_123)},
-			[]attribute.Key{semconv.MessagingRocketMQMessageDelayTimeLevelKey}},
+			[]attribute.Key{semconv.MessagingRocketMQMessageDelayTimeLevelKey},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -316,10 +336,12 @@ func TestNoRouteAndVeto(t *testing.T) {
 	})
 	t.Run("veto in attempt scope", func(t *testing.T) {
 		r := newRig(t, func(c *core.Config) {
-			c.Steps = append(c.Steps, core.Step{Name: "forbid.x", AttemptStage: core.AttemptGuard,
+			c.Steps = append(c.Steps, core.Step{
+				Name: "forbid.x", AttemptStage: core.AttemptGuard,
 				Use: core.AttemptInterceptorFunc(func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
 					return nil, fmt.Errorf("rule: %w", core.ErrForbidden)
-				})})
+				}),
+			})
 		})
 		if _, err := r.producer.Send(t.Context(), coretest.Message("x")); !errors.Is(err, core.ErrForbidden) {
 			t.Fatal(err)
@@ -395,13 +417,15 @@ func TestNoRoomInFlight(t *testing.T) {
 // the message carries that of the run it was sent in.
 func TestOuterRepetition(t *testing.T) {
 	r := newRig(t, func(c *core.Config) {
-		c.Steps = append(c.Steps, core.Step{Name: "again", Stage: core.StageObserve, Before: []string{"otel.trace"},
+		c.Steps = append(c.Steps, core.Step{
+			Name: "again", Stage: core.StageObserve, Before: []string{"otel.trace"},
 			Use: core.InterceptorFunc(func(ctx context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
 				if _, err := next(ctx, call); err == nil {
 					return nil, errors.New("the first run should fail")
 				}
 				return next(ctx, call)
-			})})
+			}),
+		})
 	})
 	fails := true
 	r.transport.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {

@@ -31,12 +31,18 @@ func TestTables(t *testing.T) {
 		times     []int // ms
 		isolation int   // what a failure gives, ms
 	}{
-		{"5.x", health.Java5(),
+		{
+			"5.x", health.Java5(),
 			[]int{0, 49, 50, 99, 100, 549, 550, 1799, 1800, 2999, 3000, 4999, 5000, 14999, 15000, 60000},
-			[]int{0, 0, 0, 0, 0, 0, 2000, 2000, 5000, 5000, 6000, 6000, 10000, 10000, 30000, 30000}, 10000},
-		{"4.9", health.Java49(),
+			[]int{0, 0, 0, 0, 0, 0, 2000, 2000, 5000, 5000, 6000, 6000, 10000, 10000, 30000, 30000},
+			10000,
+		},
+		{
+			"4.9", health.Java49(),
 			[]int{0, 49, 50, 99, 100, 549, 550, 999, 1000, 1999, 2000, 2999, 3000, 14999, 15000, 60000},
-			[]int{0, 0, 0, 0, 0, 0, 30000, 30000, 60000, 60000, 120000, 120000, 180000, 180000, 600000, 600000}, 600000},
+			[]int{0, 0, 0, 0, 0, 0, 30000, 30000, 60000, 60000, 120000, 120000, 180000, 180000, 600000, 600000},
+			600000,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -266,11 +272,13 @@ func TestWhatProvesNothing(t *testing.T) {
 			w.expect(core.HealthDown)
 		})
 	})
-	veto := core.Step{Name: "veto", AttemptStage: core.AttemptGuard,
+	veto := core.Step{
+		Name: "veto", AttemptStage: core.AttemptGuard,
 		Use: core.AttemptInterceptorFunc(func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
 			time.Sleep(time.Second)
 			return nil, core.ErrTimeout
-		})}
+		}),
+	}
 	t.Run("veto", func(t *testing.T) {
 		inBubble(t, health.Config{}, func(w *world) {
 			w.send(w.t.Context(), 0, core.ErrTimeout)
@@ -359,9 +367,13 @@ func TestConfigErrors(t *testing.T) {
 		want []string
 	}{
 		{"lengths", health.Config{Table: health.Table{LatencyMax: []time.Duration{1}}}, []string{"1 latencies and 0 times"}},
-		{"order and sign", health.Config{MinWait: -1, Table: health.Table{
-			LatencyMax: []time.Duration{2, 1}, NotAvailable: []time.Duration{0, -1}, Isolation: 1}},
-			[]string{"ascend", "negative duration", "MinWait"}},
+		{
+			"order and sign",
+			health.Config{MinWait: -1, Table: health.Table{
+				LatencyMax: []time.Duration{2, 1}, NotAvailable: []time.Duration{0, -1}, Isolation: 1,
+			}},
+			[]string{"ascend", "negative duration", "MinWait"},
+		},
 		{"empty", health.Config{Table: health.Table{LatencyMax: []time.Duration{}}}, []string{"0 latencies"}},
 	}
 	for _, tt := range tests {
@@ -385,7 +397,8 @@ func TestAllocatesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr := &coretest.Transport{Forget: true}
-	cfg := coretest.Config(tr, core.Step{Name: "measure", AttemptStage: core.AttemptWire,
+	cfg := coretest.Config(tr, core.Step{
+		Name: "measure", AttemptStage: core.AttemptWire,
 		Use: core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
 			res, err := next(ctx, at)
 			report := &core.AttemptReport{Attempt: at, Result: res, Latency: time.Second, Written: true}
@@ -393,7 +406,8 @@ func TestAllocatesNothing(t *testing.T) {
 				t.Errorf("%v allocations an attempt, want 0", n)
 			}
 			return res, err
-		})})
+		}),
+	})
 	if _, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x")); err != nil {
 		t.Fatal(err)
 	}

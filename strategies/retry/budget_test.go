@@ -99,7 +99,9 @@ func TestBudgetErrors(t *testing.T) {
 		burst int
 		want  []string
 	}{
-		{-0.1, 0, []string{"ratio", "burst"}}, {1.1, 1, []string{"ratio"}}, {math.NaN(), 1, []string{"ratio"}},
+		{-0.1, 0, []string{"ratio", "burst"}},
+		{1.1, 1, []string{"ratio"}},
+		{math.NaN(), 1, []string{"ratio"}},
 		{0.1, math.MaxInt, []string{"burst"}},
 	} {
 		_, err := retry.NewBudget(tt.ratio, tt.burst)

@@ -224,9 +224,11 @@ func TestCostOfAPick(t *testing.T) {
 		questions int64
 	}{
 		{name: "all good", picks: 1000, questions: 1000},
-		{name: "all but the last down", isDown: func(b string) bool { return b != names[n-1] }, picks: 1000,
+		{
+			name: "all but the last down", isDown: func(b string) bool { return b != names[n-1] }, picks: 1000,
 			// each lap of 100 picks walks past the others once
-			questions: 1000 + 11*n},
+			questions: 1000 + 11*n,
+		},
 		{name: "all down", isDown: func(string) bool { return true }, picks: 10, questions: 10 * (n + 2)},
 		{name: "one tried", tried: 1, picks: 1000, questions: 1000 + 11*2},
 	}

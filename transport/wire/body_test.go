@@ -274,8 +274,10 @@ func TestOffsetID(t *testing.T) {
 			}
 		}
 	}
-	for _, text := range []string{"", "7F", strings.Repeat("0", 31), strings.Repeat("0", 34), strings.Repeat("G", 32),
-		"7F00000100012A9F00000000000F4240", "7F000001FFFFFFFF00000000000F4240"} {
+	for _, text := range []string{
+		"", "7F", strings.Repeat("0", 31), strings.Repeat("0", 34), strings.Repeat("G", 32),
+		"7F00000100012A9F00000000000F4240", "7F000001FFFFFFFF00000000000F4240",
+	} {
 		if _, err := wire.ParseOffsetID(text); !errors.Is(err, wire.ErrDecode) {
 			t.Errorf("%q: got %v, want a decode error", text, err)
 		}

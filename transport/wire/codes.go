@@ -1,5 +1,7 @@
 package wire
 
+//lint:file-ignore ST1003 versions keep the underscores of Java's MQVersion: V4_9_8 would be V498, and 4.98
+
 // Request codes: what a producer sends, what a broker sends to a producer, and what a server
 // needs to be of use to the usual tools (Java RequestCode). Response codes are not listed here.
 const (

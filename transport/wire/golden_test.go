@@ -50,8 +50,10 @@ func golden(t testing.TB) map[string][]byte {
 	route := wire.RouteData{
 		OrderTopicConf: "broker-a:4",
 		Queues:         []wire.QueueData{{BrokerName: "broker-a", ReadQueueNums: 8, WriteQueueNums: 4, Perm: 6}},
-		Brokers: []wire.BrokerData{{Cluster: "DefaultCluster", BrokerName: "broker-a",
-			Addrs: map[int64]string{1: "127.0.0.1:10921", 0: "127.0.0.1:10911"}}},
+		Brokers: []wire.BrokerData{{
+			Cluster: "DefaultCluster", BrokerName: "broker-a",
+			Addrs: map[int64]string{1: "127.0.0.1:10921", 0: "127.0.0.1:10911"},
+		}},
 	}
 	g := map[string][]byte{
 		"batch_body":           batchBody,
@@ -73,12 +75,16 @@ func golden(t testing.TB) map[string][]byte {
 		g["send_long_names"+suffix] = must(wire.AppendSend(nil, ser, wire.SendMessage, 4, 0, &send, nil, []byte("golden body")))
 		g["send_batch"+suffix] = must(wire.AppendSend(nil, ser, wire.SendBatchMessage, 5, 0, &batch, nil, batchBody))
 		g["send_response"+suffix] = must(wire.AppendSendResponse(nil, wire.ResponseHead{
-			Opaque: 1, Version: wire.V5_3_3, Serialization: ser}, "", &response))
+			Opaque: 1, Version: wire.V5_3_3, Serialization: ser,
+		}, "", &response))
 		g["refused_response"+suffix] = must(wire.AppendSendResponse(nil, wire.ResponseHead{
-			Code: 2, Opaque: -1, Version: wire.V4_9_8, Serialization: ser}, "[TIMEOUT_CLEAN_QUEUE]broker busy\n", nil))
+			Code: 2, Opaque: -1, Version: wire.V4_9_8, Serialization: ser,
+		}, "[TIMEOUT_CLEAN_QUEUE]broker busy\n", nil))
 		command := func(code int, ext wire.Fields, body []byte) []byte {
-			return must(wire.AppendCommand(nil, &wire.Command{Code: code, Language: wire.LanguageGo, Version: wire.CurrentVersion,
-				Opaque: 6, Ext: ext, Body: body, Serialization: ser}))
+			return must(wire.AppendCommand(nil, &wire.Command{
+				Code: code, Language: wire.LanguageGo, Version: wire.CurrentVersion,
+				Opaque: 6, Ext: ext, Body: body, Serialization: ser,
+			}))
 		}
 		g["get_route"+suffix] = command(wire.GetRouteInfoByTopic, wire.RouteFields("golden-topic"), nil)
 		g["heartbeat"+suffix] = command(wire.HeartBeat, nil, g["heartbeat_body"])

@@ -21,21 +21,27 @@ func TestParseFrameJSON(t *testing.T) {
 		name, head string
 		want       wire.Command
 	}{
-		{"as Java writes it",
+		{
+			"as Java writes it",
 			`{"code":0,"extFields":{"queueId":"3","msgId":"7F"},"flag":1,"language":"JAVA","opaque":12,"serializeTypeCurrentRPC":"JSON","version":479}`,
-			wire.Command{Opaque: 12, Flag: 1, Version: 479, Ext: wire.Fields{{Key: "queueId", Value: "3"}, {Key: "msgId", Value: "7F"}}}},
+			wire.Command{Opaque: 12, Flag: 1, Version: 479, Ext: wire.Fields{{Key: "queueId", Value: "3"}, {Key: "msgId", Value: "7F"}}},
+		},
 		{"empty object", "{}", wire.Command{}},
 		{"white space", " \t\r\n{ \"code\" : 17 , \"remark\" : \"no\" } \n", wire.Command{Code: 17, Remark: "no"}},
 		{"nulls are absent", `{"code":1,"remark":null,"extFields":null,"language":null,"version":null}`, wire.Command{Code: 1}},
 		{"null fields are absent", `{"extFields":{"a":null,"b":"","c":null}}`, wire.Command{Ext: wire.Fields{{Key: "b"}}}},
-		{"numbers and booleans as fields", `{"extFields":{"a":-1.5e3,"b":true,"c":false,"d":0}}`,
-			wire.Command{Ext: wire.Fields{{Key: "a", Value: "-1.5e3"}, {Key: "b", Value: "true"}, {Key: "c", Value: "false"}, {Key: "d", Value: "0"}}}},
+		{
+			"numbers and booleans as fields", `{"extFields":{"a":-1.5e3,"b":true,"c":false,"d":0}}`,
+			wire.Command{Ext: wire.Fields{{Key: "a", Value: "-1.5e3"}, {Key: "b", Value: "true"}, {Key: "c", Value: "false"}, {Key: "d", Value: "0"}}},
+		},
 		{"unknown members", `{"x":[1,{"y":[[],{}]},"z"],"code":5,"w":{"a":{"b":null}},"v":-0.5E-2}`, wire.Command{Code: 5}},
 		{"unknown language", `{"language":"COBOL"}`, wire.Command{Language: wire.LanguageOther}},
 		{"language as number", `{"language":9}`, wire.Command{Language: wire.LanguageOther}},
 		{"last of equal members", `{"code":1,"code":2,"extFields":{"a":"1"},"extFields":{"b":"2"}}`, wire.Command{Code: 2, Ext: wire.Fields{{Key: "b", Value: "2"}}}},
-		{"escapes", `{"\u0063ode":3,"remark":"\"\\\/\b\f\n\r\t\u00e9\uD83D\uDE00\ud83d\u0041\udc00"}`,
-			wire.Command{Code: 3, Remark: "\"\\/\b\f\n\r\té\U0001F600\uFFFDA\uFFFD"}},
+		{
+			"escapes", `{"\u0063ode":3,"remark":"\"\\\/\b\f\n\r\t\u00e9\uD83D\uDE00\ud83d\u0041\udc00"}`,
+			wire.Command{Code: 3, Remark: "\"\\/\b\f\n\r\té\U0001F600\uFFFDA\uFFFD"},
+		},
 		{"invalid UTF-8", "{\"remark\":\"a\xFFb\xC3\"}", wire.Command{Remark: "a\uFFFDb\uFFFD"}},
 		{"limits of int", `{"code":-2147483648,"opaque":2147483647,"flag":-1}`, wire.Command{Code: -2147483648, Opaque: 2147483647, Flag: -1}},
 	} {

@@ -61,8 +61,10 @@ func TestSendRoundTrip(t *testing.T) {
 				t.Fatal(err)
 			}
 			fields, _ := wire.SendFields(code, &r)
-			want, err := wire.AppendCommand(nil, &wire.Command{Code: code, Language: wire.LanguageGo, Version: wire.CurrentVersion,
-				Opaque: 9, Flag: wire.FlagOneway, Ext: append(fields, extra...), Body: []byte("hello"), Serialization: ser})
+			want, err := wire.AppendCommand(nil, &wire.Command{
+				Code: code, Language: wire.LanguageGo, Version: wire.CurrentVersion,
+				Opaque: 9, Flag: wire.FlagOneway, Ext: append(fields, extra...), Body: []byte("hello"), Serialization: ser,
+			})
 			if err != nil || !bytes.Equal(b, want) {
 				t.Errorf("%v %d: got %q, want %q, %v", ser, code, b, want, err)
 			}

@@ -14,8 +14,10 @@ func TestParseRoute(t *testing.T) {
 	two := func() *wire.RouteData {
 		return &wire.RouteData{
 			Queues: []wire.QueueData{{BrokerName: "broker-a", ReadQueueNums: 8, WriteQueueNums: 4, Perm: 6, TopicSysFlag: 1}},
-			Brokers: []wire.BrokerData{{Cluster: "DefaultCluster", BrokerName: "broker-a",
-				Addrs: map[int64]string{0: "127.0.0.1:10911", 1: "127.0.0.1:10921"}}},
+			Brokers: []wire.BrokerData{{
+				Cluster: "DefaultCluster", BrokerName: "broker-a",
+				Addrs: map[int64]string{0: "127.0.0.1:10911", 1: "127.0.0.1:10921"},
+			}},
 		}
 	}
 	withOrder, negative, odd := two(), two(), two()
@@ -158,9 +160,11 @@ func TestParseOrderConf(t *testing.T) {
 }
 
 func TestRouteCloneEqual(t *testing.T) {
-	r := &wire.RouteData{OrderTopicConf: "x",
-		Queues:  []wire.QueueData{{BrokerName: "a", Perm: 6}, {BrokerName: "b", Perm: 6}},
-		Brokers: []wire.BrokerData{{BrokerName: "a", Addrs: map[int64]string{0: "x"}}, {BrokerName: "b", Cluster: "c"}}}
+	r := &wire.RouteData{
+		OrderTopicConf: "x",
+		Queues:         []wire.QueueData{{BrokerName: "a", Perm: 6}, {BrokerName: "b", Perm: 6}},
+		Brokers:        []wire.BrokerData{{BrokerName: "a", Addrs: map[int64]string{0: "x"}}, {BrokerName: "b", Cluster: "c"}},
+	}
 	swapped := r.Clone()
 	swapped.Queues[0], swapped.Queues[1] = swapped.Queues[1], swapped.Queues[0]
 	swapped.Brokers[0], swapped.Brokers[1] = swapped.Brokers[1], swapped.Brokers[0]

@@ -43,8 +43,10 @@ func shortNames() sendNames {
 }
 
 func longNames() sendNames {
-	return sendNames{"producerGroup", "topic", "defaultTopic", "defaultTopicQueueNums", "queueId", "sysFlag",
-		"bornTimestamp", "flag", "properties", "reconsumeTimes", "unitMode", "maxReconsumeTimes", "batch", "bname"}
+	return sendNames{
+		"producerGroup", "topic", "defaultTopic", "defaultTopicQueueNums", "queueId", "sysFlag",
+		"bornTimestamp", "flag", "properties", "reconsumeTimes", "unitMode", "maxReconsumeTimes", "batch", "bname",
+	}
 }
 
 // namesOf returns the names that a request code uses. Java's client sends the long form only on

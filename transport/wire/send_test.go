@@ -166,8 +166,10 @@ func TestParseSendResponseFields(t *testing.T) {
 		if got, err := parse(ser, with("msgId", ids)); err != nil || got.MsgID != ids {
 			t.Errorf("%v: got %d bytes of ids, %v", ser, len(got.MsgID), err)
 		}
-		for _, f := range []wire.Fields{base[1:], base[:2], with("queueId", "x"), with("queueId", "2147483648"),
-			with("queueOffset", "9223372036854775808"), with("queueOffset", "+1"), with("msgId", ""), nil} {
+		for _, f := range []wire.Fields{
+			base[1:], base[:2], with("queueId", "x"), with("queueId", "2147483648"),
+			with("queueOffset", "9223372036854775808"), with("queueOffset", "+1"), with("msgId", ""), nil,
+		} {
 			if _, err := parse(ser, f); !errors.Is(err, wire.ErrField) {
 				t.Errorf("%v: %v: got %v, want a field error", ser, f, err)
 			}

@@ -110,7 +110,9 @@ func AppendSendResponse(dst []byte, head ResponseHead, remark string, r *SendRes
 		e.fieldInt("queueId", int64(r.QueueID))
 		e.fieldInt("queueOffset", r.QueueOffset)
 		for _, f := range [...]Field{
-			{"transactionId", r.TransactionID}, {"batchUniqId", r.BatchUniqID}, {"recallHandle", r.RecallHandle},
+			{"transactionId", r.TransactionID},
+			{"batchUniqId", r.BatchUniqID},
+			{"recallHandle", r.RecallHandle},
 			{PropertyMsgRegion, r.RegionID},
 		} {
 			if f.Value != "" {

@@ -58,12 +58,16 @@ func TestAddresses(t *testing.T) {
 		addr         string
 		server, peer []attribute.KeyValue
 	}{
-		{"10.0.0.1:10911",
+		{
+			"10.0.0.1:10911",
 			[]attribute.KeyValue{semconv.ServerAddress("10.0.0.1"), semconv.ServerPort(10911)},
-			[]attribute.KeyValue{semconv.NetworkPeerAddress("10.0.0.1"), semconv.NetworkPeerPort(10911)}},
-		{"[::1]:10911",
+			[]attribute.KeyValue{semconv.NetworkPeerAddress("10.0.0.1"), semconv.NetworkPeerPort(10911)},
+		},
+		{
+			"[::1]:10911",
 			[]attribute.KeyValue{semconv.ServerAddress("::1"), semconv.ServerPort(10911)},
-			[]attribute.KeyValue{semconv.NetworkPeerAddress("::1"), semconv.NetworkPeerPort(10911)}},
+			[]attribute.KeyValue{semconv.NetworkPeerAddress("::1"), semconv.NetworkPeerPort(10911)},
+		},
 		{"broker.local:10911", []attribute.KeyValue{semconv.ServerAddress("broker.local"), semconv.ServerPort(10911)}, nil},
 		{"broker.local", []attribute.KeyValue{semconv.ServerAddress("broker.local")}, nil},
 		{"10.0.0.1:99999", []attribute.KeyValue{semconv.ServerAddress("10.0.0.1")}, []attribute.KeyValue{semconv.NetworkPeerAddress("10.0.0.1")}},
