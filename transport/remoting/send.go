@@ -137,15 +137,15 @@ func (c *Client) appendSend(dst []byte, at *core.Attempt, code int, opaque int32
 		return wire.AppendSend(dst, c.ser, code, opaque, flag, &req, nil, out.Body())
 	}
 
-	// Each message of a batch has its own properties. The request has the batch's:
-	// whether to wait for the store, and an id of its own (Java 5: MessageBatch).
+	// Each message of a batch has its own properties. Those of the request a broker
+	// appends to every one of them, so it says only whether to wait for the store.
+	// An id of the batch, which Java 5 sends, would replace the ids of its messages.
 	size := 0
 	for o := range call.All() {
 		size += wire.BatchSize(len(o.Body()), len(o.Properties()))
 	}
-	id := batchID(call.MessageID())
-	var props [96]byte
-	req.Properties = wire.AppendProperty(props[:0], wire.PropertyUniqKey, id.String())
+	var props [16]byte
+	req.Properties = props[:0]
 	if v, ok := out.Property(wire.PropertyWait); ok {
 		req.Properties = wire.AppendProperty(req.Properties, wire.PropertyWait, v)
 	}
@@ -160,15 +160,6 @@ func (c *Client) appendSend(dst []byte, at *core.Attempt, code int, opaque int32
 		}
 	}
 	return dst, nil
-}
-
-// batchID makes the id of a batch from that of its first message, so that it is
-// the same on every attempt. The inverted random part makes it another id.
-func batchID(first core.MessageID) core.MessageID {
-	for i := 6; i < 10; i++ {
-		first[i] = ^first[i]
-	}
-	return first
 }
 
 // result fills the attempt's result from the answer.
