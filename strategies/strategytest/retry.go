@@ -1,0 +1,173 @@
+package strategytest
+
+import (
+	"errors"
+	"reflect"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
+)
+
+// RetryOptions says what is special about a retry policy.
+type RetryOptions struct {
+	// SafeOnly is for policies that never store a message twice.
+	SafeOnly bool
+	// MaxAttempts is the number of attempts by which a call has come to its
+	// end, 100 if it is 0.
+	MaxAttempts int
+	// Skip gives the reason why a rule is not checked, by its number.
+	Skip map[string]string
+}
+
+// TestRetryPolicy checks a retry policy against the rules R1 to R7. The
+// function makes a fresh policy for each rule.
+func TestRetryPolicy(t *testing.T, newPolicy func() core.RetryPolicy, opts RetryOptions) {
+	t.Helper()
+	if opts.MaxAttempts == 0 {
+		opts.MaxAttempts = 100
+	}
+	run(t, retryRules, retrySubject{newPolicy, opts}, opts.Skip)
+}
+
+type retrySubject struct {
+	policy func() core.RetryPolicy
+	opts   RetryOptions
+}
+
+var retryRules = []rule[retrySubject]{
+	{"R1", "every call comes to an end", func(t coretest.TB, s retrySubject) {
+		p := s.policy()
+		for _, f := range failures() {
+			f.Attempt = 1
+			for ; f.Attempt < s.opts.MaxAttempts && p.Next(&f).Retry; f.Attempt++ {
+			}
+			if p.Next(&f).Retry {
+				t.Fatalf("after %d attempts it goes on with %s", f.Attempt, describe(&f))
+			}
+		}
+	}},
+	{"R2", "what cannot succeed is not retried", func(t coretest.TB, s retrySubject) {
+		p := s.policy()
+		for _, f := range failures() {
+			if hopeless(&f) && p.Next(&f).Retry {
+				t.Errorf("it retries %s", describe(&f))
+			}
+		}
+	}},
+	{"R3", "a decision to give up has no wait, and no wait is negative", func(t coretest.TB, s retrySubject) {
+		p := s.policy()
+		for _, f := range failures() {
+			if d := p.Next(&f); d.After < 0 || !d.Retry && d.After != 0 {
+				t.Errorf("%+v after %s", d, describe(&f))
+			}
+		}
+	}},
+	{"R4", "the decision depends on the failure alone", func(t coretest.TB, s retrySubject) {
+		p := s.policy()
+		all := failures()
+		first := make([]core.Decision, len(all))
+		for i := range all {
+			first[i] = p.Next(&all[i])
+		}
+		for i := len(all) - 1; i >= 0; i-- { // another order, as other calls come in between
+			// The wait may have a jitter.
+			if d := p.Next(&all[i]); d.Retry != first[i].Retry || d.Reroute != first[i].Reroute {
+				t.Fatalf("%+v, later %+v, after %s", first[i], d, describe(&all[i]))
+			}
+		}
+	}},
+	{"R5", "the failure and the message stay as they are", func(t coretest.TB, s retrySubject) {
+		p := s.policy()
+		for _, f := range failures() {
+			before, m := f, clone(f.Message)
+			p.Next(&f)
+			if !reflect.DeepEqual(f, before) || !reflect.DeepEqual(f.Message, m) {
+				t.Fatalf("%s became %s", describe(&before), describe(&f))
+			}
+		}
+	}},
+	{"R6", "many goroutines may ask at once", func(t coretest.TB, s retrySubject) {
+		p := s.policy()
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for _, f := range failures() {
+					p.Next(&f)
+				}
+			})
+		}
+		wg.Wait()
+	}},
+	{"R7", "with SafeOnly, what may be stored is not retried", func(t coretest.TB, s retrySubject) {
+		if !s.opts.SafeOnly {
+			return
+		}
+		p := s.policy()
+		for _, f := range failures() {
+			if f.Certainty > core.NotStored && p.Next(&f).Retry {
+				t.Errorf("it retries %s", describe(&f))
+			}
+		}
+	}},
+}
+
+// hopeless is what no other attempt can help: the message is refused, the
+// credentials are, a hook forbids it, the caller has gone, or something is broken.
+func hopeless(f *core.Failure) bool {
+	switch f.Class {
+	case core.ClassInvalid, core.ClassRejected, core.ClassAuth, core.ClassCanceled, core.ClassClosed, core.ClassPlugin:
+		return true
+	case core.ClassForbidden:
+		return f.Code == core.CodeNone
+	}
+	return false
+}
+
+func describe(f *core.Failure) string {
+	if f.Err == nil {
+		return "status " + f.Status.String()
+	}
+	return f.Class.String() + ", " + f.Certainty.String() + ", in mode " + f.Mode.String() + ": " + f.Err.Error()
+}
+
+// failures are failures of every kind, in each mode, early and late.
+func failures() []core.Failure {
+	errs := []error{
+		core.ErrConnect, core.ErrConnectionLost, core.ErrTimeout, core.ErrForbidden, core.ErrInvalidMessage,
+		core.ErrNoRoute, core.ErrCircuitOpen, core.ErrTooManyInFlight, core.ErrClosed, core.ErrAborted,
+		core.ErrContract, &core.PanicError{Step: "x", Value: "y"}, errors.New("something else"),
+		&core.BrokerError{Code: core.CodeNoPermission, Remark: "check signature failed"},
+		&core.BrokerError{Code: core.CodeSystemError, Remark: "create mapped file failed"},
+		nil,
+	}
+	for _, code := range []core.ResponseCode{1, 2, 3, 4, 13, 14, 15, 16, 17, 29, 204, 205, 211, 215, 501, 604, 1500, 4711} {
+		errs = append(errs, &core.BrokerError{Code: code})
+	}
+	var all []core.Failure
+	for _, err := range errs {
+		for _, mode := range []core.Mode{core.Sync, core.Async, core.Oneway} {
+			for _, attempt := range []int{1, 2, 7} {
+				f := core.Failure{
+					Attempt: attempt, Err: err, Class: core.ClassOf(err), Code: core.CodeNone, Mode: mode,
+					Message: message(), Elapsed: 10 * time.Millisecond, Remaining: time.Second, Untried: 2 - attempt%3,
+				}
+				var be *core.BrokerError
+				switch {
+				case err == nil:
+					f.Status, f.Certainty = core.FlushDiskTimeout, core.Stored
+				case errors.As(err, &be):
+					f.Code, f.Certainty = be.Code, be.Certainty()
+				case errors.Is(err, core.ErrConnectionLost), errors.Is(err, core.ErrTimeout):
+					f.Certainty = core.MaybeStored
+				}
+				all = append(all, f)
+				f.Consistent = true
+				all = append(all, f)
+			}
+		}
+	}
+	return all
+}
