@@ -1,0 +1,180 @@
+package rocketmqfx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"time"
+
+	"github.com/liftoff-mq/liftoff"
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/hooks/forbid"
+	"github.com/liftoff-mq/liftoff/hooks/sendhook"
+	"go.uber.org/fx"
+)
+
+// Module provides the application's *core.Producer and its *core.Pipeline.
+// Include it once; see [Named] for more producers.
+var Module = fx.Module("rocketmq",
+	fx.Supply(Scope(""), fx.Private),
+	fx.Provide(New),
+)
+
+// Params are what a producer is made of.
+type Params struct {
+	fx.In
+
+	Lifecycle fx.Lifecycle
+	// Config must leave NameServers and Serialization unset: they belong to the
+	// transport's configuration here.
+	Config    liftoff.Config
+	Transport core.Transport
+	Routes    core.RouteSource
+	Scope     Scope
+	// Logger is used if Config has none. Its absence is harmless.
+	Logger *slog.Logger `optional:"true"`
+
+	Steps       []core.Step     `group:"rocketmq.steps"`
+	Hooks       []Stepper       `group:"rocketmq.hooks"`
+	ForbidHooks []forbid.Hook   `group:"rocketmq.forbid"`
+	SendHooks   []sendhook.Hook `group:"rocketmq.sendhooks"`
+	Choices     []Choice        `group:"rocketmq.choices"`
+}
+
+// Result is what Module provides.
+type Result struct {
+	fx.Out
+
+	Producer *core.Producer
+	Pipeline *core.Pipeline
+}
+
+// New assembles the producer and ties it to the application's lifecycle.
+func New(p Params) (Result, error) {
+	steps, stepErr := p.steps()
+	options, pickErr := pick(p.Scope, p.Choices)
+	var cfgErr error
+	if len(p.Config.NameServers) > 0 || p.Config.Serialization != 0 {
+		cfgErr = errors.New("liftoff.Config has NameServers or Serialization, which belong to the transport here: see remotingfx")
+	}
+	if p.Config.Logger == nil {
+		p.Config.Logger = p.Logger
+	}
+	options = append(options, liftoff.WithSteps(steps...), liftoff.WithTransport(p.Transport, p.Routes))
+	cfg, err := liftoff.Defaults(p.Config, options...)
+	if err := errors.Join(stepErr, pickErr, cfgErr, err); err != nil {
+		return Result{}, fmt.Errorf("rocketmqfx: producer %q: %w", p.Scope, err)
+	}
+	producer, err := core.NewProducer(cfg)
+	if err != nil {
+		return Result{}, fmt.Errorf("rocketmqfx: %w", err)
+	}
+	p.Lifecycle.Append(fx.Hook{
+		OnStart: producer.Start,
+		OnStop: func(ctx context.Context) error {
+			ctx, cancel := half(ctx)
+			defer cancel()
+			return producer.Shutdown(ctx)
+		},
+	})
+	return Result{Producer: producer, Pipeline: producer.Pipeline()}, nil
+}
+
+// steps are all steps that the application adds.
+func (p *Params) steps() ([]core.Step, error) {
+	var errs []error
+	steps := append([]core.Step(nil), p.Steps...)
+	for _, h := range p.Hooks {
+		steps = append(steps, h.Step())
+	}
+	for _, h := range p.ForbidHooks {
+		check, err := forbid.New(h)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		steps = append(steps, check.Step())
+	}
+	for _, h := range p.SendHooks {
+		observer, err := sendhook.New(h)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		steps = append(steps, observer.Step())
+	}
+	return steps, errors.Join(errs...)
+}
+
+// half leaves the other half of the time to the hooks that stop after this one:
+// fx has one time-out for all of them.
+func half(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/2)
+}
+
+// Eager makes the producer even if nobody asks for it. Inside [Named] it makes
+// that producer.
+func Eager() fx.Option { return fx.Invoke(func(*core.Producer) {}) }
+
+var producerName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+
+// Named makes a producer of its own under a name: letters, digits, dots, dashes
+// and underscores. Consumers take it as a *core.Producer tagged `name:"..."`.
+//
+// It needs a configuration of its own, by [Configure] or [AsConfig]; it never
+// takes the application's. Parts given here directly are for this producer alone.
+// Other fx options are allowed; what they provide without fx.Private the whole
+// application sees.
+func Named(name string, options ...fx.Option) fx.Option {
+	if !producerName.MatchString(name) {
+		return fx.Error(fmt.Errorf("rocketmqfx: producer name %q is not made of letters, digits, dots, dashes and underscores", name))
+	}
+	tag := Tag(name)
+	all := make([]fx.Option, 0, len(options))
+	for _, o := range options {
+		if p, ok := o.(Part); ok {
+			o = p.scoped(Scope(name))
+		}
+		all = append(all, o)
+	}
+	all = append(all,
+		fx.Supply(Scope(name), fx.Private),
+		// The configuration carries the name until here, so that the
+		// application's cannot stand in for a missing one.
+		fx.Provide(fx.Annotate(func(c liftoff.Config) liftoff.Config { return c }, fx.ParamTags(configTag(Scope(name)))), fx.Private),
+		fx.Provide(New, fx.Private),
+		fx.Provide(fx.Annotate(func(p *core.Producer) *core.Producer { return p }, fx.ResultTags(tag))),
+	)
+	return fx.Module("rocketmq."+name, all...)
+}
+
+// Tag is the struct tag under which a named producer is found, for fx.ParamTags.
+func Tag(name string) string { return fmt.Sprintf(`name:%q`, name) }
+
+func configTag(s Scope) string {
+	if s == "" {
+		return ""
+	}
+	return fmt.Sprintf(`name:"rocketmq.config of %s"`, s)
+}
+
+// Configure gives the configuration of the producer.
+func Configure(cfg liftoff.Config) Part { return AsConfig(func() liftoff.Config { return cfg }) }
+
+// AsConfig gives the configuration of the producer: ctor returns a liftoff.Config
+// and perhaps an error.
+func AsConfig(ctor any) Part {
+	return newPart(func(s Scope, private []any) fx.Option {
+		if s != "" {
+			ctor := fx.Annotate(ctor, fx.ResultTags(configTag(s)))
+			return fx.Provide(append([]any{ctor}, private...)...)
+		}
+		return fx.Provide(ctor)
+	})
+}
