@@ -150,7 +150,9 @@ func judgeFields(t *testing.T, version, name string, want *core.Message, got *ja
 	check("keys", got.Keys, keys)
 	check("sharding key", got.Properties["__SHARDINGKEY"], want.ShardingKey)
 	check("flag", got.Flag, int(want.Flag))
-	check("wait", got.WaitStore, !want.NoWaitStore)
+	if version != "4.9.7" { // its broker heeds WAIT and takes it out of what it stores
+		check("wait", got.WaitStore, !want.NoWaitStore)
+	}
 	for k, v := range want.Properties {
 		check("property "+strconv.Quote(k), got.Properties[k], v)
 	}

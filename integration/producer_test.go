@@ -16,13 +16,13 @@ type producerOptions struct {
 	group         string        // a common one when empty
 	compression   string        // "" for the default, or a key of compressionBits
 	serialization string        // "JSON", or binary
-	timeout       time.Duration // the default when 0
+	timeout       time.Duration // of the call and of each attempt; the defaults when 0
 }
 
 // newProducer starts a default producer and shuts it down when the test ends.
 func newProducer(t *testing.T, nameServer string, o producerOptions) *core.Producer {
 	t.Helper()
-	cfg := liftoff.Config{Group: "integration", NameServers: []string{nameServer}, Timeout: o.timeout}
+	cfg := liftoff.Config{Group: "integration", NameServers: []string{nameServer}, Timeout: o.timeout, AttemptTimeout: o.timeout}
 	if o.group != "" {
 		cfg.Group = o.group
 	}
