@@ -91,7 +91,7 @@ func WithSelector(f core.SelectorFactory) Option { return func(p *parts) { p.sel
 func WithRetry(policy core.RetryPolicy) Option { return func(p *parts) { p.retry = policy } }
 
 // WithBudget replaces the retry budget, by default one retry for ten sends after a
-// burst of MaxInFlight.
+// burst of MaxInFlight, but at least 4,096.
 func WithBudget(budget core.RetryBudget) Option { return func(p *parts) { p.budget = budget } }
 
 // WithHealth replaces the circuit breakers' view of the brokers' health. The
@@ -215,10 +215,7 @@ func addStrategies(c *core.Config, p *parts) error {
 	if c.Budget == nil {
 		// A broker that goes away fails everything in flight at once: that much
 		// may be retried, and beyond it a share of what succeeds.
-		burst := c.MaxInFlight
-		if burst <= 0 {
-			burst = core.DefaultMaxInFlight
-		}
+		burst := max(c.MaxInFlight, core.DefaultMaxInFlight)
 		budget, err := retry.NewBudget(retry.DefaultRatio, burst)
 		if err != nil {
 			return err

@@ -126,7 +126,7 @@ func TestThroughAProducer(t *testing.T) {
 		attempts int
 		brokers  int
 	}{
-		{"busy everywhere", func(at *core.Attempt) error { return coretest.Refuse(at, core.CodeSystemBusy, "") }, 3, 2},
+		{"busy everywhere", func(at *core.Attempt) error { return coretest.Refuse(at, core.CodeSystemBusy, "") }, 1 + retry.DefaultBusy, 2},
 		{"credentials", func(at *core.Attempt) error {
 			return coretest.Refuse(at, core.CodeNoPermission, "check signature failed")
 		}, 1, 1},

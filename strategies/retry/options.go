@@ -10,6 +10,7 @@ import (
 // The defaults of the options.
 const (
 	DefaultRetries = 2
+	DefaultBusy    = 10
 	DefaultBase    = 10 * time.Millisecond
 	DefaultMax     = 500 * time.Millisecond
 )
@@ -19,13 +20,14 @@ type Option func(*options)
 
 type options struct {
 	retries   int
+	busy      int
 	base, max time.Duration
 	restore   bool
 	codes     []core.ResponseCode
 }
 
 func newOptions(opts []Option) options {
-	o := options{retries: DefaultRetries, base: DefaultBase, max: DefaultMax}
+	o := options{retries: DefaultRetries, busy: DefaultBusy, base: DefaultBase, max: DefaultMax}
 	for _, opt := range opts {
 		if opt != nil {
 			opt(&o)
@@ -37,6 +39,13 @@ func newOptions(opts []Option) options {
 // Retries bounds the attempts of a call to 1 + n, by default n is 2 (Java:
 // retryTimesWhenSendFailed). Less than 0 counts as 0.
 func Retries(n int) Option { return func(o *options) { o.retries = max(0, n) } }
+
+// Busy bounds the attempts of a call whose last one met a busy broker to 1 + n,
+// by default n is 10, about a second and a half of pauses, and never less than
+// [Retries]. [AtLeastOnce] and [Safe] use it. A broker says busy for a few hundred
+// milliseconds while it rolls a file or collects garbage: Java's two retries
+// without a pause are over before that.
+func Busy(n int) Option { return func(o *options) { o.busy = max(0, n) } }
 
 // Pause sets the back-off of [AtLeastOnce] and [Safe]: full jitter up to base
 // before the second attempt, twice that before the next and so on, at most max.

@@ -14,6 +14,9 @@ import (
 // and open breakers. It goes on to another broker at once, and waits as [Pause]
 // says before it asks the same broker again or after a broker was busy.
 //
+// A busy broker refused the message and asks for time, so such failures are
+// retried more often than others; see [Busy].
+//
 // Where the broker did not answer, the message may have been stored: then a
 // retry can store it twice, under one message id.
 //
@@ -39,7 +42,11 @@ func Safe(opts ...Option) core.RetryPolicy {
 }
 
 func (o *options) next(f *core.Failure) core.Decision {
-	if f.Attempt > o.retries {
+	limit := o.retries
+	if f.Class == core.ClassBusy && f.Certainty <= core.NotStored {
+		limit = max(limit, o.busy)
+	}
+	if f.Attempt > limit {
 		return core.Decision{}
 	}
 	if f.Err == nil {

@@ -290,3 +290,25 @@ func TestAllocatesNothing(t *testing.T) {
 		t.Errorf("budget: %v allocations, want 0", n)
 	}
 }
+
+// Busy brokers get more attempts than others, and only for what they refused.
+func TestBusyHasItsOwnLimit(t *testing.T) {
+	busy := &core.BrokerError{Code: core.CodeSystemBusy}
+	for _, tt := range []struct {
+		name    string
+		policy  core.RetryPolicy
+		attempt int
+		want    bool
+	}{
+		{"default", retry.AtLeastOnce(), retry.DefaultBusy, true},
+		{"default, over", retry.AtLeastOnce(), retry.DefaultBusy + 1, false},
+		{"safe", retry.Safe(), retry.DefaultBusy, true},
+		{"own", retry.AtLeastOnce(retry.Busy(4)), 5, false},
+		{"never below Retries", retry.AtLeastOnce(retry.Busy(0), retry.Retries(3)), 3, true},
+	} {
+		f := &core.Failure{Attempt: tt.attempt, Err: busy, Class: core.ClassBusy, Code: core.CodeSystemBusy, Certainty: core.NotStored}
+		if d := tt.policy.Next(f); d.Retry != tt.want {
+			t.Errorf("%s: after %d attempts %+v, want retry %v", tt.name, tt.attempt, d, tt.want)
+		}
+	}
+}
