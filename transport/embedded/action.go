@@ -206,20 +206,34 @@ func Trickle(interval time.Duration) Action {
 	return Action{func(x *exchange) {
 		x.handle()
 		if b, ok := x.frame(x.cmd.Opaque); ok {
-			x.conn.node.cluster.spawn(func() { x.conn.trickle(b, interval) })
+			first := x.conn.claim()
+			x.conn.node.cluster.spawn(func() { x.conn.trickle(b, interval, first) })
 		}
 	}}
 }
 
-// trickle writes b slowly. It holds the right to write, as flush does.
-func (c *conn) trickle(b []byte, interval time.Duration) {
+// claim writes what is queued and takes the right to write, unless another goroutine has it.
+func (c *conn) claim() bool {
 	c.flush()
 	c.mu.Lock()
-	for c.flushing && !c.closed {
-		c.room.Wait()
+	defer c.mu.Unlock()
+	if c.flushing {
+		return false
 	}
 	c.flushing = true
-	c.mu.Unlock()
+	return true
+}
+
+// trickle writes b slowly. It keeps the right to write, as flush does.
+func (c *conn) trickle(b []byte, interval time.Duration, claimed bool) {
+	if !claimed {
+		c.mu.Lock()
+		for c.flushing && !c.closed {
+			c.room.Wait()
+		}
+		c.flushing = true
+		c.mu.Unlock()
+	}
 	t := time.NewTicker(max(interval, 1))
 	defer t.Stop()
 	for i := range b {

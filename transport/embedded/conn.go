@@ -74,13 +74,10 @@ func (c *conn) close() {
 // serve reads requests until the stream ends.
 func (c *conn) serve() {
 	defer c.close()
-	r := wire.NewReader(c.nc, wire.MaxFrame)
+	r := wire.NewReader(gatedReader{c}, wire.MaxFrame)
 	for {
 		if !r.Buffered() {
 			c.flush()
-		}
-		if !c.node.reading.wait(c.done) {
-			return
 		}
 		frame, err := r.Next()
 		if err != nil {
@@ -88,7 +85,7 @@ func (c *conn) serve() {
 			return
 		}
 		// What arrived before a pause is handled after it, as by a process that was stopped.
-		if !c.node.paused.wait(c.done) || !c.node.reading.wait(c.done) {
+		if !c.node.paused.wait(c.done) {
 			return
 		}
 		if c.cmd, err = wire.ParseFrame(frame); err != nil {
@@ -100,6 +97,22 @@ func (c *conn) serve() {
 		}
 		c.dispatch()
 	}
+}
+
+// gatedReader reads from the socket unless the server is to read nothing. A read that was under
+// way when reading was stopped keeps what it got until reading goes on.
+type gatedReader struct{ c *conn }
+
+func (r gatedReader) Read(p []byte) (int, error) {
+	g := &r.c.node.reading
+	if !g.wait(r.c.done) {
+		return 0, net.ErrClosed
+	}
+	n, err := r.c.nc.Read(p)
+	if err == nil && !g.wait(r.c.done) {
+		return 0, net.ErrClosed
+	}
+	return n, err
 }
 
 func (c *conn) ended(err error) {

@@ -1,8 +1,11 @@
 package embedded
 
 import (
+	"errors"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/transport/wire"
@@ -20,10 +23,15 @@ var delayLevels = [...]time.Duration{
 // maxTimer is the longest that a message with a delivery time waits (Java timerMaxDelaySec).
 const maxTimer = 3 * 24 * time.Hour
 
-// delayed is the messages whose time has come while their broker was stopped.
+// maxDelayed bounds how many messages wait for their time on one broker.
+const maxDelayed = 100_000
+
+// delayed counts the messages that wait and lists those whose time has come while their broker
+// was stopped, by their place in the commit log. A message that the log has dropped is lost.
 type delayed struct {
+	waiting atomic.Int64
 	mu      sync.Mutex
-	overdue []*wire.StoredMessage
+	overdue []int64
 }
 
 // schedule redirects a message that is to be delivered later and returns when; the zero time
@@ -76,27 +84,16 @@ func park(m *wire.StoredMessage, props *wire.Fields, topic string, queue int) {
 }
 
 func remove(props *wire.Fields, names ...string) {
-	kept := (*props)[:0]
-	for _, p := range *props {
-		drop := false
-		for _, name := range names {
-			drop = drop || p.Key == name
-		}
-		if !drop {
-			kept = append(kept, p)
-		}
-	}
-	*props = kept
+	*props = slices.DeleteFunc(*props, func(p wire.Field) bool { return slices.Contains(names, p.Key) })
 }
 
-// deliverAt puts a parked message where it belongs when its time comes, or when the broker is
-// started after that.
-func (b *Broker) deliverAt(due time.Time, m *wire.StoredMessage) {
-	own := *m
-	own.Body = append([]byte(nil), m.Body...)
+// deliverAt puts the parked message at a commit-log offset where it belongs when its time comes,
+// or when the broker is started after that.
+func (b *Broker) deliverAt(due time.Time, commit int64) {
 	b.node.cluster.after(time.Until(due), func() {
+		b.delayed.waiting.Add(-1)
 		b.delayed.mu.Lock()
-		b.delayed.overdue = append(b.delayed.overdue, &own)
+		b.delayed.overdue = append(b.delayed.overdue, commit)
 		b.delayed.mu.Unlock()
 		if b.Running() {
 			b.deliverOverdue()
@@ -107,20 +104,30 @@ func (b *Broker) deliverAt(due time.Time, m *wire.StoredMessage) {
 func (b *Broker) deliverOverdue() {
 	b.delayed.mu.Lock()
 	defer b.delayed.mu.Unlock()
-	for _, m := range b.delayed.overdue {
-		props := wire.ParseProperties(m.Properties)
-		topic := props.Get(wire.PropertyRealTopic)
-		queue, err := strconv.Atoi(props.Get(wire.PropertyRealQueueID))
-		if err != nil {
-			b.node.log.Error("a delayed message cannot be delivered", "error", err)
-			continue
-		}
-		remove(&props, wire.PropertyDelay, wire.PropertyTimerDeliverMS, wire.PropertyTimerDelaySec)
-		m.Topic, m.QueueID = topic, queue
-		m.Properties = wire.AppendProperties(nil, props)
-		if err := b.store.append(m); err != nil {
-			b.node.log.Error("a delayed message cannot be delivered", "error", err)
+	for _, commit := range b.delayed.overdue {
+		if err := b.deliver(commit); err != nil {
+			b.node.log.Warn("a delayed message cannot be delivered", "offset", commit, "error", err)
 		}
 	}
 	b.delayed.overdue = nil
+}
+
+// deliver stores a parked message again, where it belongs (Java ScheduleMessageService.messageTimeUp).
+func (b *Broker) deliver(commit int64) error {
+	record := b.store.view(commit)
+	if record == nil {
+		return errors.New("it was dropped")
+	}
+	m, _, err := wire.ParseStored(record)
+	if err != nil {
+		return err
+	}
+	props := wire.ParseProperties(m.Properties)
+	m.Topic = props.Get(wire.PropertyRealTopic)
+	if m.QueueID, err = strconv.Atoi(props.Get(wire.PropertyRealQueueID)); err != nil {
+		return err
+	}
+	remove(&props, wire.PropertyDelay, wire.PropertyTimerDeliverMS, wire.PropertyTimerDelaySec)
+	m.Properties = wire.AppendProperties(nil, props)
+	return b.store.append(&m)
 }

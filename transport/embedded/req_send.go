@@ -130,11 +130,18 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 	if len(body) > maxMessageSize || len(m.Properties) > wire.MaxPropertiesLength || len(req.Topic) > maxTopicLength && !strings.HasPrefix(req.Topic, retryPrefix) {
 		return illegalMessage()
 	}
+	if !due.IsZero() && b.delayed.waiting.Add(1) > maxDelayed {
+		b.delayed.waiting.Add(-1)
+		return refuse(core.CodeSystemError, "timer message is under flow control, max num limit is "+strconv.Itoa(maxDelayed))
+	}
 	if err := b.store.append(&m); err != nil {
+		if !due.IsZero() {
+			b.delayed.waiting.Add(-1)
+		}
 		return illegalMessage()
 	}
 	if !due.IsZero() {
-		b.deliverAt(due, &m)
+		b.deliverAt(due, m.CommitLogOffset)
 	}
 	return reply{stored: true, send: wire.SendResponse{
 		MsgID: m.MsgID().String(), QueueID: req.QueueID, QueueOffset: m.QueueOffset,
