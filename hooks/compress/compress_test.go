@@ -48,9 +48,13 @@ func TestThroughTheProducer(t *testing.T) {
 			for _, size := range sizes {
 				t.Run(fmt.Sprintf("%s/%s/%d", c.Name(), kind, size), func(t *testing.T) {
 					tr := &coretest.Transport{}
-					p := coretest.Start(t, coretest.Config(tr, step(t, c)))
+					p := coretest.Start(t, config(tr, step(t, c)))
 					m := &core.Message{Topic: "T", Body: body(size)}
 					orig := &core.Message{Topic: "T", Body: bytes.Clone(m.Body)}
+					modes := modes
+					if size > 1<<20 {
+						modes = modes[:1]
+					}
 					for _, mode := range modes {
 						if err := send(p, mode, m); err != nil {
 							t.Fatal(err)
@@ -98,7 +102,7 @@ func TestBatchesAreNotPacked(t *testing.T) {
 		}
 		return tr.Ack(at), nil
 	}
-	p := coretest.Start(t, coretest.Config(tr, step(t, codecs(t)[0])))
+	p := coretest.Start(t, config(tr, step(t, codecs(t)[0])))
 	m := &core.Message{Topic: "T", Body: text(10000)}
 	if _, err := p.SendBatch(context.Background(), []*core.Message{m, m}); err != nil || len(tr.Attempts()) != 1 {
 		t.Error(err)
@@ -155,7 +159,7 @@ func TestMinSizeAndTrials(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := &counter{Compressor: zlib9}
 			tr := &coretest.Transport{}
-			p := coretest.Start(t, coretest.Config(tr, step(t, c, tt.opts...)))
+			p := coretest.Start(t, config(tr, step(t, c, tt.opts...)))
 			if err := send(p, "sync", &core.Message{Topic: "T", Body: tt.body}); err != nil {
 				t.Fatal(err)
 			}
@@ -176,7 +180,7 @@ func TestOncePerCall(t *testing.T) {
 	tr := &coretest.Transport{Do: func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 		return nil, coretest.Refuse(at, core.CodeSystemBusy, "")
 	}}
-	cfg := coretest.Config(tr, step(t, c))
+	cfg := config(tr, step(t, c))
 	cfg.Retry = coretest.Retry(3)
 	p := coretest.Start(t, cfg)
 	if err := send(p, "sync", &core.Message{Topic: "T", Body: text(10000)}); err == nil {
@@ -209,7 +213,7 @@ func TestRunAgain(t *testing.T) {
 		}
 		return tr.Ack(at), nil
 	}
-	p := coretest.Start(t, coretest.Config(tr, step(t, codecs(t)[0]), core.Step{Name: "again", Stage: core.StageShape, Use: again}))
+	p := coretest.Start(t, config(tr, step(t, codecs(t)[0]), core.Step{Name: "again", Stage: core.StageShape, Use: again}))
 	if err := send(p, "sync", &core.Message{Topic: "T", Body: body}); err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +226,7 @@ func TestRunAgain(t *testing.T) {
 func TestTwoStepsPackOnce(t *testing.T) {
 	cs := codecs(t)
 	tr := &coretest.Transport{}
-	p := coretest.Start(t, coretest.Config(tr, step(t, cs[0]), step(t, cs[1])))
+	p := coretest.Start(t, config(tr, step(t, cs[0]), step(t, cs[1])))
 	body := text(10000)
 	if err := send(p, "sync", &core.Message{Topic: "T", Body: body}); err != nil {
 		t.Fatal(err)
@@ -267,7 +271,7 @@ func TestCodecsThatFail(t *testing.T) {
 		for _, mode := range modes {
 			t.Run(name+"/"+mode, func(t *testing.T) {
 				tr := &coretest.Transport{}
-				p := coretest.Start(t, coretest.Config(tr, step(t, &user{"mine", 0x401, tt.append})))
+				p := coretest.Start(t, config(tr, step(t, &user{"mine", 0x401, tt.append})))
 				m := &core.Message{Topic: "T", Body: text(10000)}
 				err := send(p, mode, m)
 				if !tt.is(err) || core.ClassOf(err) != core.ClassPlugin || core.CertaintyOf(err) != core.NotSent {
@@ -300,7 +304,7 @@ func TestForeignSlicesAreNotReused(t *testing.T) {
 		}
 		return append(dst, bytes.Repeat([]byte{'x'}, 100)...), nil
 	}}
-	p := coretest.Start(t, coretest.Config(&coretest.Transport{}, step(t, c)))
+	p := coretest.Start(t, config(&coretest.Transport{}, step(t, c)))
 	first := &core.Message{Topic: "T", Body: text(5000)}
 	for range 10 {
 		if err := send(p, "sync", first); err != nil {
@@ -348,7 +352,7 @@ func TestSharedMessageStaysAsItIs(t *testing.T) {
 			}
 			return tr.Ack(at), nil
 		}
-		p := coretest.Start(t, coretest.Config(tr, step(t, c)))
+		p := coretest.Start(t, config(tr, step(t, c)))
 		m1, m2 := &core.Message{Topic: "T", Body: text(5000)}, &core.Message{Topic: "T", Body: text(50000)}
 		var wg sync.WaitGroup
 		for range 8 {
@@ -372,7 +376,7 @@ func TestNoAllocations(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	for _, c := range codecs(t) {
-		p := coretest.Start(t, coretest.Config(&coretest.Transport{Forget: true}, step(t, c)))
+		p := coretest.Start(t, config(&coretest.Transport{Forget: true}, step(t, c)))
 		for name, m := range map[string]*core.Message{
 			"below the threshold": {Topic: "T", Body: text(4095)},
 			"random":              {Topic: "T", Body: random(10000)},
@@ -397,7 +401,7 @@ func BenchmarkStep(b *testing.B) {
 			body []byte
 		}{{"below", text(4095)}, {"random-100000", random(100000)}, {"text-10000", text(10000)}} {
 			b.Run(c.Name()+"/"+m.name, func(b *testing.B) {
-				p := coretest.Start(b, coretest.Config(&coretest.Transport{Forget: true}, step(b, c)))
+				p := coretest.Start(b, config(&coretest.Transport{Forget: true}, step(b, c)))
 				msg := &core.Message{Topic: "T", Body: m.body}
 				b.SetBytes(int64(len(m.body)))
 				b.ReportAllocs()

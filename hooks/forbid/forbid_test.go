@@ -51,7 +51,7 @@ func TestRefusal(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			tr := &coretest.Transport{}
 			check := newCheck(t, "days", func(context.Context, *forbid.Context) error { return cause })
-			p := coretest.Start(t, coretest.Config(tr, check.Step()))
+			p := coretest.Start(t, config(tr, check.Step()))
 			err := send(p, mode, coretest.Message("x"))
 			if !errors.Is(err, core.ErrForbidden) || !errors.Is(err, cause) || core.ClassOf(err) != core.ClassForbidden {
 				t.Errorf("got %v, class %v", err, core.ClassOf(err))
@@ -77,7 +77,7 @@ func TestClassIsForbiddenWhateverTheCause(t *testing.T) {
 		&core.BrokerError{Code: core.CodeSystemBusy, Addr: "elsewhere"},
 	} {
 		check := newCheck(t, "x", func(context.Context, *forbid.Context) error { return fmt.Errorf("policy: %w", cause) })
-		p := coretest.Start(t, coretest.Config(&coretest.Transport{}, check.Step()))
+		p := coretest.Start(t, config(&coretest.Transport{}, check.Step()))
 		_, err := p.Send(context.Background(), coretest.Message("x"))
 		if core.ClassOf(err) != core.ClassForbidden || !errors.Is(err, cause) {
 			t.Errorf("%v: got %v, class %v", cause, err, core.ClassOf(err))
@@ -108,7 +108,7 @@ func TestContextShowsTheAttempt(t *testing.T) {
 	})
 	for i, mode := range modes {
 		got = nil
-		cfg := coretest.Config(&coretest.Transport{}, check.Step())
+		cfg := config(&coretest.Transport{}, check.Step())
 		cfg.Retry = coretest.Retry(3)
 		p := coretest.Start(t, cfg)
 		if err := send(p, mode, coretest.Message("hello")); err != nil {
@@ -133,7 +133,7 @@ func TestRefusalIsNoAttemptAtTheBroker(t *testing.T) {
 	var reports []core.AttemptReport
 	listen := attemptListener(func(r *core.AttemptReport) { reports = append(reports, *r) })
 	check := newCheck(t, "x", func(context.Context, *forbid.Context) error { return errors.New("no") })
-	p := coretest.Start(t, coretest.Config(&coretest.Transport{}, check.Step(), core.Step{Name: "listen", Use: listen}))
+	p := coretest.Start(t, config(&coretest.Transport{}, check.Step(), core.Step{Name: "listen", Use: listen}))
 	if _, err := p.Send(context.Background(), coretest.Message("x")); err == nil {
 		t.Fatal("want a refusal")
 	}
@@ -151,7 +151,7 @@ func TestFirstRefusalEnds(t *testing.T) {
 	mk := func(name string, err error) core.Step {
 		return newCheck(t, name, func(context.Context, *forbid.Context) error { asked += name; return err }).Step()
 	}
-	p := coretest.Start(t, coretest.Config(&coretest.Transport{}, mk("c", nil), mk("b", errors.New("no")), mk("a", nil)))
+	p := coretest.Start(t, config(&coretest.Transport{}, mk("c", nil), mk("b", errors.New("no")), mk("a", nil)))
 	_, err := p.Send(context.Background(), coretest.Message("x"))
 	if asked != "ab" || !errors.Is(err, core.ErrForbidden) {
 		t.Errorf("asked %q, got %v", asked, err)
@@ -161,7 +161,7 @@ func TestFirstRefusalEnds(t *testing.T) {
 func TestPanicNamesTheStep(t *testing.T) {
 	check := newCheck(t, "wild", func(context.Context, *forbid.Context) error { panic("boom") })
 	tr := &coretest.Transport{}
-	p := coretest.Start(t, coretest.Config(tr, check.Step()))
+	p := coretest.Start(t, config(tr, check.Step()))
 	for _, mode := range modes {
 		err := send(p, mode, coretest.Message("x"))
 		var pe *core.PanicError
@@ -208,7 +208,7 @@ func TestManyAtOnce(t *testing.T) {
 		}
 		return nil
 	})
-	p := coretest.Start(t, coretest.Config(&coretest.Transport{Forget: true}, check.Step()))
+	p := coretest.Start(t, config(&coretest.Transport{Forget: true}, check.Step()))
 	good, bad := coretest.Message("good"), coretest.Message("bad")
 	var wg sync.WaitGroup
 	for range 8 {
@@ -230,7 +230,7 @@ func TestNoAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	p := coretest.Start(t, coretest.Config(&coretest.Transport{Forget: true}, newCheck(t, "x", allow).Step()))
+	p := coretest.Start(t, config(&coretest.Transport{Forget: true}, newCheck(t, "x", allow).Step()))
 	m := coretest.Message("x")
 	if n := testing.AllocsPerRun(1000, func() {
 		if _, err := p.Send(context.Background(), m); err != nil {
@@ -242,7 +242,7 @@ func TestNoAllocations(t *testing.T) {
 }
 
 func BenchmarkCheck(b *testing.B) {
-	p := coretest.Start(b, coretest.Config(&coretest.Transport{Forget: true}, newCheck(b, "x", allow).Step()))
+	p := coretest.Start(b, config(&coretest.Transport{Forget: true}, newCheck(b, "x", allow).Step()))
 	m := coretest.Message("x")
 	b.ReportAllocs()
 	for b.Loop() {

@@ -88,7 +88,7 @@ func TestBadNames(t *testing.T) {
 
 func TestEveryMode(t *testing.T) {
 	tr := &coretest.Transport{}
-	cfg := coretest.Config(tr, newNamespace(t, "ns").Step())
+	cfg := config(tr, newNamespace(t, "ns").Step())
 	routes := cfg.Routes
 	var asked sync.Map
 	cfg.Routes = coretest.RouteFunc(func(ctx context.Context, topic string) (*core.Route, error) {
@@ -143,7 +143,7 @@ func TestEveryMessageOfABatch(t *testing.T) {
 		}
 		return tr.Ack(at), nil
 	}
-	p := coretest.Start(t, coretest.Config(tr, newNamespace(t, "ns").Step()))
+	p := coretest.Start(t, config(tr, newNamespace(t, "ns").Step()))
 	if _, err := p.SendBatch(context.Background(), []*core.Message{coretest.Message("1"), coretest.Message("2")}); err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestRunAgain(t *testing.T) {
 		return next(ctx, c)
 	})
 	tr := &coretest.Transport{}
-	p := coretest.Start(t, coretest.Config(tr, newNamespace(t, "ns").Step(), core.Step{Name: "again", Stage: core.StageGuard, Use: again}))
+	p := coretest.Start(t, config(tr, newNamespace(t, "ns").Step(), core.Step{Name: "again", Stage: core.StageGuard, Use: again}))
 	if _, err := p.Send(context.Background(), coretest.Message("x")); err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestRunAgain(t *testing.T) {
 
 func TestTopicGetsTooLong(t *testing.T) {
 	tr := &coretest.Transport{}
-	p := coretest.Start(t, coretest.Config(tr, newNamespace(t, "ns").Step()))
+	p := coretest.Start(t, config(tr, newNamespace(t, "ns").Step()))
 	if _, err := p.Send(context.Background(), &core.Message{Topic: strings.Repeat("t", 124), Body: []byte("x")}); err != nil {
 		t.Errorf("127 bytes on the wire: %v", err)
 	}
@@ -192,7 +192,7 @@ func TestManyTopics(t *testing.T) {
 		}
 		return tr.Ack(at), nil
 	}
-	p := coretest.Start(t, coretest.Config(tr, newNamespace(t, "ns").Step()))
+	p := coretest.Start(t, config(tr, newNamespace(t, "ns").Step()))
 	var wg sync.WaitGroup
 	for g := range 8 {
 		wg.Go(func() {
@@ -211,7 +211,7 @@ func TestNoAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	p := coretest.Start(t, coretest.Config(&coretest.Transport{Forget: true}, newNamespace(t, "ns").Step()))
+	p := coretest.Start(t, config(&coretest.Transport{Forget: true}, newNamespace(t, "ns").Step()))
 	m := coretest.Message("x")
 	if n := testing.AllocsPerRun(1000, func() {
 		if _, err := p.Send(context.Background(), m); err != nil {
@@ -223,7 +223,7 @@ func TestNoAllocations(t *testing.T) {
 }
 
 func BenchmarkNamespace(b *testing.B) {
-	p := coretest.Start(b, coretest.Config(&coretest.Transport{Forget: true}, newNamespace(b, "ns").Step()))
+	p := coretest.Start(b, config(&coretest.Transport{Forget: true}, newNamespace(b, "ns").Step()))
 	m := coretest.Message("x")
 	b.ReportAllocs()
 	for b.Loop() {

@@ -106,7 +106,7 @@ func TestOncePerAttemptInEveryMode(t *testing.T) {
 				}
 				return tr.Ack(at), nil
 			}
-			cfg := coretest.Config(tr, step(t, rec))
+			cfg := config(tr, step(t, rec))
 			cfg.Retry = coretest.Retry(3)
 			p := coretest.Start(t, cfg)
 			if err := send(p, mode, coretest.Message("x")); err != nil {
@@ -181,7 +181,7 @@ func TestWhatTheContextShows(t *testing.T) {
 				t.Errorf("%s: attempt and message are not the call's", mode)
 			}
 		}
-		p := coretest.Start(t, coretest.Config(&coretest.Transport{}, step(t, rec), ns.Step()))
+		p := coretest.Start(t, config(&coretest.Transport{}, step(t, rec), ns.Step()))
 		if err := send(p, mode, m); err != nil {
 			t.Fatal(err)
 		}
@@ -201,7 +201,7 @@ func TestTypes(t *testing.T) {
 				t.Errorf("type %v, want %v", c.Type(), want)
 			}
 		}}
-		p := coretest.Start(t, coretest.Config(&coretest.Transport{}, step(t, rec)))
+		p := coretest.Start(t, config(&coretest.Transport{}, step(t, rec)))
 		if err := send(p, "sync", m); err != nil || rec.take() == "" {
 			t.Fatal(err)
 		}
@@ -224,7 +224,7 @@ func TestValuesDoNotLeak(t *testing.T) {
 	tr := &coretest.Transport{Do: func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 		return nil, coretest.Refuse(at, core.CodeSystemBusy, "")
 	}}
-	cfg := coretest.Config(tr, step(t, rec))
+	cfg := config(tr, step(t, rec))
 	cfg.Retry = coretest.Retry(4)
 	p := coretest.Start(t, cfg)
 	if err := send(p, "sync", coretest.Message("x")); err == nil {
@@ -237,7 +237,7 @@ func TestBeforeVetoes(t *testing.T) {
 	for _, mode := range modes {
 		rec := &recorder{before: func(context.Context, *sendhook.Context) error { return cause }}
 		tr := &coretest.Transport{}
-		p := coretest.Start(t, coretest.Config(tr, step(t, rec)))
+		p := coretest.Start(t, config(tr, step(t, rec)))
 		err := send(p, mode, coretest.Message("x"))
 		var e *sendhook.Error
 		if !errors.As(err, &e) || e.Hook != "rec" || e.Queue.Broker != "broker-a" || !strings.Contains(err.Error(), "rec") {
@@ -288,7 +288,7 @@ func TestAfterSeesEveryFailure(t *testing.T) {
 						return next(ctx, at)
 					}
 				}
-				p := coretest.Start(t, coretest.Config(&coretest.Transport{Do: tt.do}, step(t, rec),
+				p := coretest.Start(t, config(&coretest.Transport{Do: tt.do}, step(t, rec),
 					core.Step{Name: "inner", AttemptStage: core.AttemptGuard, Use: inner}))
 				err := send(p, mode, coretest.Message("x"))
 				if !tt.is(seen) || !tt.is(err) {
@@ -306,7 +306,7 @@ func TestAfterSeesEveryFailure(t *testing.T) {
 func TestAfterRunsWhenTheGoroutineEnds(t *testing.T) {
 	var seen error
 	rec := &recorder{after: func(_ context.Context, c *sendhook.Context) { seen = c.Err() }}
-	p := coretest.Start(t, coretest.Config(&coretest.Transport{Do: func(context.Context, *core.Attempt) (*core.Result, error) {
+	p := coretest.Start(t, config(&coretest.Transport{Do: func(context.Context, *core.Attempt) (*core.Result, error) {
 		runtime.Goexit()
 		return nil, nil
 	}}, step(t, rec)))
@@ -328,7 +328,7 @@ func TestPanicsNameTheStep(t *testing.T) {
 	} {
 		for _, mode := range modes {
 			tr := &coretest.Transport{}
-			p := coretest.Start(t, coretest.Config(tr, step(t, rec)))
+			p := coretest.Start(t, config(tr, step(t, rec)))
 			err := send(p, mode, coretest.Message("x"))
 			var pe *core.PanicError
 			if !errors.As(err, &pe) || pe.Step != "sendhook.rec" || pe.Value != "boom" {
@@ -351,7 +351,7 @@ func TestAfterCannotChangeTheResult(t *testing.T) {
 		res.Status = core.FlushDiskTimeout
 		res.QueueOffset = 99
 	}}
-	p := coretest.Start(t, coretest.Config(&coretest.Transport{}, step(t, rec)))
+	p := coretest.Start(t, config(&coretest.Transport{}, step(t, rec)))
 	res, err := p.Send(context.Background(), coretest.Message("x"))
 	if err != nil || res.Status != core.SendOK || res.QueueOffset != 0 {
 		t.Errorf("got %+v, %v", res, err)
@@ -370,7 +370,7 @@ func TestLatency(t *testing.T) {
 			time.Sleep(70 * time.Millisecond)
 			return tr.Ack(at), nil
 		}
-		p := coretest.Start(t, coretest.Config(tr, step(t, rec)))
+		p := coretest.Start(t, config(tr, step(t, rec)))
 		if _, err := p.Send(context.Background(), coretest.Message("x")); err != nil {
 			t.Fatal(err)
 		}
@@ -393,7 +393,7 @@ func TestOrder(t *testing.T) {
 		defer func() { events = append(events, "-span") }()
 		return next(ctx, at)
 	})
-	p := coretest.Start(t, coretest.Config(&coretest.Transport{}, mk("b"), mk("a"),
+	p := coretest.Start(t, config(&coretest.Transport{}, mk("b"), mk("a"),
 		core.Step{Name: "otel.trace", AttemptStage: core.AttemptObserve, Use: span}))
 	if _, err := p.Send(context.Background(), coretest.Message("x")); err != nil {
 		t.Fatal(err)
@@ -421,7 +421,7 @@ func TestNewRefusesBadHooks(t *testing.T) {
 
 func TestFuncsMayBeHalf(t *testing.T) {
 	n := 0
-	p := coretest.Start(t, coretest.Config(&coretest.Transport{},
+	p := coretest.Start(t, config(&coretest.Transport{},
 		step(t, sendhook.Funcs("a", func(context.Context, *sendhook.Context) error { n++; return nil }, nil)),
 		step(t, sendhook.Funcs("b", nil, func(context.Context, *sendhook.Context) { n++ }))))
 	if _, err := p.Send(context.Background(), coretest.Message("x")); err != nil || n != 2 {
@@ -436,7 +436,7 @@ func TestSharedMessageStaysAsItIs(t *testing.T) {
 	m := full()
 	var mu sync.Mutex
 	attempts := map[string]int{}
-	p := coretest.Start(t, coretest.Config(&coretest.Transport{Forget: true}, step(t, sendhook.Funcs("x",
+	p := coretest.Start(t, config(&coretest.Transport{Forget: true}, step(t, sendhook.Funcs("x",
 		func(_ context.Context, c *sendhook.Context) error {
 			c.SetValue(c.Call().MessageID().String())
 			return nil
@@ -478,7 +478,7 @@ func TestNoAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	p := coretest.Start(t, coretest.Config(&coretest.Transport{Forget: true}, nopStep(t)))
+	p := coretest.Start(t, config(&coretest.Transport{Forget: true}, nopStep(t)))
 	m := coretest.Message("x")
 	if n := testing.AllocsPerRun(1000, func() {
 		if _, err := p.Send(context.Background(), m); err != nil {
@@ -490,7 +490,7 @@ func TestNoAllocations(t *testing.T) {
 }
 
 func BenchmarkHook(b *testing.B) {
-	p := coretest.Start(b, coretest.Config(&coretest.Transport{Forget: true}, nopStep(b)))
+	p := coretest.Start(b, config(&coretest.Transport{Forget: true}, nopStep(b)))
 	m := coretest.Message("x")
 	b.ReportAllocs()
 	for b.Loop() {

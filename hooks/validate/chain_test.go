@@ -35,7 +35,7 @@ func chain(tb testing.TB) []core.Step {
 
 func TestChainOrderAndSizeBeforeCompression(t *testing.T) {
 	tr := &coretest.Transport{}
-	p := coretest.Start(t, coretest.Config(tr, chain(t)...))
+	p := coretest.Start(t, config(tr, chain(t)...))
 	if call, _ := p.Pipeline().Names(); !reflect.DeepEqual(call, []string{"validate", "namespace", "compress.zlib"}) {
 		t.Errorf("order %v", call)
 	}
@@ -53,7 +53,7 @@ func TestChainOrderAndSizeBeforeCompression(t *testing.T) {
 // Core counts the properties again, after every step.
 func TestPropertiesThatLaterStepsAddCount(t *testing.T) {
 	const other = 8 + 32 + 2 + 1 + 2
-	p := coretest.Start(t, coretest.Config(&coretest.Transport{}, chain(t)...))
+	p := coretest.Start(t, config(&coretest.Transport{}, chain(t)...))
 	_, err := p.Send(context.Background(), with(func(m *core.Message) {
 		m.Properties = map[string]string{"n": strings.Repeat("v", core.MaxPropertiesLength-other)}
 	}))
@@ -63,7 +63,7 @@ func TestPropertiesThatLaterStepsAddCount(t *testing.T) {
 }
 
 func TestChainLeavesASharedMessageAlone(t *testing.T) {
-	p := coretest.Start(t, coretest.Config(&coretest.Transport{Forget: true}, chain(t)...))
+	p := coretest.Start(t, config(&coretest.Transport{Forget: true}, chain(t)...))
 	long := func() *core.Message {
 		m := fullMessage()
 		m.Body = []byte(strings.Repeat("the same again and again ", 400))
@@ -91,7 +91,7 @@ func TestChainAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	p := coretest.Start(t, coretest.Config(&coretest.Transport{Forget: true}, chain(t)...))
+	p := coretest.Start(t, config(&coretest.Transport{Forget: true}, chain(t)...))
 	m := fullMessage()
 	if n := testing.AllocsPerRun(1000, func() {
 		if _, err := p.Send(context.Background(), m); err != nil {
@@ -103,7 +103,7 @@ func TestChainAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkChain(b *testing.B) {
-	p := coretest.Start(b, coretest.Config(&coretest.Transport{Forget: true}, chain(b)...))
+	p := coretest.Start(b, config(&coretest.Transport{Forget: true}, chain(b)...))
 	m := fullMessage()
 	b.ReportAllocs()
 	for b.Loop() {

@@ -30,7 +30,7 @@ func newValidator(tb testing.TB, opts ...validate.Option) *validate.Validator {
 func newProducer(tb testing.TB, opts ...validate.Option) (*core.Producer, *coretest.Transport) {
 	tb.Helper()
 	tr := &coretest.Transport{}
-	return coretest.Start(tb, coretest.Config(tr, newValidator(tb, opts...).Step())), tr
+	return coretest.Start(tb, config(tr, newValidator(tb, opts...).Step())), tr
 }
 
 // modes are the ways to send one message.
@@ -351,7 +351,7 @@ func TestOncePerCallAndBeforeTheRoute(t *testing.T) {
 		return nil, coretest.Refuse(at, core.CodeSystemBusy, "")
 	}}
 	lookups := 0
-	cfg := coretest.Config(tr, newValidator(t).Step(), core.Step{Name: "count", Stage: core.StageGuard, After: []string{"validate"}, Use: count})
+	cfg := config(tr, newValidator(t).Step(), core.Step{Name: "count", Stage: core.StageGuard, After: []string{"validate"}, Use: count})
 	cfg.Retry = coretest.Retry(3)
 	routes := cfg.Routes
 	cfg.Routes = coretest.RouteFunc(func(ctx context.Context, topic string) (*core.Route, error) {
@@ -405,7 +405,7 @@ func TestNoAllocations(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	tr := &coretest.Transport{Forget: true}
-	p := coretest.Start(t, coretest.Config(tr, newValidator(t).Step()))
+	p := coretest.Start(t, config(tr, newValidator(t).Step()))
 	m := fullMessage()
 	if n := testing.AllocsPerRun(1000, func() {
 		if _, err := p.Send(context.Background(), m); err != nil {
@@ -448,7 +448,7 @@ func FuzzAcceptedParsesBack(f *testing.F) {
 		sent = string(at.Call().Outgoing().Properties())
 		return tr.Ack(at), nil
 	}
-	p := coretest.Start(f, coretest.Config(tr, newValidator(f).Step()))
+	p := coretest.Start(f, config(tr, newValidator(f).Step()))
 	f.Fuzz(func(t *testing.T, topic, tag, key1, key2, shard, n1, v1, n2, v2 string, delay int64, level int) {
 		m := &core.Message{Topic: topic, Body: []byte("x"), Tag: tag, ShardingKey: shard, DelayLevel: level, Properties: map[string]string{}}
 		if key1 != "" || key2 != "" {
@@ -511,7 +511,7 @@ func BenchmarkValidate(b *testing.B) {
 	for name, m := range map[string]*core.Message{"plain": with(func(*core.Message) {}), "full": fullMessage()} {
 		for _, steps := range [][]core.Step{nil, {newValidator(b).Step()}} {
 			b.Run(fmt.Sprintf("%s/steps=%d", name, len(steps)), func(b *testing.B) {
-				p := coretest.Start(b, coretest.Config(&coretest.Transport{Forget: true}, steps...))
+				p := coretest.Start(b, config(&coretest.Transport{Forget: true}, steps...))
 				b.ReportAllocs()
 				for b.Loop() {
 					if _, err := p.Send(context.Background(), m); err != nil {
