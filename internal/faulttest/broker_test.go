@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,8 +124,11 @@ func TestFault02BrokerHung(t *testing.T) {
 		}
 		w.Broker("broker-a").Resume()
 		wantAtMost(t, "the way back", p.recovery(t), time.Second)
-		// The errors told the truth: all that may have been stored was, in the end.
-		want(t, "stored", w.StoredCount("T"), 4+maybe+1)
+		// The errors told the truth: what had been sent first was stored in the end,
+		// and nothing was that was not sent.
+		if n := w.StoredCount("T"); n < 4+1+1 || n > 4+maybe+1 {
+			t.Errorf("%d messages are stored, want at most %d", n, 4+maybe+1)
+		}
 	})
 }
 
@@ -154,7 +158,7 @@ func TestFault03AllBrokersDown(t *testing.T) {
 		p.warm(t, w)
 		w.Broker("broker-a").Kill()
 		w.Broker("broker-b").Kill()
-		for range 50 {
+		for range 30 {
 			d := took(func() {
 				_, err := p.Send(bg, msg("x"))
 				wantFailure(t, err, core.ClassNetwork, core.NotSent)
@@ -211,7 +215,7 @@ func TestFault09WritePermissionTaken(t *testing.T) {
 func TestFault11FloodOfSystemBusy(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		w := newWorld(t, 2)
-		p := w.start(t)
+		p := w.startWith(t, liftoff.Config{MaxInFlight: 100}) // which is the budget's grant
 		p.warm(t, w)
 		lift := w.on("", embedded.Reply(core.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy"))
 		send := func(n int) (waits map[time.Duration]int) {
@@ -240,9 +244,9 @@ func TestFault11FloodOfSystemBusy(t *testing.T) {
 
 		// Half of the requests are refused: still a tenth.
 		lift()
-		n := 0
+		var n atomic.Int64
 		w.Control(wire.SendMessageV2, func(*embedded.Request) embedded.Action {
-			if n++; n%2 == 0 {
+			if n.Add(1)%2 == 0 {
 				return embedded.Pass()
 			}
 			return embedded.Reply(core.CodeSystemBusy, "[OVERLOAD]")
