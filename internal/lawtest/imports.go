@@ -110,7 +110,7 @@ func (r Rule) refuses(t *Tree, f *File, imported string) string {
 	}
 	dir, ours := folderOf(imported)
 	if !ours {
-		if underAny(imported, r.Theirs) && (!under(imported, otelSDK) || f.Test()) {
+		if underAny(imported, r.Theirs) && (!under(imported, otelSDK) || f.Test() || under(f.Dir(), "examples")) {
 			return ""
 		}
 		if f.Test() && underAny(imported, TestLibraries) {
