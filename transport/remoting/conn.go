@@ -1,6 +1,7 @@
 package remoting
 
 import (
+	"context"
 	"errors"
 	"net"
 	"sync"
@@ -101,7 +102,7 @@ func (cn *conn) giveUp(cl *call, why error) error {
 	switch {
 	case empty:
 		cn.fail(errDone)
-	case silent && errors.Is(why, core.ErrTimeout) && time.Since(cl.since) >= quietLimit:
+	case silent && errors.Is(why, context.DeadlineExceeded) && time.Since(cl.since) >= quietLimit:
 		cn.p.retire(cn, errSilent, true)
 	}
 	return why

@@ -275,6 +275,7 @@ func producer(t testing.TB, c *remoting.Client, addrs ...string) *core.Producer 
 	t.Helper()
 	cfg := coretest.Config(unregistered{c})
 	cfg.Routes = fixed(t, 1, addrs...)
+	cfg.Timeout = minute // where the time matters a test says so
 	return coretest.Start(t, cfg)
 }
 
