@@ -13,10 +13,10 @@ import (
 // makes attempts until one succeeds, the retry policy gives up, or the call
 // ends. Every failure is a *SendError.
 func (p *Producer) deliver(ctx context.Context, c *Call) (*Result, error) {
+	defer c.thaw()
 	if err := c.freeze(); err != nil {
 		return nil, c.failed(err)
 	}
-	defer c.thaw()
 
 	t := p.routes.topic(c.outs[0].topic)
 	route, err := p.route(ctx, c, t)
@@ -87,7 +87,7 @@ func (p *Producer) deliver(ctx context.Context, c *Call) (*Result, error) {
 			})
 			at.prev = err
 			var be *BrokerError
-			if errors.As(err, &be) {
+			if at.entered && errors.As(err, &be) {
 				f.Code = be.Code
 			}
 		}
@@ -349,6 +349,8 @@ func (a *Attempt) success(res *Result) Certainty {
 func (a *Attempt) certainty(err error) Certainty {
 	var be *BrokerError
 	switch {
+	case !a.entered:
+		return NotSent // a veto, whatever error it brought along
 	case a.acked && a.call.mode != Oneway:
 		return Stored // a step failed the attempt after the broker had confirmed it
 	case errors.As(err, &be):

@@ -105,6 +105,11 @@ func TestPluginMistakes(t *testing.T) {
 				return next(ctx, c)
 			})}
 		}, core.ErrInvalidMessage, "at most 32767", core.ClassInvalid, core.NotSent, 0},
+		{"veto with a broker's error from elsewhere", func(c *core.Config) {
+			c.Steps = []core.Step{attempt(func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
+				return nil, fmt.Errorf("mine: %w", &core.BrokerError{Code: core.CodeSystemError})
+			})}
+		}, nil, "mine", core.ClassBroker, core.NotSent, 0},
 		{"veto", func(c *core.Config) {
 			c.Steps = []core.Step{attempt(func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
 				return nil, fmt.Errorf("mine: %w", core.ErrForbidden)
@@ -121,7 +126,7 @@ func TestPluginMistakes(t *testing.T) {
 			p := coretest.Start(t, cfg)
 			_, err := p.Send(t.Context(), coretest.Message("x"))
 			se := sendError(t, err)
-			if !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.says) {
+			if tt.is != nil && !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("got %v, want one that is %v and says %q", err, tt.is, tt.says)
 			}
 			if se.Class != tt.class || se.Certainty != tt.certainty {
@@ -136,7 +141,7 @@ func TestPluginMistakes(t *testing.T) {
 			// The producer lives on.
 			done := make(chan error, 1)
 			p.SendAsync(t.Context(), coretest.Message("y"), func(_ core.Result, err error) { done <- err })
-			if err := <-done; err == nil || !errors.Is(err, tt.is) {
+			if err := <-done; err == nil || tt.is != nil && !errors.Is(err, tt.is) {
 				t.Errorf("asynchronously: %v", err)
 			}
 		})
@@ -195,5 +200,37 @@ func TestAttemptDoneOncePerSelect(t *testing.T) {
 	}
 	if selects != 5 || count.attempts != 5 || count.abandoned != 3 || count.written != 2 {
 		t.Errorf("%d selects, %+v; want 5 of each, 3 abandoned, 2 written", selects, *count)
+	}
+}
+
+// A batch that does not fit leaves nothing frozen: the step that runs the call
+// again may change it.
+func TestFailedFreezeThaws(t *testing.T) {
+	tr := &coretest.Transport{}
+	runs := 0
+	p := coretest.Start(t, coretest.Config(tr,
+		core.Step{Name: "again", Stage: core.StageObserve, Use: core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+			if _, err := next(ctx, c); !errors.Is(err, core.ErrInvalidMessage) {
+				t.Errorf("first run: %v", err)
+			}
+			return next(ctx, c)
+		})},
+		core.Step{Name: "grow", Stage: core.StageShape, Use: core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+			size := core.MaxPropertiesLength
+			if runs++; runs > 1 {
+				size = 10
+			}
+			i := 0
+			for out := range c.All() {
+				if i++; i == 2 {
+					out.SetProperty("x", strings.Repeat("y", size))
+				} else {
+					out.SetProperty("run", fmt.Sprint(runs))
+				}
+			}
+			return next(ctx, c)
+		})}))
+	if _, err := p.SendBatch(t.Context(), []*core.Message{coretest.Message("1"), coretest.Message("2")}); err != nil {
+		t.Error(err)
 	}
 }
