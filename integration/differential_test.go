@@ -30,9 +30,11 @@ type exchange struct {
 // differentialScript is what all sides are asked, in this order.
 func differentialScript(topic string) []exchange {
 	send := func(edit func(*wire.SendRequest)) *wire.SendRequest {
-		r := &wire.SendRequest{Group: "g", Topic: topic, DefaultTopic: "TBW102", DefaultTopicQueueNums: 4, QueueID: 1,
+		r := &wire.SendRequest{
+			Group: "g", Topic: topic, DefaultTopic: "TBW102", DefaultTopicQueueNums: 4, QueueID: 1,
 			BornTimestamp: time.Now().UnixMilli(), MaxReconsumeTimes: -1,
-			Properties: wire.AppendProperties(nil, wire.Fields{{Key: "UNIQ_KEY", Value: goldenID}, {Key: "a", Value: "b"}})}
+			Properties: wire.AppendProperties(nil, wire.Fields{{Key: "UNIQ_KEY", Value: goldenID}, {Key: "a", Value: "b"}}),
+		}
 		if edit != nil {
 			edit(r)
 		}
@@ -62,8 +64,10 @@ func differentialScript(topic string) []exchange {
 		{name: "greatest offset", code: wire.GetMaxOffset, ext: ofTopic},
 		{name: "least offset", code: wire.GetMinOffset, ext: ofTopic},
 		{name: "heartbeat", code: wire.HeartBeat, body: wire.AppendHeartbeat(nil, &goldenHeartbeat)},
-		{name: "unregister", code: wire.UnregisterClient,
-			ext: wire.Unregister{ClientID: goldenHeartbeat.ClientID, ProducerGroup: "group-1"}.Fields()},
+		{
+			name: "unregister", code: wire.UnregisterClient,
+			ext: wire.Unregister{ClientID: goldenHeartbeat.ClientID, ProducerGroup: "group-1"}.Fields(),
+		},
 		{name: "unknown request code", code: 9999},
 		{name: "unknown request code at the name server", toNameServer: true, code: 9999},
 		{name: "route after the sends", toNameServer: true, code: wire.GetRouteInfoByTopic, ext: wire.RouteFields(topic)},
@@ -152,8 +156,10 @@ func (x *exchange) call(ctx context.Context, addr string, ser wire.Serialization
 	if x.send != nil {
 		frame, err = wire.AppendSend(nil, ser, x.code, opaque, 0, x.send, nil, x.body)
 	} else {
-		frame, err = wire.AppendCommand(nil, &wire.Command{Code: x.code, Language: wire.LanguageGo, Version: wire.CurrentVersion,
-			Opaque: opaque, Ext: x.ext, Body: x.body, Serialization: ser})
+		frame, err = wire.AppendCommand(nil, &wire.Command{
+			Code: x.code, Language: wire.LanguageGo, Version: wire.CurrentVersion,
+			Opaque: opaque, Ext: x.ext, Body: x.body, Serialization: ser,
+		})
 	}
 	if err != nil {
 		return wire.Command{}, err

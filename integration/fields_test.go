@@ -25,8 +25,10 @@ func fieldCases() map[string]core.Message {
 		"flag":       {Flag: -2147483648},
 		"nowait":     {NoWaitStore: true},
 		"queue":      {Queue: &core.Queue{Broker: "broker-b", ID: 2}},
-		"all": {Tag: "t", Keys: []string{"k"}, ShardingKey: "s", Properties: map[string]string{"a": "b"}, Flag: 7, NoWaitStore: true,
-			Queue: &core.Queue{Broker: "broker-a", ID: 1}},
+		"all": {
+			Tag: "t", Keys: []string{"k"}, ShardingKey: "s", Properties: map[string]string{"a": "b"}, Flag: 7, NoWaitStore: true,
+			Queue: &core.Queue{Broker: "broker-a", ID: 1},
+		},
 		"delay": {DelayLevel: 2, Tag: "late"}, // 5 s
 		"timer": {DeliverAt: time.Now().Add(6 * time.Second), Tag: "late"},
 	}

@@ -32,8 +32,11 @@ const (
 var (
 	goldenBody       = []byte("hello, Grüße")
 	goldenProperties = wire.Fields{
-		{Key: "UNIQ_KEY", Value: goldenID}, {Key: "TAGS", Value: "paid"}, {Key: "KEYS", Value: "k1 k2"},
-		{Key: "WAIT", Value: "true"}, {Key: "city", Value: "Zürich"},
+		{Key: "UNIQ_KEY", Value: goldenID},
+		{Key: "TAGS", Value: "paid"},
+		{Key: "KEYS", Value: "k1 k2"},
+		{Key: "WAIT", Value: "true"},
+		{Key: "city", Value: "Zürich"},
 	}
 	goldenHeartbeat = wire.Heartbeat{ClientID: "10.1.2.3@4711#1", ProducerGroups: []string{"group-1"}}
 	goldenRoute     = wire.RouteData{
@@ -161,14 +164,18 @@ func goldenFrames() map[string]frameMaker {
 	withBroker := func(r *wire.SendRequest) { r.BrokerName = "broker-a" }
 	request := func(code int, ext wire.Fields, body []byte) frameMaker {
 		return func(ser wire.Serialization) ([]byte, error) {
-			return wire.AppendCommand(nil, &wire.Command{Code: code, Language: wire.LanguageGo, Version: wire.CurrentVersion,
-				Opaque: goldenOpaque, Ext: ext, Body: body, Serialization: ser})
+			return wire.AppendCommand(nil, &wire.Command{
+				Code: code, Language: wire.LanguageGo, Version: wire.CurrentVersion,
+				Opaque: goldenOpaque, Ext: ext, Body: body, Serialization: ser,
+			})
 		}
 	}
 	answer := func(code int, remark string, body []byte) frameMaker {
 		return func(ser wire.Serialization) ([]byte, error) {
-			return wire.AppendCommand(nil, &wire.Command{Code: code, Language: wire.LanguageJava, Version: wire.CurrentVersion,
-				Opaque: goldenOpaque, Flag: wire.FlagResponse, Remark: remark, Body: body, Serialization: ser})
+			return wire.AppendCommand(nil, &wire.Command{
+				Code: code, Language: wire.LanguageJava, Version: wire.CurrentVersion,
+				Opaque: goldenOpaque, Flag: wire.FlagResponse, Remark: remark, Body: body, Serialization: ser,
+			})
 		}
 	}
 	sendAnswer := func(code int, r *wire.SendResponse) frameMaker {
@@ -193,12 +200,18 @@ func goldenFrames() map[string]frameMaker {
 		"unregister": request(wire.UnregisterClient,
 			wire.Unregister{ClientID: "10.1.2.3@4711#1", ProducerGroup: "group-1"}.Fields(), nil),
 		"heartbeat": request(wire.HeartBeat, nil, wire.AppendHeartbeat(nil, &goldenHeartbeat)),
-		"send-ok": sendAnswer(0, &wire.SendResponse{MsgID: goldenOffset, QueueID: 3, QueueOffset: 1234567890123,
-			RegionID: "DefaultRegion", TraceOn: true}),
-		"send-ok-all-fields": sendAnswer(0, &wire.SendResponse{MsgID: goldenOffset, TransactionID: goldenID, BatchUniqID: goldenID,
-			RecallHandle: "djEgb3JkZXJzIGJyb2tlci1hIDEgMg==", RegionID: "DefaultRegion", TraceOn: true}),
-		"send-flush-disk-timeout": sendAnswer(10, &wire.SendResponse{MsgID: goldenOffset, QueueID: 1, QueueOffset: 9,
-			RegionID: "DefaultRegion", TraceOn: true}),
+		"send-ok": sendAnswer(0, &wire.SendResponse{
+			MsgID: goldenOffset, QueueID: 3, QueueOffset: 1234567890123,
+			RegionID: "DefaultRegion", TraceOn: true,
+		}),
+		"send-ok-all-fields": sendAnswer(0, &wire.SendResponse{
+			MsgID: goldenOffset, TransactionID: goldenID, BatchUniqID: goldenID,
+			RecallHandle: "djEgb3JkZXJzIGJyb2tlci1hIDEgMg==", RegionID: "DefaultRegion", TraceOn: true,
+		}),
+		"send-flush-disk-timeout": sendAnswer(10, &wire.SendResponse{
+			MsgID: goldenOffset, QueueID: 1, QueueOffset: 9,
+			RegionID: "DefaultRegion", TraceOn: true,
+		}),
 		"system-busy":                answer(2, "[TIMEOUT_CLEAN_QUEUE]broker busy, period in queue: 206ms, größer", nil),
 		"topic-not-exist":            answer(17, "No topic route info in name server for the topic: orders", nil),
 		"route-answer":               answer(0, "", wire.AppendRoute(nil, &goldenRoute, wire.BareKeys)),

@@ -117,8 +117,10 @@ var refused = []struct {
 	{"separator in sharding key", with(func(m *core.Message) { m.ShardingKey = "\x02" }), []want{{"ShardingKey", validate.BadChar, "U+0001"}}},
 	{"sharding key not UTF-8", with(func(m *core.Message) { m.ShardingKey = "\xc3" }), []want{{"ShardingKey", validate.BadUTF8, "UTF-8"}}},
 	{"keys", with(func(m *core.Message) { m.Keys = []string{"ok", "", "a b", "c\x01", "\xfe"} }), []want{
-		{"Keys[1]", validate.Required, "empty"}, {"Keys[2]", validate.BadChar, "blank"},
-		{"Keys[3]", validate.BadChar, "U+0001"}, {"Keys[4]", validate.BadUTF8, "UTF-8"},
+		{"Keys[1]", validate.Required, "empty"},
+		{"Keys[2]", validate.BadChar, "blank"},
+		{"Keys[3]", validate.BadChar, "U+0001"},
+		{"Keys[4]", validate.BadUTF8, "UTF-8"},
 	}},
 	{"negative delay level", with(func(m *core.Message) { m.DelayLevel = -1 }), []want{{"DelayLevel", validate.OutOfRange, "-1"}}},
 	{"two delays", with(func(m *core.Message) { m.DelayLevel, m.DeliverAt = 1, time.Now() }), []want{{"DeliverAt", validate.Conflict, "DelayLevel"}}},
@@ -128,10 +130,14 @@ var refused = []struct {
 	{"properties", with(func(m *core.Message) {
 		m.Properties = map[string]string{"": "v", " ": "v", "a": "", "b": " ", "c\x01": "v", "d": "\x02", "e\xff": "v", "f": "\xff", "ok": "v"}
 	}), []want{
-		{`Properties[" "]`, validate.Required, "name"}, {`Properties[""]`, validate.Required, "name"},
-		{`Properties["a"]`, validate.Required, "value"}, {`Properties["b"]`, validate.Required, "value"},
-		{`Properties["c\x01"]`, validate.BadChar, "U+0001"}, {`Properties["d"]`, validate.BadChar, "U+0001"},
-		{`Properties["e\xff"]`, validate.BadUTF8, "UTF-8"}, {`Properties["f"]`, validate.BadUTF8, "UTF-8"},
+		{`Properties[" "]`, validate.Required, "name"},
+		{`Properties[""]`, validate.Required, "name"},
+		{`Properties["a"]`, validate.Required, "value"},
+		{`Properties["b"]`, validate.Required, "value"},
+		{`Properties["c\x01"]`, validate.BadChar, "U+0001"},
+		{`Properties["d"]`, validate.BadChar, "U+0001"},
+		{`Properties["e\xff"]`, validate.BadUTF8, "UTF-8"},
+		{`Properties["f"]`, validate.BadUTF8, "UTF-8"},
 	}},
 	{"typed property", with(func(m *core.Message) { m.Properties = map[string]string{"__SHARDINGKEY": "k"} }), []want{{`Properties["__SHARDINGKEY"]`, validate.Reserved, "use the field ShardingKey"}}},
 	{"transient property", with(func(m *core.Message) { m.Properties = map[string]string{"__RMQ.TRANSIENT.x": "k"} }), []want{{`Properties["__RMQ.TRANSIENT.x"]`, validate.Reserved, "another name"}}},

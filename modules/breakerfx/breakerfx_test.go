@@ -20,9 +20,11 @@ import (
 
 func basics(more ...fx.Option) fx.Option {
 	lost := &coretest.Transport{Do: func(context.Context, *core.Attempt) (*core.Result, error) { return nil, core.ErrConnectionLost }}
-	return fx.Options(append([]fx.Option{fx.NopLogger, rocketmqfx.Module, rocketmqfx.Configure(liftoff.Config{Group: "orders"}),
+	return fx.Options(append([]fx.Option{
+		fx.NopLogger, rocketmqfx.Module, rocketmqfx.Configure(liftoff.Config{Group: "orders"}),
 		rocketmqfx.AsRetry(coretest.NoRetry), rocketmqfx.AsSelector(coretest.InOrder),
-		fx.Provide(func() (core.Transport, core.RouteSource) { return lost, coretest.Routes(1, "a", "b") })}, more...)...)
+		fx.Provide(func() (core.Transport, core.RouteSource) { return lost, coretest.Routes(1, "a", "b") }),
+	}, more...)...)
 }
 
 // first opens a breaker at the first failure.

@@ -24,10 +24,12 @@ import (
 )
 
 func basics(more ...fx.Option) fx.Option {
-	return fx.Options(append([]fx.Option{fx.NopLogger, rocketmqfx.Module, rocketmqfx.Configure(liftoff.Config{Group: "orders"}),
+	return fx.Options(append([]fx.Option{
+		fx.NopLogger, rocketmqfx.Module, rocketmqfx.Configure(liftoff.Config{Group: "orders"}),
 		fx.Provide(func() (core.Transport, core.RouteSource) {
 			return &coretest.Transport{}, coretest.Routes(1, "a")
-		})}, more...)...)
+		}),
+	}, more...)...)
 }
 
 // bounds are those of the duration's histogram, nil if there is none.

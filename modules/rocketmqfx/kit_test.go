@@ -22,8 +22,10 @@ func over(tr *coretest.Transport) fx.Option {
 
 // basics are the options of an application with one producer.
 func basics(tr *coretest.Transport, more ...fx.Option) fx.Option {
-	return fx.Options(append([]fx.Option{fx.NopLogger, over(tr), rocketmqfx.Module,
-		rocketmqfx.Configure(liftoff.Config{Group: "orders"})}, more...)...)
+	return fx.Options(append([]fx.Option{
+		fx.NopLogger, over(tr), rocketmqfx.Module,
+		rocketmqfx.Configure(liftoff.Config{Group: "orders"}),
+	}, more...)...)
 }
 
 // run starts the application and stops it when the test ends.

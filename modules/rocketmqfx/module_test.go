@@ -233,8 +233,10 @@ func TestReplaceTransport(t *testing.T) {
 // New is plain Go: it works with a lifecycle and no container.
 func TestNewWithoutContainer(t *testing.T) {
 	lc := fxtest.NewLifecycle(t, fxtest.EnforceTimeout(true))
-	r, err := rocketmqfx.New(rocketmqfx.Params{Lifecycle: lc, Config: liftoff.Config{Group: "g"},
-		Transport: &coretest.Transport{}, Routes: coretest.Routes(1, "a")})
+	r, err := rocketmqfx.New(rocketmqfx.Params{
+		Lifecycle: lc, Config: liftoff.Config{Group: "g"},
+		Transport: &coretest.Transport{}, Routes: coretest.Routes(1, "a"),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -121,8 +121,10 @@ func TestNamedErrors(t *testing.T) {
 		{"no configuration", app(rocketmqfx.Named("orders", rocketmqfx.Eager())), true, []string{"liftoff.Config", "rocketmq.config of orders"}},
 		{"twice", app(rocketmqfx.Named("orders", cfg), rocketmqfx.Named("orders", cfg)), true, []string{"already provided", "orders"}},
 		{"bad name", app(rocketmqfx.Named(`a"b`, cfg)), true, []string{`a\"b`}},
-		{"two selectors", app(rocketmqfx.Named("orders", cfg, rocketmqfx.Eager(), rocketmqfx.AsSelector(firstSelector), rocketmqfx.AsSelector(secondSelector))), false,
-			[]string{`producer "orders"`, "firstSelector", "secondSelector"}},
+		{
+			"two selectors", app(rocketmqfx.Named("orders", cfg, rocketmqfx.Eager(), rocketmqfx.AsSelector(firstSelector), rocketmqfx.AsSelector(secondSelector))), false,
+			[]string{`producer "orders"`, "firstSelector", "secondSelector"},
+		},
 		{"bad step", app(rocketmqfx.Named("orders", cfg, rocketmqfx.Eager(), rocketmqfx.AsInterceptor("x", core.StageNone, newPass))), false, []string{`"x"`}},
 	}
 	for _, tt := range tests {

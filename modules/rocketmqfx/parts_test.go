@@ -179,8 +179,10 @@ func TestDuplicatesAreErrors(t *testing.T) {
 		{"a step of the default producer", app(rocketmqfx.AsStep(func() core.Step {
 			return core.Step{Name: "validate", Stage: core.StageGuard, Use: newPass()}
 		})), false, []string{`"validate"`}},
-		{"breaker and none", app(rocketmqfx.WithoutBreaker(), rocketmqfx.AsBreaker(func() (*breaker.Breakers, error) { return breaker.New(breaker.Config{}) })), false,
-			[]string{"breaker is given 2 times", "WithoutBreaker", "TestDuplicatesAreErrors"}},
+		{
+			"breaker and none", app(rocketmqfx.WithoutBreaker(), rocketmqfx.AsBreaker(func() (*breaker.Breakers, error) { return breaker.New(breaker.Config{}) })), false,
+			[]string{"breaker is given 2 times", "WithoutBreaker", "TestDuplicatesAreErrors"},
+		},
 		{"orders", app(rocketmqfx.Order(core.Order{}), rocketmqfx.Order(core.Order{})), false, []string{"order is given 2 times"}},
 	}
 	for _, tt := range tests {

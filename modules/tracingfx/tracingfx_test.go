@@ -24,8 +24,10 @@ import (
 )
 
 func basics(tr *coretest.Transport, more ...fx.Option) fx.Option {
-	return fx.Options(append([]fx.Option{fx.NopLogger, rocketmqfx.Module, rocketmqfx.Configure(liftoff.Config{Group: "orders"}),
-		fx.Provide(func() (core.Transport, core.RouteSource) { return tr, coretest.Routes(1, "a", "b") })}, more...)...)
+	return fx.Options(append([]fx.Option{
+		fx.NopLogger, rocketmqfx.Module, rocketmqfx.Configure(liftoff.Config{Group: "orders"}),
+		fx.Provide(func() (core.Transport, core.RouteSource) { return tr, coretest.Routes(1, "a", "b") }),
+	}, more...)...)
 }
 
 // provider provides a tracer provider that shuts down with the application.

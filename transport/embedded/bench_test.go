@@ -14,8 +14,10 @@ func BenchmarkSend(b *testing.B) {
 		b.Run(ser.String(), func(b *testing.B) {
 			c := embedded.New(b, embedded.Config{RecordedRequests: -1})
 			p := connect(b, c, c.Brokers()[0].Addr(), ser)
-			req := wire.SendRequest{Group: "g", Topic: "t", DefaultTopic: "TBW102", DefaultTopicQueueNums: 4, MaxReconsumeTimes: -1,
-				Properties: []byte("TAGS\x01a\x02UNIQ_KEY\x010123456789ABCDEF0123456789ABCDEF\x02")}
+			req := wire.SendRequest{
+				Group: "g", Topic: "t", DefaultTopic: "TBW102", DefaultTopicQueueNums: 4, MaxReconsumeTimes: -1,
+				Properties: []byte("TAGS\x01a\x02UNIQ_KEY\x010123456789ABCDEF0123456789ABCDEF\x02"),
+			}
 			one, err := wire.AppendSend(nil, ser, wire.SendMessageV2, 1, 0, &req, nil, make([]byte, 1024))
 			if err != nil {
 				b.Fatal(err)

@@ -54,18 +54,22 @@ func TestActions(t *testing.T) {
 				t.Errorf("%+v", a)
 			}
 		}},
-		{"reply with", embedded.ReplyWith(wire.Command{Code: 10, Remark: "r", Opaque: 77, Ext: wire.Fields{prop("a", "b")}, Body: []byte("body")}), 0,
+		{
+			"reply with", embedded.ReplyWith(wire.Command{Code: 10, Remark: "r", Opaque: 77, Ext: wire.Fields{prop("a", "b")}, Body: []byte("body")}), 0,
 			func(t *testing.T, p *peer, o int32) {
 				if a := mustCode(t, p.answer(o), 10); a.Remark != "r" || a.Ext.Get("a") != "b" || string(a.Body) != "body" {
 					t.Errorf("%+v", a)
 				}
-			}},
-		{"edit", embedded.Edit(func(a *wire.Command) { a.Code = 12; a.Opaque = 77; a.Ext.Set("queueId", "9") }), 1,
+			},
+		},
+		{
+			"edit", embedded.Edit(func(a *wire.Command) { a.Code = 12; a.Opaque = 77; a.Ext.Set("queueId", "9") }), 1,
 			func(t *testing.T, p *peer, o int32) {
 				if a := mustCode(t, p.answer(o), 12); a.Ext.Get("queueId") != "9" || a.Ext.Get("msgId") == "" {
 					t.Errorf("%+v", a)
 				}
-			}},
+			},
+		},
 		{"delay", embedded.Delay(3*time.Second, embedded.Pass()), 1, func(t *testing.T, p *peer, o int32) {
 			begin := time.Now()
 			mustCode(t, p.answer(o), 0)
@@ -270,8 +274,15 @@ func TestOnewayUnderFaults(t *testing.T) {
 		for _, tt := range []struct {
 			action embedded.Action
 			stored int
-		}{{embedded.Pass(), 1}, {embedded.Reply(2, ""), 0}, {embedded.Duplicate(), 1}, {embedded.Edit(func(*wire.Command) {}), 1},
-			{embedded.Trickle(time.Second), 1}, {embedded.WrongOpaque(), 1}, {embedded.AnswerTo(1), 1}} {
+		}{
+			{embedded.Pass(), 1},
+			{embedded.Reply(2, ""), 0},
+			{embedded.Duplicate(), 1},
+			{embedded.Edit(func(*wire.Command) {}), 1},
+			{embedded.Trickle(time.Second), 1},
+			{embedded.WrongOpaque(), 1},
+			{embedded.AnswerTo(1), 1},
+		} {
 			c := inMemory(t, embedded.Config{})
 			c.Control(wire.SendMessageV2, func(*embedded.Request) embedded.Action { return embedded.StoreThen(embedded.Pass()) })
 			c.ControlOnce(wire.SendMessageV2, func(*embedded.Request) embedded.Action { return tt.action })

@@ -14,7 +14,8 @@ func FuzzStream(f *testing.F) {
 	for _, ser := range serializations {
 		for _, cmd := range []wire.Command{
 			sendCommand(wire.SendMessageV2, "t", 0, "hello", prop("DELAY", "1")), sendCommand(wire.SendMessage, "t", -1, "hello"),
-			pullCommand("t", 0, 0, 32), {Code: wire.GetRouteInfoByTopic, Ext: wire.RouteFields("t")},
+			pullCommand("t", 0, 0, 32),
+			{Code: wire.GetRouteInfoByTopic, Ext: wire.RouteFields("t")},
 			{Code: wire.HeartBeat, Body: []byte(`{"clientID":"c","producerDataSet":[{"groupName":"g"}]}`)},
 		} {
 			cmd.Serialization = ser

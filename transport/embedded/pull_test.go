@@ -14,9 +14,11 @@ import (
 )
 
 func pullCommand(topic string, queue int, offset int64, max int, extra ...wire.Field) wire.Command {
-	f := wire.Fields{prop("consumerGroup", "readers"), prop("topic", topic), prop("queueId", strconv.Itoa(queue)),
+	f := wire.Fields{
+		prop("consumerGroup", "readers"), prop("topic", topic), prop("queueId", strconv.Itoa(queue)),
 		prop("queueOffset", strconv.FormatInt(offset, 10)), prop("maxMsgNums", strconv.Itoa(max)), prop("sysFlag", "4"),
-		prop("subscription", "*"), prop("subVersion", "0"), prop("expressionType", "TAG")}
+		prop("subscription", "*"), prop("subVersion", "0"), prop("expressionType", "TAG"),
+	}
 	for _, e := range extra {
 		f.Set(e.Key, e.Value)
 	}
@@ -203,8 +205,10 @@ func TestOffsets(t *testing.T) {
 		if n, ok := b.ConsumerOffset("readers", "t", 0); n != 3 || !ok {
 			t.Errorf("offset committed by a pull: %d, %v", n, ok)
 		}
-		for _, code := range []int{wire.GetMaxOffset, wire.GetMinOffset, wire.SearchOffsetByTimestamp, wire.GetEarliestMsgStoreTime,
-			wire.QueryConsumerOffset, wire.UpdateConsumerOffset, wire.ViewMessageByID, wire.UpdateAndCreateTopic} {
+		for _, code := range []int{
+			wire.GetMaxOffset, wire.GetMinOffset, wire.SearchOffsetByTimestamp, wire.GetEarliestMsgStoreTime,
+			wire.QueryConsumerOffset, wire.UpdateConsumerOffset, wire.ViewMessageByID, wire.UpdateAndCreateTopic,
+		} {
 			if a := mustCode(t, p.call(wire.Command{Code: code}), 1); !strings.Contains(a.Remark, "missing") {
 				t.Errorf("code %d without fields: %q", code, a.Remark)
 			}

@@ -123,9 +123,12 @@ func (s *store) pull(req *pullRequest) reply {
 		r.remark = pullRemark(r.code)
 	}
 	r.ext = wire.Fields{
-		{Key: "suggestWhichBrokerId", Value: "0"}, {Key: "nextBeginOffset", Value: textOf(next)},
-		{Key: "minOffset", Value: textOf(low)}, {Key: "maxOffset", Value: textOf(high)},
-		{Key: "topicSysFlag", Value: "0"}, {Key: "groupSysFlag", Value: "0"},
+		{Key: "suggestWhichBrokerId", Value: "0"},
+		{Key: "nextBeginOffset", Value: textOf(next)},
+		{Key: "minOffset", Value: textOf(low)},
+		{Key: "maxOffset", Value: textOf(high)},
+		{Key: "topicSysFlag", Value: "0"},
+		{Key: "groupSysFlag", Value: "0"},
 	}
 	return r
 }

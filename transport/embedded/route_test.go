@@ -36,8 +36,12 @@ func TestRouteBytes(t *testing.T) {
 			accept  string
 			want    string
 		}{
-			{wire.V4_5_2, "", bare}, {wire.V4_5_2, "false", bare}, {wire.V4_5_2, "true", quoted},
-			{wire.V4_9_3, "", bare}, {wire.V4_9_4, "", quoted}, {wire.V5_3_3, "", quoted},
+			{wire.V4_5_2, "", bare},
+			{wire.V4_5_2, "false", bare},
+			{wire.V4_5_2, "true", quoted},
+			{wire.V4_9_3, "", bare},
+			{wire.V4_9_4, "", quoted},
+			{wire.V5_3_3, "", quoted},
 		} {
 			cmd := wire.Command{Code: wire.GetRouteInfoByTopic, Version: tt.version, Ext: wire.Fields{prop("topic", "t")}}
 			if tt.accept != "" {
@@ -131,8 +135,10 @@ func TestCreateTopicRequest(t *testing.T) {
 	c := inMemory(t, embedded.Config{})
 	p := connect(t, c, c.Brokers()[0].Addr(), wire.JSON)
 	ask := func(topic, read, write, perm string) wire.Command {
-		return p.call(wire.Command{Code: wire.UpdateAndCreateTopic, Ext: wire.Fields{prop("topic", topic), prop("defaultTopic", "TBW102"),
-			prop("readQueueNums", read), prop("writeQueueNums", write), prop("perm", perm), prop("topicFilterType", "SINGLE_TAG"), prop("order", "false")}})
+		return p.call(wire.Command{Code: wire.UpdateAndCreateTopic, Ext: wire.Fields{
+			prop("topic", topic), prop("defaultTopic", "TBW102"),
+			prop("readQueueNums", read), prop("writeQueueNums", write), prop("perm", perm), prop("topicFilterType", "SINGLE_TAG"), prop("order", "false"),
+		}})
 	}
 	mustCode(t, ask("t", "2", "1", "6"), 0)
 	ns := connect(t, c, c.NameServers()[0], wire.JSON)

@@ -53,8 +53,10 @@ func TestSendIsStored(t *testing.T) {
 						t.Errorf("property %s is %q, want %q", k, got, want)
 					}
 				}
-				want := wire.Fields{prop("msgId", m.MsgID), prop("queueId", "2"), prop("queueOffset", "0"),
-					prop("transactionId", "id1"), prop("MSG_REGION", "DefaultRegion"), prop("TRACE_ON", "true")}
+				want := wire.Fields{
+					prop("msgId", m.MsgID), prop("queueId", "2"), prop("queueOffset", "0"),
+					prop("transactionId", "id1"), prop("MSG_REGION", "DefaultRegion"), prop("TRACE_ON", "true"),
+				}
 				if !slices.Equal(a.Ext, want) {
 					t.Errorf("answer %v, want %v", a.Ext, want)
 				}
@@ -150,7 +152,8 @@ func TestRefusals(t *testing.T) {
 			t.Run(fmt.Sprintf("%v/%s", ser, tt.name), func(t *testing.T) {
 				c := inMemory(t, embedded.Config{})
 				for _, topic := range []embedded.Topic{
-					{Name: "four", ReadQueues: 4, WriteQueues: 4, Perm: 6}, {Name: "readonly", ReadQueues: 4, WriteQueues: 4, Perm: 4},
+					{Name: "four", ReadQueues: 4, WriteQueues: 4, Perm: 6},
+					{Name: "readonly", ReadQueues: 4, WriteQueues: 4, Perm: 4},
 					{Name: "none", ReadQueues: 4, Perm: 6},
 				} {
 					if err := c.PutTopic(topic); err != nil {
