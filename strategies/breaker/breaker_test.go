@@ -398,7 +398,7 @@ func TestStates(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		w.times(4, refused)
-		if got := w.breakers.States()[0]; got.State != breaker.Open || !got.Since.Equal(time.Now()) {
+		if got := w.breakers.States()[0]; got.State != breaker.Open || !got.Since.Equal(time.Now()) || got.Counts != (breaker.Counts{}) {
 			t.Errorf("after the fifth failure: %+v", got)
 		}
 	})

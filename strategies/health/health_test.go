@@ -275,13 +275,12 @@ func TestWhatProvesNothing(t *testing.T) {
 	veto := core.Step{
 		Name: "veto", AttemptStage: core.AttemptGuard,
 		Use: core.AttemptInterceptorFunc(func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
-			time.Sleep(time.Second)
-			return nil, core.ErrTimeout
+			return nil, core.ErrConnect
 		}),
 	}
 	t.Run("veto", func(t *testing.T) {
 		inBubble(t, health.Config{}, func(w *world) {
-			w.send(w.t.Context(), 0, core.ErrTimeout)
+			w.send(w.t.Context(), 0, core.ErrConnect)
 			w.expect(core.HealthGood)
 		}, veto)
 	})

@@ -20,17 +20,23 @@ type Option func(*options)
 
 type options struct {
 	retries   int
-	busy      int
+	busy      int // -1: not set
 	base, max time.Duration
 	restore   bool
 	codes     []core.ResponseCode
 }
 
 func newOptions(opts []Option) options {
-	o := options{retries: DefaultRetries, busy: DefaultBusy, base: DefaultBase, max: DefaultMax}
+	o := options{retries: DefaultRetries, busy: -1, base: DefaultBase, max: DefaultMax}
 	for _, opt := range opts {
 		if opt != nil {
 			opt(&o)
+		}
+	}
+	if o.busy < 0 {
+		o.busy = DefaultBusy
+		if o.retries == 0 {
+			o.busy = 0 // whoever wants no retries wants none of a busy broker either
 		}
 	}
 	return o
@@ -41,8 +47,8 @@ func newOptions(opts []Option) options {
 func Retries(n int) Option { return func(o *options) { o.retries = max(0, n) } }
 
 // Busy bounds the attempts of a call whose last one met a busy broker to 1 + n,
-// by default n is 10, about a second and a half of pauses, and never less than
-// [Retries]. [AtLeastOnce] and [Safe] use it. A broker says busy for a few hundred
+// by default n is 10, about a second and a half of pauses, or 0 with Retries(0),
+// and never less than [Retries]. [AtLeastOnce] and [Safe] use it. A broker says busy for a few hundred
 // milliseconds while it rolls a file or collects garbage: Java's two retries
 // without a pause are over before that.
 func Busy(n int) Option { return func(o *options) { o.busy = max(0, n) } }

@@ -262,7 +262,11 @@ func TestPolicyProperties(t *testing.T) {
 			rt.Errorf("safe retries %+v", f)
 		}
 		for _, d := range []core.Decision{alo, safe, retry.Java5(opts...).Next(f)} {
-			if d.Retry && f.Attempt > retries {
+			most := retries
+			if retries > 0 && f.Class == core.ClassBusy {
+				most = max(retries, retry.DefaultBusy)
+			}
+			if d.Retry && f.Attempt > most {
 				rt.Errorf("attempt %d is retried with %d retries", f.Attempt, retries)
 			}
 			if d.After < 0 || d.After > max(base, limit) {
@@ -304,6 +308,8 @@ func TestBusyHasItsOwnLimit(t *testing.T) {
 		{"default, over", retry.AtLeastOnce(), retry.DefaultBusy + 1, false},
 		{"safe", retry.Safe(), retry.DefaultBusy, true},
 		{"own", retry.AtLeastOnce(retry.Busy(4)), 5, false},
+		{"no retries at all", retry.AtLeastOnce(retry.Retries(0)), 1, false},
+		{"of a busy broker only", retry.AtLeastOnce(retry.Busy(4), retry.Retries(0)), 4, true},
 		{"never below Retries", retry.AtLeastOnce(retry.Busy(0), retry.Retries(3)), 3, true},
 	} {
 		f := &core.Failure{Attempt: tt.attempt, Err: busy, Class: core.ClassBusy, Code: core.CodeSystemBusy, Certainty: core.NotStored}
