@@ -237,6 +237,9 @@ func (c *conn) trickle(b []byte, interval time.Duration, claimed bool) {
 	t := time.NewTicker(max(interval, 1))
 	defer t.Stop()
 	for i := range b {
+		if !c.node.paused.wait(c.done) {
+			break
+		}
 		if _, err := c.nc.Write(b[i : i+1]); err != nil {
 			break
 		}

@@ -29,7 +29,7 @@ type Broker struct {
 func newBroker(c *Cluster, name, addr string) *Broker {
 	b := &Broker{node: newNode(c, name, addr), store: newStore(c.cfg.MaxStoredBytes)}
 	b.node.handle = b.handle
-	b.node.gone = b.clients.gone
+	b.node.gone = b.gone
 	b.perm.Store(wire.PermRead | wire.PermWrite)
 	b.topics.put(Topic{Name: scheduleTopic, ReadQueues: len(delayLevels), WriteQueues: len(delayLevels), Perm: wire.PermRead | wire.PermWrite})
 	if !c.cfg.NoAutoCreateTopics {

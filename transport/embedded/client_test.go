@@ -68,10 +68,13 @@ func (p *peer) next() (wire.Command, error) {
 	return cmd, err
 }
 
-// answer reads the answer to a request and fails the test on anything else.
+// answer reads the answer to a request and fails the test on anything else, notices to consumers excepted.
 func (p *peer) answer(opaque int32) wire.Command {
 	p.t.Helper()
 	cmd, err := p.next()
+	for err == nil && !cmd.IsResponse() && cmd.Code == wire.NotifyConsumerIDsChanged {
+		cmd, err = p.next()
+	}
 	if err != nil {
 		p.t.Fatalf("read: %v", err)
 	}

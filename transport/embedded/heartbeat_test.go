@@ -96,3 +96,52 @@ func TestClientIsForgottenWithItsConnection(t *testing.T) {
 	_ = p.conn.Close()
 	waitFor(t, "the client to be forgotten", func() bool { return len(b.Clients()) == 0 && b.Connections() == 0 })
 }
+
+// Consumers share queues anew when told that their group has changed.
+func TestConsumersAreToldOfChanges(t *testing.T) {
+	c := inMemory(t, embedded.Config{})
+	addr := c.Brokers()[0].Addr()
+	join := func(p *peer, client string) {
+		t.Helper()
+		cmd := wire.Command{Code: wire.HeartBeat, Body: []byte(`{"clientID":"` + client + `","consumerDataSet":[{"groupName":"g"}]}`)}
+		p.write(&cmd)
+	}
+	// told reads until the notice has come and, if told to, an answer; their order is open.
+	told := func(p *peer, answers int) {
+		t.Helper()
+		notices := 0
+		for notices == 0 || answers > 0 {
+			cmd, err := p.next()
+			switch {
+			case err != nil:
+				t.Fatal(err)
+			case cmd.IsResponse():
+				answers--
+			case cmd.Code == wire.NotifyConsumerIDsChanged && cmd.Ext.Get("consumerGroup") == "g" && cmd.IsOneway():
+				notices++
+			default:
+				t.Fatalf("got %+v", cmd)
+			}
+		}
+	}
+	first, second, third := connect(t, c, addr, wire.JSON), connect(t, c, addr, wire.RocketMQ), connect(t, c, addr, wire.JSON)
+	join(first, "one")
+	told(first, 1)
+	join(second, "two")
+	told(second, 1)
+	told(first, 0)
+	join(third, "three")
+	told(third, 1)
+	told(second, 0)
+	told(first, 0)
+	leave := wire.Command{Code: wire.UnregisterClient, Ext: wire.Unregister{ClientID: "two", ConsumerGroup: "g"}.Fields()}
+	second.write(&leave)
+	told(first, 0)
+	told(third, 0)
+	_ = third.conn.Close()
+	told(first, 0)
+	join(first, "one") // nothing new: only an answer comes
+	if cmd, err := first.next(); err != nil || !cmd.IsResponse() {
+		t.Errorf("%+v, %v", cmd, err)
+	}
+}

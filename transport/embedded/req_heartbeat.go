@@ -3,10 +3,11 @@ package embedded
 // HEART_BEAT (34), UNREGISTER_CLIENT (35), GET_CONSUMER_LIST_BY_GROUP (38): requests to a broker.
 //
 // Versions: as 5.3.3, with the shortened heartbeat (fingerprint). A group is forgotten when its
-// client unregisters or its connection ends.
+// client unregisters or its connection ends. When the members of a consumer group change, those
+// that are left are told (NOTIFY_CONSUMER_IDS_CHANGED, 40), so that they share the queues anew.
 //
 // Deviations: clients that fall silent on an open connection are not forgotten after two
-// minutes. Subscriptions are not kept, so brokers never push changes of consumer groups.
+// minutes. Subscriptions are not kept.
 
 import (
 	"cmp"
@@ -37,6 +38,7 @@ type Client struct {
 	LastHeartbeat time.Time
 	Heartbeats    int
 	fingerprint   int32
+	conn          *conn
 }
 
 // clients is a broker's table of clients.
@@ -61,6 +63,7 @@ func (b *Broker) Clients() []Client {
 	out := make([]Client, 0, len(b.clients.byID))
 	for _, c := range b.clients.byID {
 		own := *c
+		own.conn = nil
 		own.ProducerGroups, own.ConsumerGroups = slices.Clone(c.ProducerGroups), slices.Clone(c.ConsumerGroups)
 		out = append(out, own)
 	}
@@ -102,12 +105,18 @@ func (b *Broker) heartbeat(c *conn, cmd *wire.Command) reply {
 		changed = h.Fingerprint != client.fingerprint
 	}
 	client.Language, client.Version = cmd.Language, cmd.Version
-	client.Remote, client.Conn = c.remote, c.id
+	client.Remote, client.Conn, client.conn = c.remote, c.id, c
 	client.LastHeartbeat = time.Now()
 	client.Heartbeats++
 	client.fingerprint = h.Fingerprint
 	// Groups are added, never taken away: those leave by unregistering.
 	client.ProducerGroups = union(client.ProducerGroups, h.ProducerGroups)
+	var joined []string
+	for _, group := range h.ConsumerGroups {
+		if !slices.Contains(client.ConsumerGroups, group) {
+			joined = append(joined, group)
+		}
+	}
 	client.ConsumerGroups = union(client.ConsumerGroups, h.ConsumerGroups)
 	t.mu.Unlock()
 	for _, group := range h.ConsumerGroups {
@@ -116,6 +125,7 @@ func (b *Broker) heartbeat(c *conn, cmd *wire.Command) reply {
 			b.topics.put(Topic{Name: name, ReadQueues: 1, WriteQueues: 1, Perm: wire.PermRead | wire.PermWrite})
 		}
 	}
+	b.notify(joined)
 	change := "true"
 	if h.Fingerprint != 0 && !changed {
 		change = "false"
@@ -139,8 +149,11 @@ func (b *Broker) unregister(cmd *wire.Command) reply {
 	}
 	t := &b.clients
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	var left []string
 	if client := t.byID[u.ClientID]; client != nil {
+		if slices.Contains(client.ConsumerGroups, u.ConsumerGroup) {
+			left = append(left, u.ConsumerGroup)
+		}
 		without := func(groups []string, group string) []string {
 			return slices.DeleteFunc(groups, func(g string) bool { return g == group })
 		}
@@ -150,14 +163,51 @@ func (b *Broker) unregister(cmd *wire.Command) reply {
 			delete(t.byID, u.ClientID)
 		}
 	}
+	t.mu.Unlock()
+	b.notify(left)
 	return reply{}
 }
 
 // gone forgets the clients of a connection that has ended.
-func (t *clients) gone(c *conn) {
+func (b *Broker) gone(c *conn) {
+	t := &b.clients
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	maps.DeleteFunc(t.byID, func(_ string, client *Client) bool { return client.Conn == c.id })
+	var left []string
+	maps.DeleteFunc(t.byID, func(_ string, client *Client) bool {
+		if client.conn != c {
+			return false
+		}
+		left = union(left, client.ConsumerGroups)
+		return true
+	})
+	t.mu.Unlock()
+	b.notify(left)
+}
+
+// notify tells the members of consumer groups that the members have changed.
+func (b *Broker) notify(groups []string) {
+	for _, group := range groups {
+		b.clients.mu.Lock()
+		var members []*conn
+		for _, client := range b.clients.byID {
+			if slices.Contains(client.ConsumerGroups, group) {
+				members = append(members, client.conn)
+			}
+		}
+		b.clients.mu.Unlock()
+		for _, c := range members {
+			frame, err := wire.AppendCommand(nil, &wire.Command{
+				Code: wire.NotifyConsumerIDsChanged, Language: wire.LanguageJava, Version: serverVersion, Opaque: b.pushes.Add(1),
+				Flag: wire.FlagOneway, Ext: wire.Fields{{Key: "consumerGroup", Value: group}},
+			})
+			if err != nil {
+				b.node.log.Debug("a consumer group cannot be announced", "error", err)
+				continue
+			}
+			// Nobody waits here for a peer that does not read.
+			b.node.cluster.spawn(func() { c.sendNow(frame) })
+		}
+	}
 }
 
 func (b *Broker) consumerList(cmd *wire.Command) reply {
