@@ -160,6 +160,10 @@ func (a *Attempt) Aborted() <-chan struct{} { return a.call.producer.aborted }
 // Written reports whether bytes of the request may have left the process.
 func (a *Attempt) Written() bool { return a.written }
 
+// Entered reports whether the transport was asked. An attempt that failed without
+// says nothing about its broker, whatever its error is.
+func (a *Attempt) Entered() bool { return a.entered }
+
 // MarkWritten is for transports: it must be called before the first byte of the
 // request may leave the process, by the goroutine that called RoundTrip or one
 // it waits for.

@@ -421,6 +421,10 @@ func (c *Call) untried(r *Route) int {
 func (c *Call) freeze() error {
 	for i := range c.outs {
 		o := &c.outs[i]
+		if o.prepared {
+			o.frozen = true
+			continue
+		}
 		for _, p := range o.props {
 			if err := p.check(); err != nil {
 				return err

@@ -27,16 +27,17 @@ const (
 // attempt scope it is frozen: a change is ignored and fails the call with
 // [ErrFrozen].
 type Outgoing struct {
-	msg     *Message
-	call    *Call
-	id      MessageID
-	topic   string
-	body    []byte
-	sysFlag int32
-	props   []Property // set by interceptors; they shadow the message's own
-	names   []string   // scratch for sorting
-	frozen  bool
-	encoded []byte // properties in wire form, once frozen
+	msg      *Message
+	call     *Call
+	id       MessageID
+	topic    string
+	body     []byte
+	sysFlag  int32
+	props    []Property // set by interceptors; they shadow the message's own
+	names    []string   // scratch for sorting
+	prepared bool       // encoded holds the properties already (Batch)
+	frozen   bool
+	encoded  []byte // properties in wire form, once frozen
 }
 
 // Property is a name and a value of a message.
@@ -57,7 +58,7 @@ func (o *Outgoing) reset(c *Call, m *Message, id MessageID) {
 	o.topic, o.body, o.sysFlag = m.Topic, m.Body, 0
 	clear(o.props)
 	o.props = o.props[:0]
-	o.frozen = false
+	o.prepared, o.frozen = false, false
 	o.encoded = o.encoded[:0]
 }
 
@@ -151,7 +152,7 @@ func (o *Outgoing) SetProperty(name, value string) {
 
 // PropertiesSize is the encoded size, in bytes, that the properties have now.
 func (o *Outgoing) PropertiesSize() int {
-	if o.frozen {
+	if o.frozen || o.prepared {
 		return len(o.encoded)
 	}
 	o.encoded = o.appendProperties(o.encoded[:0])
@@ -170,10 +171,11 @@ func (o *Outgoing) Properties() []byte {
 }
 
 func (o *Outgoing) mayChange() bool {
-	if o.frozen {
+	if o.frozen || o.prepared {
 		o.call.misuse = ErrFrozen
+		return false
 	}
-	return !o.frozen
+	return true
 }
 
 // appendProperties encodes in a fixed order - unique id, typed fields, then the

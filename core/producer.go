@@ -43,6 +43,7 @@ type Producer struct {
 	routes       *routeCache
 	ids          *idMaker
 	calls        sync.Pool
+	batches      sync.Pool
 
 	lifecycle sync.Mutex // held by Start and Shutdown
 	state     atomic.Uint32
@@ -87,6 +88,7 @@ func NewProducer(cfg Config) (*Producer, error) {
 	p.callChain = composeCall(p.deliver, pipeline.call)
 	p.attemptChain = composeAttempt(p.carry, pipeline.attempt)
 	p.calls.New = func() any { return &Call{producer: p} }
+	p.batches.New = func() any { return &Batch{p: p} }
 	return p, nil
 }
 

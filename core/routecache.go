@@ -213,20 +213,27 @@ func (rc *routeCache) wait(f *flight) {
 	}
 }
 
+// inUse lists the topics to poll and forgets the others.
 func (rc *routeCache) inUse() []*topic {
+	var used, forgotten []*topic
 	rc.mu.Lock()
-	defer rc.mu.Unlock()
-	topics := make([]*topic, 0, len(rc.topics))
 	for name, t := range rc.topics {
 		if t.used.Swap(false) {
 			t.idle = 0
 		} else if t.idle++; t.idle >= idlePolls {
 			delete(rc.topics, name)
+			forgotten = append(forgotten, t)
 			continue
 		}
-		topics = append(topics, t)
+		used = append(used, t)
 	}
-	return topics
+	rc.mu.Unlock()
+	for _, t := range forgotten {
+		if old := t.route.Load(); old != nil {
+			rc.listeners.routeChanged(&RouteReport{Topic: t.name, Old: old})
+		}
+	}
+	return used
 }
 
 // begin starts the poller. end stops it and every look-up, and waits for them.

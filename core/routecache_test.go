@@ -208,6 +208,8 @@ func TestUnusedTopicsAreForgotten(t *testing.T) {
 		})
 		src := &source{give: func(int) (*core.Route, error) { return routeTo("broker-a"), nil }}
 		cfg.Routes = src
+		gone := &goneRoutes{}
+		cfg.Steps = []core.Step{{Name: "gone", Use: gone}}
 		p := coretest.Start(t, cfg)
 		send := func() {
 			for i := range 100 {
@@ -222,6 +224,9 @@ func TestUnusedTopicsAreForgotten(t *testing.T) {
 			t.Errorf("%d selectors for 100 topics", selectors.Load())
 		}
 		time.Sleep(time.Hour)
+		if gone.n.Load() != 100 {
+			t.Errorf("listeners were told of %d forgotten topics, want 100", gone.n.Load())
+		}
 		before := src.count()
 		time.Sleep(time.Hour)
 		if after := src.count(); after != before {
@@ -232,4 +237,12 @@ func TestUnusedTopicsAreForgotten(t *testing.T) {
 			t.Errorf("%d selectors after the topics came back", selectors.Load())
 		}
 	})
+}
+
+type goneRoutes struct{ n atomic.Int32 }
+
+func (g *goneRoutes) RouteChanged(r *core.RouteReport) {
+	if r.New == nil && r.Old != nil {
+		g.n.Add(1)
+	}
 }

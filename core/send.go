@@ -91,27 +91,35 @@ func (p *Producer) SendBatch(ctx context.Context, msgs []*Message, opts ...SendO
 	res, err := p.run(ctx, c)
 	var results []Result
 	if err == nil {
-		results = splitResult(&res, c.outs)
+		results = make([]Result, len(msgs))
+		for i := range c.outs {
+			results[i] = splitResult(&res, c.outs[i].id, i, len(msgs))
+		}
 	}
 	p.release(c)
 	return results, err
 }
 
-// splitResult gives each message of a batch its own result. The broker joins the
-// offset ids by commas; an answer with one id for all is a batch stored as one
-// (an inner batch), whose messages share it.
-func splitResult(res *Result, outs []Outgoing) []Result {
-	ids := strings.Split(res.OffsetMessageID, ",")
-	results := make([]Result, len(outs))
-	for i := range outs {
-		results[i] = *res
-		results[i].MessageID = outs[i].id
-		if len(ids) == len(outs) {
-			results[i].OffsetMessageID = ids[i]
-			results[i].QueueOffset = res.QueueOffset + int64(i)
+// splitResult gives message i of a batch of n its own result. The broker joins
+// the offset ids by commas; an answer with one id for all is a batch stored as
+// one (an inner batch), whose messages share it.
+func splitResult(res *Result, id MessageID, i, n int) Result {
+	r := *res
+	r.MessageID = id
+	ids := r.OffsetMessageID
+	if n == 1 || strings.Count(ids, ",") != n-1 {
+		return r
+	}
+	if width := (len(ids) + 1) / n; width*n == len(ids)+1 && (i == 0 || ids[width*i-1] == ',') {
+		ids = ids[width*i:] // ids of one broker have one length
+	} else {
+		for range i {
+			_, ids, _ = strings.Cut(ids, ",")
 		}
 	}
-	return results
+	r.OffsetMessageID, _, _ = strings.Cut(ids, ",")
+	r.QueueOffset += int64(i)
+	return r
 }
 
 // SendAsync sends msg and calls done with its outcome: exactly once, on another

@@ -77,6 +77,9 @@ func (b *Breakers) InterceptAttempt(ctx context.Context, at *core.Attempt, next 
 
 // judge says what to tell gobreaker.
 func (b *Breakers) judge(ctx context.Context, br *broker, at *core.Attempt, start time.Duration, res *core.Result, err error) error {
+	if err != nil && !at.Entered() {
+		return errNothing // a veto further in, whatever its error looks like
+	}
 	v := verdict.Of(ctx, res, err, at.Written())
 	if v == verdict.Nothing {
 		return errNothing

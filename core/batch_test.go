@@ -1,0 +1,163 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
+)
+
+// gatherer is the simplest interceptor that uses a Batch: n calls meet, the last
+// one sends for all.
+type gatherer struct {
+	mu    sync.Mutex
+	n     int
+	limit int
+	drop  string // body of a message that is taken out again
+	batch *core.Batch
+	ids   []core.MessageID
+	full  chan struct{}
+	sizes []int
+}
+
+func (g *gatherer) Intercept(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+	g.mu.Lock()
+	if g.batch == nil {
+		g.batch, g.full = c.Producer().NewBatch(), make(chan struct{})
+	}
+	ok, err := g.batch.Add(c, g.limit)
+	if err != nil || !ok {
+		g.mu.Unlock()
+		if err == nil {
+			err = errors.New("does not fit")
+		}
+		return nil, err
+	}
+	g.ids = append(g.ids, c.MessageID())
+	last, full, dropped := len(g.ids) == g.n, g.full, string(c.Message().Body) == g.drop
+	g.sizes = append(g.sizes, g.batch.Size())
+	if dropped {
+		g.batch.Drop(c.MessageID())
+	}
+	g.mu.Unlock()
+	if last {
+		g.batch.Send(ctx, next, c.Deadline())
+		close(full)
+	}
+	<-full
+	res, err := g.batch.Outcome(c.MessageID())
+	if err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func TestBatchOfSeparateCalls(t *testing.T) {
+	const n = 5
+	tests := []struct {
+		name string
+		drop string
+		fail bool
+		want int // messages in the request
+	}{
+		{"all", "", false, n}, {"one dropped", "body 2", false, n - 1}, {"refused", "", true, n},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tr := &coretest.Transport{}
+			seen := map[string]string{} // body by id
+			tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+				if tt.fail {
+					return nil, coretest.Refuse(at, core.CodeMessageIllegal, "")
+				}
+				r := tr.Ack(at)
+				var ids []string
+				for o := range at.Call().All() {
+					seen[o.MessageID().String()] = string(o.Body())
+					ids = append(ids, "off-"+o.MessageID().String())
+					if !strings.Contains(string(o.Properties()), o.MessageID().String()) || !strings.Contains(string(o.Properties()), "shape\x01yes") {
+						t.Errorf("properties %q", o.Properties())
+					}
+				}
+				r.OffsetMessageID, r.QueueOffset = strings.Join(ids, ","), 100
+				return r, nil
+			}
+			g := &gatherer{n: n, limit: 1 << 20, drop: tt.drop}
+			p := coretest.Start(t, coretest.Config(tr,
+				core.Step{Name: "gather", Stage: core.StageEncode, Use: g},
+				core.Step{Name: "shape", Stage: core.StageShape, Use: core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+					c.Outgoing().SetProperty("shape", "yes")
+					return next(ctx, c)
+				})}))
+			var wg sync.WaitGroup
+			offsets := make([]int64, n)
+			for i := range n {
+				wg.Go(func() {
+					body := fmt.Sprint("body ", i)
+					res, err := p.Send(context.Background(), coretest.Message(body))
+					switch {
+					case tt.fail:
+						se := sendError(t, err)
+						if se.Class != core.ClassRejected || se.Certainty != core.NotStored || len(se.Attempts) != 1 {
+							t.Errorf("%v", err)
+						}
+						return
+					case body == tt.drop:
+						if err == nil {
+							t.Error("a dropped message has a result")
+						}
+						return
+					case err != nil:
+						t.Error(err)
+						return
+					}
+					offsets[i] = res.QueueOffset
+					if got := seen[res.MessageID.String()]; got != body || res.OffsetMessageID != "off-"+res.MessageID.String() {
+						t.Errorf("result %+v belongs to %q, want %q", res, got, body)
+					}
+				})
+			}
+			wg.Wait()
+			if a := tr.Attempts(); len(a) != 1 || a[0].Messages != tt.want {
+				t.Errorf("requests %v, want one of %d messages", a, tt.want)
+			}
+			distinct := map[int64]bool{}
+			for _, o := range offsets {
+				if o != 0 {
+					distinct[o] = true
+				}
+			}
+			if !tt.fail && len(distinct) != tt.want {
+				t.Errorf("queue offsets %v", offsets)
+			}
+			g.batch.Release()
+		})
+	}
+}
+
+func TestBatchLimits(t *testing.T) {
+	g := &gatherer{n: 1, limit: 10}
+	p := coretest.Start(t, coretest.Config(&coretest.Transport{}, core.Step{Name: "gather", Stage: core.StageEncode, Use: g}))
+	if _, err := p.Send(t.Context(), coretest.Message("larger than the limit, but the first")); err != nil {
+		t.Error(err)
+	}
+	g.n = 99
+	if _, err := p.Send(t.Context(), coretest.Message("x")); err == nil || !strings.Contains(err.Error(), "does not fit") {
+		t.Errorf("a second message: %v", err)
+	}
+	if _, err := p.SendBatch(t.Context(), []*core.Message{coretest.Message("x"), coretest.Message("y")}); !errors.Is(err, core.ErrContract) {
+		t.Errorf("a batch in a batch: %v", err)
+	}
+	b := p.NewBatch()
+	b.Send(t.Context(), nil, time.Time{}) // sends nothing
+	if b.Len() != 0 || b.Size() != 0 || b.Drop(core.MessageID{}) {
+		t.Error("an empty batch is not empty")
+	}
+	b.Release()
+}
