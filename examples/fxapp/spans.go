@@ -39,7 +39,7 @@ func pick(attrs []attribute.KeyValue) (text string) {
 	for _, a := range attrs {
 		switch a.Key {
 		case "messaging.destination.partition.id", "error.type", "rocketmq.producer.certainty":
-			text += fmt.Sprintf(", %s=%s", a.Key, a.Value.Emit())
+			text += fmt.Sprintf(", %s=%s", a.Key, a.Value.String())
 		}
 	}
 	return text

@@ -92,7 +92,8 @@ func (s *Shop) Checkout(ctx context.Context) {
 	s.send(ctx, "an order without a body", &core.Message{Topic: "Orders", Tag: "invalid"})
 
 	_, err := s.producer.SendBatch(ctx, []*core.Message{
-		{Topic: "Invoices", Tag: "first", Body: []byte("page one")}, {Topic: "Invoices", Tag: "second", Body: []byte("page two")}})
+		{Topic: "Invoices", Tag: "first", Body: []byte("page one")}, {Topic: "Invoices", Tag: "second", Body: []byte("page two")},
+	})
 	fmt.Fprintf(s.out, "a batch of two: %v\n", outcome(err))
 }
 

@@ -120,15 +120,15 @@ func text(attrs []*common.KeyValue, key attribute.Key) string {
 func plain(v *common.AnyValue) string {
 	switch v := v.Value.(type) {
 	case *common.AnyValue_IntValue:
-		return attribute.Int64Value(v.IntValue).Emit()
+		return attribute.Int64Value(v.IntValue).String()
 	case *common.AnyValue_ArrayValue:
 		var items []string
 		for _, i := range v.ArrayValue.Values {
 			items = append(items, i.GetStringValue())
 		}
-		return attribute.StringSliceValue(items).Emit()
+		return attribute.StringSliceValue(items).String()
 	case *common.AnyValue_DoubleValue:
-		return attribute.Float64Value(v.DoubleValue).Emit()
+		return attribute.Float64Value(v.DoubleValue).String()
 	default:
 		return v.(*common.AnyValue_StringValue).StringValue
 	}
@@ -137,8 +137,8 @@ func plain(v *common.AnyValue) string {
 func wantAttrs(t *testing.T, attrs []*common.KeyValue, want ...attribute.KeyValue) {
 	t.Helper()
 	for _, w := range want {
-		if got := text(attrs, w.Key); got != w.Value.Emit() {
-			t.Errorf("%s is %q, want %q", w.Key, got, w.Value.Emit())
+		if got := text(attrs, w.Key); got != w.Value.String() {
+			t.Errorf("%s is %q, want %q", w.Key, got, w.Value.String())
 		}
 	}
 }
