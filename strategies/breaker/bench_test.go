@@ -9,13 +9,13 @@ import (
 	"github.com/liftoff-mq/liftoff/strategies/breaker"
 )
 
-// around calls f inside a real attempt at broker-a.
+// around calls f inside a real attempt at broker-a that has reached the transport.
 func around(tb testing.TB, f func(ctx context.Context, at *core.Attempt)) {
 	tb.Helper()
 	cfg := coretest.Config(&coretest.Transport{Forget: true}, core.Step{
 		Name: "around", AttemptStage: core.AttemptWire,
 		Use: core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
-			f(ctx, at)
+			defer f(ctx, at)
 			return next(ctx, at)
 		}),
 	})

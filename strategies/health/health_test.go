@@ -327,9 +327,9 @@ func TestSnapshot(t *testing.T) {
 		if got := w.view.Snapshot(); !reflect.DeepEqual(got, want) {
 			t.Errorf("snapshot %+v, want %+v", got, want)
 		}
-		time.Sleep(time.Hour)
+		time.Sleep(5 * time.Minute)
 		if got := w.view.Snapshot()[0]; got.Left != 0 || got.Health != core.HealthGood {
-			t.Errorf("an hour later: %+v", got)
+			t.Errorf("five minutes later: %+v", got)
 		}
 	})
 }
