@@ -391,8 +391,10 @@ func TestStates(t *testing.T) {
 		w.times(2, ok)
 		w.times(1, refused)
 		got := w.breakers.States()
-		want := breaker.Status{Broker: "broker-a", State: breaker.Closed, Since: start,
-			Counts: breaker.Counts{Successes: 2, Failures: 1, ConsecutiveFailures: 1}}
+		want := breaker.Status{
+			Broker: "broker-a", State: breaker.Closed, Since: start,
+			Counts: breaker.Counts{Successes: 2, Failures: 1, ConsecutiveFailures: 1},
+		}
 		if len(got) != 1 || !got[0].Since.Equal(want.Since) || got[0].Counts != want.Counts || got[0].State != want.State {
 			t.Errorf("states %+v, want %+v", got, want)
 		}
