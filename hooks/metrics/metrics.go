@@ -64,8 +64,10 @@ func New(opts ...Option) (*Metrics, error) {
 	}
 	meter := c.provider.Meter(ScopeName,
 		metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(SchemaURL))
-	m := &Metrics{calls: core.NewSlot[*server](StepName), nowhere: new(server)}
-	m.sets.init(c.namespace, c.destination)
+	m := &Metrics{
+		calls: core.NewSlot[*server](StepName), nowhere: new(server),
+		sets: sets{namespace: c.namespace, destination: c.destination, known: map[key]*set{}},
+	}
 	var err error
 	if m.duration, err = conventions.Duration(meter, c.buckets); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)

@@ -1,9 +1,7 @@
 package metrics
 
 import (
-	"maps"
 	"sync"
-	"sync/atomic"
 
 	"github.com/liftoff-mq/liftoff/hooks/internal/conventions"
 	"go.opentelemetry.io/otel/attribute"
@@ -24,37 +22,30 @@ type set struct {
 	add    []metric.AddOption
 }
 
-// sets keeps the set of each key. Reading takes no lock: the map is copied to be
-// changed, which ends once every key has come up.
+// sets keeps the set of each key.
 type sets struct {
 	namespace   string
 	destination func(string) string
-	known       atomic.Pointer[map[key]*set]
-	mu          sync.Mutex // held to change known
-}
-
-func (s *sets) init(namespace string, destination func(string) string) {
-	s.namespace, s.destination = namespace, destination
-	s.known.Store(&map[key]*set{})
+	mu          sync.RWMutex
+	known       map[key]*set
 }
 
 func (s *sets) get(k key) *set {
-	if found, ok := (*s.known.Load())[k]; ok {
+	s.mu.RLock()
+	found, ok := s.known[k]
+	s.mu.RUnlock()
+	if ok {
 		return found
 	}
 	made := s.make(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known := *s.known.Load()
-	if found, ok := known[k]; ok {
+	if found, ok := s.known[k]; ok {
 		return found
 	}
-	if len(known) >= maxSets {
-		return made
+	if len(s.known) < maxSets {
+		s.known[k] = made
 	}
-	grown := maps.Clone(known)
-	grown[k] = made
-	s.known.Store(&grown)
 	return made
 }
 
