@@ -27,8 +27,8 @@ const (
 	DefaultMaxTopics             = 16384
 )
 
-// Serialization is the form of the headers that the client sends. Servers answer
-// in the same form; the client reads both.
+// Serialization is the form of the headers that the client sends. Servers of 4.9 answer
+// in the same form, those of 5.3 in their own, which is JSON by default; the client reads both.
 type Serialization uint8
 
 const (

@@ -2,7 +2,8 @@ package wire
 
 import "strconv"
 
-// Serialization is the form of a header. A server answers in the form of the request.
+// Serialization is the form of a header. Servers of 4.9 answer in the form of the request; those
+// of 5.3 understand both and answer in their own, which is JSON by default.
 type Serialization uint8
 
 const (
