@@ -211,14 +211,18 @@ func (p *Producer) Shutdown(ctx context.Context) error {
 	if stuck == 0 {
 		p.workers.join()
 	}
-	// What is left needs a moment even if ctx has ended: unregistering is bounded
-	// by its own time-out.
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortGrace)
-	defer cancel()
-	if r, ok := p.cfg.Transport.(GroupRegistrar); ok {
-		errs = append(errs, r.UnregisterGroup(last, p.cfg.Group))
+	// What is left needs a moment even if ctx has ended, and each part its own:
+	// a broker that does not answer the unregistering must not take the time in
+	// which its connection is closed.
+	grace := func(f func(context.Context) error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortGrace)
+		defer cancel()
+		errs = append(errs, f(ctx))
 	}
-	errs = append(errs, p.stopOwn(last, len(p.cfg.Own)))
+	if r, ok := p.cfg.Transport.(GroupRegistrar); ok {
+		grace(func(ctx context.Context) error { return r.UnregisterGroup(ctx, p.cfg.Group) })
+	}
+	grace(func(ctx context.Context) error { return p.stopOwn(ctx, len(p.cfg.Own)) })
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("producer %q: %w", p.cfg.Group, err)
 	}
