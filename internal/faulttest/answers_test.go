@@ -13,6 +13,7 @@ import (
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/strategies/breaker"
+	"github.com/liftoff-mq/liftoff/strategies/retry"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -22,9 +23,10 @@ import (
 // brokers give the same answer, so a send is retried if more than one request came.
 func TestFault10ResponseCodes(t *testing.T) {
 	const (
-		never = 1 // requests on the wire
-		other = 2 // once at each broker
-		thric = 3 // all three attempts
+		never  = 1 // requests on the wire
+		other  = 2 // once at each broker
+		thrice = 1 + retry.DefaultRetries
+		often  = 1 + retry.DefaultBusy
 	)
 	for _, row := range []struct {
 		code      core.ResponseCode
@@ -33,31 +35,31 @@ func TestFault10ResponseCodes(t *testing.T) {
 		certainty core.Certainty
 		requests  int
 	}{
-		{core.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy", core.ClassBusy, core.NotStored, thric},
-		{core.CodeSystemBusy, "[REJECTREQUEST]system busy", core.ClassBusy, core.NotStored, thric},
-		{core.CodeServiceNotAvailable, "service not available now", core.ClassUnavailable, core.NotStored, thric},
+		{core.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy", core.ClassBusy, core.NotStored, often},
+		{core.CodeSystemBusy, "[REJECTREQUEST]system busy", core.ClassBusy, core.NotStored, often},
+		{core.CodeServiceNotAvailable, "service not available now", core.ClassUnavailable, core.NotStored, thrice},
 		{core.CodeNoPermission, "the topic[T] sending message is forbidden", core.ClassForbidden, core.NotStored, other},
 		{core.CodeNoPermission, "check signature failed", core.ClassAuth, core.NotStored, never},
 		{core.CodeNoPermission, "username cannot be null", core.ClassAuth, core.NotStored, never},
 		{core.CodeNoPermission, "User:x is not found", core.ClassAuth, core.NotStored, never},
 		{core.CodeNoPermission, "User:x has no permission to access Topic:T", core.ClassAuth, core.NotStored, never},
 		{core.CodeSystemError, "org.apache.rocketmq.acl.common.AclException: No accessKey is configured", core.ClassAuth, core.NotStored, never},
-		{core.CodeSystemError, "broker unable to service, until 2286-11-20", core.ClassUnavailable, core.NotStored, thric},
-		{core.CodeSystemError, "service not available now, in-sync replicas not enough", core.ClassUnavailable, core.NotStored, thric},
-		{core.CodeSystemError, "create mapped file failed, server is busy or broken.", core.ClassUnavailable, core.NotStored, thric},
+		{core.CodeSystemError, "broker unable to service, until 2286-11-20", core.ClassUnavailable, core.NotStored, thrice},
+		{core.CodeSystemError, "service not available now, in-sync replicas not enough", core.ClassUnavailable, core.NotStored, thrice},
+		{core.CodeSystemError, "create mapped file failed, server is busy or broken.", core.ClassUnavailable, core.NotStored, thrice},
 		{core.CodeSystemError, "java.lang.IllegalArgumentException, x", core.ClassRejected, core.NotStored, never},
 		{core.CodeSystemError, "java.lang.ArrayIndexOutOfBoundsException, 7", core.ClassRejected, core.NotStored, never},
 		{core.CodeSystemError, "java.lang.NullPointerException, x", core.ClassRejected, core.NotStored, never},
 		{core.CodeSystemError, "the specified topic contains illegal characters", core.ClassRejected, core.NotStored, never},
 		{core.CodeSystemError, "the specified topic is longer than topic max length 127.", core.ClassRejected, core.NotStored, never},
-		{core.CodeSystemError, "something else", core.ClassBroker, core.MaybeStored, thric},
+		{core.CodeSystemError, "something else", core.ClassBroker, core.MaybeStored, thrice},
 		{core.CodeMessageIllegal, "the message is illegal", core.ClassRejected, core.NotStored, never},
 		{core.CodeInvalidParameter, "request queueId[9] is illegal", core.ClassRejected, core.NotStored, never},
-		{core.CodeTopicNotExist, "topic[T] not exist", core.ClassNoTopic, core.NotStored, thric},
-		{core.CodeNotLeaderForQueue, "not leader", core.ClassStale, core.NotStored, thric},
-		{core.CodeFlowControl, "flow control", core.ClassBusy, core.NotStored, thric},
+		{core.CodeTopicNotExist, "topic[T] not exist", core.ClassNoTopic, core.NotStored, thrice},
+		{core.CodeNotLeaderForQueue, "not leader", core.ClassStale, core.NotStored, thrice},
+		{core.CodeFlowControl, "flow control", core.ClassBusy, core.NotStored, often},
 		{core.CodeVersionNotSupported, "", core.ClassRejected, core.NotStored, never},
-		{777, "a code of the future", core.ClassBroker, core.MaybeStored, thric},
+		{777, "a code of the future", core.ClassBroker, core.MaybeStored, thrice},
 	} {
 		sub(t, fmt.Sprintf("%d %.30s", row.code, row.remark), func(t *testing.T) {
 			w := newWorld(t, 2)
@@ -76,7 +78,10 @@ func TestFault10ResponseCodes(t *testing.T) {
 			})
 			want(t, "requests", w.count()-before, row.requests)
 			// Pauses, and the look-up before a retry with a new route: no time-out.
-			wantAtMost(t, "the send", d, 300*time.Millisecond)
+			if row.class != core.ClassBusy {
+				wantAtMost(t, "the send", d, 300*time.Millisecond)
+			}
+			wantAtMost(t, "the send", d, core.DefaultTimeout)
 			want(t, "stored", w.StoredCount("T"), 8)
 			if row.class == core.ClassAuth {
 				want(t, "breaker a", p.breaker("broker-a"), breaker.Closed)

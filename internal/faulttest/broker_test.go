@@ -215,7 +215,7 @@ func TestFault09WritePermissionTaken(t *testing.T) {
 func TestFault11FloodOfSystemBusy(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		w := newWorld(t, 2)
-		p := w.startWith(t, liftoff.Config{MaxInFlight: 100}) // which is the budget's grant
+		p := w.start(t)
 		p.warm(t, w)
 		lift := w.on("", embedded.Reply(core.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy"))
 		send := func(n int) (waits map[time.Duration]int) {
@@ -229,7 +229,7 @@ func TestFault11FloodOfSystemBusy(t *testing.T) {
 			}
 			return waits
 		}
-		waits := send(200)
+		waits := send(1000)
 		if len(waits) < 20 {
 			t.Errorf("the waits before retries are not spread: %v", waits)
 		}
