@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -339,5 +340,15 @@ func wantText(t testing.TB, err error, text string) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), text) {
 		t.Errorf("got %v, want an error with %q", err, text)
+	}
+}
+
+// watchDials is the cluster's dial function; seen is called for an address.
+func (w *world) watchDials(addr string, seen func()) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, a string) (net.Conn, error) {
+		if a == addr {
+			seen()
+		}
+		return w.Dial(ctx, network, a)
 	}
 }
