@@ -22,6 +22,7 @@ type Broker struct {
 	perm    atomic.Int64
 	listed  atomic.Bool   // the name server knows it
 	next    atomic.Uint64 // for requests that leave the queue to the broker
+	ids     atomic.Uint32 // for messages without an id of their own
 	pushes  atomic.Int32  // opaque of requests to clients
 	life    sync.Mutex    // held by Start, Stop and Kill
 }

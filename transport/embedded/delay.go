@@ -1,9 +1,11 @@
 package embedded
 
 import (
+	"encoding/base64"
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +24,9 @@ var delayLevels = [...]time.Duration{
 
 // maxTimer is the longest that a message with a delivery time waits (Java timerMaxDelaySec).
 const maxTimer = 3 * 24 * time.Hour
+
+// timerPrecision is the step of delivery times in milliseconds (Java timerPrecisionMs).
+const timerPrecision = 1000
 
 // maxDelayed bounds how many messages wait for their time on one broker.
 const maxDelayed = 100_000
@@ -72,9 +77,21 @@ func schedule(m *wire.StoredMessage, props *wire.Fields) (due time.Time, ok bool
 	case due.Sub(now) > maxTimer:
 		return time.Time{}, false
 	}
-	props.Set(wire.PropertyTimerOutMS, strconv.FormatInt(due.UnixMilli(), 10))
+	// The property is the last full second before.
+	out := (due.UnixMilli() - 1) / timerPrecision * timerPrecision
+	props.Set(wire.PropertyTimerOutMS, strconv.FormatInt(out, 10))
 	park(m, props, timerTopic, 0)
 	return due, true
+}
+
+// recallHandle is what a producer would need to take a timed message back, or "": version,
+// topic, broker, time and unique id in URL-safe Base64 (Java RecallMessageHandle).
+func recallHandle(topic, broker string, props wire.Fields) string {
+	out, err := strconv.ParseInt(props.Get(wire.PropertyTimerOutMS), 10, 64)
+	if err != nil || props.Get(wire.PropertyRealTopic) == "" || strings.HasPrefix(topic, retryPrefix) {
+		return ""
+	}
+	return base64.URLEncoding.EncodeToString([]byte("v1 " + topic + " " + broker + " " + textOf(out+1) + " " + props.Get(wire.PropertyUniqKey)))
 }
 
 func park(m *wire.StoredMessage, props *wire.Fields, topic string, queue int) {

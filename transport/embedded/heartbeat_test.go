@@ -76,7 +76,7 @@ func TestHeartbeatRegistersGroups(t *testing.T) {
 		t.Errorf("clients after all groups left: %+v", clients)
 	}
 	leave("p3", "") // once more is no error
-	mustCode(t, p.call(wire.Command{Code: wire.UnregisterClient}), 1)
+	mustCode(t, p.call(wire.Command{Code: wire.UnregisterClient}), 0)
 	for _, body := range []string{"", "no json", `{}`, `{"clientID":""}`} {
 		mustCode(t, p.call(wire.Command{Code: wire.HeartBeat, Body: []byte(body)}), 1)
 	}

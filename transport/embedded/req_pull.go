@@ -91,21 +91,21 @@ func (s *store) pull(req *pullRequest) reply {
 	if q != nil {
 		low, high = q.min, q.max()
 	}
-	r := reply{}
+	r := reply{remark: "FOUND"}
 	next := req.offset
 	switch {
 	case high == 0:
 		// Java calls an offset in an empty queue moved, unless it is the start.
-		r.code, next = codePullNotFound, 0
+		r.code, r.remark, next = codePullNotFound, "NO_MESSAGE_IN_QUEUE", 0
 		if req.offset != 0 {
 			r.code = codePullOffsetMoved
 		}
 	case req.offset < low:
-		r.code, next = codePullOffsetMoved, low
+		r.code, r.remark, next = codePullOffsetMoved, "OFFSET_TOO_SMALL", low
 	case req.offset == high:
-		r.code = codePullNotFound
+		r.code, r.remark = codePullNotFound, "OFFSET_OVERFLOW_ONE"
 	case req.offset > high:
-		r.code, next = codePullOffsetMoved, high
+		r.code, r.remark, next = codePullOffsetMoved, "OFFSET_OVERFLOW_BADLY", high
 	default:
 		for _, e := range q.entries[req.offset-low:] {
 			n := int(next - req.offset)
@@ -119,9 +119,6 @@ func (s *store) pull(req *pullRequest) reply {
 			next++
 		}
 	}
-	if r.code != core.CodeSuccess {
-		r.remark = pullRemark(r.code)
-	}
 	r.ext = wire.Fields{
 		{Key: "suggestWhichBrokerId", Value: "0"},
 		{Key: "nextBeginOffset", Value: textOf(next)},
@@ -131,13 +128,6 @@ func (s *store) pull(req *pullRequest) reply {
 		{Key: "groupSysFlag", Value: "0"},
 	}
 	return r
-}
-
-func pullRemark(code core.ResponseCode) string {
-	if code == codePullOffsetMoved {
-		return "OFFSET_MOVED"
-	}
-	return "NO_MESSAGE"
 }
 
 // heldPull is a pull that waits for a message.

@@ -21,9 +21,6 @@ import (
 
 func (s *NameServer) route(cmd *wire.Command) reply {
 	topic := cmd.Ext.Get("topic")
-	if topic == "" {
-		return badField(&wire.FieldError{Field: "topic", Reason: "missing"})
-	}
 	c := s.node.cluster
 	var r wire.RouteData
 	for _, b := range c.brokers {
@@ -38,7 +35,7 @@ func (s *NameServer) route(cmd *wire.Command) reply {
 		r.Brokers = append(r.Brokers, b.data())
 	}
 	if len(r.Brokers) == 0 {
-		return refuse(core.CodeTopicNotExist, "No topic route info in name server for the topic: "+topic)
+		return refuse(core.CodeTopicNotExist, "No topic route info in name server for the topic: "+wire.TrimRemark(topic))
 	}
 	style := wire.BareKeys
 	if cmd.Version >= wire.V4_9_4 || strings.EqualFold(cmd.Ext.Get("acceptStandardJsonOnly"), "true") {

@@ -4,16 +4,19 @@ package embedded
 //
 // Versions: the checks, their order and their codes are those of a 5.3.3 broker; 4.9 answers 1
 // where this one answers 29. The code says which field names the header has, the header's batch
-// field says whether the body is a batch. A single message is stored with the properties that a
-// real broker adds (MSG_REGION, TRACE_ON, CLUSTER), the messages of a batch are not.
+// field says whether the body is a batch. Messages are stored with the properties that a broker
+// adds (MSG_REGION, TRACE_ON, CLUSTER). Those of a batch get all properties of the request as
+// well, which take precedence for whoever reads them: an id on the request, as Java 5 puts there,
+// replaces the ids of the messages. Brokers after 5.3.3 do not do that any more.
 //
 // Deviations: a broker without write permission refuses every topic, where a real one refuses
 // only ordered topics and else leaves it to the route. A negative queue id takes the queues in
-// turn instead of at random. A message without UNIQ_KEY is stored without. Half messages of
-// transactions are refused as by a broker that is set to reject them; batches to topics with
-// batch queues and the recall handle of timed messages do not exist.
+// turn instead of at random. Half messages of transactions are refused as by a broker that is set to
+// reject them; topics with batch queues do not exist.
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"slices"
 	"strconv"
 	"strings"
@@ -101,14 +104,21 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 		BornHost: c.remote, ReconsumeTimes: req.ReconsumeTimes, Body: body,
 	}
 	var due time.Time
+	var recall string
 	text := string(req.Properties)
-	unique, _ := wire.LookupProperty(text, wire.PropertyUniqKey)
+	unique, given := wire.LookupProperty(text, wire.PropertyUniqKey)
+	if !given {
+		unique = b.uniqueID()
+	}
 	if plainProperties(text) {
 		m.Properties = req.Properties
 		if n := len(text); n > 0 && text[n-1] != '\x02' {
 			m.Properties = append(m.Properties, '\x02') // 4.9 leaves the last one out
 		}
-		m.Properties = slices.Grow(m.Properties, 96)
+		m.Properties = slices.Grow(m.Properties, 140)
+		if !given {
+			m.Properties = wire.AppendProperty(m.Properties, wire.PropertyUniqKey, unique)
+		}
 		m.Properties = wire.AppendProperty(m.Properties, wire.PropertyMsgRegion, regionID)
 		m.Properties = wire.AppendProperty(m.Properties, wire.PropertyTraceOn, "true")
 		m.Properties = wire.AppendProperty(m.Properties, wire.PropertyCluster, b.node.cluster.cfg.ClusterName)
@@ -120,14 +130,16 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 		props.Set(wire.PropertyMsgRegion, regionID)
 		props.Set(wire.PropertyTraceOn, "true")
 		props.Set(wire.PropertyCluster, b.node.cluster.cfg.ClusterName)
+		props.Set(wire.PropertyUniqKey, unique)
 		var ok bool
 		if due, ok = schedule(&m, &props); !ok {
 			return refuse(core.CodeMessageIllegal, "timer message illegal, the delay time should not be bigger than the max delay "+
 				strconv.FormatInt(maxTimer.Milliseconds(), 10)+"ms; or if set del msg, the delay time should be bigger than the current time")
 		}
+		recall = recallHandle(req.Topic, b.Name(), props)
 		m.Properties = wire.AppendProperties(nil, props)
 	}
-	if len(body) > maxMessageSize || len(m.Properties) > wire.MaxPropertiesLength || len(req.Topic) > maxTopicLength && !strings.HasPrefix(req.Topic, retryPrefix) {
+	if len(body) > maxMessageSize || len(m.Properties) > wire.MaxPropertiesLength {
 		return illegalMessage()
 	}
 	if !due.IsZero() && b.delayed.waiting.Add(1) > maxDelayed {
@@ -145,8 +157,25 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 	}
 	return reply{stored: true, send: wire.SendResponse{
 		MsgID: m.MsgID().String(), QueueID: req.QueueID, QueueOffset: m.QueueOffset,
-		TransactionID: unique, RegionID: regionID, TraceOn: true,
+		TransactionID: unique, RecallHandle: recall, RegionID: regionID, TraceOn: true,
 	}}
+}
+
+// uniqueID makes an id in Java's form for a message that has none: address, port for the process
+// id, zero, milliseconds, counter.
+func (b *Broker) uniqueID() string {
+	host := hostOf(b.Addr())
+	id := make([]byte, 0, 16)
+	if addr := host.Addr(); addr.Is4() {
+		id = append(id, addr.AsSlice()...)
+	} else {
+		id = append(id, 127, 0, 0, 1)
+	}
+	id = binary.BigEndian.AppendUint16(id, host.Port())
+	id = binary.BigEndian.AppendUint32(id, 0)
+	id = binary.BigEndian.AppendUint32(id, uint32(time.Now().UnixMilli()))
+	id = binary.BigEndian.AppendUint16(id, uint16(b.ids.Add(1)))
+	return strings.ToUpper(hex.EncodeToString(id))
 }
 
 // plainProperties reports whether no property of the text means anything to a broker, so that
@@ -163,9 +192,6 @@ func plainProperties(text string) bool {
 }
 
 func (b *Broker) putBatch(c *conn, req *wire.SendRequest, body []byte) reply {
-	if len(req.Topic) > maxTopicLength {
-		return refuse(core.CodeMessageIllegal, "message topic length too long "+strconv.Itoa(len(req.Topic)))
-	}
 	if strings.HasPrefix(req.Topic, retryPrefix) {
 		return refuse(core.CodeMessageIllegal, "batch request does not support retry group "+req.Topic)
 	}
@@ -179,12 +205,24 @@ func (b *Broker) putBatch(c *conn, req *wire.SendRequest, body []byte) reply {
 	if len(batch) == 0 {
 		return illegalMessage()
 	}
+	outer := wire.ParseProperties(req.Properties)
+	outer.Set(wire.PropertyMsgRegion, regionID)
+	outer.Set(wire.PropertyTraceOn, "true")
+	outer.Set(wire.PropertyCluster, b.node.cluster.cfg.ClusterName)
+	common := wire.AppendProperties(nil, outer)
 	messages := make([]wire.StoredMessage, len(batch))
 	places := make([]*wire.StoredMessage, len(batch))
 	for i, m := range batch {
+		props := append(make([]byte, 0, len(m.Properties)+1+len(common)), m.Properties...)
+		if n := len(props); n > 0 && props[n-1] != '\x02' {
+			props = append(props, '\x02')
+		}
+		if props = append(props, common...); len(props) > wire.MaxPropertiesLength {
+			return javaException("java.lang.RuntimeException", "message properties length exceeded")
+		}
 		messages[i] = wire.StoredMessage{
 			Topic: req.Topic, QueueID: req.QueueID, Flag: m.Flag, SysFlag: req.SysFlag, BornTimestamp: req.BornTimestamp,
-			BornHost: c.remote, ReconsumeTimes: req.ReconsumeTimes, Body: m.Body, Properties: m.Properties,
+			BornHost: c.remote, ReconsumeTimes: req.ReconsumeTimes, Body: m.Body, Properties: props,
 		}
 		places[i] = &messages[i]
 	}
@@ -198,10 +236,9 @@ func (b *Broker) putBatch(c *conn, req *wire.SendRequest, body []byte) reply {
 		}
 		ids = append(ids, messages[i].MsgID().String()...)
 	}
-	unique, _ := wire.LookupProperty(string(req.Properties), wire.PropertyUniqKey)
 	return reply{stored: true, send: wire.SendResponse{
 		MsgID: string(ids), QueueID: req.QueueID, QueueOffset: messages[0].QueueOffset,
-		TransactionID: unique, RegionID: regionID, TraceOn: true,
+		TransactionID: outer.Get(wire.PropertyUniqKey), RegionID: regionID, TraceOn: true,
 	}}
 }
 

@@ -112,7 +112,7 @@ func TestRouteFollowsTheBrokers(t *testing.T) {
 		t.Errorf("read-only broker: %+v", q)
 	}
 	mustCode(t, connect(t, c, a.Addr(), wire.JSON).send("t", 0, "x"), 16)
-	mustCode(t, p.call(wire.Command{Code: wire.GetRouteInfoByTopic}), 1)
+	mustCode(t, p.call(wire.Command{Code: wire.GetRouteInfoByTopic}), 17)
 }
 
 func TestClusterInfoAndTopicList(t *testing.T) {

@@ -74,6 +74,7 @@ func TestBatchIsStoredInOnePiece(t *testing.T) {
 		for i := range 3 {
 			var err error
 			props := wire.AppendProperty(nil, "UNIQ_KEY", "id"+strconv.Itoa(i))
+			props = append(props, "n\x01"+strconv.Itoa(i)...) // 4.9 leaves the last separator out
 			if body, err = wire.AppendBatchMessage(body, int32(i), []byte("m"+strconv.Itoa(i)), props); err != nil {
 				t.Fatal(err)
 			}
@@ -86,8 +87,12 @@ func TestBatchIsStoredInOnePiece(t *testing.T) {
 		var ids []string
 		for i, m := range stored {
 			ids = append(ids, m.MsgID)
-			if string(m.Body) != "m"+strconv.Itoa(i) || m.Flag != int32(i) || m.QueueOffset != int64(1+i) || m.UniqueID() != "id"+strconv.Itoa(i) {
+			if string(m.Body) != "m"+strconv.Itoa(i) || m.Flag != int32(i) || m.QueueOffset != int64(1+i) || m.Property("n") != strconv.Itoa(i) {
 				t.Errorf("stored %+v", m)
+			}
+			// As in 5.3.3, the properties of the request are appended to each message's own.
+			if m.UniqueID() != "outer" || m.Properties[0].Value != "id"+strconv.Itoa(i) || m.Property("CLUSTER") != "DefaultCluster" {
+				t.Errorf("properties %v", m.Properties)
 			}
 		}
 		if len(stored) != 3 || a.Ext.Get("msgId") != strings.Join(ids, ",") {
@@ -99,6 +104,10 @@ func TestBatchIsStoredInOnePiece(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	batch := func(body string) wire.Command { return sendCommand(wire.SendBatchMessage, "t", 0, body) }
 	inner, err := wire.AppendBatchMessage(nil, 0, []byte("x"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	large, err := wire.AppendBatchMessage(nil, 0, []byte("x"), make([]byte, 32767))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +134,7 @@ func TestRefusals(t *testing.T) {
 		{"body as large as allowed", of("t", 0, strings.Repeat("x", 4<<20)), 0, ""},
 		{"properties too large with what the broker adds", of("t", 0, "x", prop("a", strings.Repeat("y", 32750))), 13, "properties length limit"},
 		{"no body", of("t", 0, ""), 1, "NullPointerException"},
-		{"topic too long", of(strings.Repeat("t", 128), 0, "x"), 29, "longer than topic max length: 127"},
+		{"topic too long", of(strings.Repeat("t", 128), 0, "x"), 29, "longer than topic max length"},
 		{"longest topic", of(strings.Repeat("t", 127), 0, "x"), 0, ""},
 		{"illegal characters", of("a b", 0, "x"), 29, "illegal characters"},
 		{"blank topic", of(" ", 0, "x"), 29, "blank"},
@@ -143,6 +152,7 @@ func TestRefusals(t *testing.T) {
 		{"no born time", without("g"), 1, "RemotingCommandException"},
 		{"queue that is no number", edited("e", "one"), 1, "RemotingCommandException"},
 		{"empty batch", batch(""), 1, "NullPointerException"},
+		{"batch with properties too large for the broker's own", batch(string(large)), 1, "properties length exceeded"},
 		{"broken batch", batch(string(inner[:20])), 1, "IllegalArgumentException"},
 		{"batch too large", batch(strings.Repeat("x", 4<<20+1)), 1, "message body size exceeded"},
 		{"batch to a retry topic", sendCommand(wire.SendBatchMessage, "%RETRY%g", 0, string(inner)), 13, "does not support retry group"},
@@ -236,10 +246,15 @@ func TestPropertiesAreNormalized(t *testing.T) {
 		cmd.Ext.Set("i", text)
 		mustCode(t, p.call(cmd), 0)
 	}
+	ids := map[string]bool{}
 	for _, m := range c.Stored("t") {
-		if m.Property("a") != "b" || m.Property("MSG_REGION") != "DefaultRegion" || m.Property("CLUSTER") != "c1" || len(m.Properties) != 4 {
+		ids[m.UniqueID()] = true
+		if m.Property("a") != "b" || m.Property("MSG_REGION") != "DefaultRegion" || m.Property("CLUSTER") != "c1" || len(m.UniqueID()) != 32 || len(m.Properties) != 5 {
 			t.Errorf("properties %q", m.Properties)
 		}
+	}
+	if len(ids) != 3 {
+		t.Errorf("ids made for messages without one: %v", ids)
 	}
 }
 
@@ -317,7 +332,7 @@ func TestDelayedMessagesArriveInTime(t *testing.T) {
 					tt.prop.Value = strconv.FormatInt(time.Now().UnixMilli()+n, 10)
 				}
 				a := mustCode(t, p.send("t", 3, "later", tt.prop, prop("k", "v")), 0)
-				if a.Ext.Get("queueId") != "3" {
+				if a.Ext.Get("queueId") != "3" || (a.Ext.Get("recallHandle") != "") != (tt.parked == "rmq_sys_wheel_timer") {
 					t.Errorf("answer %v", a.Ext)
 				}
 				if tt.parked != "" {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -16,10 +15,8 @@ const (
 	scheduleTopic = "SCHEDULE_TOPIC_XXXX"
 	timerTopic    = "rmq_sys_wheel_timer"
 	retryPrefix   = "%RETRY%"
-	dlqPrefix     = "%DLQ%"
 
-	maxTopicLength      = 127
-	maxRetryTopicLength = 255
+	maxTopicLength = 127
 	// maxTopics bounds what a peer can make a broker remember.
 	maxTopics = 65536
 )
@@ -94,13 +91,9 @@ func illegalTopic(topic string) string {
 	case strings.TrimSpace(topic) == "":
 		return "The specified topic is blank."
 	case !legalCharacters(topic):
-		return "The specified topic: " + wire.TrimRemark(topic) + ", contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$"
-	case strings.HasPrefix(topic, retryPrefix) || strings.HasPrefix(topic, dlqPrefix):
-		if len(topic) > maxRetryTopicLength {
-			return "The specified topic is DLQ or Retry topic: " + topic + ", and it's longer than topic max length: " + strconv.Itoa(maxRetryTopicLength)
-		}
+		return "The specified topic contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$"
 	case len(topic) > maxTopicLength:
-		return "The specified topic: " + topic + ", is longer than topic max length: " + strconv.Itoa(maxTopicLength)
+		return "The specified topic is longer than topic max length."
 	}
 	return ""
 }
