@@ -37,8 +37,17 @@ func composeAttempt(final AttemptHandler, chain []placed[AttemptInterceptor]) At
 // recoverStep is deferred around plugin code.
 func recoverStep(name string, res **Result, err *error) {
 	if v := recover(); v != nil {
-		*res, *err = nil, &PanicError{Step: name, Value: v, Stack: debug.Stack()}
+		*res, *err = nil, panicError(name, v)
 	}
+}
+
+// panicError is the panic v of the named code. One that has been given its name
+// further in keeps it.
+func panicError(name string, v any) *PanicError {
+	if pe, ok := v.(*PanicError); ok {
+		return pe
+	}
+	return &PanicError{Step: name, Value: v, Stack: debug.Stack()}
 }
 
 // checkContract enforces that a result is non-nil if and only if the error is nil.

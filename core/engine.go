@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"time"
 )
@@ -60,9 +59,7 @@ func (p *Producer) deliver(ctx context.Context, c *Call) (*Result, error) {
 			res.Attempts = c.attempts
 			res.MaybeDuplicate = hasWeak || slices.ContainsFunc(c.failures, func(f AttemptError) bool { return f.Certainty >= MaybeStored })
 			if res.Status == SendOK || res.Status == Written {
-				if p.cfg.Budget != nil {
-					p.cfg.Budget.Deposit()
-				}
+				p.deposit()
 				return res, nil
 			}
 			weak, hasWeak = *res, true
@@ -105,7 +102,12 @@ func (p *Producer) deliver(ctx context.Context, c *Call) (*Result, error) {
 		if perr != nil {
 			return c.settle(&weak, hasWeak, perr)
 		}
-		if !d.Retry || d.After >= f.Remaining || (p.cfg.Budget != nil && !p.cfg.Budget.Withdraw()) {
+		if !d.Retry || d.After >= f.Remaining {
+			return c.settle(&weak, hasWeak, err)
+		}
+		if granted, perr := p.withdraw(); perr != nil {
+			return c.settle(&weak, hasWeak, perr)
+		} else if !granted {
 			return c.settle(&weak, hasWeak, err)
 		}
 		if len(p.listeners.retry) > 0 {
@@ -240,7 +242,7 @@ func (p *Producer) choose(ctx context.Context, c *Call, s QueueSelector, r *Rout
 func (p *Producer) ask(ctx context.Context, c *Call, s QueueSelector, r *Route) (index int, consistent bool, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = &PanicError{Step: "selector", Value: v, Stack: debug.Stack()}
+			err = panicError("selector", v)
 		}
 	}()
 	if cs, ok := s.(ConsistentSelector); ok {
@@ -263,6 +265,27 @@ func (p *Producer) try(ctx context.Context, c *Call, s QueueSelector, r *Route, 
 	c.attempts++
 	at := &c.at
 	*at = Attempt{call: c, number: c.attempts, queue: r.queues[index], broker: r.Broker(index), prev: at.prev, deadline: c.deadline}
+	c.result = Result{}
+	err = errGoexit
+	defer func() { p.attemptDone(ctx, c, s, res, err) }()
+	if err = p.bound(c, r, consistent); err != nil {
+		return nil, err
+	}
+	res, err = p.attemptChain(ctx, at)
+	if err == nil && c.misuse != nil {
+		res, err = nil, c.misuse
+	}
+	return res, err
+}
+
+// bound sets the attempt's deadline, which is capped while another broker is left.
+func (p *Producer) bound(c *Call, r *Route, consistent bool) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicError("health view", v)
+		}
+	}()
+	at := &c.at
 	alone := !p.othersLeft(c, r, at.broker.Name)
 	at.last = alone && (!consistent || len(r.brokers) == 1)
 	if !alone && !consistent {
@@ -270,14 +293,7 @@ func (p *Producer) try(ctx context.Context, c *Call, s QueueSelector, r *Route, 
 			at.deadline = cap
 		}
 	}
-	c.result = Result{}
-	err = errGoexit
-	defer func() { p.attemptDone(ctx, c, s, res, err) }()
-	res, err = p.attemptChain(ctx, at)
-	if err == nil && c.misuse != nil {
-		res, err = nil, c.misuse
-	}
-	return res, err
+	return nil
 }
 
 // errGoexit stands in the report of an attempt whose goroutine ended under it.
@@ -365,10 +381,37 @@ func (a *Attempt) certainty(err error) Certainty {
 func decide(p RetryPolicy, f *Failure) (d Decision, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = &PanicError{Step: "retry policy", Value: v, Stack: debug.Stack()}
+			err = panicError("retry policy", v)
 		}
 	}()
 	return p.Next(f), nil
+}
+
+// withdraw asks the budget for a retry.
+func (p *Producer) withdraw() (granted bool, err error) {
+	if p.cfg.Budget == nil {
+		return true, nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicError("retry budget", v)
+		}
+	}()
+	return p.cfg.Budget.Withdraw(), nil
+}
+
+// deposit tells the budget of a success. A panic in it changes nothing about
+// that, so it is logged like a listener's.
+func (p *Producer) deposit() {
+	if p.cfg.Budget == nil {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			p.cfg.Logger.Error("retry budget panicked", "group", p.cfg.Group, "panic", v)
+		}
+	}()
+	p.cfg.Budget.Deposit()
 }
 
 // errTimer tells wait's callers that the timer ended the wait.

@@ -26,6 +26,12 @@ func (s *Selection) Health(i int) Health {
 	if s.health == nil {
 		return HealthGood
 	}
+	// A panic ends the selector too, but it is not the selector's.
+	defer func() {
+		if v := recover(); v != nil {
+			panic(panicError("health view", v))
+		}
+	}()
 	return s.health.Health(s.route.Broker(i).Name)
 }
 
