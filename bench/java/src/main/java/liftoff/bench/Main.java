@@ -1,0 +1,134 @@
+package liftoff.bench;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.SendCallback;
+import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.client.producer.SendStatus;
+import org.apache.rocketmq.common.message.Message;
+
+/** The contender Java: the official producer with its defaults, under the load of one cell. */
+public final class Main {
+    private Main() {
+    }
+
+    public static void main(String[] argv) throws Exception {
+        Spec spec = new Spec(argv);
+        DefaultMQProducer producer = new DefaultMQProducer("bench_java");
+        producer.setNamesrvAddr(spec.text("nameserver"));
+        producer.start();
+
+        Meter meter = new Meter();
+        Thread load = new Thread(() -> {
+            try {
+                run(spec, producer, meter);
+            } catch (Exception e) {
+                meter.fail(e);
+            }
+        });
+        load.start();
+        Thread.sleep(spec.number("warm"));
+        meter.begin();
+        Thread.sleep(spec.number("window"));
+        meter.end();
+        meter.stop();
+        load.join();
+        producer.shutdown();
+        System.out.println(meter.json());
+        System.exit(0);
+    }
+
+    private static void run(Spec spec, DefaultMQProducer producer, Meter meter) throws Exception {
+        byte[] body = spec.body();
+        if (spec.text("mode").equals("async")) {
+            async(spec, producer, meter, body);
+            return;
+        }
+        List<Thread> callers = new ArrayList<>();
+        for (int i = 0; i < spec.number("inflight"); i++) {
+            Thread t = new Thread(() -> call(spec, producer, meter, body));
+            t.start();
+            callers.add(t);
+        }
+        for (Thread t : callers) {
+            t.join();
+        }
+    }
+
+    private static void call(Spec spec, DefaultMQProducer producer, Meter meter, byte[] body) {
+        String topic = spec.text("topic");
+        boolean oneway = spec.text("mode").equals("oneway");
+        while (!meter.stopped()) {
+            long start = System.nanoTime();
+            try {
+                if (oneway) {
+                    producer.sendOneway(new Message(topic, body));
+                } else if (spec.messages() > 1) {
+                    List<Message> batch = new ArrayList<>(spec.messages());
+                    for (int i = 0; i < spec.messages(); i++) {
+                        batch.add(new Message(topic, body));
+                    }
+                    check(producer.send(batch));
+                } else {
+                    check(producer.send(new Message(topic, body)));
+                }
+                meter.ok(spec.messages(), start);
+            } catch (Exception e) {
+                meter.fail(e);
+                pause();
+            }
+        }
+    }
+
+    private static void check(SendResult result) {
+        if (result.getSendStatus() != SendStatus.SEND_OK) {
+            throw new IllegalStateException("status " + result.getSendStatus());
+        }
+    }
+
+    /** One thread starts a send whenever fewer than inflight are under way. */
+    private static void async(Spec spec, DefaultMQProducer producer, Meter meter, byte[] body) throws Exception {
+        String topic = spec.text("topic");
+        Semaphore room = new Semaphore(spec.number("inflight"));
+        while (!meter.stopped()) {
+            room.acquire();
+            long start = System.nanoTime();
+            try {
+                producer.send(new Message(topic, body), new SendCallback() {
+                    @Override
+                    public void onSuccess(SendResult result) {
+                        try {
+                            check(result);
+                            meter.ok(1, start);
+                        } catch (IllegalStateException e) {
+                            meter.fail(e);
+                        }
+                        room.release();
+                    }
+
+                    @Override
+                    public void onException(Throwable e) {
+                        meter.fail(e);
+                        room.release();
+                    }
+                });
+            } catch (Exception e) {
+                meter.fail(e);
+                room.release();
+                pause();
+            }
+        }
+        room.tryAcquire(spec.number("inflight"), 15, TimeUnit.SECONDS);
+    }
+
+    private static void pause() {
+        try {
+            Thread.sleep(10);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/bench/load"
+)
+
+const (
+	// atOnce bounds the bytes of one write.
+	atOnce = 256 << 10
+	// silence is how long a broker may say nothing.
+	silence = 10 * time.Second
+)
+
+// stream is one connection. One goroutine writes and reads, and blocks in the kernel: no poller, no wake-ups.
+type stream struct {
+	file     *os.File
+	fd       int
+	t        *template
+	messages int // in a request
+	inFlight int
+	oneway   bool
+
+	out    []byte          // copies of the template in a row
+	copies int             // how many
+	sent   []time.Time     // when request n was written, at n modulo the length
+	took   []time.Duration // of the answers of one read
+	next   uint32
+
+	writes, reads atomic.Int64
+}
+
+func dial(addr string, t *template, inFlight, messages int, oneway bool) (*stream, error) {
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	f, err := nc.(*net.TCPConn).File() // its own descriptor, which blocks
+	_ = nc.Close()
+	if err != nil {
+		return nil, err
+	}
+	s := &stream{file: f, fd: int(f.Fd()), t: t, messages: messages, inFlight: inFlight, oneway: oneway}
+	limit := syscall.NsecToTimeval(silence.Nanoseconds())
+	if err := syscall.SetsockoptTimeval(s.fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &limit); err != nil {
+		s.close()
+		return nil, err
+	}
+	s.copies = min(max(atOnce/len(t.frame), 1), inFlight)
+	for range s.copies {
+		s.out = append(s.out, t.frame...)
+	}
+	s.sent = make([]time.Time, 4*inFlight) // answers may come out of order
+	return s, nil
+}
+
+func (s *stream) close() { _ = s.file.Close() }
+
+// run makes the load until the meter stops, and then reads what is left.
+func (s *stream) run(m *load.Meter) error {
+	if s.oneway {
+		return s.flood(m)
+	}
+	in := make([]byte, 256<<10)
+	have, under := 0, 0
+	for {
+		if !m.Stopped() {
+			for under < s.inFlight {
+				n := min(s.inFlight-under, s.copies)
+				if err := s.write(n); err != nil {
+					return err
+				}
+				under += n
+			}
+		}
+		if under == 0 {
+			return nil
+		}
+		n, err := syscall.Read(s.fd, in[have:])
+		s.reads.Add(1)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+			continue
+		case err != nil:
+			return fmt.Errorf("read: %w", err)
+		case n == 0:
+			return errors.New("the broker closed the connection")
+		}
+		have += n
+		used, err := s.answers(in[:have], m)
+		if err != nil {
+			return err
+		}
+		under -= len(s.took)
+		have = copy(in, in[used:have])
+	}
+}
+
+func (s *stream) flood(m *load.Meter) error {
+	none := make([]time.Duration, s.copies) // nobody knows how long a one-way message takes
+	for !m.Stopped() {
+		if err := s.write(s.copies); err != nil {
+			return err
+		}
+		m.OKs(s.messages, none[:s.copies])
+	}
+	return nil
+}
+
+// write sends n requests.
+func (s *stream) write(n int) error {
+	size := len(s.t.frame)
+	now := time.Now()
+	for i := range n {
+		s.t.patch(s.out[i*size:(i+1)*size], s.next)
+		s.sent[int(s.next)%len(s.sent)] = now
+		s.next++
+	}
+	for b := s.out[:n*size]; len(b) > 0; {
+		k, err := syscall.Write(s.fd, b)
+		s.writes.Add(1)
+		if err != nil && !errors.Is(err, syscall.EINTR) {
+			return fmt.Errorf("write: %w", err)
+		}
+		b = b[max(k, 0):]
+	}
+	return nil
+}
+
+// answers counts the whole answers in b and returns how many bytes they take.
+func (s *stream) answers(b []byte, m *load.Meter) (used int, err error) {
+	s.took = s.took[:0]
+	now := time.Now()
+	for len(b)-used >= 4 {
+		size := 4 + int(binary.BigEndian.Uint32(b[used:]))
+		if size < smallest || size > cap(b) {
+			return used, fmt.Errorf("an answer of %d bytes", size)
+		}
+		if len(b)-used < size {
+			break
+		}
+		n, err := success(b[used : used+size])
+		if err != nil {
+			return used, err
+		}
+		s.took = append(s.took, now.Sub(s.sent[int(n)%len(s.sent)]))
+		used += size
+	}
+	m.OKs(s.messages, s.took)
+	return used, nil
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/bench/delay"
+	"github.com/liftoff-mq/liftoff/bench/load"
+	"github.com/liftoff-mq/liftoff/bench/procfs"
+	"github.com/liftoff-mq/liftoff/bench/report"
+	"github.com/liftoff-mq/liftoff/bench/server"
+)
+
+const (
+	topic  = "bench"
+	queues = 8 // on each broker
+	// overtime is what a contender may take besides warm-up and window: JVM start, first connection, drain.
+	overtime = 90 * time.Second
+	// warmServer is the load that a new broker gets before anything is measured: it compiles what it uses.
+	warmServer = 8 * time.Second
+)
+
+// runner runs cells, one contender at a time, against a broker that it starts.
+type runner struct {
+	opts    *options
+	scripts string
+	progs   *programs
+	proc    procfs.FS
+	text    string // file with the body of text
+	cluster *server.Cluster
+	size    int // brokers of the cluster
+}
+
+func (r *runner) close() error {
+	if r.cluster == nil {
+		return nil
+	}
+	err := r.cluster.Stop()
+	r.cluster = nil
+	return err
+}
+
+// ready makes a cluster of the right size run, with room on its disk.
+func (r *runner) ready(ctx context.Context, brokers int) error {
+	if r.cluster != nil && r.size == brokers {
+		written, err := r.cluster.Written(ctx)
+		if err != nil || written < r.opts.maxStore<<30 {
+			return err
+		}
+	}
+	if err := r.close(); err != nil {
+		return err
+	}
+	c, err := server.Start(ctx, r.scripts, brokers)
+	if err != nil {
+		return err
+	}
+	r.cluster, r.size = c, brokers
+	if err := c.CreateTopic(ctx, topic, queues); err != nil {
+		return err
+	}
+	if err := c.Ready(ctx); err != nil {
+		return err
+	}
+	warm := cell{name: "warm-up", spec: load.Spec{Mode: load.Sync, InFlight: 64, Size: 512}}
+	if r.opts.quick {
+		warm.spec.WarmMS = int(warmServer.Milliseconds() / 2)
+	} else {
+		warm.spec.WarmMS = int(warmServer.Milliseconds())
+	}
+	run := r.one(ctx, &warm, "limit", 0)
+	if run.Error != "" {
+		return fmt.Errorf("warm the broker up: %s", run.Error)
+	}
+	return nil
+}
+
+// one makes one run. What goes wrong is in the run's Error.
+func (r *runner) one(ctx context.Context, c *cell, contender string, round int) report.Run {
+	run := report.Run{Cell: c.name, Contender: contender, Round: round}
+	if err := r.measure(ctx, c, &run); err != nil {
+		run.Error = err.Error()
+	}
+	run.Judge(r.opts.limits)
+	return run
+}
+
+func (r *runner) measure(ctx context.Context, c *cell, run *report.Run) (err error) {
+	name, variant, _ := strings.Cut(run.Contender, "+")
+	s := c.spec
+	s.Topic, s.Queues, s.Variant = topic, queues, variant
+	s.NameServer = r.cluster.NameServer()
+	if c.text {
+		s.BodyFile = r.text
+	}
+	if s.WarmMS == 0 {
+		s.WarmMS = int(r.opts.warm.Milliseconds())
+		if name == "java" {
+			s.WarmMS *= 3 // the JVM compiles
+		}
+	}
+	s.WindowMS = int(r.opts.window.Milliseconds())
+	if name == "liftoff" && r.opts.profile != "" && round(run) {
+		s.Profile, s.ProfileTo = r.opts.profile, fmt.Sprintf("%s/profile-%s-%s", r.opts.absOut, c.name, run.Contender)
+	}
+	brokers := r.cluster.Brokers()
+	if c.roundTrip > 0 {
+		closeAll, err := r.far(&s, brokers, c.roundTrip/2)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, closeAll()) }()
+	}
+	for i, b := range brokers {
+		if i > 0 {
+			s.Brokers += ","
+		}
+		s.Brokers += b.Name + "=" + b.Addr
+	}
+
+	stored, written, err := r.cluster.Settle(ctx, topic, queues)
+	if err != nil {
+		return err
+	}
+	if err := r.process(ctx, name, &s, run); err != nil {
+		return err
+	}
+	stored2, written2, err := r.cluster.Settle(ctx, topic, queues)
+	if err != nil {
+		return err
+	}
+	run.Keep(stored2-stored, written2-written)
+	return nil
+}
+
+// round reports whether a run is one that is profiled: the first of its cell.
+func round(run *report.Run) bool { return run.Round == 1 }
+
+// far puts proxies between the clients and the brokers.
+func (r *runner) far(s *load.Spec, brokers []server.Broker, oneWay time.Duration) (func() error, error) {
+	if len(brokers) != 1 {
+		return nil, errors.New("a slow network is only there for one broker")
+	}
+	line, err := delay.Line(brokers[0].Addr, oneWay)
+	if err != nil {
+		return nil, err
+	}
+	names, err := delay.Rename(s.NameServer, brokers[0].Addr, line.Addr())
+	if err != nil {
+		return nil, errors.Join(err, line.Close())
+	}
+	s.NameServer, brokers[0].Addr = names.Addr(), line.Addr()
+	return func() error { return errors.Join(names.Close(), line.Close()) }, nil
+}
+
+// process starts the contender and follows it to its end.
+func (r *runner) process(ctx context.Context, name string, s *load.Spec, run *report.Run) error {
+	pids, err := r.cluster.PIDs()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.Warm()+s.Window()+overtime)
+	defer cancel()
+	cmd := r.progs.command(ctx, name, s.Args())
+	var said tail
+	cmd.Stderr = &said
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	seen, followErr := follow(out, &run.Result, func() (procfs.Sample, error) { return r.proc.Sample(cmd.Process.Pid, pids) })
+	if err := cmd.Wait(); err != nil || followErr != nil {
+		return fmt.Errorf("%s: %w\n%s", name, errors.Join(err, followErr, context.Cause(ctx)), said.text())
+	}
+	run.Measure(seen[0], seen[1])
+	return nil
+}
+
+// follow reads what a contender prints and takes a sample at the window's begin and end.
+func follow(out io.Reader, result *load.Result, sample func() (procfs.Sample, error)) (seen []procfs.Sample, err error) {
+	lines := bufio.NewScanner(out)
+	done := false
+	for lines.Scan() {
+		line := lines.Text()
+		switch {
+		case line == "begin" || line == "end":
+			one, err := sample()
+			if err != nil {
+				return nil, err
+			}
+			seen = append(seen, one)
+		case strings.HasPrefix(line, "{"):
+			if err := json.Unmarshal([]byte(line), result); err != nil {
+				return nil, fmt.Errorf("result %q: %w", line, err)
+			}
+			done = true
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	if !done || len(seen) != 2 {
+		return nil, errors.New("the contender ended without a result")
+	}
+	return seen, nil
+}
+
+// tail keeps the end of what is written to it.
+type tail struct{ b []byte }
+
+func (t *tail) Write(p []byte) (int, error) {
+	const most = 2 << 10
+	t.b = append(t.b, p...)
+	if extra := len(t.b) - most; extra > 0 {
+		t.b = append(t.b[:0], t.b[extra:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) text() string { return strings.TrimSpace(string(t.b)) }
+
+// hostProc is the machine's own /proc.
+func hostProc() procfs.FS { return procfs.FS{Root: os.DirFS("/proc")} }
