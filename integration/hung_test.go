@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -71,6 +72,44 @@ func TestOneOfTwoBrokersHungOrKilledFailsNoSend(t *testing.T) {
 				}
 			})
 		}
+	})
+}
+
+// With the topic's only broker hung a send ends at its time limit and says that it may be stored; the message id that
+// the error names is the one under which it is, if it is.
+func TestOnlyBrokerHungIsMaybeStored(t *testing.T) {
+	eachVersion(t, func(t *testing.T, c *cluster.Cluster) {
+		topic := topicFor(t, "t")
+		c.CreateTopic(t, topic, 4, "broker-b")
+		p := newProducer(t, c.NameServer(), producerOptions{})
+		if _, err := p.Send(t.Context(), &core.Message{Topic: topic, Body: []byte("before")}); err != nil {
+			t.Fatal(err)
+		}
+		c.Pause(t, "broker-b")
+		defer c.Resume(t, "broker-b")
+		began := time.Now()
+		_, err := p.Send(t.Context(), &core.Message{Topic: topic, Body: []byte("hung")})
+		took := time.Since(began)
+		var se *core.SendError
+		if !errors.As(err, &se) || !errors.Is(err, core.ErrTimeout) || se.Certainty != core.MaybeStored {
+			t.Fatalf("after %s: %v, want a timeout that may be stored", took, err)
+		}
+		if took < 2*time.Second || took > 5*time.Second {
+			t.Errorf("ended after %s, the limit is 3 s", took)
+		}
+		c.Resume(t, "broker-b")
+		stored := javaprog.ReadBack(t, c.Version(), c.NameServer(), topic, 2, 5*time.Second)
+		copies := 0
+		for _, m := range stored {
+			if string(m.Body()) == "hung" {
+				copies++
+				if m.MsgID != se.MessageID.String() {
+					t.Errorf("stored with id %s, the error says %s", m.MsgID, se.MessageID)
+				}
+			}
+		}
+		t.Logf("%s: ended after %s with %d attempts, %s; stored %d times after all", c.Version(), took.Round(time.Millisecond),
+			len(se.Attempts), se.Certainty, copies)
 	})
 }
 
