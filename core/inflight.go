@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 )
 
@@ -14,10 +13,12 @@ type inflight struct {
 	count   [2]atomic.Int64
 	waiting atomic.Bool
 	notice  chan struct{} // a generation became empty while somebody waits
-	mu      sync.Mutex    // one drain at a time
+	draining chan struct{} // holds a token while somebody drains
 }
 
-func newInflight() inflight { return inflight{notice: make(chan struct{}, 1)} }
+func newInflight() inflight {
+	return inflight{notice: make(chan struct{}, 1), draining: make(chan struct{}, 1)}
+}
 
 // enter counts a send and returns its generation.
 func (f *inflight) enter() uint32 {
@@ -42,8 +43,14 @@ func (f *inflight) len() int { return int(f.count[0].Load() + f.count[1].Load())
 
 // drain waits until every send that entered before it has left.
 func (f *inflight) drain(ctx context.Context) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	// A channel and not a mutex: the wait obeys ctx, and tests in virtual time
+	// see it.
+	select {
+	case f.draining <- struct{}{}:
+		defer func() { <-f.draining }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	f.waiting.Store(true)
 	defer f.waiting.Store(false)
 	old := f.turn.Load() & 1
