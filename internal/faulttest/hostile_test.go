@@ -2,10 +2,12 @@ package faulttest_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,8 +27,16 @@ func hostile(t *testing.T, script func(l *link)) (*peer, *sender) {
 	w := newWorld(t, 1)
 	h := newPeer(t, w.net, script)
 	w.routeIs(routeTo(h.addr()))
-	return h, w.start(t, liftoff.WithRetry(once()))
+	slow := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := w.Dial(ctx, network, addr)
+		time.Sleep(dialTime) // in which a peer that hangs up at once has done so
+		return nc, err
+	}
+	return h, w.start(t, liftoff.WithRetry(once()), liftoff.WithDial(slow))
 }
+
+// dialTime is how long a dial to a hostile peer or its name server takes.
+const dialTime = time.Nanosecond
 
 // Row 17: the connection closes before the request, after it, in the middle of
 // it, and in the middle of the answer. The error comes with the close and says
@@ -70,7 +80,7 @@ func TestFault17ConnectionClosed(t *testing.T) {
 				_, err := p.Send(bg, m)
 				wantFailure(t, err, core.ClassNetwork, row.certainty)
 			})
-			wantTook(t, "the send", d, row.after)
+			wantTook(t, "the send", d, 2*dialTime+row.after)
 			want(t, "connections", h.accepted(), 1)
 		})
 	}
@@ -180,7 +190,7 @@ func TestFault18And19BytesThatAreNoFrames(t *testing.T) {
 			for _, o := range load.wait() {
 				se := wantFailure(t, o.err, core.ClassNetwork, core.MaybeStored)
 				wantText(t, se, bad.says)
-				wantTook(t, "a send", o.after, 0)
+				wantTook(t, "a send", o.after, 2*dialTime)
 				if !errors.Is(se, core.ErrConnectionLost) {
 					t.Errorf("got %v", se)
 				}
