@@ -13,12 +13,13 @@ const (
 	keepAlive = 15 * time.Second
 
 	backoffFirst  = 50 * time.Millisecond
-	backoffMost   = time.Second
+	backoffMost   = 800 * time.Millisecond
 	backoffJitter = 0.2
 )
 
-// backoff is the pause after n failed dials in a row: 50 ms, doubling to 1 s,
-// each ±20 %, so that many clients that lost one broker do not dial it in step.
+// backoff is the pause after n failed dials in a row: 50 ms, doubling to 800 ms,
+// each ±20 %, so that many clients that lost one broker do not dial it in step,
+// and a broker that is back is met within a second.
 func backoff(n int) time.Duration {
 	d := backoffMost
 	if n < 6 {

@@ -43,7 +43,7 @@ func TestOneDialAtATime(t *testing.T) {
 }
 
 // Rows 3 and 34: while a broker is away, sends fail at once as not sent; dials
-// back off with jitter; and a send succeeds within 2 s of its return.
+// back off with jitter; and a send succeeds within a second of its return.
 func TestBackoffAndRecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newPipes()
@@ -65,9 +65,9 @@ func TestBackoffAndRecovery(t *testing.T) {
 		}
 		exact := 0
 		for i := 1; i < len(dials); i++ {
-			full := min(50*time.Millisecond<<(i-1), time.Second)
+			full := min(50*time.Millisecond<<(i-1), 800*time.Millisecond)
 			if i > 5 {
-				full = time.Second
+				full = 800 * time.Millisecond
 			}
 			gap := dials[i] - dials[i-1]
 			if gap < full*8/10 || gap > full*12/10+time.Millisecond {
@@ -77,7 +77,7 @@ func TestBackoffAndRecovery(t *testing.T) {
 				exact++
 			}
 		}
-		if len(dials) < 20 || len(dials) > 30 || exact > 3 {
+		if len(dials) < 22 || len(dials) > 37 || exact > 3 {
 			t.Errorf("dials at %v", dials)
 		}
 
@@ -91,7 +91,7 @@ func TestBackoffAndRecovery(t *testing.T) {
 			wantFailure(t, err, core.ClassNetwork, core.NotSent)
 			time.Sleep(10 * time.Millisecond)
 		}
-		if d := time.Since(back); d > 2*time.Second {
+		if d := time.Since(back); d > time.Second {
 			t.Errorf("recovered after %v", d)
 		}
 		if b.accepted.Load() != 1 {

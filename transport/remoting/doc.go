@@ -10,7 +10,7 @@
 // There is one connection per address, dialed when it is first needed, outside
 // every lock and at most once at a time. Callers wait for the dial with their
 // own context and deadline. After a failure the next dial waits 50 ms, doubling
-// to 1 s, each time ±20 %; attempts that come earlier fail at once with
+// to 800 ms, each time ±20 %; attempts that come earlier fail at once with
 // [core.ErrConnect], which means "not sent". Names are resolved at each dial.
 //
 // # A request
