@@ -9,10 +9,10 @@ import (
 // other one and waits until the old is empty, so that it ends even when new
 // sends never stop coming.
 type inflight struct {
-	turn    atomic.Uint32 // which generation new sends belong to
-	count   [2]atomic.Int64
-	waiting atomic.Bool
-	notice  chan struct{} // a generation became empty while somebody waits
+	turn     atomic.Uint32 // which generation new sends belong to
+	count    [2]atomic.Int64
+	waiting  atomic.Bool
+	notice   chan struct{} // a generation became empty while somebody waits
 	draining chan struct{} // holds a token while somebody drains
 }
 

@@ -59,9 +59,14 @@ func (c *Cluster) CreateTopic(ctx context.Context, topic string, queues int) err
 	n := strconv.Itoa(queues)
 	for _, b := range c.Brokers() {
 		_, err := ask(ctx, b.Addr, updateTopic, wire.Fields{
-			{Key: "topic", Value: topic}, {Key: "defaultTopic", Value: "TBW102"},
-			{Key: "readQueueNums", Value: n}, {Key: "writeQueueNums", Value: n}, {Key: "perm", Value: "6"},
-			{Key: "topicFilterType", Value: "SINGLE_TAG"}, {Key: "topicSysFlag", Value: "0"}, {Key: "order", Value: "false"},
+			{Key: "topic", Value: topic},
+			{Key: "defaultTopic", Value: "TBW102"},
+			{Key: "readQueueNums", Value: n},
+			{Key: "writeQueueNums", Value: n},
+			{Key: "perm", Value: "6"},
+			{Key: "topicFilterType", Value: "SINGLE_TAG"},
+			{Key: "topicSysFlag", Value: "0"},
+			{Key: "order", Value: "false"},
 		})
 		if err != nil {
 			return fmt.Errorf("create topic: %w", err)
