@@ -178,7 +178,7 @@ func TestFault29CancelledAtEveryStep(t *testing.T) {
 							}
 						})
 					}
-					err, after := sendIn(mode, p, ctx, m, opts...)
+					after, err := sendIn(mode, p, ctx, m, opts...)
 					wantTook(t, "the send", after, wait)
 					checkEnd(t, pl, how, err)
 				})
@@ -191,7 +191,7 @@ func TestFault29CancelledAtEveryStep(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(bg)
 		cancel(errReason)
 		for _, mode := range []core.Mode{core.Sync, core.Async, core.Oneway} {
-			err, after := sendIn(mode, p, ctx, msg("x"))
+			after, err := sendIn(mode, p, ctx, msg("x"))
 			wantFailure(t, err, core.ClassCanceled, core.NotSent)
 			wantTook(t, "the send", after, 0)
 		}
@@ -200,7 +200,7 @@ func TestFault29CancelledAtEveryStep(t *testing.T) {
 }
 
 // sendIn sends in a mode and returns the error and the time.
-func sendIn(mode core.Mode, p *sender, ctx context.Context, m *core.Message, opts ...core.SendOption) (err error, after time.Duration) {
+func sendIn(mode core.Mode, p *sender, ctx context.Context, m *core.Message, opts ...core.SendOption) (after time.Duration, err error) {
 	began := time.Now()
 	switch mode {
 	case core.Oneway:
@@ -215,7 +215,7 @@ func sendIn(mode core.Mode, p *sender, ctx context.Context, m *core.Message, opt
 	default:
 		_, err = p.Send(ctx, m, opts...)
 	}
-	return err, time.Since(began)
+	return time.Since(began), err
 }
 
 func checkEnd(t *testing.T, pl place, how string, err error) {

@@ -134,7 +134,7 @@ func TestFault33UserCodePanics(t *testing.T) {
 			p := w.start(t, s.opt(b))
 			big := func() *core.Message { return &core.Message{Topic: "T", Body: slices.Repeat([]byte("x"), 5000)} }
 			send := func(mode core.Mode) error {
-				err, after := sendIn(mode, p, bg, big())
+				after, err := sendIn(mode, p, bg, big())
 				wantAtMost(t, "the send", after, 100*time.Millisecond)
 				return err
 			}
