@@ -2,9 +2,12 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -13,21 +16,31 @@ import (
 // together, such as hooks/accumulate. Messages are copied when they are added: a
 // caller that leaves early may change its own at once.
 //
-// The life of a batch is Add and Drop, then Send, then Outcome for each message,
-// then Release. One goroutine at a time may use it, but for Outcome, which many
-// may call at once.
+// The life of a batch is Add and Drop, then Send or Go, then Outcome for each
+// call, then Release. One goroutine at a time may use it, but for Outcome and
+// Leave, which many may call at once.
+//
+// What goes through the rest of the chain is a call of its own with all the
+// messages, or the one message in plain form. It has the mode of the first call
+// added, the latest deadline and the producer's retry policy; its slots are
+// empty. The calls themselves see none of its attempts.
 type Batch struct {
-	p     *Producer
-	outs  []Outgoing
-	msgs  []Message
-	spans []span // of the bodies in arena
-	arena []byte
-	size  int
-	res   Result
-	err   *SendError
-}
+	p        *Producer
+	outs     []Outgoing
+	msgs     []Message
+	bodies   []byte // one after the other
+	ends     []int  // of each message's body in bodies
+	size     int
+	mode     Mode
+	start    time.Time
+	deadline time.Time
 
-type span struct{ from, to int }
+	sent, ended bool
+	attempts    int
+	res         Result
+	ids         []string // of the stored messages, if the broker named each
+	err         *SendError
+}
 
 // batchItemOverhead is what a batch's record takes beside body and properties
 // (Java: MessageDecoder.encodeMessage).
@@ -40,10 +53,11 @@ func (p *Producer) NewBatch() *Batch { return p.batches.Get().(*Batch) }
 // adds nothing, if the batch's encoded size would pass limit bytes; an empty batch
 // takes any message. An error means that the message cannot be sent at all.
 //
-// The call must be of the same producer and no batch itself.
+// The call must be of the same producer and mode, and no batch itself.
 func (b *Batch) Add(c *Call, limit int) (ok bool, err error) {
-	if c.batch || c.producer != b.p {
-		return false, fmt.Errorf("%w: only single calls of one producer make a batch", ErrContract)
+	n := len(b.outs)
+	if c.batch || c.producer != b.p || n > 0 && c.mode != b.mode {
+		return false, fmt.Errorf("%w: only single calls of one producer and mode make a batch", ErrContract)
 	}
 	defer c.thaw()
 	if err := c.freeze(); err != nil {
@@ -51,7 +65,6 @@ func (b *Batch) Add(c *Call, limit int) (ok bool, err error) {
 	}
 	from := &c.outs[0]
 	size := batchItemOverhead + len(from.body) + len(from.encoded)
-	n := len(b.outs)
 	if n > 0 && b.size+size > limit {
 		return false, nil
 	}
@@ -64,32 +77,68 @@ func (b *Batch) Add(c *Call, limit int) (ok bool, err error) {
 	to.id, to.topic, to.sysFlag, to.prepared = from.id, from.topic, from.sysFlag, true
 	to.props = to.props[:0]
 	to.encoded = append(to.encoded[:0], from.encoded...)
-	m := *from.msg
-	m.Keys, m.Properties = slices.Clone(m.Keys), maps.Clone(m.Properties)
-	b.msgs = append(b.msgs, m)
-	b.spans = append(b.spans, span{len(b.arena), len(b.arena) + len(from.body)})
-	b.arena = append(b.arena, from.body...)
+	b.msgs = append(b.msgs, from.msg.copied())
+	b.bodies = append(b.bodies, from.body...)
+	b.ends = append(b.ends, len(b.bodies))
 	b.size += size
+	if n == 0 {
+		b.mode, b.start = c.mode, c.start
+	}
+	if c.deadline.After(b.deadline) {
+		b.deadline = c.deadline
+	}
+	c.place = n
 	return true, nil
 }
 
-// Drop takes a message out again, before Send. It reports whether it was in.
-func (b *Batch) Drop(id MessageID) bool {
-	i := b.index(id)
+// copied is a message that shares nothing the user may change but its body, which
+// a batch copies for itself.
+func (m *Message) copied() Message {
+	out := *m
+	out.Keys, out.Properties = slices.Clone(m.Keys), maps.Clone(m.Properties)
+	if m.Queue != nil {
+		q := *m.Queue
+		out.Queue = &q
+	}
+	return out
+}
+
+// Drop takes the message of c out again, before Send. It reports whether it was
+// in. The others keep their order.
+func (b *Batch) Drop(c *Call) bool {
+	i := b.index(c)
 	if i < 0 {
 		return false
 	}
-	s := b.spans[i]
-	b.size -= batchItemOverhead + s.to - s.from + len(b.outs[i].encoded)
+	from, to := b.body(i)
+	b.size -= batchItemOverhead + to - from + len(b.outs[i].encoded)
+	b.bodies = slices.Delete(b.bodies, from, to)
+	b.ends = slices.Delete(b.ends, i, i+1)
+	for j := i; j < len(b.ends); j++ {
+		b.ends[j] -= to - from
+	}
+	b.msgs = slices.Delete(b.msgs, i, i+1)
+	gone := b.outs[i]
+	copy(b.outs[i:], b.outs[i+1:])
 	last := len(b.outs) - 1
-	b.outs[i], b.outs[last] = b.outs[last], b.outs[i]
-	b.msgs[i], b.spans[i] = b.msgs[last], b.spans[last]
-	b.outs, b.msgs, b.spans = b.outs[:last], b.msgs[:last], b.spans[:last]
+	b.outs[last] = gone // its buffers are used again
+	b.outs = b.outs[:last]
 	return true
 }
 
-func (b *Batch) index(id MessageID) int {
-	for i := range b.outs {
+// body says where the body of message i lies.
+func (b *Batch) body(i int) (from, to int) {
+	if i > 0 {
+		from = b.ends[i-1]
+	}
+	return from, b.ends[i]
+}
+
+// index finds a call's message: at the place where it was put, or further in
+// front if others were dropped since.
+func (b *Batch) index(c *Call) int {
+	id := c.MessageID()
+	for i := min(c.place, len(b.outs)-1); i >= 0; i-- {
 		if b.outs[i].id == id {
 			return i
 		}
@@ -104,41 +153,99 @@ func (b *Batch) Len() int { return len(b.outs) }
 func (b *Batch) Size() int { return b.size }
 
 // Send sends what is in the batch through next, the handler that the interceptor
-// was given, until deadline. A single message goes in its plain form. An empty
-// batch sends nothing.
-func (b *Batch) Send(ctx context.Context, next Handler, deadline time.Time) {
+// was given, until the latest of the calls' deadlines. A single message goes in
+// its plain form. An empty batch sends nothing.
+func (b *Batch) Send(ctx context.Context, next Handler) {
 	if len(b.outs) == 0 {
 		return
 	}
 	c := b.p.calls.Get().(*Call)
-	c.mode, c.batch, c.outs = Async, len(b.outs) > 1, b.outs
-	c.start, c.deadline, c.retry = time.Now(), deadline, b.p.cfg.Retry
+	c.mode, c.batch, c.outs = b.mode, len(b.outs) > 1, b.outs
+	c.start, c.deadline, c.retry = b.start, b.deadline, b.p.cfg.Retry
 	for i := range b.outs {
-		o, s := &b.outs[i], b.spans[i]
-		o.call, o.msg, o.body = c, &b.msgs[i], b.arena[s.from:s.to:s.to]
+		o := &b.outs[i]
+		from, to := b.body(i)
+		o.call, o.msg, o.body = c, &b.msgs[i], b.bodies[from:to:to]
 		o.msg.Body = o.body
 	}
-	if res, err := next(ctx, c); err == nil {
+	b.sent = true
+	res, err := b.run(ctx, c, next)
+	b.attempts = c.attempts
+	if err == nil {
 		b.res = *res
+		b.ids = splitIDs(b.ids[:0], res.OffsetMessageID, len(b.outs))
 	} else {
 		b.err = c.failed(err).(*SendError)
+		if c.misuse != nil && errors.Is(err, c.misuse) {
+			b.err.Cause = fmt.Errorf("%w: a step that changes messages belongs outside of the one that puts them together", b.err.Cause)
+		}
 	}
+	b.ended = true
 	b.p.release(c)
 }
 
-// Outcome says after Send what became of a message.
-func (b *Batch) Outcome(id MessageID) (Result, error) {
-	i := b.index(id)
+// run calls next. The chain below recovers its steps' panics, but what is left of
+// core after them has nobody above on this goroutine.
+func (b *Batch) run(ctx context.Context, c *Call, next Handler) (res *Result, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			res, err = nil, &SendError{
+				Class: ClassPlugin, Certainty: MaybeStored, Topic: c.Message().Topic, MessageID: c.MessageID(),
+				Cause: &PanicError{Step: "batch", Value: v, Stack: debug.Stack()},
+			}
+		}
+	}()
+	return next(ctx, c)
+}
+
+// Go is Send on a goroutine of the producer's, which calls done at its end, also
+// if a step ends the goroutine. Shutdown waits for it. At least one call whose
+// message is in the batch must be under way when Go is called.
+func (b *Batch) Go(ctx context.Context, next Handler, done func()) {
+	p := b.p
+	g := p.batching.enter()
+	p.workers.run(func() {
+		defer p.batching.leave(g)
+		defer done()
+		b.Send(ctx, next)
+	})
+}
+
+// Outcome says after Send what became of the message of c. The result belongs to
+// the call.
+func (b *Batch) Outcome(c *Call) (*Result, error) {
+	i := b.index(c)
 	switch {
 	case i < 0:
-		return Result{}, fmt.Errorf("%w: message %v is not in the batch", ErrContract, id)
-	case b.err != nil:
-		mine := *b.err
-		mine.MessageID = id
-		return Result{}, &mine
-	default:
-		return splitResult(&b.res, id, i, len(b.outs)), nil
+		return nil, fmt.Errorf("%w: message %v is not in the batch", ErrContract, c.MessageID())
+	case !b.sent:
+		return nil, fmt.Errorf("%w: the batch was not sent", ErrContract)
+	case !b.ended:
+		return nil, b.Leave(c, errGoexit) // a batch without an outcome is no success
 	}
+	// The call itself remembers what happened, as if it had made the attempts: an
+	// error that a step further out wraps must not say less.
+	c.attempts += b.attempts
+	if b.err != nil {
+		c.certainty = max(c.certainty, b.err.Certainty)
+		c.failures = append(c.failures, b.err.Attempts...)
+		mine := *b.err
+		mine.Topic, mine.MessageID, mine.Certainty = c.Message().Topic, c.MessageID(), c.certainty
+		mine.Attempts = slices.Clone(c.failures)
+		return nil, &mine
+	}
+	c.result = itemResult(&b.res, b.ids, c.MessageID(), i)
+	c.result.Attempts = c.attempts
+	c.result.MaybeDuplicate = b.res.MaybeDuplicate || c.certainty >= MaybeStored
+	c.certainty = Stored
+	return &c.result, nil
+}
+
+// Leave makes the error of a call that gives up on its message while the batch is
+// on its way: it may be stored.
+func (b *Batch) Leave(c *Call, why error) error {
+	c.certainty = max(c.certainty, MaybeStored)
+	return c.failed(why)
 }
 
 // Release gives the batch back for another use.
@@ -148,6 +255,38 @@ func (b *Batch) Release() {
 		o.call, o.msg, o.body, o.prepared = nil, nil, nil, false
 	}
 	clear(b.msgs)
-	*b = Batch{p: b.p, outs: b.outs[:0], msgs: b.msgs[:0], spans: b.spans[:0], arena: b.arena[:0]}
+	clear(b.ids)
+	*b = Batch{p: b.p, outs: b.outs[:0], msgs: b.msgs[:0], bodies: b.bodies[:0], ends: b.ends[:0], ids: b.ids[:0]}
 	b.p.batches.Put(b)
+}
+
+// splitIDs takes the offset ids of a batch's n messages apart, which the broker
+// joins by commas. It adds nothing if there are not n.
+func splitIDs(dst []string, ids string, n int) []string {
+	if n < 2 || strings.Count(ids, ",") != n-1 {
+		return dst
+	}
+	for range n {
+		var id string
+		id, ids, _ = strings.Cut(ids, ",")
+		dst = append(dst, id)
+	}
+	return dst
+}
+
+// itemResult gives message i of a batch its own result. Without ids of their own
+// the messages share what the broker said: of a single message, or of a batch that
+// is stored as one (an inner batch). A list that is too long or too short names
+// nobody's message.
+func itemResult(res *Result, ids []string, id MessageID, i int) Result {
+	r := *res
+	r.MessageID = id
+	switch {
+	case len(ids) > 0:
+		r.OffsetMessageID = ids[i]
+		r.QueueOffset += int64(i)
+	case strings.Contains(r.OffsetMessageID, ","):
+		r.OffsetMessageID = ""
+	}
+	return r
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
@@ -43,19 +42,15 @@ func (g *gatherer) Intercept(ctx context.Context, c *core.Call, next core.Handle
 	last, full, dropped := len(g.ids) == g.n, g.full, string(c.Message().Body) == g.drop
 	g.sizes = append(g.sizes, g.batch.Size())
 	if dropped {
-		g.batch.Drop(c.MessageID())
+		g.batch.Drop(c)
 	}
 	g.mu.Unlock()
 	if last {
-		g.batch.Send(ctx, next, c.Deadline())
+		g.batch.Send(ctx, next)
 		close(full)
 	}
 	<-full
-	res, err := g.batch.Outcome(c.MessageID())
-	if err != nil {
-		return nil, err
-	}
-	return &res, nil
+	return g.batch.Outcome(c)
 }
 
 func TestBatchOfSeparateCalls(t *testing.T) {
@@ -155,8 +150,8 @@ func TestBatchLimits(t *testing.T) {
 		t.Errorf("a batch in a batch: %v", err)
 	}
 	b := p.NewBatch()
-	b.Send(t.Context(), nil, time.Time{}) // sends nothing
-	if b.Len() != 0 || b.Size() != 0 || b.Drop(core.MessageID{}) {
+	b.Send(t.Context(), nil) // sends nothing
+	if b.Len() != 0 || b.Size() != 0 {
 		t.Error("an empty batch is not empty")
 	}
 	b.Release()

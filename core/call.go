@@ -41,6 +41,7 @@ type Call struct {
 	start    time.Time
 	deadline time.Time
 	retry    RetryPolicy
+	ownRetry bool
 	slots    []slotValue
 	result   Result
 
@@ -51,6 +52,7 @@ type Call struct {
 	failures  []AttemptError
 	certainty Certainty
 	misuse    error // a change in attempt scope
+	place     int   // in the Batch that holds the message
 	timer     *time.Timer
 	selection Selection
 	failure   Failure
@@ -78,7 +80,8 @@ func (c *Call) MessageID() MessageID { return c.outs[0].id }
 // where every message counts.
 func (c *Call) Outgoing() *Outgoing { return &c.outs[0] }
 
-// Batch reports whether the call came from SendBatch.
+// Batch reports whether the call carries several messages in one request: those
+// of a SendBatch, or of separate calls that a step put together ([Batch]).
 func (c *Call) Batch() bool { return c.batch }
 
 // Len is the number of messages: 1 unless the call is a batch.
@@ -101,6 +104,26 @@ func (c *Call) Start() time.Time { return c.start }
 // Deadline is when the call ends, whatever it is doing: the earlier of the send
 // timeout and the caller's context deadline.
 func (c *Call) Deadline() time.Time { return c.deadline }
+
+// OwnRetry reports whether the call has a retry policy of its own, by [WithRetry].
+func (c *Call) OwnRetry() bool { return c.ownRetry }
+
+// Consistent reports whether the producer's selector gives the message a queue
+// that carries meaning ([ConsistentSelector]), so that it cannot share another's.
+// A selector that cannot be asked, because it panics, counts as one.
+func (c *Call) Consistent() (consistent bool) {
+	defer func() {
+		if recover() != nil {
+			consistent = true // the send itself tells of the panic
+		}
+	}()
+	s, err := c.producer.routes.topic(c.outs[0].topic).selector()
+	if err != nil {
+		return true
+	}
+	cs, ok := s.(ConsistentSelector)
+	return ok && cs.RequiresConsistency(c.Message())
+}
 
 // Attempts is the number of attempts made so far.
 func (c *Call) Attempts() int { return c.attempts }

@@ -45,9 +45,10 @@ type Producer struct {
 	calls        sync.Pool
 	batches      sync.Pool
 
-	lifecycle sync.Mutex // held by Start and Shutdown
+	lifecycle chan struct{} // holds a token during Start and Shutdown
 	state     atomic.Uint32
 	inflight  inflight
+	batching  inflight            // batches under way; who began one is in flight
 	slots     *semaphore.Weighted // asynchronous sends, by number
 	bytes     *semaphore.Weighted // and by bytes
 	workers   *workers
@@ -68,11 +69,13 @@ func NewProducer(cfg Config) (*Producer, error) {
 	}
 	p := &Producer{
 		cfg: cfg, pipeline: pipeline, ids: newIDMaker(time.Now),
-		slots:    semaphore.NewWeighted(int64(cfg.MaxInFlight)),
-		bytes:    semaphore.NewWeighted(cfg.MaxInFlightBytes),
-		inflight: newInflight(),
-		workers:  newWorkers(),
-		aborted:  make(chan struct{}),
+		slots:     semaphore.NewWeighted(int64(cfg.MaxInFlight)),
+		bytes:     semaphore.NewWeighted(cfg.MaxInFlightBytes),
+		lifecycle: make(chan struct{}, 1),
+		inflight:  newInflight(),
+		batching:  newInflight(),
+		workers:   newWorkers(),
+		aborted:   make(chan struct{}),
 	}
 	p.listeners = pipeline.listeners.clone(cfg.Logger)
 	for _, s := range []struct {
@@ -116,8 +119,9 @@ func (p *Producer) setState(s State) {
 // and leaves nothing running, if a service or the registration fails, or if the
 // producer is not in StateCreated.
 func (p *Producer) Start(ctx context.Context) error {
-	p.lifecycle.Lock()
-	defer p.lifecycle.Unlock()
+	// A channel and not a mutex, so that tests in virtual time see the wait.
+	p.lifecycle <- struct{}{}
+	defer func() { <-p.lifecycle }()
 	if s := p.State(); s != StateCreated {
 		return fmt.Errorf("producer %q: cannot start: it is %v", p.cfg.Group, s)
 	}
@@ -182,8 +186,12 @@ const abortGrace = time.Second
 // a *[ShutdownError]. Then it unregisters the group, shuts the owned services
 // down, and joins every goroutine. A second call does nothing.
 func (p *Producer) Shutdown(ctx context.Context) error {
-	p.lifecycle.Lock()
-	defer p.lifecycle.Unlock()
+	select {
+	case p.lifecycle <- struct{}{}:
+		defer func() { <-p.lifecycle }()
+	case <-ctx.Done():
+		return fmt.Errorf("producer %q: shutdown: another one is under way: %w", p.cfg.Group, context.Cause(ctx))
+	}
 	old := p.State()
 	if old == StateShutdown {
 		return nil
@@ -205,6 +213,10 @@ func (p *Producer) Shutdown(ctx context.Context) error {
 		}
 		cancel()
 	}
+	if n := p.endBatches(ctx); n > 0 && stuck == 0 {
+		stuck = n
+		errs = append(errs, fmt.Errorf("%d batches did not return: a step blocks", n))
+	}
 	p.abort()
 	p.routes.end()
 	p.workers.stop()
@@ -214,19 +226,30 @@ func (p *Producer) Shutdown(ctx context.Context) error {
 	// What is left needs a moment even if ctx has ended, and each part its own:
 	// a broker that does not answer the unregistering must not take the time in
 	// which its connection is closed.
-	grace := func(f func(context.Context) error) {
+	last := func(f func(context.Context) error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortGrace)
 		defer cancel()
 		errs = append(errs, f(ctx))
 	}
 	if r, ok := p.cfg.Transport.(GroupRegistrar); ok {
-		grace(func(ctx context.Context) error { return r.UnregisterGroup(ctx, p.cfg.Group) })
+		last(func(ctx context.Context) error { return r.UnregisterGroup(ctx, p.cfg.Group) })
 	}
-	grace(func(ctx context.Context) error { return p.stopOwn(ctx, len(p.cfg.Own)) })
+	last(func(ctx context.Context) error { return p.stopOwn(ctx, len(p.cfg.Own)) })
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("producer %q: %w", p.cfg.Group, err)
 	}
 	return nil
+}
+
+// endBatches waits for the batches that are left when every call is over. Nobody
+// waits for them any more, so they were told to end.
+func (p *Producer) endBatches(ctx context.Context) (stuck int) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortGrace)
+	defer cancel()
+	if p.batching.drain(ctx) != nil {
+		stuck = p.batching.len()
+	}
+	return stuck
 }
 
 func (ls *listeners) clone(log *slog.Logger) listeners {

@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -26,7 +25,7 @@ type retryOption struct{ policy RetryPolicy }
 
 func (o retryOption) apply(c *Call) {
 	if !isNil(o.policy) {
-		c.retry = o.policy
+		c.retry, c.ownRetry = o.policy, true
 	}
 }
 
@@ -92,34 +91,13 @@ func (p *Producer) SendBatch(ctx context.Context, msgs []*Message, opts ...SendO
 	var results []Result
 	if err == nil {
 		results = make([]Result, len(msgs))
+		ids := splitIDs(make([]string, 0, len(msgs)), res.OffsetMessageID, len(msgs))
 		for i := range c.outs {
-			results[i] = splitResult(&res, c.outs[i].id, i, len(msgs))
+			results[i] = itemResult(&res, ids, c.outs[i].id, i)
 		}
 	}
 	p.release(c)
 	return results, err
-}
-
-// splitResult gives message i of a batch of n its own result. The broker joins
-// the offset ids by commas; an answer with one id for all is a batch stored as
-// one (an inner batch), whose messages share it.
-func splitResult(res *Result, id MessageID, i, n int) Result {
-	r := *res
-	r.MessageID = id
-	ids := r.OffsetMessageID
-	if n == 1 || strings.Count(ids, ",") != n-1 {
-		return r
-	}
-	if width := (len(ids) + 1) / n; width*n == len(ids)+1 && (i == 0 || ids[width*i-1] == ',') {
-		ids = ids[width*i:] // ids of one broker have one length
-	} else {
-		for range i {
-			_, ids, _ = strings.Cut(ids, ",")
-		}
-	}
-	r.OffsetMessageID, _, _ = strings.Cut(ids, ",")
-	r.QueueOffset += int64(i)
-	return r
 }
 
 // SendAsync sends msg and calls done with its outcome: exactly once, on another
@@ -291,7 +269,7 @@ func (p *Producer) release(c *Call) {
 	c.failures = c.failures[:0]
 	clear(c.tried)
 	c.tried = c.tried[:0]
-	c.attempts, c.certainty, c.misuse, c.retry = 0, NotSent, nil, nil
+	c.attempts, c.certainty, c.misuse, c.retry, c.ownRetry = 0, NotSent, nil, nil, false
 	c.at, c.result = Attempt{}, Result{}
 	c.selection, c.failure = Selection{}, Failure{}
 	c.callReport, c.attemptReport = CallReport{}, AttemptReport{}

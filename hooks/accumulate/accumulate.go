@@ -1,19 +1,3 @@
-// Package accumulate puts small sends of many callers together: messages for one
-// topic that are sent at about the same time share one request, and each send
-// still has its own result. A broker takes a batch for little more than it takes
-// for one message, so many callers with small messages send several times as many.
-//
-// Give [Accumulator.Step] to the producer and send as before, with Send or
-// SendAsync. A message waits for others at most the linger time, less when as many
-// have come as last time, and not at all once the batch is full by number or bytes.
-//
-// Some messages are never accumulated and go out at once, as without the step:
-// one-way sends and SendBatch; those with a delay, a sharding key or a body that
-// was packed; those larger than half the byte limit; and those to retry topics.
-//
-// All messages of a batch are stored or none. If the outcome of the request is
-// unknown, it is unknown for each of them, and a retry repeats them all, each
-// under its own message id.
 package accumulate
 
 import (
@@ -28,91 +12,47 @@ import (
 	"github.com/liftoff-mq/liftoff/core"
 )
 
-// The defaults of a [Config].
-const (
-	DefaultLinger   = 5 * time.Millisecond
-	DefaultMaxCount = 256
-	DefaultMaxBytes = 256 << 10
-)
-
-// Config configures an [Accumulator]. Zero values mean the defaults.
-type Config struct {
-	// Linger is the longest that a message waits for others, 5 ms by default,
-	// at most 30 s.
-	Linger time.Duration
-	// MaxCount is the most messages in a batch, 256 by default, at least 2.
-	MaxCount int
-	// MaxBytes is the most bytes in a batch, counted exactly as they go out:
-	// bodies, properties and 22 bytes for each message. 256 KiB by default, at
-	// most the 4 MiB that brokers take.
-	MaxBytes int
-}
-
-const (
-	maxLinger = 30 * time.Second
-	maxBytes  = 4 << 20
-)
-
-func (c Config) withDefaults() (Config, error) {
-	if c.Linger == 0 {
-		c.Linger = DefaultLinger
-	}
-	if c.MaxCount == 0 {
-		c.MaxCount = DefaultMaxCount
-	}
-	if c.MaxBytes == 0 {
-		c.MaxBytes = DefaultMaxBytes
-	}
-	var errs []error
-	if c.Linger < 0 || c.Linger > maxLinger {
-		errs = append(errs, fmt.Errorf("linger %v is not between 0 and %v", c.Linger, maxLinger))
-	}
-	if c.MaxCount < 2 {
-		errs = append(errs, fmt.Errorf("%d messages are no batch, at least 2 are", c.MaxCount))
-	}
-	if c.MaxBytes < 1024 || c.MaxBytes > maxBytes {
-		errs = append(errs, fmt.Errorf("%d bytes are not between 1024 and %d", c.MaxBytes, maxBytes))
-	}
-	return c, errors.Join(errs...)
-}
-
 // Accumulator puts sends together. It belongs to one producer and is safe for
-// concurrent use. It starts no goroutine of its own: a batch is sent by one that
-// ends with it.
+// concurrent use. It has no goroutine of its own: batches are sent by the
+// producer's, which Shutdown joins.
 type Accumulator struct {
-	cfg Config
+	cfg    Config
+	owner  atomic.Pointer[core.Producer]
+	timers sync.Pool // of *time.Timer
 
-	mu     sync.Mutex
-	closed bool // no more waiting: the producer shuts down
+	mu     sync.Mutex // also of the groups and their open batches
+	closed bool       // no more waiting: the producer shuts down
 	groups map[key]*group
-	wait   sync.Pool // of *time.Timer
 }
 
 // key says which messages can share a batch.
 type key struct {
-	topic  string
-	queue  core.Queue
-	fixed  bool
-	noWait bool // of the store: a batch has one setting
+	topic string
+	queue core.Queue
+	fixed bool
+	wait  string // for the store: a batch has one setting
+	mode  core.Mode
 }
 
-// group collects the messages of one key. The accumulator's lock guards it.
+// group is what is known of the sends of one key.
 type group struct {
 	open   *batch
-	expect int // as many came last time: no need to wait for more
+	flying int // messages on their way
+	expect int // how many messages are worth waiting for
 }
 
 // batch is a batch with those who wait for it.
 type batch struct {
-	core     *core.Batch
-	group    *group
-	next     core.Handler
-	ctx      context.Context
-	deadline time.Time // the latest of its messages'
-	linger   *time.Timer
-	sealed   bool
-	done     chan struct{}
-	users    atomic.Int32
+	core   *core.Batch
+	group  *group
+	next   core.Handler
+	ctx    context.Context // nobody's in particular
+	cancel context.CancelFunc
+	timer  *time.Timer
+	due    time.Time // when the timer ends
+	sealed bool
+	done   chan struct{}
+	users  atomic.Int32
 }
 
 var (
@@ -129,8 +69,8 @@ func New(cfg Config) (*Accumulator, error) {
 	return &Accumulator{cfg: cfg, groups: map[key]*group{}}, nil
 }
 
-// Step places the accumulator innermost in message scope, under the name
-// "accumulate".
+// Step places the accumulator in the encode stage of message scope, under the
+// name "accumulate".
 func (a *Accumulator) Step() core.Step {
 	return core.Step{
 		Name: "accumulate", Stage: core.StageEncode, Use: a,
@@ -140,74 +80,122 @@ func (a *Accumulator) Step() core.Step {
 
 // Intercept implements [core.Interceptor].
 func (a *Accumulator) Intercept(ctx context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
+	if err := a.claim(call.Producer()); err != nil {
+		return nil, err
+	}
 	if !a.suits(call) {
 		return next(ctx, call)
 	}
-	b, err := a.join(ctx, call, next)
+	b, err := a.join(call, next)
 	if err != nil {
 		return nil, err
 	}
-	defer b.leave()
-	if err := a.await(ctx, call, b); err != nil {
-		return nil, err
+	res, again, err := a.outcome(ctx, call, b)
+	if again {
+		return next(ctx, call)
 	}
-	res, err := b.core.Outcome(call.MessageID())
-	if err != nil {
-		return nil, err
+	return res, err
+}
+
+// claim makes the first producer that sends the only one.
+func (a *Accumulator) claim(p *core.Producer) error {
+	if owner := a.owner.Load(); owner == p || owner == nil && a.owner.CompareAndSwap(nil, p) {
+		return nil
 	}
-	return &res, nil
+	if owner := a.owner.Load(); owner != p {
+		return fmt.Errorf("%w: this accumulator belongs to a producer of group %q, each producer needs its own",
+			core.ErrContract, owner.Group())
+	}
+	return nil
+}
+
+// alone are the properties that a message of a batch must not have: brokers do
+// not honour them there. Validation leaves them to the typed fields, but steps
+// may set them.
+var alone = [...]string{
+	"DELAY", "TIMER_DELIVER_MS", "TIMER_DELAY_MS", "TIMER_DELAY_SEC", "__SHARDINGKEY", "TRAN_MSG", "PGROUP",
 }
 
 // suits reports whether the message may share a request.
 func (a *Accumulator) suits(call *core.Call) bool {
-	m, out := call.Message(), call.Outgoing()
-	return !call.Batch() && call.Mode() != core.Oneway &&
-		m.DelayLevel == 0 && m.DeliverAt.IsZero() && m.ShardingKey == "" &&
-		out.SysFlag() == 0 && len(out.Body()) <= a.cfg.MaxBytes/2 &&
-		!strings.HasPrefix(out.Topic(), "%RETRY%")
+	if call.Batch() || call.Mode() == core.Oneway || call.OwnRetry() {
+		return false
+	}
+	out := call.Outgoing()
+	if out.SysFlag() != 0 || len(out.Body()) > a.cfg.MaxBytes/2 || strings.HasPrefix(out.Topic(), "%RETRY%") {
+		return false
+	}
+	for _, name := range alone {
+		if _, ok := out.Property(name); ok {
+			return false
+		}
+	}
+	return !call.Consistent()
 }
 
 // join puts the message into the open batch of its key, or into a new one.
-func (a *Accumulator) join(ctx context.Context, call *core.Call, next core.Handler) (*batch, error) {
-	m := call.Message()
-	k := key{topic: call.Outgoing().Topic(), fixed: m.Queue != nil, noWait: m.NoWaitStore}
-	if k.fixed {
-		k.queue = *m.Queue
+func (a *Accumulator) join(call *core.Call, next core.Handler) (*batch, error) {
+	out := call.Outgoing()
+	k := key{topic: out.Topic(), mode: call.Mode()}
+	k.wait, _ = out.Property("WAIT")
+	if q := call.Message().Queue; q != nil {
+		k.fixed, k.queue = true, *q
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	g := a.group(k)
-	for {
-		b := g.open
-		if b == nil {
-			b = &batch{core: call.Producer().NewBatch(), group: g, next: next, ctx: context.WithoutCancel(ctx), done: make(chan struct{})}
-		}
+	if b := g.open; b != nil {
 		ok, err := b.core.Add(call, a.cfg.MaxBytes)
 		if err != nil {
-			return nil, err // a new batch without a message is garbage
+			return nil, err
 		}
-		if !ok {
-			a.seal(b)
-			continue
+		if ok {
+			a.joined(b, call)
+			return b, nil
 		}
-		b.users.Add(1)
-		if d := call.Deadline(); d.After(b.deadline) {
-			b.deadline = d
-		}
-		n := b.core.Len()
-		switch {
-		case n == a.cfg.MaxCount || n >= g.expect && g.expect > 1 || a.closed:
-			g.open = b
-			a.seal(b)
-		case g.open == nil:
-			g.open = b
-			b.linger = time.AfterFunc(a.cfg.Linger, func() { a.expired(b) })
-		}
-		return b, nil
+		a.send(b)
+	}
+	b := &batch{core: call.Producer().NewBatch(), group: g, next: next, done: make(chan struct{})}
+	if _, err := b.core.Add(call, a.cfg.MaxBytes); err != nil {
+		b.core.Release()
+		return nil, err
+	}
+	// Hooks and transport must not find one caller's values with another's
+	// message, nor end with one caller.
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	g.open = b
+	a.joined(b, call)
+	return b, nil
+}
+
+// joined decides how long a batch with one more message waits.
+//
+// Callers that wait for their results come back together with their next
+// message. So it is worth to wait until as many have come as have lately been
+// here at a time, on their way or waiting, but not for long: whoever stays away
+// costs the others the linger time once. A lone caller waits for nobody.
+func (a *Accumulator) joined(b *batch, call *core.Call) {
+	b.users.Add(1)
+	g, n := b.group, b.core.Len()
+	g.expect = max(g.expect, n+g.flying)
+	if a.closed || n >= g.expect || n >= a.cfg.MaxCount || b.core.Size() >= a.cfg.MaxBytes {
+		a.send(b)
+		return
+	}
+	// A message must not lose more than half of its time here.
+	now := time.Now()
+	due := now.Add(min(a.cfg.Linger, call.Deadline().Sub(now)/2))
+	switch {
+	case b.timer == nil:
+		b.due = due
+		b.timer = time.AfterFunc(due.Sub(now), func() { a.expired(b) })
+	case due.Before(b.due):
+		b.due = due
+		b.timer.Reset(due.Sub(now))
 	}
 }
 
-// maxGroups is how many keys are remembered while nothing waits for them.
+// maxGroups is how many keys are remembered while nobody sends with them.
 const maxGroups = 4096
 
 func (a *Accumulator) group(k key) *group {
@@ -215,7 +203,7 @@ func (a *Accumulator) group(k key) *group {
 	if g == nil {
 		if len(a.groups) >= maxGroups {
 			for k, g := range a.groups {
-				if g.open == nil {
+				if g.open == nil && g.flying == 0 {
 					delete(a.groups, k)
 				}
 			}
@@ -226,71 +214,87 @@ func (a *Accumulator) group(k key) *group {
 	return g
 }
 
-// seal closes a batch to further messages and sends it. It is called with the
-// lock held.
-func (a *Accumulator) seal(b *batch) {
-	g, n := b.group, b.core.Len()
-	// Callers that wait for their results come back together, so as many are
-	// worth waiting for again. One who stays away costs a linger time once; the
-	// number then shrinks.
-	g.expect = max(n, g.expect-g.expect/8)
-	a.take(b)
-	go b.send()
+// send closes a batch to further messages and sends it.
+func (a *Accumulator) send(b *batch) {
+	a.close(b)
+	n := b.core.Len()
+	b.group.flying += n
+	b.core.Go(b.ctx, b.next, func() {
+		a.mu.Lock()
+		b.group.flying -= n
+		a.mu.Unlock()
+		close(b.done)
+	})
 }
 
-func (a *Accumulator) take(b *batch) {
+func (a *Accumulator) close(b *batch) {
 	b.sealed = true
 	b.group.open = nil
-	if b.linger != nil {
-		b.linger.Stop()
+	if b.timer != nil {
+		b.timer.Stop()
 	}
 }
 
 // expired sends a batch whose time to wait is over.
 func (a *Accumulator) expired(b *batch) {
 	a.mu.Lock()
-	if b.sealed {
-		a.mu.Unlock()
-		return
+	defer a.mu.Unlock()
+	if !b.sealed {
+		b.group.expect = b.core.Len() // the others did not come
+		a.send(b)
 	}
-	b.group.expect = b.core.Len()
-	a.take(b)
-	a.mu.Unlock()
-	b.send()
 }
 
-// send sends the batch and tells everyone who waits.
-func (b *batch) send() {
-	defer close(b.done)
-	b.core.Send(b.ctx, b.next, b.deadline)
+// outcome waits for what becomes of the message. It may have to go again, alone.
+func (a *Accumulator) outcome(ctx context.Context, call *core.Call, b *batch) (res *core.Result, again bool, err error) {
+	defer b.leave()
+	if err := a.await(ctx, call, b); err != nil {
+		return nil, false, err
+	}
+	res, err = b.core.Outcome(call)
+	return res, err != nil && b.core.Len() > 1 && ofOne(err), err
 }
 
-// leave ends a message's use of its batch; the last one gives it back.
+// ofOne reports whether a refusal may be about one message of a batch only. The
+// others must not suffer for it.
+func ofOne(err error) bool {
+	if core.CertaintyOf(err) > core.NotStored || errors.Is(err, core.ErrFrozen) {
+		return false
+	}
+	switch core.ClassOf(err) {
+	case core.ClassInvalid, core.ClassRejected, core.ClassForbidden, core.ClassPlugin, core.ClassUnknown:
+		return true
+	}
+	return false
+}
+
+// leave ends a call's use of its batch. The last one gives it back or, when it is
+// still on its way, gives it up.
 func (b *batch) leave() {
 	if b.users.Add(-1) > 0 {
 		return
 	}
+	b.cancel()
 	select {
 	case <-b.done:
 		b.core.Release()
 	default:
-		// Every caller left early and the batch is still on its way: it is
-		// garbage when it comes back.
 	}
 }
 
-// await waits for the batch's outcome. A caller whose time ends first takes its
-// message out again, or leaves it behind if it is on its way.
+// await waits until the batch has an outcome. A caller whose time ends first takes
+// its message out again, or leaves it behind if it is on its way.
 func (a *Accumulator) await(ctx context.Context, call *core.Call, b *batch) error {
-	timer, _ := a.wait.Get().(*time.Timer)
+	timer, _ := a.timers.Get().(*time.Timer)
+	left := time.Until(call.Deadline())
 	if timer == nil {
-		timer = time.NewTimer(time.Until(call.Deadline()))
+		timer = time.NewTimer(left)
 	} else {
-		timer.Reset(time.Until(call.Deadline()))
+		timer.Reset(left)
 	}
 	defer func() {
 		timer.Stop()
-		a.wait.Put(timer)
+		a.timers.Put(timer)
 	}()
 	var why error
 	select {
@@ -306,20 +310,31 @@ func (a *Accumulator) await(ctx context.Context, call *core.Call, b *batch) erro
 	case <-call.Aborted():
 		why = core.ErrAborted
 	}
+	return a.giveUp(call, b, why)
+}
+
+// giveUp ends the wait of a call, unless the outcome is there by now.
+func (a *Accumulator) giveUp(call *core.Call, b *batch, why error) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !b.sealed {
-		b.core.Drop(call.MessageID())
-		return fmt.Errorf("waiting for a batch: %w", why)
+	select {
+	case <-b.done:
+		return nil
+	default:
 	}
-	return &core.SendError{
-		Class: core.ClassOf(why), Certainty: core.MaybeStored, Topic: call.Message().Topic,
-		MessageID: call.MessageID(), Cause: fmt.Errorf("in a batch on its way: %w", why),
+	if b.sealed {
+		return b.core.Leave(call, fmt.Errorf("in a batch on its way: %w", why))
 	}
+	b.core.Drop(call)
+	if b.core.Len() == 0 {
+		a.close(b)
+		close(b.done)
+	}
+	return fmt.Errorf("waiting for a batch: %w", why)
 }
 
 // StateChanged implements [core.StateListener]: when the producer shuts down,
-// what waits is sent at once.
+// what waits is sent at once, and so is what comes after.
 func (a *Accumulator) StateChanged(r *core.StateReport) {
 	if r.New != core.StateShutdown {
 		return
@@ -329,7 +344,7 @@ func (a *Accumulator) StateChanged(r *core.StateReport) {
 	a.closed = true
 	for _, g := range a.groups {
 		if g.open != nil {
-			a.seal(g.open)
+			a.send(g.open)
 		}
 	}
 }

@@ -1,0 +1,27 @@
+// Package accumulate puts small sends of many callers together: messages for one
+// topic that are sent at about the same time share one request, and each send
+// still has its own result. A broker takes a batch for little more than it takes
+// for one message, so many callers with small messages send several times as many.
+//
+// Give [Accumulator.Step] to the producer and send as before, with Send or
+// SendAsync. A message goes out at once if nobody else is sending to its topic.
+// Otherwise it waits until as many have come as have lately been sending at a
+// time, until the batch is full by number or bytes, or for the linger time.
+//
+// Some messages are never accumulated and go out at once, as without the step:
+// one-way sends and SendBatch; sends with a retry policy of their own; those with
+// a delay, a sharding key, another queue that the selector must keep
+// ([core.ConsistentSelector]) or a body that was packed; those larger than half
+// the byte limit; and those to retry topics.
+//
+// All messages of a batch are stored or none. If the outcome of the request is
+// unknown, it is unknown for each of them, and a retry repeats them all, each
+// under its own message id. If the request is refused for a reason that may lie in
+// one message - by the broker as illegal, by a hook - each goes again alone, so
+// that nobody's fails for another's.
+//
+// Steps that change messages belong outside of this one; one that sorts after
+// "accumulate" in the encode stage has to name it in Before. Selector, retry policy
+// and the hooks of attempt scope see a batch as a SendBatch: once, with a context
+// that carries nobody's values, and all messages in [core.Call.All].
+package accumulate
