@@ -10,6 +10,7 @@ import (
 type Route struct {
 	queues   []Queue
 	brokerOf []int32 // queue index -> broker index
+	spread   []int32 // queue indices, neighbours on different brokers
 	brokers  []Broker
 }
 
@@ -20,8 +21,8 @@ type Broker struct {
 	Cluster string
 }
 
-// NewRoute makes a route of writable queues, in the order in which a
-// round-robin should meet them. Every queue's broker must be among brokers, and
+// NewRoute makes a route of writable queues, in the order in which a hash meets
+// them: Java's is by broker name, then by id. Every queue's broker must be among brokers, and
 // brokers must have unique names; both lists are copied.
 func NewRoute(queues []Queue, brokers []Broker) (*Route, error) {
 	r := &Route{queues: slices.Clone(queues), brokers: slices.Clone(brokers), brokerOf: make([]int32, len(queues))}
@@ -45,7 +46,23 @@ func NewRoute(queues []Queue, brokers []Broker) (*Route, error) {
 		}
 		r.brokerOf[i] = b
 	}
+	r.spread = alternate(r.brokerOf, len(brokers))
 	return r, nil
+}
+
+// alternate orders queues by their place among the queues of their broker, so
+// that neighbours are on different brokers as far as that is possible.
+func alternate(brokerOf []int32, brokers int) []int32 {
+	place := make([]int32, len(brokerOf))
+	seen := make([]int32, brokers)
+	order := make([]int32, len(brokerOf))
+	for i, b := range brokerOf {
+		place[i] = seen[b]
+		seen[b]++
+		order[i] = int32(i)
+	}
+	slices.SortStableFunc(order, func(x, y int32) int { return int(place[x] - place[y]) })
+	return order
 }
 
 // Len is the number of writable queues.

@@ -16,6 +16,15 @@ func (s *Selection) Len() int { return s.route.Len() }
 // Queue is queue i, 0 <= i < Len.
 func (s *Selection) Queue(i int) Queue { return s.route.Queue(i) }
 
+// Spread is the index of queue i, 0 <= i < Len, in an order in which neighbours
+// are on different brokers as far as that is possible. A selector that goes round
+// in this order spreads a few messages over all brokers, and meets one that is
+// down soon; in the order of Queue it would stay on one broker for all its queues.
+func (s *Selection) Spread(i int) int { return int(s.route.spread[i]) }
+
+// Brokers is the number of brokers, at least 1.
+func (s *Selection) Brokers() int { return len(s.route.brokers) }
+
 // Tried reports whether an attempt of this call at queue i's broker has failed.
 func (s *Selection) Tried(i int) bool {
 	return slices.Contains(s.call.tried, s.route.Broker(i).Name)

@@ -91,7 +91,7 @@ func (s healthy) Select(ctx context.Context, sel *core.Selection) (int, error) {
 	if own == fresh {
 		return i, nil
 	}
-	other, _ := best(sel, rand.IntN(sel.Len()))
+	other := best(sel, rand.IntN(sel.Len()))
 	if rankOf(sel, other) < own {
 		return other, nil
 	}

@@ -24,6 +24,6 @@ func pickRandom(_ context.Context, sel *core.Selection) (int, error) {
 			return i, nil
 		}
 	}
-	i, _ = best(sel, i)
+	i = best(sel, i)
 	return i, nil
 }

@@ -31,8 +31,8 @@ func rankOf(sel *core.Selection, i int) rank {
 }
 
 // best looks from queue start onwards, one lap at most, for the queue of the
-// best rank, and says how many steps from start it is.
-func best(sel *core.Selection, start int) (index, steps int) {
+// best rank.
+func best(sel *core.Selection, start int) (index int) {
 	n := sel.Len()
 	var (
 		top    = worst
@@ -46,7 +46,7 @@ func best(sel *core.Selection, start int) (index, steps int) {
 			broker, last = b, rankOf(sel, i)
 		}
 		if last < top {
-			top, index, steps = last, i, k
+			top, index = last, i
 			if top == fresh {
 				break
 			}
@@ -55,5 +55,5 @@ func best(sel *core.Selection, start int) (index, steps int) {
 			i = 0
 		}
 	}
-	return index, steps
+	return index
 }

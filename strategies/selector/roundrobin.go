@@ -8,9 +8,12 @@ import (
 	"github.com/liftoff-mq/liftoff/core"
 )
 
-// RoundRobin gives each topic's messages to its queues in turn, from a random
-// queue on, so that many producers that start together do not all begin at the
-// same queue. It is the default selector.
+// RoundRobin gives each topic's messages to its queues in turn, and neighbours
+// in that turn to different brokers. It begins at a random queue, so that many
+// producers that start together do not all begin at the same one.
+//
+// Java goes through all queues of a broker before it goes on to the next; then a
+// hung broker is met by sends for as long as its queues last, instead of at once.
 func RoundRobin() core.SelectorFactory {
 	return core.SelectorFactoryFunc(func(string) core.QueueSelector { return newRoundRobin() })
 }
@@ -28,15 +31,20 @@ func newRoundRobin() *roundRobin {
 // Select implements [core.QueueSelector].
 func (r *roundRobin) Select(_ context.Context, sel *core.Selection) (int, error) {
 	ticket := r.next.Add(1) - 1
-	i := int(ticket % uint64(sel.Len()))
-	if rankOf(sel, i) == fresh {
-		return i, nil
+	n := sel.Len()
+	at := int(ticket % uint64(n))
+	first := sel.Spread(at)
+	if rankOf(sel, first) == fresh {
+		return first, nil
 	}
-	i, steps := best(sel, i)
-	if steps > 0 {
-		r.advance(ticket + uint64(steps) + 1)
+	// Neighbours are on different brokers: so many steps meet nearly all.
+	for k := 1; k < min(n, 2*sel.Brokers()); k++ {
+		if i := sel.Spread((at + k) % n); rankOf(sel, i) == fresh {
+			r.advance(ticket + uint64(k) + 1)
+			return i, nil
+		}
 	}
-	return i, nil
+	return best(sel, first), nil
 }
 
 // advance makes next the ticket to hand out, unless a later one is due already.

@@ -212,7 +212,7 @@ func TestIndexInRangeWhileTheRouteChanges(t *testing.T) {
 }
 
 // What a pick costs, counted in questions to the health view: one in the good
-// case whatever the size, and one per broker, not per queue, in the worst.
+// case whatever the size, and a few per broker, not per queue, in the worst.
 func TestCostOfAPick(t *testing.T) {
 	const perBroker, n = 100, 100
 	names := brokers(n)
@@ -226,10 +226,10 @@ func TestCostOfAPick(t *testing.T) {
 		{name: "all good", picks: 1000, questions: 1000},
 		{
 			name: "all but the last down", isDown: func(b string) bool { return b != names[n-1] }, picks: 1000,
-			// each lap of 100 picks walks past the others once
-			questions: 1000 + 11*n,
+			// each pick walks past all the others
+			questions: 1000 * n,
 		},
-		{name: "all down", isDown: func(string) bool { return true }, picks: 10, questions: 10 * (n + 2)},
+		{name: "all down", isDown: func(string) bool { return true }, picks: 10, questions: 10 * (3*n + 11)},
 		{name: "one tried", tried: 1, picks: 1000, questions: 1000 + 11*2},
 	}
 	for _, tt := range tests {
@@ -285,5 +285,34 @@ func TestSelectAllocatesNothing(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A few messages reach every broker: a hung one is met at once and not when its
+// turn of queues comes.
+func TestRoundRobinAlternatesBrokers(t *testing.T) {
+	tr := &coretest.Transport{}
+	cfg := coretest.Config(tr)
+	cfg.Selector = selector.RoundRobin()
+	cfg.Routes = coretest.Routes(8, "broker-a", "broker-b", "broker-c")
+	p := coretest.Start(t, cfg)
+	for range 24 {
+		if _, err := p.Send(t.Context(), coretest.Message("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	queues := map[core.Queue]bool{}
+	sent := tr.Attempts()
+	for i, a := range sent {
+		queues[a.Queue] = true
+		if i >= 3 && a.Queue.Broker != sent[i-3].Queue.Broker {
+			t.Errorf("send %d went to %v, the third before it to %v", i, a.Queue, sent[i-3].Queue)
+		}
+		if i > 0 && a.Queue.Broker == sent[i-1].Queue.Broker {
+			t.Errorf("sends %d and %d went to one broker, %v", i-1, i, a.Queue)
+		}
+	}
+	if len(queues) != 24 {
+		t.Errorf("24 sends went to %d queues of 24", len(queues))
 	}
 }
