@@ -9,6 +9,7 @@ require (
 	github.com/apache/rocketmq-client-go/v2 v2.1.2
 	github.com/liftoff-mq/liftoff v0.0.0-00010101000000-000000000000
 	github.com/schollz/progressbar/v3 v3.19.1
+	go.uber.org/goleak v1.3.0
 	gonum.org/v1/plot v0.16.0
 )
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/bench/delay"
@@ -22,7 +23,7 @@ const (
 	topic  = "bench"
 	queues = 8 // on each broker
 	// overtime is what a contender may take besides warm-up and window: JVM start, first connection, drain.
-	overtime = 90 * time.Second
+	overtime = 45 * time.Second
 	// warmServer is the load that a new broker gets before anything is measured: it compiles what it uses.
 	warmServer = 8 * time.Second
 )
@@ -169,6 +170,9 @@ func (r *runner) process(ctx context.Context, name string, s *load.Spec, run *re
 	ctx, cancel := context.WithTimeout(ctx, s.Warm()+s.Window()+overtime)
 	defer cancel()
 	cmd := r.progs.command(ctx, name, s.Args())
+	// A contender that hangs says where before it dies.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
+	cmd.WaitDelay = 5 * time.Second
 	var said tail
 	cmd.Stderr = &said
 	out, err := cmd.StdoutPipe()
@@ -219,7 +223,7 @@ func follow(out io.Reader, result *load.Result, sample func() (procfs.Sample, er
 type tail struct{ b []byte }
 
 func (t *tail) Write(p []byte) (int, error) {
-	const most = 2 << 10
+	const most = 16 << 10
 	t.b = append(t.b, p...)
 	if extra := len(t.b) - most; extra > 0 {
 		t.b = append(t.b[:0], t.b[extra:]...)

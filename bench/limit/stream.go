@@ -95,11 +95,11 @@ func (s *stream) run(m *load.Meter) error {
 			return errors.New("the broker closed the connection")
 		}
 		have += n
-		used, err := s.answers(in[:have], m)
+		used, count, err := s.answers(in[:have], m)
 		if err != nil {
 			return err
 		}
-		under -= len(s.took)
+		under -= count
 		have = copy(in, in[used:have])
 	}
 }
@@ -135,25 +135,27 @@ func (s *stream) write(n int) error {
 	return nil
 }
 
-// answers counts the whole answers in b and returns how many bytes they take.
-func (s *stream) answers(b []byte, m *load.Meter) (used int, err error) {
+// answers counts the whole answers in b. It returns how many bytes they take and how many they are.
+func (s *stream) answers(b []byte, m *load.Meter) (used, count int, err error) {
+	refused := 0
 	s.took = s.took[:0]
 	now := time.Now()
 	for len(b)-used >= 4 {
 		size := 4 + int(binary.BigEndian.Uint32(b[used:]))
 		if size < smallest || size > cap(b) {
-			return used, fmt.Errorf("an answer of %d bytes", size)
+			return 0, 0, fmt.Errorf("an answer of %d bytes", size)
 		}
 		if len(b)-used < size {
 			break
 		}
-		n, err := success(b[used : used+size])
-		if err != nil {
-			return used, err
+		if n, err := success(b[used : used+size]); err != nil {
+			m.Fail(err) // a broker that is busy refuses some
+			refused++
+		} else {
+			s.took = append(s.took, now.Sub(s.sent[int(n)%len(s.sent)]))
 		}
-		s.took = append(s.took, now.Sub(s.sent[int(n)%len(s.sent)]))
 		used += size
 	}
 	m.OKs(s.messages, s.took)
-	return used, nil
+	return used, len(s.took) + refused, nil
 }

@@ -39,7 +39,7 @@ func rates(b *strings.Builder, s *Session) {
 		sum := &s.Summaries[i]
 		cols := []string{s.Titles[sum.Cell], sum.name(), count(sum.Rate.Median), count(sum.Rate.Min) + " to " + count(sum.Rate.Max)}
 		for _, rival := range rivals {
-			cols = append(cols, s.ratio(sum, rival))
+			cols = append(cols, s.times(sum, rival, rate))
 		}
 		row(b, append(cols, ms(sum.P50), ms(sum.P99), ms(sum.P999), fmt.Sprintf("%d of %d", sum.Valid, sum.Runs),
 			percent(sum.Steal.Median), percent(sum.Others.Median)))
@@ -48,7 +48,7 @@ func rates(b *strings.Builder, s *Session) {
 
 func costs(b *strings.Builder, s *Session) {
 	table(b, "Cost of a message", []string{
-		"cell", "contender", "client CPU s/million", "broker CPU s/million", "client sleeps", "broker sleeps", "system calls", "allocations", "bytes", "peak MiB",
+		"cell", "contender", "client CPU s/million", "x limit", "broker CPU s/million", "x limit", "client sleeps", "broker sleeps", "system calls", "allocations", "bytes", "peak MiB",
 	})
 	for i := range s.Summaries {
 		sum := &s.Summaries[i]
@@ -57,8 +57,8 @@ func costs(b *strings.Builder, s *Session) {
 			calls = append(calls, fmt.Sprintf("%.3f %s", sum.Counters[name].Median, name))
 		}
 		row(b, []string{
-			s.Titles[sum.Cell], sum.name(), spread(sum.ClientCPU, "%.1f"), spread(sum.ServerCPU, "%.1f"),
-			fmt.Sprintf("%.2f", sum.ClientSwitches.Median), fmt.Sprintf("%.2f", sum.ServerSwitches.Median), strings.Join(calls, ", "),
+			s.Titles[sum.Cell], sum.name(), spread(sum.ClientCPU, "%.1f"), s.times(sum, "limit", clientCPU),
+			spread(sum.ServerCPU, "%.1f"), s.times(sum, "limit", serverCPU), fmt.Sprintf("%.2f", sum.ClientSwitches.Median), fmt.Sprintf("%.2f", sum.ServerSwitches.Median), strings.Join(calls, ", "),
 			known(sum.Allocs.Median, "%.1f"), known(sum.Bytes.Median, "%.0f"), fmt.Sprintf("%.0f", sum.ClientPeak.Median),
 		})
 	}
@@ -83,11 +83,15 @@ func (s *Summary) name() string {
 	return s.Contender
 }
 
-// ratio compares a rate with a rival's in the same cell.
-func (s *Session) ratio(sum *Summary, rival string) string {
+func rate(s *Summary) float64      { return s.Rate.Median }
+func clientCPU(s *Summary) float64 { return s.ClientCPU.Median }
+func serverCPU(s *Summary) float64 { return s.ServerCPU.Median }
+
+// times compares a contender with a rival in the same cell.
+func (s *Session) times(sum *Summary, rival string, of func(*Summary) float64) string {
 	for i := range s.Summaries {
-		if o := &s.Summaries[i]; o.Cell == sum.Cell && o.Contender == rival && o.Rate.Median > 0 {
-			return fmt.Sprintf("%.2f", sum.Rate.Median/o.Rate.Median)
+		if o := &s.Summaries[i]; o.Cell == sum.Cell && o.Contender == rival && of(o) > 0 {
+			return fmt.Sprintf("%.2f", of(sum)/of(o))
 		}
 	}
 	return ""
