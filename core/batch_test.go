@@ -156,3 +156,45 @@ func TestBatchLimits(t *testing.T) {
 	}
 	b.Release()
 }
+
+func TestSendBatch(t *testing.T) {
+	tr := &coretest.Transport{}
+	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+		r := tr.Ack(at)
+		r.OffsetMessageID, r.QueueOffset = "A,B,C", 40
+		if at.Call().Message().Tag == "inner" {
+			r.OffsetMessageID = "A"
+		}
+		return r, nil
+	}
+	p := coretest.Start(t, coretest.Config(tr))
+	batch := func(tag string) []*core.Message {
+		var ms []*core.Message
+		for _, b := range []string{"1", "2", "3"} {
+			ms = append(ms, &core.Message{Topic: "T", Body: []byte(b), Tag: tag})
+		}
+		return ms
+	}
+	res, err := p.SendBatch(t.Context(), batch(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range res {
+		if r.QueueOffset != int64(40+i) || r.OffsetMessageID != string(rune('A'+i)) || r.MessageID == (core.MessageID{}) {
+			t.Errorf("result %d: %+v", i, r)
+		}
+	}
+	if len(res) != 3 || res[0].MessageID == res[1].MessageID || tr.Attempts()[0].Messages != 3 {
+		t.Errorf("results %+v", res)
+	}
+	if res, err = p.SendBatch(t.Context(), batch("inner")); err != nil || res[2].OffsetMessageID != "A" || res[2].QueueOffset != 40 {
+		t.Errorf("a batch stored as one: %+v, %v", res, err)
+	}
+	for name, bad := range map[string][]*core.Message{
+		"empty": {}, "nil": {coretest.Message("x"), nil}, "two topics": {coretest.Message("x"), {Topic: "U", Body: []byte("x")}},
+	} {
+		if _, err := p.SendBatch(t.Context(), bad); !errors.Is(err, core.ErrInvalidMessage) {
+			t.Errorf("%s batch: %v", name, err)
+		}
+	}
+}
