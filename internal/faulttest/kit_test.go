@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -212,12 +213,16 @@ type attempt struct {
 
 // attemptLog collects attempts and finished calls.
 type attemptLog struct {
+	off      atomic.Bool
 	mu       sync.Mutex
 	attempts []attempt
 	calls    int
 }
 
 func (l *attemptLog) AttemptDone(_ context.Context, r *core.AttemptReport) {
+	if l.off.Load() {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.attempts = append(l.attempts, attempt{r.Attempt.Broker().Name, r.Err, r.Class, r.Latency, r.Written, r.Abandoned})

@@ -127,6 +127,23 @@ func (l *link) drain() {
 	}
 }
 
+// answerAllButSends is a broker that lives and never answers a send. It allocates
+// nothing for them.
+func (l *link) answerAllButSends() {
+	for {
+		frame, err := l.r.Next()
+		if err != nil {
+			return
+		}
+		if h, err := wire.ParseHead(frame); err != nil || isSend(h.Code) {
+			continue
+		}
+		if c, err := wire.ParseFrame(frame); err == nil {
+			l.answer(c, 0, "")
+		}
+	}
+}
+
 func isSend(code int) bool {
 	return code == wire.SendMessage || code == wire.SendMessageV2 || code == wire.SendBatchMessage
 }
