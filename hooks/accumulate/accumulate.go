@@ -70,12 +70,9 @@ func New(cfg Config) (*Accumulator, error) {
 }
 
 // Step places the accumulator in the encode stage of message scope, under the
-// name "accumulate".
+// name "accumulate". Compression places itself outside of it.
 func (a *Accumulator) Step() core.Step {
-	return core.Step{
-		Name: "accumulate", Stage: core.StageEncode, Use: a,
-		After: []string{"compress.zlib?", "compress.lz4?", "compress.zstd?"},
-	}
+	return core.Step{Name: "accumulate", Stage: core.StageEncode, Use: a}
 }
 
 // Intercept implements [core.Interceptor].
@@ -86,9 +83,13 @@ func (a *Accumulator) Intercept(ctx context.Context, call *core.Call, next core.
 	if !a.suits(call) {
 		return next(ctx, call)
 	}
-	b, err := a.join(call, next)
+	b, g, err := a.join(call, next)
 	if err != nil {
 		return nil, err
+	}
+	if b == nil {
+		defer a.landed(g, 1)
+		return next(ctx, call)
 	}
 	res, again, err := a.outcome(ctx, call, b)
 	if again {
@@ -133,11 +134,15 @@ func (a *Accumulator) suits(call *core.Call) bool {
 	return !call.Consistent()
 }
 
-// join puts the message into the open batch of its key, or into a new one.
-func (a *Accumulator) join(call *core.Call, next core.Handler) (*batch, error) {
+// join puts the message into the open batch of its key, or into a new one. It
+// returns no batch where the message has nobody to wait for: it goes by itself and
+// counts as on its way.
+func (a *Accumulator) join(call *core.Call, next core.Handler) (*batch, *group, error) {
 	out := call.Outgoing()
 	k := key{topic: out.Topic(), mode: call.Mode()}
-	k.wait, _ = out.Property("WAIT")
+	if v, ok := out.Property("WAIT"); ok {
+		k.wait = v
+	}
 	if q := call.Message().Queue; q != nil {
 		k.fixed, k.queue = true, *q
 	}
@@ -147,25 +152,30 @@ func (a *Accumulator) join(call *core.Call, next core.Handler) (*batch, error) {
 	if b := g.open; b != nil {
 		ok, err := b.core.Add(call, a.cfg.MaxBytes)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if ok {
 			a.joined(b, call)
-			return b, nil
+			return b, g, nil
 		}
 		a.send(b)
+	}
+	g.expect = max(g.expect, g.flying+1)
+	if a.closed || g.expect == 1 {
+		g.flying++
+		return nil, g, nil
 	}
 	b := &batch{core: call.Producer().NewBatch(), group: g, next: next, done: make(chan struct{})}
 	if _, err := b.core.Add(call, a.cfg.MaxBytes); err != nil {
 		b.core.Release()
-		return nil, err
+		return nil, nil, err
 	}
 	// Hooks and transport must not find one caller's values with another's
 	// message, nor end with one caller.
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	g.open = b
 	a.joined(b, call)
-	return b, nil
+	return b, g, nil
 }
 
 // joined decides how long a batch with one more message waits.
@@ -177,8 +187,8 @@ func (a *Accumulator) join(call *core.Call, next core.Handler) (*batch, error) {
 func (a *Accumulator) joined(b *batch, call *core.Call) {
 	b.users.Add(1)
 	g, n := b.group, b.core.Len()
-	g.expect = max(g.expect, n+g.flying)
-	if a.closed || n >= g.expect || n >= a.cfg.MaxCount || b.core.Size() >= a.cfg.MaxBytes {
+	g.expect = max(g.expect, g.flying+n)
+	if n >= g.expect || n >= a.cfg.MaxCount || b.core.Size() >= a.cfg.MaxBytes {
 		a.send(b)
 		return
 	}
@@ -220,11 +230,16 @@ func (a *Accumulator) send(b *batch) {
 	n := b.core.Len()
 	b.group.flying += n
 	b.core.Go(b.ctx, b.next, func() {
-		a.mu.Lock()
-		b.group.flying -= n
-		a.mu.Unlock()
+		a.landed(b.group, n)
 		close(b.done)
 	})
+}
+
+// landed counts n messages of a group that are no longer on their way.
+func (a *Accumulator) landed(g *group, n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	g.flying -= n
 }
 
 func (a *Accumulator) close(b *batch) {

@@ -80,9 +80,9 @@ func New(codec core.Compressor, opts ...Option) (*Compression, error) {
 }
 
 // Step places the compression: "compress.<codec>", in the encode stage of
-// message scope.
+// message scope, outside of hooks/accumulate.
 func (c *Compression) Step() core.Step {
-	return core.Step{Name: "compress." + c.name, Stage: core.StageEncode, Use: c}
+	return core.Step{Name: "compress." + c.name, Stage: core.StageEncode, Before: []string{"accumulate?"}, Use: c}
 }
 
 // Error is a codec's failure. The send fails with it: a body is never sent
