@@ -18,7 +18,6 @@ type cell struct {
 	roundTrip  time.Duration // of the network to the brokers, if it is not loopback's
 	text       bool          // bodies of text, which compresses
 	quick      bool          // part of --quick
-	off        string        // why the cell does not run unless it is asked for by name
 }
 
 func (c *cell) servers() int { return max(c.brokers, 1) }
@@ -26,6 +25,7 @@ func (c *cell) servers() int { return max(c.brokers, 1) }
 // cells are all cells, in the order in which they run.
 func cells() []cell {
 	all := []string{"limit", "liftoff", "goclient", "java"}
+	joined := []string{"limit", "liftoff", "liftoff+autobatch"}
 	var list []cell
 	for _, size := range []int{1024, 128} {
 		list = append(list, cell{
@@ -63,11 +63,11 @@ func cells() []cell {
 		},
 		cell{
 			name: "auto-64-1024", title: "auto-batch, 64 callers, 1 KiB",
-			spec: load.Spec{Mode: load.Sync, InFlight: 64, Size: 1024}, contenders: []string{"liftoff+autobatch"}, off: noAutoBatch,
+			spec: load.Spec{Mode: load.Sync, InFlight: 64, Size: 1024}, contenders: joined,
 		},
 		cell{
 			name: "auto-64-128", title: "auto-batch, 64 callers, 128 B",
-			spec: load.Spec{Mode: load.Sync, InFlight: 64, Size: 128}, contenders: []string{"liftoff+autobatch"}, off: noAutoBatch,
+			spec: load.Spec{Mode: load.Sync, InFlight: 64, Size: 128}, contenders: joined,
 		},
 		cell{
 			name: "oneway-128", title: "one-way, 8 callers, 128 B",
@@ -83,9 +83,6 @@ func cells() []cell {
 		},
 	)
 }
-
-// noAutoBatch goes when the step exists; see liftoff/autobatch.go.
-const noAutoBatch = "there is no step that joins sends yet"
 
 func bytes(n int) string {
 	if n >= 1024 {

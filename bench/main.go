@@ -95,15 +95,15 @@ func parse(args []string) (*options, error) {
 }
 
 func bench(ctx context.Context, o *options) error {
+	if o.list {
+		for _, c := range cells() {
+			fmt.Printf("%-16s %s\n", c.name, c.title)
+		}
+		return nil
+	}
 	chosen, err := choose(o)
 	if err != nil {
 		return err
-	}
-	if o.list {
-		for _, c := range cells() {
-			fmt.Printf("%-16s %-46s %s\n", c.name, c.title, c.off)
-		}
-		return nil
 	}
 	wd, err := os.Getwd()
 	if err != nil {
@@ -194,7 +194,7 @@ func choose(o *options) ([]cell, error) {
 		if o.cells != "" && !slices.ContainsFunc(strings.Split(o.cells, ","), func(part string) bool { return strings.Contains(c.name, part) }) {
 			continue
 		}
-		if o.cells == "" && (c.off != "" || o.quick && !c.quick) {
+		if o.cells == "" && o.quick && !c.quick {
 			continue
 		}
 		if o.contenders != "" {

@@ -1,13 +1,15 @@
 package main
 
 import (
-	"errors"
-
 	"github.com/liftoff-mq/liftoff"
+	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 )
 
-// autobatch is the switch for the step that joins the sends of many callers: it fails until the step exists, and with
-// it the cells auto-batch, which are off for the same reason.
+// autobatch adds the step that joins the sends of many callers, with its defaults.
 func autobatch() ([]liftoff.Option, error) {
-	return nil, errors.New("there is no step that joins sends yet")
+	a, err := accumulate.New(accumulate.Config{})
+	if err != nil {
+		return nil, err
+	}
+	return []liftoff.Option{liftoff.WithSteps(a.Step())}, nil
 }

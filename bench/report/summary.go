@@ -35,6 +35,7 @@ type Summary struct {
 	Rate           Range            `json:"rate"`
 	ClientCPU      Range            `json:"clientCPU"`
 	ServerCPU      Range            `json:"serverCPU"`
+	BothCPU        Range            `json:"bothCPU"` // client and brokers together
 	ClientSwitches Range            `json:"clientSwitches"`
 	ServerSwitches Range            `json:"serverSwitches"`
 	ClientPeak     Range            `json:"clientPeak"`
@@ -102,6 +103,7 @@ func summarize(runs []Run) Summary {
 	s.Rate = over(func(r *Run) float64 { return r.Rate })
 	s.ClientCPU = over(func(r *Run) float64 { return r.ClientCPU })
 	s.ServerCPU = over(func(r *Run) float64 { return r.ServerCPU })
+	s.BothCPU = over(func(r *Run) float64 { return r.ClientCPU + r.ServerCPU })
 	s.ClientSwitches = over(func(r *Run) float64 { return r.ClientSwitches })
 	s.ServerSwitches = over(func(r *Run) float64 { return r.ServerSwitches })
 	s.ClientPeak = over(func(r *Run) float64 { return r.ClientPeak })

@@ -29,11 +29,11 @@ func Markdown(s *Session) string {
 }
 
 // rivals are the contenders that the others are compared with.
-var rivals = []string{"limit", "java", "goclient"}
+var rivals = []string{"limit", "java", "goclient", "liftoff"}
 
 func rates(b *strings.Builder, s *Session) {
 	table(b, "Rates", []string{
-		"cell", "contender", "messages/s", "min to max", "of limit", "x Java", "x Go client", "p50 ms", "p99 ms", "p99.9 ms", "valid runs", "steal", "others",
+		"cell", "contender", "messages/s", "min to max", "of limit", "x Java", "x Go client", "x Liftoff", "p50 ms", "p99 ms", "p99.9 ms", "valid runs", "steal", "others",
 	})
 	for i := range s.Summaries {
 		sum := &s.Summaries[i]
@@ -48,7 +48,7 @@ func rates(b *strings.Builder, s *Session) {
 
 func costs(b *strings.Builder, s *Session) {
 	table(b, "Cost of a message", []string{
-		"cell", "contender", "client CPU s/million", "x limit", "broker CPU s/million", "x limit", "client sleeps", "broker sleeps", "system calls", "allocations", "bytes", "peak MiB",
+		"cell", "contender", "client CPU s/million", "x limit", "broker CPU s/million", "x limit", "both", "x limit", "client sleeps", "broker sleeps", "system calls", "allocations", "bytes", "peak MiB",
 	})
 	for i := range s.Summaries {
 		sum := &s.Summaries[i]
@@ -58,7 +58,8 @@ func costs(b *strings.Builder, s *Session) {
 		}
 		row(b, []string{
 			s.Titles[sum.Cell], sum.name(), spread(sum.ClientCPU, "%.1f"), s.times(sum, "limit", clientCPU),
-			spread(sum.ServerCPU, "%.1f"), s.times(sum, "limit", serverCPU), fmt.Sprintf("%.2f", sum.ClientSwitches.Median), fmt.Sprintf("%.2f", sum.ServerSwitches.Median), strings.Join(calls, ", "),
+			spread(sum.ServerCPU, "%.1f"), s.times(sum, "limit", serverCPU),
+			fmt.Sprintf("%.1f", sum.BothCPU.Median), s.times(sum, "limit", bothCPU), fmt.Sprintf("%.2f", sum.ClientSwitches.Median), fmt.Sprintf("%.2f", sum.ServerSwitches.Median), strings.Join(calls, ", "),
 			known(sum.Allocs.Median, "%.1f"), known(sum.Bytes.Median, "%.0f"), fmt.Sprintf("%.0f", sum.ClientPeak.Median),
 		})
 	}
@@ -86,6 +87,7 @@ func (s *Summary) name() string {
 func rate(s *Summary) float64      { return s.Rate.Median }
 func clientCPU(s *Summary) float64 { return s.ClientCPU.Median }
 func serverCPU(s *Summary) float64 { return s.ServerCPU.Median }
+func bothCPU(s *Summary) float64   { return s.BothCPU.Median }
 
 // times compares a contender with a rival in the same cell.
 func (s *Session) times(sum *Summary, rival string, of func(*Summary) float64) string {
