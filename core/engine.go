@@ -314,6 +314,9 @@ func (p *Producer) othersLeft(c *Call, r *Route, chosen string) bool {
 
 func (p *Producer) attemptDone(ctx context.Context, c *Call, s QueueSelector, res *Result, err error) {
 	own, _ := s.(AttemptListener)
+	if own != nil && p.listeners.has(own) {
+		own = nil // its factory is the same value, or a step is
+	}
 	if len(p.listeners.attempt) == 0 && own == nil {
 		return
 	}

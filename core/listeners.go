@@ -46,6 +46,16 @@ func (ls *listeners) add(name string, v any) (events []string) {
 	return events
 }
 
+// has reports whether l is subscribed to attempts already.
+func (ls *listeners) has(l AttemptListener) bool {
+	for i := range ls.attempt {
+		if same(ls.attempt[i].l, l) {
+			return true
+		}
+	}
+	return false
+}
+
 func (ls *listeners) callDone(ctx context.Context, r *CallReport) {
 	for _, n := range ls.call {
 		ls.guard(n.name, "CallDone", func() { n.l.CallDone(ctx, r) })

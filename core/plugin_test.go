@@ -203,6 +203,53 @@ func TestAttemptDoneOncePerSelect(t *testing.T) {
 	}
 }
 
+// allInOne is a factory, its own selector and the view of the brokers' health.
+type allInOne struct {
+	attemptCount
+	selects, routes int
+}
+
+func (a *allInOne) ForTopic(string) core.QueueSelector { return a }
+func (a *allInOne) Select(context.Context, *core.Selection) (int, error) {
+	a.selects++
+	return 0, nil
+}
+func (a *allInOne) Health(string) core.Health      { return core.HealthGood }
+func (a *allInOne) RouteChanged(*core.RouteReport) { a.routes++ }
+
+// A value that is several strategies at once, or a step as well, is told once.
+func TestOneValueListensOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*core.Config, *allInOne)
+	}{
+		{"selector", func(c *core.Config, a *allInOne) { c.Selector = a }},
+		{"selector and health", func(c *core.Config, a *allInOne) { c.Selector, c.Health = a, a }},
+		{"selector and step", func(c *core.Config, a *allInOne) {
+			c.Selector, c.Steps = a, []core.Step{{Name: "count", Use: a}}
+		}},
+		{"its own selector only for topics", func(c *core.Config, a *allInOne) {
+			c.Selector, c.Health = core.SelectorFactoryFunc(func(string) core.QueueSelector { return a }), a
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			all := &allInOne{}
+			cfg := coretest.Config(&coretest.Transport{})
+			tt.change(&cfg, all)
+			p := coretest.Start(t, cfg)
+			if _, err := p.Send(t.Context(), coretest.Message("x")); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Shutdown(t.Context()); err != nil { // joins who reports the route
+				t.Fatal(err)
+			}
+			if all.selects != 1 || all.attempts != 1 || all.routes != 1 {
+				t.Errorf("%d selects, %d attempts and %d routes; want 1 of each", all.selects, all.attempts, all.routes)
+			}
+		})
+	}
+}
+
 // A batch that does not fit leaves nothing frozen: the step that runs the call
 // again may change it.
 func TestFailedFreezeThaws(t *testing.T) {

@@ -78,12 +78,18 @@ func NewProducer(cfg Config) (*Producer, error) {
 		aborted:   make(chan struct{}),
 	}
 	p.listeners = pipeline.listeners.clone(cfg.Logger)
+	// One value may be several of these, or a step as well, like a breaker: it is
+	// told once.
+	told := make([]any, 0, len(cfg.Steps)+4)
+	for i := range cfg.Steps {
+		told = append(told, cfg.Steps[i].Use)
+	}
 	for _, s := range []struct {
 		name string
 		use  any
 	}{{"selector", cfg.Selector}, {"retry", cfg.Retry}, {"budget", cfg.Budget}, {"health", cfg.Health}} {
-		// A strategy that is a step as well, like a breaker, listens already.
-		if !slices.ContainsFunc(cfg.Steps, func(st Step) bool { return same(st.Use, s.use) }) {
+		if !slices.ContainsFunc(told, func(t any) bool { return same(t, s.use) }) {
+			told = append(told, s.use)
 			p.listeners.add(s.name, s.use)
 		}
 	}
@@ -95,8 +101,10 @@ func NewProducer(cfg Config) (*Producer, error) {
 	return p, nil
 }
 
+// same reports whether a and b are one value. Values that cannot be compared are
+// not.
 func same(a, b any) bool {
-	return a != nil && b != nil && reflect.TypeOf(a).Comparable() && reflect.TypeOf(b).Comparable() && a == b
+	return a != nil && b != nil && reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
 // Pipeline is the resolved chain.

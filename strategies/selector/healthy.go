@@ -3,6 +3,7 @@ package selector
 import (
 	"context"
 	"math/rand/v2"
+	"reflect"
 
 	"github.com/liftoff-mq/liftoff/core"
 )
@@ -54,6 +55,9 @@ func (f healthyFactory) ForTopic(topic string) core.QueueSelector {
 	}
 	consistent, isConsistent := inner.(core.ConsistentSelector)
 	attempt, isAttempt := inner.(core.AttemptListener)
+	if isAttempt && reflect.ValueOf(inner).Comparable() && any(inner) == any(f.inner) {
+		isAttempt = false // the factory is its own selector and listens already
+	}
 	s := healthy{inner: inner, consistent: consistent}
 	switch {
 	case isConsistent && isAttempt:

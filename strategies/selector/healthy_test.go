@@ -98,6 +98,23 @@ func TestHealthyKeepsListeners(t *testing.T) {
 	}
 }
 
+// selfish is a factory that is its own selector.
+type selfish struct{ *listening }
+
+func (s selfish) ForTopic(string) core.QueueSelector { return s }
+
+func TestHealthyTellsOneValueOnce(t *testing.T) {
+	inner := selfish{&listening{}}
+	cfg := coretest.Config(&coretest.Transport{})
+	cfg.Selector = selector.Healthy(inner)
+	if _, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x")); err != nil {
+		t.Fatal(err)
+	}
+	if inner.attempts != 1 {
+		t.Errorf("heard %d attempts, want 1", inner.attempts)
+	}
+}
+
 func TestHealthyWithoutInner(t *testing.T) {
 	if selector.Healthy(nil) != nil {
 		t.Error("a selector made of nothing")
