@@ -49,8 +49,10 @@ func TestWhatIsNotProc(t *testing.T) {
 		"empty stat":  {"stat": {}, "42/stat": {}},
 		"short stat":  {"stat": {Data: []byte("cpu 1 2 3\n")}, "42/stat": {Data: []byte("42 (x) S 1")}},
 		"not numbers": {"stat": {Data: []byte("cpu a b c d e f g h\n")}, "42/stat": {Data: []byte("42 (x) S 1 1 1 0 -1 1 1 0 0 0 a b 0 0")}},
-		"no memory": {"stat": {}, "42/stat": {Data: []byte("42 (x) S 1 1 1 0 -1 1 1 0 0 0 1 1 0 0")},
-			"42/status": {Data: []byte("Name:\tx\n")}},
+		"no memory": {
+			"stat": {}, "42/stat": {Data: []byte("42 (x) S 1 1 1 0 -1 1 1 0 0 0 1 1 0 0")},
+			"42/status": {Data: []byte("Name:\tx\n")},
+		},
 	} {
 		p := procfs.FS{Root: files}
 		if c, err := p.CPU(); err == nil {
