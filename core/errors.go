@@ -299,13 +299,24 @@ type SendError struct {
 	Cause error
 }
 
-// Error gives class, certainty, topic, cause and the attempts on one line.
+// Error gives topic, class, certainty, cause and the attempts on one line. A
+// cause that is the last attempt's error is given there, once.
 func (e *SendError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "send to %q: %v, %v: %v", e.Topic, e.Class, e.Certainty, e.Cause)
+	b.WriteString("send")
+	if e.Topic != "" {
+		fmt.Fprintf(&b, " to %q", e.Topic)
+	}
+	fmt.Fprintf(&b, ": %v, %v", e.Class, e.Certainty)
+	sep := ": "
+	if n := len(e.Attempts); n == 0 || !same(e.Cause, e.Attempts[n-1].Err) {
+		fmt.Fprintf(&b, ": %v", e.Cause)
+		sep = "; "
+	}
 	for i := range e.Attempts {
-		b.WriteString("; ")
+		b.WriteString(sep)
 		b.WriteString(e.Attempts[i].Error())
+		sep = "; "
 	}
 	return b.String()
 }

@@ -116,4 +116,22 @@ func TestSendErrorShowsEveryCause(t *testing.T) {
 	if e.Error() != want {
 		t.Errorf("got  %s\nwant %s", e, want)
 	}
+	for _, tt := range []struct {
+		e    core.SendError
+		want string
+	}{
+		{core.SendError{Class: core.ClassInvalid, Cause: core.ErrInvalidMessage}, `send: invalid, not-sent: rocketmq: invalid message`},
+		{
+			core.SendError{Class: core.ClassBusy, Certainty: core.NotStored, Topic: "T", Cause: busy, Attempts: []core.AttemptError{
+				{Number: 1, Queue: core.Queue{Broker: "broker-b", ID: 0}, Addr: "b:1", Err: core.ErrConnect},
+				{Number: 2, Queue: core.Queue{Broker: "broker-a", ID: 2}, Addr: "a:1", Err: busy},
+			}},
+			`send to "T": busy, not-stored: attempt 1 to broker-b/0 (b:1) after 0s: rocketmq: cannot connect; ` +
+				`attempt 2 to broker-a/2 (a:1) after 0s: broker a:1: SYSTEM_BUSY (2): full`,
+		},
+	} {
+		if got := tt.e.Error(); got != tt.want {
+			t.Errorf("got  %s\nwant %s", got, tt.want)
+		}
+	}
 }
