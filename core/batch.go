@@ -204,11 +204,11 @@ func (b *Batch) run(ctx context.Context, c *Call, next Handler) (res *Result, er
 func (b *Batch) Go(ctx context.Context, next Handler, done func()) {
 	p := b.p
 	g := p.batching.enter()
-	p.workers.run(func() {
+	p.workers.run(taskFunc(func() {
 		defer p.batching.leave(g)
 		defer done()
 		b.Send(ctx, next)
-	})
+	}))
 }
 
 // Outcome says after Send what became of the message of c. The result belongs to

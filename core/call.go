@@ -43,6 +43,7 @@ type Call struct {
 	retry    RetryPolicy
 	ownRetry bool
 	slots    []slotValue
+	async    asyncSend
 	result   Result
 
 	// What the engine knows of the attempts.

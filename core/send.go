@@ -100,124 +100,6 @@ func (p *Producer) SendBatch(ctx context.Context, msgs []*Message, opts ...SendO
 	return results, err
 }
 
-// SendAsync sends msg and calls done with its outcome: exactly once, on another
-// goroutine, after SendAsync has begun, on every path. It returns when the send
-// is under way; where the in-flight limits are reached it waits for room, bounded
-// by the call's time and ctx. Sends of one goroutine may overtake each other.
-//
-// The permit is given back before done runs, so done may send. It must not call
-// Flush or Shutdown. A panic in done is recovered and logged.
-func (p *Producer) SendAsync(ctx context.Context, msg *Message, done func(Result, error), opts ...SendOption) {
-	g, err := p.enter(msg)
-	if err != nil {
-		go p.finish(done, Result{}, err)
-		return
-	}
-	c := p.newCall(ctx, Async, opts)
-	c.outs = c.one[:]
-	c.outs[0].reset(c, msg, p.ids.next())
-	weight := p.weight(msg)
-	if !p.tryAcquire(weight) {
-		if err := p.acquire(ctx, c, weight); err != nil {
-			_, err = p.outcome(ctx, c, nil, fmt.Errorf("%w: %w", ErrTooManyInFlight, err))
-			p.release(c)
-			p.workers.run(func() {
-				defer p.inflight.leave(g)
-				p.finish(done, Result{}, err)
-			})
-			return
-		}
-	}
-	p.workers.run(func() { p.async(ctx, c, g, weight, done) })
-}
-
-// TrySendAsync is SendAsync where there is room at once. Otherwise, and when the
-// producer is not running or msg is nil, it returns an error, and done is never
-// called.
-func (p *Producer) TrySendAsync(ctx context.Context, msg *Message, done func(Result, error), opts ...SendOption) error {
-	g, err := p.enter(msg)
-	if err != nil {
-		return err
-	}
-	weight := p.weight(msg)
-	if !p.tryAcquire(weight) {
-		p.inflight.leave(g)
-		return &SendError{Class: ClassInFlight, Topic: msg.Topic, Cause: ErrTooManyInFlight}
-	}
-	c := p.newCall(ctx, Async, opts)
-	c.outs = c.one[:]
-	c.outs[0].reset(c, msg, p.ids.next())
-	p.workers.run(func() { p.async(ctx, c, g, weight, done) })
-	return nil
-}
-
-// async is the worker's side of an asynchronous send. Every exit, also one by
-// runtime.Goexit in a step, gives the permits back first and then calls done.
-func (p *Producer) async(ctx context.Context, c *Call, g uint32, weight int64, done func(Result, error)) {
-	defer p.inflight.leave(g)
-	res, err := Result{}, error(&SendError{Class: ClassPlugin, Certainty: MaybeStored, Topic: c.Message().Topic, Cause: errGoexit})
-	defer func() {
-		p.bytes.Release(weight)
-		p.slots.Release(1)
-		p.finish(done, res, err)
-	}()
-	res, err = p.run(ctx, c)
-	p.release(c)
-}
-
-// finish calls done and keeps its panic.
-func (p *Producer) finish(done func(Result, error), res Result, err error) {
-	if done == nil {
-		return
-	}
-	defer func() {
-		if v := recover(); v != nil {
-			p.cfg.Logger.Error("done function panicked", "group", p.cfg.Group, "panic", v)
-		}
-	}()
-	done(res, err)
-}
-
-// weight is what a message takes of the bytes in flight: its body, and never
-// more than there is, so that a large message waits for an empty line instead of
-// for ever.
-func (p *Producer) weight(m *Message) int64 {
-	return min(max(int64(len(m.Body)), 1), p.cfg.MaxInFlightBytes)
-}
-
-func (p *Producer) tryAcquire(weight int64) bool {
-	if !p.slots.TryAcquire(1) {
-		return false
-	}
-	if !p.bytes.TryAcquire(weight) {
-		p.slots.Release(1)
-		return false
-	}
-	return true
-}
-
-// acquire waits for room until the call ends.
-func (p *Producer) acquire(ctx context.Context, c *Call, weight int64) error {
-	ctx, cancel := context.WithDeadlineCause(ctx, c.deadline, ErrTimeout)
-	defer cancel()
-	stop := context.AfterFunc(p.life, cancel)
-	defer stop()
-	err := p.slots.Acquire(ctx, 1)
-	if err == nil {
-		if err = p.bytes.Acquire(ctx, weight); err != nil {
-			p.slots.Release(1)
-		}
-	}
-	switch {
-	case err == nil:
-		return nil
-	case p.life.Err() != nil:
-		return ErrAborted
-	default:
-		return contextError(ctx)
-	}
-}
-
 // enter counts a send, if the producer runs and there is a message.
 func (p *Producer) enter(msg *Message) (uint32, error) {
 	if msg == nil {
@@ -272,6 +154,7 @@ func (p *Producer) release(c *Call) {
 	c.attempts, c.certainty, c.misuse, c.retry, c.ownRetry = 0, NotSent, nil, nil, false
 	c.at, c.result = Attempt{}, Result{}
 	c.selection, c.failure = Selection{}, Failure{}
+	c.async = asyncSend{}
 	c.callReport, c.attemptReport = CallReport{}, AttemptReport{}
 	p.calls.Put(c)
 }

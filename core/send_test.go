@@ -38,3 +38,25 @@ func TestChainAllocatesNothing(t *testing.T) {
 		t.Errorf("a send through the chain allocates %v times, want 0", n)
 	}
 }
+
+// An asynchronous send costs the chain nothing either: the way to the worker and
+// back is in the pooled call.
+func TestAsyncAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	p := coretest.Start(t, coretest.Config(&coretest.Transport{Forget: true}))
+	ctx := context.Background()
+	m := coretest.Message("x")
+	outcome := make(chan error, 1)
+	done := func(_ core.Result, err error) { outcome <- err }
+	n := testing.AllocsPerRun(1000, func() {
+		p.SendAsync(ctx, m, done)
+		if err := <-outcome; err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n != 0 {
+		t.Errorf("an asynchronous send allocates %v times, want 0", n)
+	}
+}

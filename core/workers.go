@@ -9,7 +9,7 @@ import (
 // the next task, so that a steady load starts none; beyond maxIdle they end. The
 // in-flight limits bound their number.
 type workers struct {
-	tasks chan func()
+	tasks chan task
 	quit  chan struct{}
 	idle  atomic.Int32
 	wg    sync.WaitGroup
@@ -17,30 +17,37 @@ type workers struct {
 
 const maxIdle = 256
 
+// task is what a worker does: a *Call that is sent asynchronously, or a function.
+type task interface{ run() }
+
+type taskFunc func()
+
+func (f taskFunc) run() { f() }
+
 func newWorkers() *workers {
-	return &workers{tasks: make(chan func()), quit: make(chan struct{})}
+	return &workers{tasks: make(chan task), quit: make(chan struct{})}
 }
 
-// run gives f to an idle worker or to a new one.
-func (w *workers) run(f func()) {
+// run gives t to an idle worker or to a new one.
+func (w *workers) run(t task) {
 	select {
-	case w.tasks <- f:
+	case w.tasks <- t:
 	default:
 		w.wg.Add(1)
-		go w.work(f)
+		go w.work(t)
 	}
 }
 
-func (w *workers) work(f func()) {
+func (w *workers) work(t task) {
 	defer w.wg.Done()
 	for {
-		f()
+		t.run()
 		if w.idle.Add(1) > maxIdle {
 			w.idle.Add(-1)
 			return
 		}
 		select {
-		case f = <-w.tasks:
+		case t = <-w.tasks:
 			w.idle.Add(-1)
 		case <-w.quit:
 			return
