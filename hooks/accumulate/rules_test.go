@@ -95,6 +95,7 @@ func (byBody) ForTopic(string) core.QueueSelector { return byBody{} }
 func (byBody) Select(_ context.Context, s *core.Selection) (int, error) {
 	return len(s.Message().Body) % s.Len(), nil
 }
+
 func (byBody) RequiresConsistency(m *core.Message) bool {
 	return strings.HasPrefix(string(m.Body), "key")
 }
