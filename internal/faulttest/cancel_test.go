@@ -169,9 +169,11 @@ func TestFault29CancelledAtEveryStep(t *testing.T) {
 					case "shutdown":
 						over := make(chan struct{})
 						defer func() { <-over }()
-						time.AfterFunc(0, func() {
+						// After the send has begun, so that it is not refused.
+						const later = time.Millisecond
+						time.AfterFunc(later, func() {
 							defer close(over)
-							ctx, stop := context.WithTimeout(bg, wait)
+							ctx, stop := context.WithTimeout(bg, wait-later)
 							defer stop()
 							if err := p.Shutdown(ctx); err == nil {
 								t.Error("shutdown did not report the send that it gave up")
