@@ -193,6 +193,7 @@ func (a *Attempt) Entered() bool { return a.entered }
 // it waits for.
 func (a *Attempt) MarkWritten() { a.written = true }
 
-// Result is the empty result that the transport fills and returns. It belongs
-// to the call; using it saves an allocation.
+// Result is what the transport fills and returns. It holds the attempt's queue
+// already and, one-way, the status Written; all else is zero. It belongs to the
+// call; using it saves an allocation.
 func (a *Attempt) Result() *Result { return &a.call.result }

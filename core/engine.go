@@ -265,7 +265,10 @@ func (p *Producer) try(ctx context.Context, c *Call, s QueueSelector, r *Route, 
 	c.attempts++
 	at := &c.at
 	*at = Attempt{call: c, number: c.attempts, queue: r.queues[index], broker: r.Broker(index), prev: at.prev, deadline: c.deadline}
-	c.result = Result{}
+	c.result = Result{Queue: at.queue}
+	if c.mode == Oneway {
+		c.result.Status = Written
+	}
 	err = errGoexit
 	defer func() { p.attemptDone(ctx, c, s, res, err) }()
 	if err = p.bound(c, r, consistent); err != nil {

@@ -14,8 +14,9 @@ import (
 //   - It calls at.MarkWritten before the first byte may leave the process. An
 //     error before that means "not sent", one after it "maybe stored". This is
 //     how the caller learns what became of the message, so it must be right.
-//   - The codes 0, 10, 11 and 12 make a result: fill at.Result() and return it.
-//     Any other answer is a *[BrokerError].
+//   - The codes 0, 10, 11 and 12 make a result: at.Result(), with what the broker
+//     said put in, above all the status and the offset. Any other answer is a
+//     *[BrokerError].
 //   - It returns [ErrTimeout] at the deadline, context.Cause(ctx) when ctx
 //     ends first, [ErrAborted] on abort, and otherwise wraps the network's error.
 //   - It reads the outgoing messages only until it returns.
