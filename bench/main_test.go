@@ -76,24 +76,30 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// holder counts how often it was closed.
+type holder int
+
+func (h *holder) Close() error { *h++; return nil }
+
 func TestFollow(t *testing.T) {
+	var held holder
 	samples := 0
 	sample := func() (procfs.Sample, error) {
 		samples++
 		return procfs.Sample{Client: procfs.Process{Switches: int64(samples)}}, nil
 	}
 	var r load.Result
-	seen, err := follow(strings.NewReader("some log\nbegin\nmore\nend\n{\"messages\":7}\nlast words\n"), &r, sample)
-	if err != nil || len(seen) != 2 || seen[1].Client.Switches != 2 || r.Messages != 7 {
+	seen, err := follow(strings.NewReader("some log\nbegin\nmore\nend\n{\"messages\":7}\nlast words\n"), &r, sample, &held)
+	if err != nil || held == 0 || len(seen) != 2 || seen[1].Client.Switches != 2 || r.Messages != 7 {
 		t.Errorf("got %v, %+v, %v", seen, r, err)
 	}
 	for _, out := range []string{"", "begin\nend\n", "begin\n{}\n", "begin\nend\n{broken\n"} {
-		if _, err := follow(strings.NewReader(out), &r, sample); err == nil {
+		if _, err := follow(strings.NewReader(out), &r, sample, &held); err == nil {
 			t.Errorf("%q was taken for a run", out)
 		}
 	}
 	gone := errors.New("the process has gone")
-	if _, err := follow(strings.NewReader("begin\n"), &r, func() (procfs.Sample, error) { return procfs.Sample{}, gone }); !errors.Is(err, gone) {
+	if _, err := follow(strings.NewReader("begin\n"), &r, func() (procfs.Sample, error) { return procfs.Sample{}, gone }, &held); !errors.Is(err, gone) {
 		t.Errorf("got %v", err)
 	}
 }

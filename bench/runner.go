@@ -51,9 +51,9 @@ func (r *runner) close() error {
 // ready makes a cluster of the right size run, with room on its disk.
 func (r *runner) ready(ctx context.Context, brokers int) error {
 	if r.cluster != nil && r.size == brokers {
-		written, err := r.cluster.Written(ctx)
-		if err != nil || written < r.opts.maxStore<<30 {
-			return err
+		// A broker that a flood has left unable to answer is started anew as well.
+		if written, err := r.cluster.Written(ctx); err == nil && written < r.opts.maxStore<<30 {
+			return nil
 		}
 	}
 	if err := r.close(); err != nil {
@@ -179,10 +179,14 @@ func (r *runner) process(ctx context.Context, name string, s *load.Spec, run *re
 	if err != nil {
 		return err
 	}
+	hold, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	seen, followErr := follow(out, &run.Result, func() (procfs.Sample, error) { return r.proc.Sample(cmd.Process.Pid, pids) })
+	seen, followErr := follow(out, &run.Result, func() (procfs.Sample, error) { return r.proc.Sample(cmd.Process.Pid, pids) }, hold)
 	if err := cmd.Wait(); err != nil || followErr != nil {
 		return fmt.Errorf("%s: %w\n%s", name, errors.Join(err, followErr, context.Cause(ctx)), said.text())
 	}
@@ -190,8 +194,10 @@ func (r *runner) process(ctx context.Context, name string, s *load.Spec, run *re
 	return nil
 }
 
-// follow reads what a contender prints and takes a sample at the window's begin and end.
-func follow(out io.Reader, result *load.Result, sample func() (procfs.Sample, error)) (seen []procfs.Sample, err error) {
+// follow reads what a contender prints and takes a sample at the window's begin and end. Then the contender may end:
+// hold, which keeps it, is closed.
+func follow(out io.Reader, result *load.Result, sample func() (procfs.Sample, error), hold io.Closer) (seen []procfs.Sample, err error) {
+	defer hold.Close()
 	lines := bufio.NewScanner(out)
 	done := false
 	for lines.Scan() {
@@ -202,7 +208,11 @@ func follow(out io.Reader, result *load.Result, sample func() (procfs.Sample, er
 			if err != nil {
 				return nil, err
 			}
-			seen = append(seen, one)
+			if seen = append(seen, one); line == "end" {
+				if err := hold.Close(); err != nil {
+					return nil, err
+				}
+			}
 		case strings.HasPrefix(line, "{"):
 			if err := json.Unmarshal([]byte(line), result); err != nil {
 				return nil, fmt.Errorf("result %q: %w", line, err)

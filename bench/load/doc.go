@@ -2,6 +2,6 @@
 //
 // A contender is a program of its own, so that its processor time and memory are its own. It gets the cell to run as
 // key=value arguments ([Spec]), prints the line "begin" when the warm-up is over and "end" when the window is over -
-// the moments at which the bench looks at /proc -, and ends with one line of JSON, the [Result]. The Java contender
-// speaks the same little protocol.
+// the moments at which the bench looks at /proc -, and one line of JSON, the [Result]. It ends when its standard input ends. The Java
+// contender speaks the same little protocol.
 package load

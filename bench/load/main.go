@@ -15,6 +15,8 @@ func Main(open func(*Spec) (*Contender, error)) {
 	s, err := Parse(os.Args[1:])
 	if err == nil {
 		err = Run(&s, open, os.Stdout)
+		// A process that has ended has no processor time any more: wait until the bench has looked.
+		_, _ = io.Copy(io.Discard, os.Stdin)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -20,9 +20,12 @@ const (
 	routeOfTopic = 105
 )
 
+// patience is how long an answer may take: a broker under a flood of one-way messages has a long queue.
+const patience = time.Minute
+
 // ask makes one request on a connection of its own.
 func ask(ctx context.Context, addr string, code int, fields wire.Fields) (wire.Command, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 	if err != nil {

@@ -1,5 +1,6 @@
 package liftoff.bench;
 
+import java.io.OutputStream;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Semaphore;
@@ -12,6 +13,8 @@ import org.apache.rocketmq.common.message.Message;
 
 /** The contender Java: the official producer with its defaults, under the load of one cell. */
 public final class Main {
+    private static final long DRAIN_MILLIS = 15_000;
+
     private Main() {
     }
 
@@ -35,10 +38,20 @@ public final class Main {
         Thread.sleep(spec.number("window"));
         meter.end();
         meter.stop();
-        load.join();
-        producer.shutdown();
+        // After a flood the client may need minutes to send what it took, or never end.
+        Thread end = new Thread(() -> {
+            try {
+                load.join();
+                producer.shutdown();
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        });
+        end.start();
+        end.join(DRAIN_MILLIS);
         System.out.println(meter.json());
-        System.exit(0);
+        System.in.transferTo(OutputStream.nullOutputStream()); // until the bench has looked at this process
+        Runtime.getRuntime().halt(0);
     }
 
     private static void run(Spec spec, DefaultMQProducer producer, Meter meter) throws Exception {
@@ -121,7 +134,7 @@ public final class Main {
                 pause();
             }
         }
-        room.tryAcquire(spec.number("inflight"), 15, TimeUnit.SECONDS);
+        room.tryAcquire(spec.number("inflight"), DRAIN_MILLIS, TimeUnit.MILLISECONDS);
     }
 
     private static void pause() {
