@@ -123,6 +123,33 @@ func TestNameServersFromTheEnvironment(t *testing.T) {
 	}
 }
 
+// With an in-memory network and a service that lives as long as the producer.
+func TestDialAndService(t *testing.T) {
+	c := embedded.New(t, embedded.Config{Network: embedded.NewNetwork()})
+	svc := &service{}
+	p, err := liftoff.New(liftoff.Config{Group: "g", NameServers: c.NameServers()}, liftoff.WithDial(c.Dial), liftoff.WithService(svc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Send(t.Context(), coretest.Message("x")); err != nil {
+		t.Error(err)
+	}
+	if err := p.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if svc.started != 1 || svc.stopped != 1 {
+		t.Errorf("the service was started %d and stopped %d times", svc.started, svc.stopped)
+	}
+}
+
+type service struct{ started, stopped int }
+
+func (s *service) Start(context.Context) error    { s.started++; return nil }
+func (s *service) Shutdown(context.Context) error { s.stopped++; return nil }
+
 func TestNamespaceOnTheWire(t *testing.T) {
 	c := embedded.New(t, embedded.Config{})
 	p, err := liftoff.New(liftoff.Config{Group: "g", NameServers: c.NameServers(), Namespace: "shop"})
