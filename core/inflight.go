@@ -45,12 +45,10 @@ func (f *inflight) len() int { return int(f.count[0].Load() + f.count[1].Load())
 func (f *inflight) drain(ctx context.Context) error {
 	// A channel and not a mutex: the wait obeys ctx, and tests in virtual time
 	// see it.
-	select {
-	case f.draining <- struct{}{}:
-		defer func() { <-f.draining }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := take(ctx, f.draining); err != nil {
+		return err
 	}
+	defer func() { <-f.draining }()
 	f.waiting.Store(true)
 	defer f.waiting.Store(false)
 	old := f.turn.Load() & 1
@@ -60,6 +58,21 @@ func (f *inflight) drain(ctx context.Context) error {
 	}
 	f.turn.Add(1)
 	return f.empty(ctx, old)
+}
+
+// take takes a token, also with a context that has ended if nobody else has it.
+func take(ctx context.Context, token chan<- struct{}) error {
+	select {
+	case token <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case token <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (f *inflight) empty(ctx context.Context, g uint32) error {

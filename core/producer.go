@@ -194,12 +194,10 @@ const abortGrace = time.Second
 // a *[ShutdownError]. Then it unregisters the group, shuts the owned services
 // down, and joins every goroutine. A second call does nothing.
 func (p *Producer) Shutdown(ctx context.Context) error {
-	select {
-	case p.lifecycle <- struct{}{}:
-		defer func() { <-p.lifecycle }()
-	case <-ctx.Done():
-		return fmt.Errorf("producer %q: shutdown: another one is under way: %w", p.cfg.Group, context.Cause(ctx))
+	if err := take(ctx, p.lifecycle); err != nil {
+		return fmt.Errorf("producer %q: shutdown: another one is under way: %w", p.cfg.Group, err)
 	}
+	defer func() { <-p.lifecycle }()
 	old := p.State()
 	if old == StateShutdown {
 		return nil

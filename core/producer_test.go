@@ -564,3 +564,18 @@ func TestWaitsForEachOther(t *testing.T) {
 		}
 	})
 }
+
+// A context that has ended does not keep an idle producer from shutting down.
+func TestShutdownWithEndedContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 50 {
+		p := coretest.Start(t, coretest.Config(&coretest.Transport{}))
+		if err := p.Flush(ctx); err != nil {
+			t.Errorf("nothing is in flight: %v", err)
+		}
+		if err := p.Shutdown(ctx); err != nil || p.State() != core.StateShutdown {
+			t.Errorf("%v, %v", p.State(), err)
+		}
+	}
+}

@@ -21,7 +21,7 @@ type Accumulator struct {
 	timers sync.Pool // of *time.Timer
 
 	mu     sync.Mutex // also of the groups and their open batches
-	closed bool       // no more waiting: the producer shuts down
+	closed bool       // the producer shuts down
 	groups map[key]*group
 }
 
@@ -161,7 +161,7 @@ func (a *Accumulator) join(call *core.Call, next core.Handler) (*batch, *group, 
 		a.send(b)
 	}
 	g.expect = max(g.expect, g.flying+1)
-	if a.closed || g.expect == 1 {
+	if g.expect == 1 {
 		g.flying++
 		return nil, g, nil
 	}
@@ -194,16 +194,23 @@ func (a *Accumulator) joined(b *batch, call *core.Call) {
 	}
 	// A message must not lose more than half of its time here.
 	now := time.Now()
-	due := now.Add(min(a.cfg.Linger, call.Deadline().Sub(now)/2))
+	wait := min(a.cfg.Linger, call.Deadline().Sub(now)/2)
+	if a.closed {
+		wait = min(wait, lastLinger)
+	}
+	due := now.Add(wait)
 	switch {
 	case b.timer == nil:
 		b.due = due
-		b.timer = time.AfterFunc(due.Sub(now), func() { a.expired(b) })
+		b.timer = time.AfterFunc(wait, func() { a.expired(b) })
 	case due.Before(b.due):
 		b.due = due
-		b.timer.Reset(due.Sub(now))
+		b.timer.Reset(wait)
 	}
 }
+
+// lastLinger is the longest wait once the producer shuts down.
+const lastLinger = time.Millisecond
 
 // maxGroups is how many keys are remembered while nobody sends with them.
 const maxGroups = 4096
@@ -349,7 +356,8 @@ func (a *Accumulator) giveUp(call *core.Call, b *batch, why error) error {
 }
 
 // StateChanged implements [core.StateListener]: when the producer shuts down,
-// what waits is sent at once, and so is what comes after.
+// what waits is sent at once. What is still to come, of sends that have begun,
+// waits for hardly anything.
 func (a *Accumulator) StateChanged(r *core.StateReport) {
 	if r.New != core.StateShutdown {
 		return

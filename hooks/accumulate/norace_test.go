@@ -1,0 +1,5 @@
+//go:build !race
+
+package accumulate_test
+
+const raceEnabled = false
