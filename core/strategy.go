@@ -23,6 +23,10 @@ func (f SelectorFactoryFunc) ForTopic(topic string) QueueSelector { return f(top
 // The index refers to sel and must be in [0, sel.Len()); anything else, and a
 // panic, fails the send with an error that names the selector. An error ends
 // the call: nothing could be chosen.
+//
+// It is not asked where the message names its queue or a retry policy wants the
+// same queue again. A selector that is an [AttemptListener] hears of those
+// attempts as well.
 type QueueSelector interface {
 	Select(ctx context.Context, sel *Selection) (index int, err error)
 }
@@ -80,10 +84,14 @@ type HealthView interface {
 // again. One policy serves all calls at once, so it keeps no state of a call:
 // the decision depends on f alone.
 //
+// It is asked about a message, too, that a broker stored with a weaker status
+// than wanted, such as FLUSH_DISK_TIMEOUT: then Failure.Err is nil, Certainty is
+// Stored, and a retry stores the message twice. Giving up makes it the result.
+//
 // The engine never asks where a retry cannot be right: the call is cancelled,
-// out of time or aborted, the message was refused locally, or it is one-way and
-// was perhaps written. A breaker's rejection is not an attempt; the engine goes on
-// to the next broker without asking.
+// out of time or aborted, the message was refused locally, a plugin broke, or it is
+// one-way and was perhaps written. A breaker's rejection is not an attempt; the
+// engine goes on to the next broker without asking.
 type RetryPolicy interface {
 	Next(f *Failure) Decision
 }
@@ -97,7 +105,7 @@ func (fn RetryPolicyFunc) Next(f *Failure) Decision { return fn(f) }
 // Failure is what a retry policy sees of a failed attempt.
 type Failure struct {
 	Attempt    int           // attempts made so far, from 1
-	Err        error         // the last attempt's error
+	Err        error         // the last attempt's error; nil with a Status
 	Class      Class         // what kind of error it is
 	Code       ResponseCode  // the broker's answer; CodeNone if it did not answer
 	Certainty  Certainty     // of the last attempt alone

@@ -236,7 +236,10 @@ func TestBrokenRetryPolicies(t *testing.T) {
 	}{
 		{"good", good, false, ""},
 		{"never ends", func(f *core.Failure) core.Decision { return core.Decision{Retry: f.Err != nil && !hopeless(f)} }, false, "R1"},
-		{"retries everything", func(f *core.Failure) core.Decision { return core.Decision{Retry: f.Attempt < 3} }, false, "R2"},
+		{"retries everything", func(f *core.Failure) core.Decision { return core.Decision{Retry: f.Attempt < 3} }, false, "R2 R8"},
+		{"does not look at the error", func(f *core.Failure) core.Decision {
+			return core.Decision{Retry: f.Attempt < 3 && !hopeless(f)}
+		}, false, "R8"},
 		{"waits and gives up", func(f *core.Failure) core.Decision {
 			d := good(f)
 			d.After = time.Second

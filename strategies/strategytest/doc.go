@@ -33,6 +33,7 @@
 //	R5  the failure and the message stay as they are
 //	R6  many goroutines may ask at once
 //	R7  with SafeOnly, what may be stored is not retried
+//	R8  what is stored with a weaker status is not sent again
 //
 // The rules of health views:
 //

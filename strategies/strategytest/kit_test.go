@@ -44,13 +44,21 @@ func TestSelectors(t *testing.T) {
 func TestRetryPolicies(t *testing.T) {
 	for name, p := range map[string]core.RetryPolicy{
 		"at least once": retry.AtLeastOnce(),
-		"patient":       retry.AtLeastOnce(retry.Retries(50), retry.RestoreWeak()),
+		"patient":       retry.AtLeastOnce(retry.Retries(50)),
 		"java 5":        retry.Java5(),
-		"java 4.9":      retry.Java49(retry.RestoreWeak()),
+		"java 4.9":      retry.Java49(),
 		"backoff":       retry.WithBackoff(retry.Java5(), time.Millisecond, time.Second, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			strategytest.TestRetryPolicy(t, func() core.RetryPolicy { return p }, strategytest.RetryOptions{})
+		})
+	}
+	for name, p := range map[string]core.RetryPolicy{
+		"patient, restoring":  retry.AtLeastOnce(retry.Retries(50), retry.RestoreWeak()),
+		"java 4.9, restoring": retry.Java49(retry.RestoreWeak()),
+	} {
+		t.Run(name, func(t *testing.T) {
+			strategytest.TestRetryPolicy(t, func() core.RetryPolicy { return p }, strategytest.RetryOptions{RestoresWeak: true})
 		})
 	}
 	t.Run("safe", func(t *testing.T) {

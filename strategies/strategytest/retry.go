@@ -15,6 +15,9 @@ import (
 type RetryOptions struct {
 	// SafeOnly is for policies that never store a message twice.
 	SafeOnly bool
+	// RestoresWeak is for policies that send a message again which is stored
+	// with a weaker status than asked for.
+	RestoresWeak bool
 	// MaxAttempts is the number of attempts by which a call has come to its
 	// end, 100 if it is 0.
 	MaxAttempts int
@@ -22,7 +25,7 @@ type RetryOptions struct {
 	Skip map[string]string
 }
 
-// TestRetryPolicy checks a retry policy against the rules R1 to R7. The
+// TestRetryPolicy checks a retry policy against the rules R1 to R8. The
 // function makes a fresh policy for each rule.
 func TestRetryPolicy(t *testing.T, newPolicy func() core.RetryPolicy, opts RetryOptions) {
 	t.Helper()
@@ -50,12 +53,7 @@ var retryRules = []rule[retrySubject]{
 		}
 	}},
 	{"R2", "what cannot succeed is not retried", func(t coretest.TB, s retrySubject) {
-		p := s.policy()
-		for _, f := range failures() {
-			if hopeless(&f) && p.Next(&f).Retry {
-				t.Errorf("it retries %s", describe(&f))
-			}
-		}
+		notRetried(t, s.policy(), hopeless)
 	}},
 	{"R3", "a decision to give up has no wait, and no wait is negative", func(t coretest.TB, s retrySubject) {
 		p := s.policy()
@@ -105,32 +103,39 @@ var retryRules = []rule[retrySubject]{
 		if !s.opts.SafeOnly {
 			return
 		}
-		p := s.policy()
-		for _, f := range failures() {
-			if f.Certainty > core.NotStored && p.Next(&f).Retry {
-				t.Errorf("it retries %s", describe(&f))
-			}
+		notRetried(t, s.policy(), func(f *core.Failure) bool { return f.Certainty > core.NotStored })
+	}},
+	{"R8", "what is stored with a weaker status is not sent again", func(t coretest.TB, s retrySubject) {
+		if s.opts.RestoresWeak {
+			return
 		}
+		notRetried(t, s.policy(), func(f *core.Failure) bool { return f.Err == nil })
 	}},
 }
 
-// hopeless is what no other attempt can help: the message is refused, the
-// credentials are, a hook forbids it, the caller has gone, or something is broken.
-func hopeless(f *core.Failure) bool {
-	switch f.Class {
-	case core.ClassInvalid, core.ClassRejected, core.ClassAuth, core.ClassCanceled, core.ClassClosed, core.ClassPlugin:
-		return true
-	case core.ClassForbidden:
-		return f.Code == core.CodeNone
+// notRetried reports, once each, the failures of a kind that the policy retries.
+func notRetried(t coretest.TB, p core.RetryPolicy, kind func(*core.Failure) bool) {
+	told := map[string]bool{}
+	for _, f := range failures() {
+		if what := describe(&f); kind(&f) && !told[what] && p.Next(&f).Retry {
+			told[what] = true
+			t.Errorf("it retries %s", what)
+		}
 	}
-	return false
+}
+
+// hopeless is what no other attempt can help, and what the producer asks about:
+// the message or the credentials are refused for good. A hook's veto is not one:
+// it may be about one queue or broker.
+func hopeless(f *core.Failure) bool {
+	return f.Class == core.ClassRejected || f.Class == core.ClassAuth
 }
 
 func describe(f *core.Failure) string {
 	if f.Err == nil {
-		return "status " + f.Status.String()
+		return "no error, status " + f.Status.String()
 	}
-	return f.Class.String() + ", " + f.Certainty.String() + ", in mode " + f.Mode.String() + ": " + f.Err.Error()
+	return f.Class.String() + ", " + f.Certainty.String() + ": " + f.Err.Error()
 }
 
 // failures are failures of every kind, in each mode, early and late.
