@@ -257,7 +257,7 @@ func TestBrokenRetryPolicies(t *testing.T) {
 			defer mu.Unlock()
 			asked++
 			d := good(f)
-			d.Retry = d.Retry && asked%7 != 0
+			d.Retry = d.Retry && asked%2 != 0 // in both directions through a list the outcomes differ
 			if !d.Retry {
 				d.After = 0
 			}
