@@ -23,7 +23,8 @@ func TestAllocations(t *testing.T) {
 		}
 		return b[4:]
 	}
-	binary, text := answer(wire.RocketMQ), answer(wire.JSON)
+	binary, text, java := answer(wire.RocketMQ), answer(wire.JSON), frameOf(wire.JSON, javaAnswer, "")
+	var answers wire.Answer
 	frame, err := wire.AppendSend(nil, wire.RocketMQ, wire.SendMessageV2, 1, 0, request, nil, body)
 	if err != nil {
 		t.Fatal(err)
@@ -56,6 +57,18 @@ func TestAllocations(t *testing.T) {
 		{"parse head, json", 0, func() error { _, err := wire.ParseHead(text); return err }},
 		{"parse send response, binary", 1, func() error { return wire.ParseSendResponse(binary, &out) }},
 		{"parse send response, json", 1, func() error { return wire.ParseSendResponse(text, &out) }},
+		{"answer, binary", 1, func() error {
+			if err := answers.Parse(binary); err != nil {
+				return err
+			}
+			return answers.SendResponse(&out)
+		}},
+		{"answer, json", 1, func() error {
+			if err := answers.Parse(java); err != nil {
+				return err
+			}
+			return answers.SendResponse(&out)
+		}},
 		{"append send response", 0, func() (err error) {
 			dst, err = wire.AppendSendResponse(dst[:0], wire.ResponseHead{Serialization: wire.RocketMQ}, "", response)
 			return err

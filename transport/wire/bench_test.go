@@ -102,6 +102,38 @@ func BenchmarkParseSendResponse(b *testing.B) {
 	}
 }
 
+// javaAnswer is what a broker of 5.3 answers to a send, member for member, with a JSON header
+// whatever the form of the request.
+const javaAnswer = `{"code":0,"extFields":{"queueId":"3","transactionId":"AC11000200010D2A4E5F1B2C3D4E0001",` +
+	`"TRACE_ON":"true","MSG_REGION":"DefaultRegion","msgId":"7F00000100002A9F00000000000F4240","queueOffset":"123456"},` +
+	`"flag":1,"language":"JAVA","opaque":4711,"serializeTypeCurrentRPC":"JSON","version":495}`
+
+// BenchmarkAnswer is all that reading a send's answer takes.
+func BenchmarkAnswer(b *testing.B) {
+	binary, err := wire.AppendSendResponse(nil, wire.ResponseHead{Serialization: wire.RocketMQ}, "", usualResponse())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, form := range []struct {
+		name  string
+		frame []byte
+	}{{"ROCKETMQ", binary[4:]}, {"JSON", frameOf(wire.JSON, javaAnswer, "")}} {
+		b.Run(form.name, func(b *testing.B) {
+			var a wire.Answer
+			var out wire.SendResponse
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := a.Parse(form.frame); err != nil {
+					b.Fatal(err)
+				}
+				if err := a.SendResponse(&out); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkAppendSendResponse(b *testing.B) {
 	r, dst := usualResponse(), make([]byte, 0, 1024)
 	b.ReportAllocs()

@@ -4,8 +4,7 @@
 // goroutine and keeps no state besides a [Reader]'s buffer.
 //
 // Both sides of a connection use it: a client encodes with [AppendSend] and reads answers with
-// [Reader], [ParseHead] and [ParseSendResponse]; a server uses [ParseFrame], [ParseSend] and
-// [AppendSendResponse]. Everything else goes through [Command].
+// [Reader] and [Answer]; a server uses [ParseFrame], [ParseSend] and [AppendSendResponse]. Everything else goes through [Command].
 //
 // # Frame
 //

@@ -17,6 +17,7 @@ func ExampleNewReader() {
 			&wire.SendResponse{MsgID: "7F00000100002A9F00000000000F4240", QueueOffset: int64(opaque), TraceOn: true})
 	}
 	r := wire.NewReader(bytes.NewReader(stream), wire.MaxFrame)
+	var answer wire.Answer
 	for {
 		frame, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -26,17 +27,17 @@ func ExampleNewReader() {
 			fmt.Println(err)
 			return
 		}
-		head, err := wire.ParseHead(frame)
-		if err != nil {
+		if err := answer.Parse(frame); err != nil {
 			fmt.Println(err)
 			return
 		}
-		var answer wire.SendResponse
-		if err := wire.ParseSendResponse(frame, &answer); err != nil {
+		head := answer.Head() // whose answer it is
+		var stored wire.SendResponse
+		if err := answer.SendResponse(&stored); err != nil {
 			fmt.Println(err)
 			return
 		}
-		fmt.Println(head.Opaque, head.IsResponse(), answer.MsgID, answer.QueueOffset)
+		fmt.Println(head.Opaque, head.IsResponse(), stored.MsgID, stored.QueueOffset)
 	}
 	// Output:
 	// 0 true 7F00000100002A9F00000000000F4240 0

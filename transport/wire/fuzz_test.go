@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -70,6 +72,7 @@ func checkFrame(t *testing.T, frame []byte) {
 	srErr := wire.ParseSendResponse(frame, &sr)
 	head, headErr := wire.ParseHead(frame)
 	c, err := wire.ParseFrame(frame)
+	checkAnswer(t, frame, head, headErr)
 	if err != nil {
 		if !errors.Is(err, wire.ErrDecode) || !errors.Is(srErr, wire.ErrDecode) {
 			t.Fatalf("got %v and %v, want decode errors", err, srErr)
@@ -82,6 +85,16 @@ func checkFrame(t *testing.T, frame []byte) {
 	if srErr == nil && (sr.MsgID != c.Ext.Get("msgId") || sr.RegionID != c.Ext.Get("MSG_REGION") ||
 		sr.TransactionID != c.Ext.Get("transactionId") || sr.RecallHandle != c.Ext.Get("recallHandle") || sr.BatchUniqID != c.Ext.Get("batchUniqId")) {
 		t.Fatalf("send response %+v, whole %+v", sr, c)
+	}
+	queue, queueErr := strconv.ParseInt(c.Ext.Get("queueId"), 10, 32)
+	offset, offsetErr := strconv.ParseInt(c.Ext.Get("queueOffset"), 10, 64)
+	switch complete := queueErr == nil && offsetErr == nil && c.Ext.Get("msgId") != ""; {
+	case srErr == nil && (!complete || sr.QueueID != int(queue) || sr.QueueOffset != offset || sr.TraceOn == isFalse(c.Ext.Get("TRACE_ON"))):
+		t.Fatalf("send response %+v, whole %+v", sr, c)
+	case srErr != nil && !errors.Is(srErr, wire.ErrField):
+		t.Fatalf("send response: got %v of %+v, want a field error", srErr, c)
+	case srErr != nil && complete && !strings.ContainsAny(c.Ext.Get("queueId")+c.Ext.Get("queueOffset"), "+"):
+		t.Fatalf("send response: %v of %+v", srErr, c)
 	}
 	if r, err := wire.ParseSend(&c); err == nil {
 		b, err := wire.AppendSend(nil, c.Serialization, c.Code, c.Opaque, c.Flag, &r, nil, c.Body)
@@ -120,6 +133,36 @@ func checkFrame(t *testing.T, frame []byte) {
 	}
 }
 
+func isFalse(s string) bool { return bytes.EqualFold([]byte(s), []byte("false")) }
+
+// checkAnswer holds for every frame: an Answer says what the functions for its two halves say,
+// also when it has been used before.
+func checkAnswer(t *testing.T, frame []byte, head wire.ResponseHead, headErr error) {
+	t.Helper()
+	var a wire.Answer
+	used := frameOf(wire.JSON, `{"code":7,"opaque":7,"extFields":{"msgId":"m","queueId":"7","queueOffset":"7","recallHandle":"h"}}`, "")
+	for range 2 {
+		if err := a.Parse(frame); fmt.Sprint(err) != fmt.Sprint(headErr) {
+			t.Fatalf("got %v, from the head %v", err, headErr)
+		}
+		if headErr == nil {
+			if a.Head() != head || !bytes.Equal(a.Frame(), frame) {
+				t.Fatalf("got head %+v, want %+v", a.Head(), head)
+			}
+			for range 2 {
+				var got, want wire.SendResponse
+				err, wantErr := a.SendResponse(&got), wire.ParseSendResponse(frame, &want)
+				if fmt.Sprint(err) != fmt.Sprint(wantErr) || got != want {
+					t.Fatalf("got %+v, %v, want %+v, %v", got, err, want, wantErr)
+				}
+			}
+		}
+		if err := a.Parse(used); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // FuzzBinaryHeader fuzzes the bytes of a ROCKETMQ header.
 func FuzzBinaryHeader(f *testing.F) {
 	seedGolden(f, "_binary", func(b []byte) {
@@ -139,6 +182,8 @@ func FuzzJSONHeader(f *testing.F) {
 		n := int(binary.BigEndian.Uint32(b[4:]) & 0xFFFFFF)
 		f.Add(b[8 : 8+n])
 	})
+	f.Add([]byte(javaAnswer))
+	f.Add([]byte(`{"extFields":{"msgId":"m","queueId":"1"},"extFields":{"queueOffset":"2","msg\u0049d":"\u0041","msgId":null}}`))
 	f.Add([]byte(`{"code":1,"remark":"\ud83d\ude00\u0001","extFields":{"a":null,"b":1.5e3,"c":true},"x":[{"y":[]}]}`))
 	f.Fuzz(func(t *testing.T, head []byte) {
 		if len(head) >= 1<<24 {

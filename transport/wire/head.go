@@ -19,7 +19,8 @@ func (h ResponseHead) IsOneway() bool { return h.Flag&FlagOneway != 0 }
 
 // ParseHead reads the fixed part of a frame's header and allocates nothing. A binary header is
 // not looked at beyond that part; a JSON header is checked as a whole, since its members have no
-// fixed place. Errors match [ErrDecode].
+// fixed place; who reads the answer of a send from the same frame saves the second look with an
+// [Answer]. Errors match [ErrDecode].
 func ParseHead(frame []byte) (ResponseHead, error) {
 	ser, head, _, err := split(frame)
 	if err != nil {
@@ -29,7 +30,7 @@ func ParseHead(frame []byte) (ResponseHead, error) {
 	if ser == RocketMQ {
 		err = h.decodeBinaryFixed(head)
 	} else {
-		err = h.decodeJSON(head)
+		err = h.decodeJSON(head, nil)
 	}
 	if err != nil {
 		return ResponseHead{}, err

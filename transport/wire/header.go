@@ -54,7 +54,7 @@ func maxHeader(ser Serialization) int {
 func (h *header) decode(ser Serialization, b []byte) error {
 	h.ser, h.ext = ser, -1
 	if ser == JSON {
-		return h.decodeJSON(b)
+		return h.decodeJSON(b, nil)
 	}
 	return h.decodeBinary(b)
 }
@@ -108,9 +108,10 @@ func (h *header) decodeBinary(b []byte) error {
 	return nil
 }
 
-func (h *header) decodeJSON(b []byte) error {
+// decodeJSON notes the fields of a send's answer in found, unless that is nil.
+func (h *header) decodeJSON(b []byte, found *sendSpans) error {
 	s := scanner{b: b}
-	if !h.scanJSON(&s) {
+	if !h.scanJSON(&s, found) {
 		if h.fields > MaxExtFields {
 			return tooMuch(partJSON, "too many fields")
 		}
@@ -121,7 +122,7 @@ func (h *header) decodeJSON(b []byte) error {
 
 // scanJSON reads the header object. Members that it does not know are skipped; null members
 // count as absent; of equal members the last one counts.
-func (h *header) scanJSON(s *scanner) bool {
+func (h *header) scanJSON(s *scanner, found *sendSpans) bool {
 	if !s.take('{') {
 		return false
 	}
@@ -163,7 +164,7 @@ func (h *header) scanJSON(s *scanner) bool {
 		case "remark":
 			h.remark, ok = s.text()
 		case "extFields":
-			ok = h.scanFields(s)
+			ok = h.scanFields(s, found)
 		default:
 			ok = s.skip(1)
 		}
@@ -176,15 +177,21 @@ func (h *header) scanJSON(s *scanner) bool {
 }
 
 // scanFields checks and counts the extension fields.
-func (h *header) scanFields(s *scanner) bool {
+func (h *header) scanFields(s *scanner, found *sendSpans) bool {
 	if s.peek() != '{' {
 		return false
+	}
+	if found != nil {
+		*found = sendSpans{} // of equal members the last one counts
 	}
 	h.ext, h.fields = s.i, 0
 	w := fieldWalk{b: s.b, at: s.i, json: true}
 	for w.next() {
 		if h.fields++; h.fields > MaxExtFields {
 			return false
+		}
+		if found != nil {
+			found.note(w.key.value(s.b), w.value)
 		}
 	}
 	s.i = w.at

@@ -132,6 +132,7 @@ func TestParseFrameRefuses(t *testing.T) {
 					t.Errorf("head: got %v, want %v", err, test.want)
 				}
 			}
+			checkAnswerRefuses(t, test.frame, test.want)
 			if err := wire.ParseSendResponse(test.frame, new(wire.SendResponse)); !errors.Is(err, test.want) {
 				t.Errorf("send response: got %v, want %v", err, test.want)
 			}
@@ -143,6 +144,45 @@ func TestParseFrameRefuses(t *testing.T) {
 	c, err := wire.ParseFrame(frameOf(wire.RocketMQ, binFields(256), ""))
 	if err != nil || len(c.Ext) != 256 {
 		t.Errorf("256 binary fields: got %d, %v", len(c.Ext), err)
+	}
+}
+
+// checkAnswerRefuses: what is wrong with a JSON header shows at the first look, what is wrong with
+// the later parts of a binary one at the second.
+func checkAnswerRefuses(t *testing.T, frame []byte, want error) {
+	t.Helper()
+	var a wire.Answer
+	err := a.Parse(frame)
+	if err == nil && frame[0] == byte(wire.RocketMQ) {
+		err = a.SendResponse(new(wire.SendResponse))
+	}
+	if !errors.Is(err, want) {
+		t.Errorf("answer: got %v, want %v", err, want)
+	}
+}
+
+// A string is scanned eight bytes at a time: whatever must be seen in it is seen at every place.
+func TestStringsAtEveryPlace(t *testing.T) {
+	for _, bad := range []string{"\x00", "\x01", "\x1f", "\n", `\x`} {
+		for n := range 20 {
+			for _, fill := range []string{"x", " ", "!", "~", "\x7f", "#", "[", "]", "é"} {
+				text := strings.Repeat(fill, n) + bad + strings.Repeat(fill, 20-n)
+				if _, err := wire.ParseFrame(frameOf(wire.JSON, `{"remark":"`+text+`"}`, "")); !errors.Is(err, wire.ErrDecode) {
+					t.Errorf("%q: got %v, want a decode error", text, err)
+				}
+			}
+		}
+	}
+	for n := range 20 {
+		for _, fill := range []string{"x", " ", "!", "~", "\x7f", "#", "[", "]", "é"} {
+			for in, out := range map[string]string{``: "", `\"`: `"`, `\\`: `\`, `\u0001`: "\x01", "\xff": "\uFFFD", "é": "é"} {
+				a, b := strings.Repeat(fill, n), strings.Repeat(fill, 20-n)
+				c, err := wire.ParseFrame(frameOf(wire.JSON, `{"remark":"`+a+in+b+`"}`, ""))
+				if err != nil || c.Remark != a+out+b {
+					t.Errorf("%q: got %q, %v", a+in+b, c.Remark, err)
+				}
+			}
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -59,7 +61,7 @@ type span struct {
 
 // value returns the bytes of a string token, without copying where they are plain.
 func (p span) value(b []byte) []byte {
-	if p.plain {
+	if p.plain || p.lo == p.hi {
 		return b[p.lo:p.hi]
 	}
 	return appendUnescaped(make([]byte, 0, p.hi-p.lo), b[p.lo:p.hi])
@@ -204,6 +206,16 @@ func (s *scanner) text() (span, bool) {
 	p := span{lo: s.i, plain: true}
 	ascii := true
 	for i := s.i; i < len(s.b); i++ {
+		for len(s.b)-i >= 8 {
+			n := plainBytes(binary.LittleEndian.Uint64(s.b[i:]))
+			i += n
+			if n < 8 {
+				break
+			}
+		}
+		if i == len(s.b) {
+			break
+		}
 		c := s.b[i]
 		switch {
 		case c == '"':
@@ -242,6 +254,16 @@ func (s *scanner) text() (span, bool) {
 	}
 	s.i = len(s.b)
 	return span{}, false
+}
+
+// plainBytes counts the bytes of w, from its low end, before the first that ends a string or
+// needs a closer look: a quote, a backslash, a control character, a part of a longer character.
+// The high bit of (x-1)&^x shows a zero byte of x. Bytes above one that shows may show for
+// nothing, for the borrow, but the lowest is always right.
+func plainBytes(w uint64) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	quote, slash := w^'"'*ones, w^'\\'*ones
+	return bits.TrailingZeros64((w|(w-' '*ones)|(quote-ones)&^quote|(slash-ones)&^slash)&highs) / 8
 }
 
 // number reads a number of any form.

@@ -23,58 +23,69 @@ type SendResponse struct {
 // defaultRegion is what brokers answer unless configured otherwise.
 const defaultRegion = "DefaultRegion"
 
+// sendSpans are the places of a send response's values in a header. A field that is not there
+// is as good as an empty one.
+type sendSpans struct {
+	id, queue, offset, transaction, batch, recall, region, trace span
+}
+
+// note keeps the value if key is one of a send response. Of equal keys the last one counts.
+func (f *sendSpans) note(key []byte, value span) {
+	switch string(key) {
+	case "msgId":
+		f.id = value
+	case "queueId":
+		f.queue = value
+	case "queueOffset":
+		f.offset = value
+	case "transactionId":
+		f.transaction = value
+	case "batchUniqId":
+		f.batch = value
+	case "recallHandle":
+		f.recall = value
+	case PropertyMsgRegion:
+		f.region = value
+	case PropertyTraceOn:
+		f.trace = value
+	}
+}
+
 // ParseSendResponse reads the header fields of a send's answer into out, which it overwrites.
 // Call it for the codes that mean stored; other answers lack the mandatory fields and are read
-// with [ParseFrame]. All strings of out share one allocation, the only one for a usual binary
-// answer. Errors match [ErrDecode] or, for missing and ill-formed fields, [ErrField].
+// with [ParseFrame]. All strings of out share one allocation, the only one for a usual answer.
+// Errors match [ErrDecode] or, for missing and ill-formed fields, [ErrField]. Who needs the head
+// of the same frame too takes an [Answer] instead.
 func ParseSendResponse(frame []byte, out *SendResponse) error {
-	ser, b, _, err := split(frame)
-	if err != nil {
+	var a Answer
+	if err := a.Parse(frame); err != nil {
 		return err
 	}
-	var h header
-	if err := h.decode(ser, b); err != nil {
-		return err
-	}
-	*out = SendResponse{TraceOn: true}
-	// First find the values, then turn them into strings in one go.
-	var id, transaction, batch, recall, region []byte
-	var queue, offset []byte
-	for w := h.walk(b); w.next(); {
-		v := w.value.value(b)
-		switch string(w.key.value(b)) {
-		case "msgId":
-			id = v
-		case "queueId":
-			queue = v
-		case "queueOffset":
-			offset = v
-		case "transactionId":
-			transaction = v
-		case "batchUniqId":
-			batch = v
-		case "recallHandle":
-			recall = v
-		case PropertyMsgRegion:
-			region = v
-		case PropertyTraceOn:
-			out.TraceOn = !bytes.EqualFold(v, []byte("false"))
-		}
-	}
+	return a.SendResponse(out)
+}
+
+// response turns the values found in b into out.
+func (f *sendSpans) response(b []byte, out *SendResponse) error {
+	*out = SendResponse{TraceOn: !bytes.EqualFold(f.trace.value(b), []byte("false"))}
+	queue := f.queue.value(b)
 	n, ok := parseInt32(queue)
 	if !ok {
 		return badResponse("queueId", queue, "not a 32-bit integer")
 	}
 	out.QueueID = int(n)
+	offset := f.offset.value(b)
 	if out.QueueOffset, ok = parseInt(offset); !ok {
 		return badResponse("queueOffset", offset, "not a 64-bit integer")
 	}
+	id := f.id.value(b)
 	if len(id) == 0 {
 		return badResponse("msgId", nil, "")
 	}
+	transaction, batch, recall, region := f.transaction.value(b), f.batch.value(b), f.recall.value(b), f.region.value(b)
 	if string(region) == defaultRegion {
 		out.RegionID, region = defaultRegion, nil
 	}
+	// All strings in one go.
 	var stack [256]byte
 	joined := append(stack[:0], id...)
 	joined = append(joined, transaction...)
