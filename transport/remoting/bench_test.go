@@ -1,7 +1,6 @@
 package remoting_test
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -16,7 +15,8 @@ import (
 )
 
 // echo acknowledges sends as fast as it can: one write for all that one read brought.
-func echo(t testing.TB) (addr string) {
+// Its answers are in the given form.
+func echo(t testing.TB, ser wire.Serialization) (addr string) {
 	t.Helper()
 	ln := listen(t, "127.0.0.1:0")
 	var wg sync.WaitGroup
@@ -31,7 +31,7 @@ func echo(t testing.TB) (addr string) {
 			mu.Lock()
 			conns = append(conns, nc)
 			mu.Unlock()
-			wg.Go(func() { echoOn(nc) })
+			wg.Go(func() { echoOn(nc, ser) })
 		}
 	})
 	t.Cleanup(func() {
@@ -46,8 +46,10 @@ func echo(t testing.TB) (addr string) {
 	return ln.Addr().String()
 }
 
-func ack(opaque int32) []byte {
-	b, err := wire.AppendSendResponse(nil, wire.ResponseHead{Opaque: opaque, Version: wire.CurrentVersion, Serialization: wire.RocketMQ}, "",
+func ack(opaque int32) []byte { return appendAck(nil, wire.RocketMQ, opaque) }
+
+func appendAck(dst []byte, ser wire.Serialization, opaque int32) []byte {
+	b, err := wire.AppendSendResponse(dst, wire.ResponseHead{Opaque: opaque, Version: wire.CurrentVersion, Serialization: ser}, "",
 		&wire.SendResponse{
 			MsgID: "7F00000100002A9F0000000000000000", TransactionID: "0123456789ABCDEF0123456789ABCDEF",
 			QueueOffset: 123456, RegionID: "DefaultRegion", TraceOn: true,
@@ -58,9 +60,8 @@ func ack(opaque int32) []byte {
 	return b
 }
 
-func echoOn(nc net.Conn) {
+func echoOn(nc net.Conn, ser wire.Serialization) {
 	r := wire.NewReader(nc, 0)
-	answer := ack(0)
 	var out []byte
 	for {
 		frame, err := r.Next()
@@ -72,8 +73,7 @@ func echoOn(nc net.Conn) {
 			return
 		}
 		if !h.IsOneway() {
-			binary.BigEndian.PutUint32(answer[13:], uint32(h.Opaque))
-			out = append(out, answer...)
+			out = appendAck(out, ser, h.Opaque)
 		}
 		if !r.Buffered() && len(out) > 0 {
 			if _, err := nc.Write(out); err != nil {
@@ -99,28 +99,11 @@ func transportOnly(t testing.TB, c *remoting.Client, addr string) *core.Producer
 func BenchmarkSend(b *testing.B) {
 	msg := coretest.Message(strings.Repeat("x", 1024))
 	for _, callers := range []int{1, 4, 16, 64} {
-		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
-			c := client(b, remoting.Config{})
-			p := transportOnly(b, c, echo(b))
-			if _, err := p.Send(bg, msg); err != nil {
-				b.Fatal(err)
-			}
-			before := c.Stats()
-			b.ReportAllocs()
-			b.ResetTimer()
-			split(b.N, callers, func() {
-				if _, err := p.Send(bg, msg); err != nil {
-					b.Error(err)
-				}
-			})
-			b.StopTimer()
-			after := c.Stats()
-			b.ReportMetric(float64(after.Writes-before.Writes)/float64(b.N), "writes/op")
-			b.ReportMetric(float64(after.Reads-before.Reads)/float64(b.N), "reads/op")
-		})
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) { benchmarkSend(b, wire.RocketMQ, callers) })
+		b.Run(fmt.Sprintf("callers=%d/json", callers), func(b *testing.B) { benchmarkSend(b, wire.JSON, callers) })
 	}
 	b.Run("socket", func(b *testing.B) {
-		nc, err := net.Dial("tcp", echo(b))
+		nc, err := net.Dial("tcp", echo(b, wire.RocketMQ))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -142,6 +125,27 @@ func BenchmarkSend(b *testing.B) {
 			}
 		}
 	})
+}
+
+func benchmarkSend(b *testing.B, ser wire.Serialization, callers int) {
+	msg := coretest.Message(strings.Repeat("x", 1024))
+	c := client(b, remoting.Config{})
+	p := transportOnly(b, c, echo(b, ser))
+	if _, err := p.Send(bg, msg); err != nil {
+		b.Fatal(err)
+	}
+	before := c.Stats()
+	b.ReportAllocs()
+	b.ResetTimer()
+	split(b.N, callers, func() {
+		if _, err := p.Send(bg, msg); err != nil {
+			b.Error(err)
+		}
+	})
+	b.StopTimer()
+	after := c.Stats()
+	b.ReportMetric(float64(after.Writes-before.Writes)/float64(b.N), "writes/op")
+	b.ReportMetric(float64(after.Reads-before.Reads)/float64(b.N), "reads/op")
 }
 
 // split makes n calls of f on so many goroutines.

@@ -20,6 +20,12 @@ import (
 // which cancel. Whatever happens, what was acknowledged is stored, and what is
 // called not sent is not.
 func TestNothingIsMisreported(t *testing.T) {
+	for name, json := range answerForms {
+		t.Run(name, func(t *testing.T) { nothingIsMisreported(t, json) })
+	}
+}
+
+func nothingIsMisreported(t *testing.T, json bool) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -62,7 +68,7 @@ func TestNothingIsMisreported(t *testing.T) {
 	stop := make(chan struct{})
 	var server sync.WaitGroup
 	server.Go(func() {
-		f := &fake{ln: ln, script: script}
+		f := &fake{ln: ln, script: script, json: json}
 		f.start()
 		for {
 			select {
@@ -73,7 +79,7 @@ func TestNothingIsMisreported(t *testing.T) {
 			}
 			f.stop()
 			time.Sleep(time.Duration(roll(20)) * time.Millisecond)
-			f = &fake{ln: listen(t, addr), script: script}
+			f = &fake{ln: listen(t, addr), script: script, json: json}
 			f.start()
 		}
 	})

@@ -6,6 +6,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core/coretest"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
+	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
 // A synchronous send over a connection that stands, from the producer's door to
@@ -14,8 +15,14 @@ func TestSendAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
+	for _, ser := range []wire.Serialization{wire.RocketMQ, wire.JSON} {
+		t.Run(ser.String(), func(t *testing.T) { sendAllocations(t, ser) })
+	}
+}
+
+func sendAllocations(t *testing.T, ser wire.Serialization) {
 	c := client(t, remoting.Config{})
-	p := transportOnly(t, c, echo(t))
+	p := transportOnly(t, c, echo(t, ser))
 	msg := coretest.Message(strings.Repeat("x", 1024))
 	send := func() {
 		if _, err := p.Send(bg, msg); err != nil {
@@ -33,7 +40,7 @@ func TestSendAllocations(t *testing.T) {
 // Sends of many callers share system calls.
 func TestWritesAreCoalesced(t *testing.T) {
 	c := client(t, remoting.Config{})
-	p := transportOnly(t, c, echo(t))
+	p := transportOnly(t, c, echo(t, wire.JSON))
 	msg := coretest.Message(strings.Repeat("x", 200))
 	const sends, callers = 20_000, 64
 	split(callers, callers, func() { _, _ = p.Send(bg, msg) })

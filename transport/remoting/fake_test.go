@@ -22,6 +22,7 @@ type fake struct {
 	script func(s *session, c wire.Command)
 	greet  func(s *session) // before anything is read; nil for nothing
 	silent bool             // do not read
+	json   bool             // answer in JSON whatever the form of the request, as real brokers do
 
 	mu       sync.Mutex
 	sessions []*session
@@ -40,6 +41,17 @@ type session struct {
 	n  int // which connection of its fake, from 1
 }
 
+// answerForms names the two ways for the field json of a fake.
+var answerForms = map[string]bool{"in the form of the request": false, "in JSON": true}
+
+// form is that of the answer to c.
+func (s *session) form(c wire.Command) wire.Serialization {
+	if s.f.json {
+		return wire.JSON
+	}
+	return c.Serialization
+}
+
 // run serves ln until the test ends. A nil script acknowledges everything.
 func run(t testing.TB, ln net.Listener, script func(s *session, c wire.Command)) *fake {
 	t.Helper()
@@ -53,6 +65,15 @@ func run(t testing.TB, ln net.Listener, script func(s *session, c wire.Command))
 func broker(t testing.TB, script func(s *session, c wire.Command)) *fake {
 	t.Helper()
 	return run(t, listen(t, "127.0.0.1:0"), script)
+}
+
+// brokerAnswering is broker with a choice of how it answers.
+func brokerAnswering(t testing.TB, json bool, script func(s *session, c wire.Command)) *fake {
+	t.Helper()
+	f := &fake{ln: listen(t, "127.0.0.1:0"), script: script, json: json}
+	f.start()
+	t.Cleanup(f.stop)
+	return f
 }
 
 func listen(t testing.TB, addr string) net.Listener {
@@ -178,7 +199,7 @@ func (s *session) stored(c wire.Command, code int) []byte {
 		panic(err)
 	}
 	b, err := wire.AppendSendResponse(nil, wire.ResponseHead{
-		Code: code, Opaque: c.Opaque, Language: wire.LanguageJava, Version: wire.CurrentVersion, Serialization: c.Serialization,
+		Code: code, Opaque: c.Opaque, Language: wire.LanguageJava, Version: wire.CurrentVersion, Serialization: s.form(c),
 	}, "", &wire.SendResponse{
 		MsgID: "7F00000100002A9F0000000000000000", QueueID: req.QueueID, QueueOffset: s.f.offset.Add(1) - 1,
 		TransactionID: "0123456789ABCDEF0123456789ABCDEF", RegionID: "DefaultRegion", TraceOn: true,
@@ -192,7 +213,7 @@ func (s *session) stored(c wire.Command, code int) []byte {
 // answer answers c with a code and a remark, and a body if there is one.
 func (s *session) answer(c wire.Command, code int, remark string, body ...byte) {
 	s.command(&wire.Command{
-		Code: code, Opaque: c.Opaque, Flag: wire.FlagResponse, Remark: remark, Body: body, Serialization: c.Serialization,
+		Code: code, Opaque: c.Opaque, Flag: wire.FlagResponse, Remark: remark, Body: body, Serialization: s.form(c),
 	})
 }
 

@@ -95,16 +95,16 @@ func (c *Client) release(cl *call) {
 	c.calls.Put(cl)
 }
 
-// answer decodes what the peer said; frame is only valid during the call.
-func (cl *call) answer(addr string, code int, frame []byte) {
+// answer decodes what the peer said; a is only valid during the call.
+func (cl *call) answer(addr string, code int, a *wire.Answer) {
 	cl.code, cl.err = code, nil
 	if _, stored := sendStatus(code); cl.send && stored {
-		if err := wire.ParseSendResponse(frame, &cl.resp); err != nil {
+		if err := a.SendResponse(&cl.resp); err != nil {
 			cl.err = &AnswerError{Addr: addr, Err: err}
 		}
 		return
 	}
-	cmd, err := wire.ParseFrame(frame)
+	cmd, err := wire.ParseFrame(a.Frame())
 	switch {
 	case err != nil:
 		cl.err = &AnswerError{Addr: addr, Err: err}

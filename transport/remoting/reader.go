@@ -50,17 +50,18 @@ func explain(err error, stall time.Duration) error {
 
 // receive handles one frame. An error ends the connection.
 func (cn *conn) receive(frame []byte) error {
-	h, err := wire.ParseHead(frame)
-	if err != nil {
+	var a wire.Answer // not kept: it would keep the memory of a large frame
+	if err := a.Parse(frame); err != nil {
 		return err
 	}
+	h := a.Head()
 	if !h.IsResponse() {
 		return cn.request(h)
 	}
 	cl, expected, empty := cn.claim(h.Opaque)
 	switch {
 	case cl != nil:
-		cl.answer(cn.p.addr, h.Code, frame)
+		cl.answer(cn.p.addr, h.Code, &a)
 		cl.done <- struct{}{}
 		if empty {
 			return errDone

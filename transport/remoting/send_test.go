@@ -12,9 +12,13 @@ import (
 )
 
 func TestSend(t *testing.T) {
-	for _, ser := range []remoting.Serialization{remoting.Binary, remoting.JSON} {
-		t.Run(ser.String(), func(t *testing.T) {
-			b := broker(t, nil)
+	for name, v := range map[string]struct {
+		ser  remoting.Serialization
+		json bool
+	}{"binary": {remoting.Binary, false}, "JSON": {remoting.JSON, false}, "binary, answered in JSON": {remoting.Binary, true}} {
+		ser := v.ser
+		t.Run(name, func(t *testing.T) {
+			b := brokerAnswering(t, v.json, nil)
 			p := producer(t, client(t, remoting.Config{Serialization: ser}), b.addr())
 			msg := &core.Message{
 				Topic: "T", Body: []byte("body"), Tag: "tag", Keys: []string{"k1", "k2"}, Flag: 7,
@@ -266,7 +270,13 @@ func TestGoAwayWithoutReconnect(t *testing.T) {
 
 // Large and small frames of many goroutines arrive whole and once.
 func TestConcurrentSizes(t *testing.T) {
-	b := broker(t, nil)
+	for name, json := range answerForms {
+		t.Run(name, func(t *testing.T) { concurrentSizes(t, json) })
+	}
+}
+
+func concurrentSizes(t *testing.T, json bool) {
+	b := brokerAnswering(t, json, nil)
 	c := client(t, remoting.Config{})
 	p := producer(t, c, b.addr())
 	sizes := []int{1, 100, 4095, 4096, 70_000, 100_000, 1 << 20}
