@@ -53,7 +53,7 @@ func (x *exchange) frame(opaque int32) (b []byte, ok bool) {
 	if x.rep.later || x.cmd.IsOneway() {
 		return nil, false
 	}
-	b, err := appendReply(nil, x.cmd.Serialization, opaque, &x.rep)
+	b, err := appendReply(nil, x.conn.form(x.cmd), opaque, &x.rep)
 	if err != nil {
 		x.conn.unanswered(x.cmd.Code, err)
 		return nil, false

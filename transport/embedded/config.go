@@ -59,6 +59,9 @@ type Config struct {
 	Queues int
 	// NoAutoCreateTopics refuses sends to unknown topics instead of creating them.
 	NoAutoCreateTopics bool
+	// AnswerJSON gives every answer a JSON header whatever the form of the request, as servers do
+	// that are not configured otherwise. Without it an answer has the form of its request.
+	AnswerJSON bool
 	// MaxStoredBytes bounds the messages that each broker keeps; beyond it the oldest are
 	// dropped. 0 means DefaultMaxStoredBytes.
 	MaxStoredBytes int64

@@ -144,7 +144,7 @@ func (c *conn) dispatch() {
 		return
 	}
 	var err error
-	if c.scratch, err = appendReply(c.scratch[:0], c.cmd.Serialization, c.cmd.Opaque, &r); err != nil {
+	if c.scratch, err = appendReply(c.scratch[:0], c.form(&c.cmd), c.cmd.Opaque, &r); err != nil {
 		c.unanswered(c.cmd.Code, err)
 		return
 	}
@@ -152,6 +152,14 @@ func (c *conn) dispatch() {
 	if cap(c.scratch) > 2*flushAt {
 		c.scratch = nil
 	}
+}
+
+// form is that of the answer to cmd.
+func (c *conn) form(cmd *wire.Command) wire.Serialization {
+	if c.node.cluster.cfg.AnswerJSON {
+		return wire.JSON
+	}
+	return cmd.Serialization
 }
 
 // unanswered gives up on an answer that has no form on the wire: the client is better off with

@@ -48,7 +48,7 @@ func badField(err error) reply {
 	return javaException("org.apache.rocketmq.remoting.exception.RemotingCommandException", wire.TrimRemark(err.Error()))
 }
 
-// appendReply appends the answer as a frame, in the serialization of the request.
+// appendReply appends the answer as a frame.
 func appendReply(dst []byte, ser wire.Serialization, opaque int32, r *reply) ([]byte, error) {
 	if r.stored {
 		head := wire.ResponseHead{

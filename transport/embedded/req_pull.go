@@ -146,7 +146,7 @@ func release(held []*heldPull) {
 // hold keeps a pull until its queue gets a message. It reports false if the pull must be answered
 // now.
 func (b *Broker) hold(c *conn, cmd *wire.Command, req pullRequest) bool {
-	s, code, ser, opaque := b.store, cmd.Code, cmd.Serialization, cmd.Opaque
+	s, code, ser, opaque := b.store, cmd.Code, c.form(cmd), cmd.Opaque
 	key := queueKey{req.topic, req.queue}
 	h := &heldPull{}
 	var stop func() bool

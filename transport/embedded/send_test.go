@@ -430,3 +430,26 @@ func TestPutTopicErrors(t *testing.T) {
 		t.Errorf("unknown broker: %v", err)
 	}
 }
+
+// As a real server that is not configured otherwise: JSON, whatever the form of the request, at
+// once, by way of a rule, and after a wait.
+func TestAnswersInJSON(t *testing.T) {
+	c := inMemory(t, embedded.Config{AnswerJSON: true})
+	broker := c.Brokers()[0]
+	p := connect(t, c, broker.Addr(), wire.RocketMQ)
+	check := func(cmd wire.Command) {
+		t.Helper()
+		opaque := p.write(&cmd)
+		a, err := p.next()
+		if err != nil || a.Serialization != wire.JSON || a.Opaque != opaque || !a.IsResponse() {
+			t.Errorf("got %+v, %v, want an answer in JSON", a, err)
+		}
+	}
+	check(sendCommand(wire.SendMessageV2, "t", 0, "m"))
+	check(wire.Command{Code: 9999})
+	c.ControlOnce(wire.SendMessageV2, func(*embedded.Request) embedded.Action { return embedded.Reply(2, "busy") })
+	check(sendCommand(wire.SendMessageV2, "t", 0, "m"))
+	check(pullCommand("t", 0, 1, 1, prop("sysFlag", "6"), prop("suspendTimeoutMillis", "1")))
+	p = connect(t, c, c.NameServers()[0], wire.RocketMQ)
+	check(wire.Command{Code: wire.GetRouteInfoByTopic, Ext: wire.Fields{prop("topic", "t")}})
+}
