@@ -41,7 +41,8 @@ const NameServerEnv = "NAMESRV_ADDR"
 type Config struct {
 	// Group is the producer group: 1 to 120 bytes of [%|a-zA-Z0-9_-].
 	Group string
-	// NameServers are the name servers, host:port each.
+	// NameServers are the name servers, host:port each; without any, those of the
+	// environment variable NAMESRV_ADDR.
 	NameServers []string
 	// Namespace is put in front of the group and of every topic, as "ns%topic".
 	Namespace string
@@ -57,7 +58,8 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Option replaces a part of the default producer or adds one.
+// Option replaces a part of the default producer or adds one. Nil, as an option
+// and as the part that an option gives, means the default.
 type Option func(*parts)
 
 // parts are what the options choose from. A nil part means the default.
@@ -135,7 +137,8 @@ func WithDial(dial func(ctx context.Context, network, addr string) (net.Conn, er
 }
 
 // New makes the default producer with its own client, changed by options. It
-// does no I/O: Start does.
+// does no I/O and starts no goroutine. Start makes the producer ready and asks no
+// server either: a cluster that is down is the first send's error.
 func New(cfg Config, options ...Option) (*core.Producer, error) {
 	c, err := Defaults(cfg, options...)
 	if err != nil {
@@ -247,9 +250,11 @@ func addStrategies(c *core.Config, p *parts) error {
 func addClient(c *core.Config, cfg Config, p *parts) error {
 	servers := cfg.NameServers
 	if len(servers) == 0 {
-		if env := os.Getenv(NameServerEnv); env != "" {
-			servers = []string{env}
+		env := os.Getenv(NameServerEnv)
+		if env == "" {
+			return fmt.Errorf("no name server is given: set Config.NameServers or %s", NameServerEnv)
 		}
+		servers = []string{env}
 	}
 	client, err := remoting.NewClient(remoting.Config{
 		NameServers: servers, Serialization: cfg.Serialization, Dial: p.dial, Logger: cfg.Logger,

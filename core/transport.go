@@ -15,8 +15,9 @@ import (
 //     error before that means "not sent", one after it "maybe stored". This is
 //     how the caller learns what became of the message, so it must be right.
 //   - The codes 0, 10, 11 and 12 make a result: at.Result(), with what the broker
-//     said put in, above all the status and the offset. Any other answer is a
-//     *[BrokerError].
+//     said put in, above all the status and the offset. For a batch that is the
+//     first message's offset, and OffsetMessageID has all ids, joined by commas.
+//     Any other answer is a *[BrokerError].
 //   - It returns [ErrTimeout] at the deadline, context.Cause(ctx) when ctx
 //     ends first, [ErrAborted] on abort, and otherwise wraps the network's error.
 //   - It reads the outgoing messages only until it returns.

@@ -23,5 +23,6 @@
 // Steps that change messages belong outside of this one; one that sorts after
 // "accumulate" in the encode stage has to name it in Before. Selector, retry policy
 // and the hooks of attempt scope see a batch as a SendBatch: once, with a context
-// that carries nobody's values, and all messages in [core.Call.All].
+// that carries nobody's values, a call whose slots are empty, and all messages in
+// [core.Call.All].
 package accumulate

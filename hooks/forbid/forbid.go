@@ -9,7 +9,13 @@
 //
 // A refusal is an [*Error]: errors.Is finds [core.ErrForbidden] and the hook's
 // own error. It does not count against the broker. Whether another queue is tried
-// is the retry policy's decision, which sees [core.ClassForbidden].
+// is the retry policy's decision, which sees [core.ClassForbidden]. The policies
+// of strategies/retry give up, so that a check can forbid a message altogether. A
+// check that only keeps it from one broker needs a policy that goes on:
+//
+//	if f.Class == core.ClassForbidden && f.Code == core.CodeNone && f.Untried > 0 {
+//		return core.Decision{Retry: true} // another broker may have it
+//	}
 //
 // What a [Context] shows:
 //

@@ -51,9 +51,11 @@ type Result struct {
 // nothing before the start.
 func New(p Params) (Result, error) {
 	if len(p.Config.NameServers) == 0 {
-		if env := os.Getenv(liftoff.NameServerEnv); env != "" {
-			p.Config.NameServers = []string{env}
+		env := os.Getenv(liftoff.NameServerEnv)
+		if env == "" {
+			return Result{}, fmt.Errorf("remotingfx: no name server is given: use NameServers, remoting.Config or %s", liftoff.NameServerEnv)
 		}
+		p.Config.NameServers = []string{env}
 	}
 	if p.Config.Logger == nil {
 		p.Config.Logger = p.Logger

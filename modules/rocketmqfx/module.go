@@ -65,7 +65,11 @@ func New(p Params) (Result, error) {
 	options = append(options, liftoff.WithSteps(steps...), liftoff.WithTransport(p.Transport, p.Routes))
 	cfg, err := liftoff.Defaults(p.Config, options...)
 	if err := errors.Join(stepErr, pickErr, cfgErr, err); err != nil {
-		return Result{}, fmt.Errorf("rocketmqfx: producer %q: %w", p.Scope, err)
+		who := "the application's producer"
+		if p.Scope != "" {
+			who = fmt.Sprintf("producer %q", p.Scope)
+		}
+		return Result{}, fmt.Errorf("rocketmqfx: %s: %w", who, err)
 	}
 	producer, err := core.NewProducer(cfg)
 	if err != nil {
