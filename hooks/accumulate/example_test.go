@@ -3,52 +3,62 @@ package accumulate_test
 import (
 	"context"
 	"fmt"
+	"log"
+	"sync"
+	"time"
 
-	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
-	"github.com/liftoff-mq/liftoff/transport/embedded"
-	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
-// A thousand asynchronous sends of small messages take a few requests.
+// Sends that come while another is under way share a request.
 func ExampleNew() {
 	ctx := context.Background()
-	cluster, err := embedded.Start(ctx, embedded.Config{})
+	acc, err := accumulate.New(accumulate.Config{MaxCount: 3, Linger: 30 * time.Second})
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
-	defer cluster.Close()
-
-	small, err := accumulate.New(accumulate.Config{})
+	arrived, open := make(chan struct{}), make(chan struct{})
+	tr := &coretest.Transport{}
+	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+		if at.Call().Len() == 1 {
+			close(arrived)
+			<-open
+		}
+		return tr.Ack(at), nil
+	}
+	p, err := core.NewProducer(coretest.Config(tr, acc.Step()))
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
-	producer, err := liftoff.New(liftoff.Config{Group: "meters", NameServers: cluster.NameServers()},
-		liftoff.WithSteps(small.Step()))
-	if err != nil {
-		fmt.Println(err)
-		return
+	if err := p.Start(ctx); err != nil {
+		log.Fatal(err)
 	}
-	if err := producer.Start(ctx); err != nil {
-		fmt.Println(err)
-		return
-	}
-	for i := range 1000 {
-		reading := &core.Message{Topic: "Readings", Body: fmt.Appendf(nil, "meter %d: 21.5", i)}
-		producer.SendAsync(ctx, reading, func(_ core.Result, err error) {
-			if err != nil {
+	var sends sync.WaitGroup
+	send := func(body string) {
+		sends.Go(func() {
+			if _, err := p.Send(ctx, coretest.Message(body), core.WithTimeout(time.Minute)); err != nil {
 				fmt.Println(err)
 			}
 		})
 	}
-	if err := producer.Shutdown(ctx); err != nil { // waits for them
-		fmt.Println(err)
+	send("first") // nobody else is sending: it goes at once
+	<-arrived
+	for i := range 3 {
+		send(fmt.Sprint("message ", i))
 	}
-	requests := cluster.RequestCount(wire.SendMessageV2) + cluster.RequestCount(wire.SendBatchMessage)
-	fmt.Println(cluster.StoredCount("Readings"), "messages, fewer than 500 requests:", requests < 500)
+	for len(tr.Attempts()) < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	close(open)
+	sends.Wait()
+	for _, a := range tr.Attempts() {
+		fmt.Println("a request with", a.Messages)
+	}
+	fmt.Println(p.Shutdown(ctx))
 	// Output:
-	// 1000 messages, fewer than 500 requests: true
+	// a request with 1
+	// a request with 3
+	// <nil>
 }

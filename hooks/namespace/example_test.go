@@ -59,3 +59,12 @@ func ExampleWrap() {
 	// %DLQ%billing
 	// ns
 }
+
+func ExampleUnwrap() {
+	wire := namespace.WrapGroup("tenant", "shop")
+	fmt.Println(wire, namespace.Of(wire), namespace.Unwrap("tenant", wire), namespace.Unwrap("other", wire))
+	fmt.Println(namespace.Check("a%b"))
+	// Output:
+	// tenant%shop tenant shop tenant%shop
+	// namespace: name "a%b" has characters other than | a-z A-Z 0-9 _ -
+}

@@ -83,3 +83,12 @@ func ExampleWorst() {
 	fmt.Println(view.Health("broker-a"), view.Health("broker-b"))
 	// Output: good down
 }
+
+func ExampleJava5() {
+	for _, latency := range []time.Duration{20 * time.Millisecond, 600 * time.Millisecond} {
+		fmt.Println(latency, health.Java5().Lookup(latency), health.Java49().Lookup(latency))
+	}
+	// Output:
+	// 20ms 0s 0s
+	// 600ms 2s 30s
+}

@@ -96,3 +96,28 @@ func ExampleRestoreWeak() {
 	fmt.Println(retry.AtLeastOnce().Next(weak).Retry, retry.AtLeastOnce(retry.RestoreWeak()).Next(weak).Retry)
 	// Output: false true
 }
+
+func ExampleBusy() {
+	policy := retry.AtLeastOnce(retry.Retries(1), retry.Busy(3), retry.Pause(time.Millisecond, 5*time.Millisecond),
+		retry.Codes(core.CodeTransactionFailed))
+	busy := core.Failure{Err: &core.BrokerError{Code: core.CodeSystemBusy}, Class: core.ClassBusy, Code: core.CodeSystemBusy, Certainty: core.NotStored}
+	other := core.Failure{Err: &core.BrokerError{Code: core.CodeTransactionFailed}, Class: core.ClassBroker, Code: core.CodeTransactionFailed, Certainty: core.NotStored}
+	for attempt := range 5 {
+		busy.Attempt, other.Attempt = attempt+1, attempt+1
+		fmt.Println(attempt+1, policy.Next(&busy).Retry, policy.Next(&other).Retry)
+	}
+	// Output:
+	// 1 true true
+	// 2 true false
+	// 3 true false
+	// 4 false false
+	// 5 false false
+}
+
+func ExampleJava5Codes() {
+	fmt.Println(retry.Java49Codes())
+	fmt.Println(retry.Java5Codes())
+	// Output:
+	// [TOPIC_NOT_EXIST SERVICE_NOT_AVAILABLE SYSTEM_ERROR NO_PERMISSION NO_BUYER_ID NOT_IN_CURRENT_UNIT]
+	// [TOPIC_NOT_EXIST SERVICE_NOT_AVAILABLE SYSTEM_ERROR NO_PERMISSION NO_BUYER_ID NOT_IN_CURRENT_UNIT SYSTEM_BUSY GO_AWAY]
+}
