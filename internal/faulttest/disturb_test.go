@@ -17,8 +17,8 @@ func (s *simulation) disturb(ctx context.Context) {
 	rnd := s.rng(1)
 	var all sync.WaitGroup
 	for n := 0; ; n++ {
-		wait := time.Duration(rnd.Int64N(int64(time.Second)))
-		last := time.Duration(rnd.Int64N(int64(3 * time.Second)))
+		wait := time.Duration(rnd.Int64N(int64(s.time / 10)))
+		last := time.Duration(rnd.Int64N(int64(s.time * 3 / 10)))
 		begin, end := s.fault(rnd, n)
 		select {
 		case <-time.After(wait):
@@ -44,11 +44,7 @@ func (s *simulation) fault(rnd *rand.Rand, n int) (begin, end func()) {
 	brokers := s.w.Brokers()
 	b := brokers[rnd.IntN(len(brokers))]
 	ns := s.w.NameServer(rnd.IntN(len(s.w.NameServers())))
-	start := func() {
-		if err := b.Start(bg); err != nil {
-			s.t.Error(err)
-		}
-	}
+	start := func() { s.start(b) }
 	var name string
 	switch rnd.IntN(10) {
 	case 0:
@@ -61,6 +57,9 @@ func (s *simulation) fault(rnd *rand.Rand, n int) (begin, end func()) {
 		name = b.Name() + " reads nothing"
 		begin, end = func() { b.SetReadPaused(true) }, func() { b.SetReadPaused(false) }
 	case 4:
+		if !s.virtual {
+			return s.script(rnd, n, b.Name())
+		}
 		name = b.Name() + " is unreachable"
 		begin, end = s.unreachable(b.Addr())
 	case 5:
@@ -72,11 +71,7 @@ func (s *simulation) fault(rnd *rand.Rand, n int) (begin, end func()) {
 			break
 		}
 		name, begin = "stop "+ns.Name(), ns.Stop
-		end = func() {
-			if err := ns.Start(bg); err != nil {
-				s.t.Error(err)
-			}
-		}
+		end = func() { s.start(ns) }
 	default:
 		return s.script(rnd, n, b.Name())
 	}
@@ -99,7 +94,7 @@ const trickle = "trickle"
 
 // script makes a broker treat a share of the sends in its own way.
 func (s *simulation) script(rnd *rand.Rand, n int, broker string) (begin, end func()) {
-	d := time.Duration(rnd.Int64N(int64(5 * time.Second)))
+	d := time.Duration(rnd.Int64N(int64(s.time / 2)))
 	ways := []struct {
 		name string
 		act  embedded.Action
@@ -164,18 +159,32 @@ func (s *simulation) heal() {
 		b.Resume()
 		b.SetReadPaused(false)
 		b.SetPerm(wire.PermRead | wire.PermWrite)
-		if err := s.w.net.SetUnreachable(b.Addr(), false); err != nil {
-			s.t.Error(err)
+		if s.virtual {
+			if err := s.w.net.SetUnreachable(b.Addr(), false); err != nil {
+				s.t.Error(err)
+			}
 		}
-		if err := b.Start(bg); err != nil {
-			s.t.Error(err)
-		}
+		s.start(b)
 	}
 	for i := range s.w.NameServers() {
 		ns := s.w.NameServer(i)
 		ns.Resume()
-		if err := ns.Start(bg); err != nil {
-			s.t.Error(err)
+		s.start(ns)
+	}
+}
+
+// start starts a server again. On loopback its port may be somebody's for a
+// moment, as the local port of a connection.
+func (s *simulation) start(server interface{ Start(context.Context) error }) {
+	for tries := 1; ; tries++ {
+		err := server.Start(bg)
+		if err == nil {
+			return
 		}
+		if s.virtual || tries == 1000 {
+			s.t.Error(err)
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }

@@ -15,14 +15,14 @@
 //     real servers and are tested in integration; their counterparts in virtual
 //     time are here as well, because they are cheap.
 //   - 22 (reset, half-open, link down) needs network namespaces and real brokers.
-//     A reset and a silent link are here as parts of 17 and 16.
+//     A reset over loopback and a silent link in memory are here.
 //   - 26 (TLS) and 27 (ACL): the client has neither yet. What brokers answer to a
 //     client without credentials is part of row 10.
 //   - 30 and 31 (transactions): there are none yet. That a client without them
 //     survives a storm of checks is tested here as row 30.
 //   - 35 (trace topic): there is no such hook yet.
-//   - 36 (DNS): outside the table's part that is due; the dial function is the
-//     caller's, see remoting.Config.Dial.
+//   - 36 (DNS): open. Names are resolved by the dial function at each dial, see
+//     remoting.Config.Dial; a test needs a resolver of its own.
 //
 // The simulation takes more seeds by a flag:
 //

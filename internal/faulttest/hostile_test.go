@@ -122,6 +122,69 @@ func TestFault17ConnectionClosed(t *testing.T) {
 	})
 }
 
+// Row 17, and 22 as far as a reset goes, over real sockets: whichever way the
+// connection ends, the send ends long before its time.
+func TestFault17ConnectionClosedOverLoopback(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		close func(l *link)
+	}{
+		{"closed", func(*link) {}},
+		{"half closed", func(l *link) {
+			_ = l.Conn.(*net.TCPConn).CloseWrite()
+			l.drain()
+		}},
+		{"reset", func(l *link) { _ = l.Conn.(*net.TCPConn).SetLinger(0) }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w := newWorldOf(t, embedded.Config{})
+			h := newPeer(t, nil, func(l *link) {
+				c, ok := l.nextSend()
+				if ok && string(c.Body) == "answered" {
+					l.ack(c, c.Opaque)
+					c, ok = l.nextSend()
+				}
+				if ok {
+					row.close(l)
+				}
+			})
+			w.routeIs(routeTo(h.addr()))
+			p := w.startWith(t, liftoff.Config{Timeout: time.Hour}, liftoff.WithRetry(once()))
+			for range 5 {
+				p.ok(t, "answered")
+				_, err := p.Send(bg, msg("lost"))
+				wantFailure(t, err, core.ClassNetwork, core.MaybeStored)
+			}
+		})
+	}
+}
+
+// Row 22 in virtual time: the link to one of two brokers goes silent, in both
+// directions and for new connections too. It costs what a hung broker costs.
+func TestFault22LinkDown(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		p := w.start(t)
+		p.warm(t, w)
+		w.Broker("broker-b").Pause()
+		if err := w.net.SetUnreachable(w.Broker("broker-b").Addr(), true); err != nil {
+			t.Fatal(err)
+		}
+		slow := 0
+		for range 600 {
+			if d := took(func() { p.ok(t, "x") }); d > 0 {
+				slow++
+				wantAtMost(t, "a send that met the broker", d, core.DefaultAttemptTimeout)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		// The first, and a probe each time the breaker lets one through.
+		if most := 1 + int(time.Minute/breaker.DefaultOpenFor); slow == 0 || slow > most {
+			t.Errorf("%d sends met the broker, want at most %d", slow, most)
+		}
+	})
+}
+
 // frame starts a frame: its length, the header's form and length.
 func frame(length uint32, form byte, header uint32, rest ...byte) []byte {
 	b := binary.BigEndian.AppendUint32(nil, length)

@@ -222,7 +222,7 @@ func TestFault34ThunderingHerd(t *testing.T) {
 					if _, err := p.Send(bg, msg("x")); err != nil {
 						failed[i]++
 					}
-					time.Sleep(200 * time.Millisecond)
+					time.Sleep(500 * time.Millisecond)
 				}
 			})
 		}

@@ -293,13 +293,6 @@ func want[T comparable](t testing.TB, what string, got, want T) {
 	}
 }
 
-func wantList[T comparable](t testing.TB, what string, got []T, want ...T) {
-	t.Helper()
-	if !slices.Equal(got, want) {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
-
 // outcome is what an asynchronous send ended with.
 type outcome struct {
 	res   core.Result

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +27,7 @@ var (
 
 const (
 	simTime   = 10 * time.Second // of load and faults
+	realTime  = 2 * time.Second  // the same over loopback
 	simHealed = 2 * time.Second  // after the last fault, until every send has to succeed
 )
 
@@ -38,7 +40,8 @@ const (
 //   - what is reported as not sent or not stored is not stored;
 //   - a producer that must not store twice never does;
 //   - two seconds after the last fault every send succeeds;
-//   - Shutdown leaves no request, connection or goroutine behind.
+//   - Shutdown, which comes in the middle of everything for some, is in time, and
+//     leaves no request, connection or goroutine behind.
 //
 // A seed decides about the load and the faults; the scheduler and the client's
 // jitter are free, so that a rare failure may take several runs of its seed.
@@ -51,19 +54,24 @@ func TestRandomFaults(t *testing.T) {
 	for seed := first; seed < first+uint64(n); seed++ {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSimulation(t, seed)
-				s.run()
-				s.judge(&total)
-				if t.Failed() {
-					t.Logf("to run it again: go test ./internal/faulttest -run TestRandomFaults -seed %d", seed)
-					t.Logf("%s", s.story())
-				}
+				newSimulation(t, seed, embedded.NewNetwork()).run(&total)
 			})
 		})
 	}
 	t.Logf("%d seeds of %v: %v", n, simTime, &total)
 	if n >= 10 && (total.acked == 0 || total.maybe == 0 || total.unsent == 0 || total.refused == 0 || total.twice == 0) {
 		t.Error("some outcome never came up: the simulation is too kind")
+	}
+}
+
+// TestRandomFaultsOverLoopback is one such run over real sockets, which take
+// another way through the client, in real time. Times are not judged.
+func TestRandomFaultsOverLoopback(t *testing.T) {
+	var total tally
+	newSimulation(t, max(1, *oneSeed), nil).run(&total)
+	t.Logf("%v: %v", realTime, &total)
+	if total.acked == 0 {
+		t.Error("nothing was acknowledged")
 	}
 }
 
@@ -82,6 +90,9 @@ type simulation struct {
 	t         *testing.T
 	seed      uint64
 	w         *world
+	virtual   bool
+	time      time.Duration    // of load and faults
+	client    *remoting.Client // where the producers share one
 	producers []*simProducer
 	load      sync.WaitGroup
 
@@ -96,6 +107,8 @@ type simProducer struct {
 	*sender
 	name string
 	safe bool // its policy retries only what is surely not stored
+	// doomed is when it is shut down in the middle of everything; 0 for never.
+	doomed time.Duration
 }
 
 // entry is one call and what it was told.
@@ -115,17 +128,37 @@ func (s *simulation) rng(part int) *rand.Rand {
 	return rand.New(rand.NewPCG(s.seed, uint64(part)))
 }
 
-func newSimulation(t *testing.T, seed uint64) *simulation {
-	s := &simulation{t: t, seed: seed, began: time.Now()}
+// newSimulation prepares a run on a network in memory or, where that is nil, on
+// loopback.
+func newSimulation(t *testing.T, seed uint64, network *embedded.Network) *simulation {
+	s := &simulation{t: t, seed: seed, began: time.Now(), virtual: network != nil, time: simTime}
+	if !s.virtual {
+		s.time = realTime
+	}
 	rnd := s.rng(0)
 	s.w = newWorldOf(t, embedded.Config{
 		Brokers: embedded.BrokerNames(1 + rnd.IntN(3)), NameServers: 1 + rnd.IntN(2),
-		Network: embedded.NewNetwork(), RecordedRequests: -1,
+		Network: network, RecordedRequests: -1,
 	})
+	var shared []liftoff.Option
+	if rnd.IntN(3) == 0 {
+		c, err := remoting.NewClient(remoting.Config{NameServers: s.w.NameServers(), Dial: s.w.Dial})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(bg); err != nil {
+			t.Fatal(err)
+		}
+		s.client = c
+		shared = append(shared, liftoff.WithTransport(c, c))
+	}
 	for i := range 3 {
 		p := &simProducer{name: fmt.Sprintf("p%d", i)}
 		cfg := liftoff.Config{Group: p.name}
-		var opts []liftoff.Option
+		opts := slices.Clone(shared)
+		if i > 0 && rnd.IntN(3) == 0 {
+			p.doomed = time.Duration(rnd.Int64N(int64(s.time)))
+		}
 		if rnd.IntN(3) == 0 {
 			cfg.Serialization = remoting.JSON
 		}
@@ -146,8 +179,21 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 	return s
 }
 
-func (s *simulation) run() {
-	ctx, cancel := context.WithTimeout(bg, simTime)
+// run does everything and judges it.
+func (s *simulation) run(total *tally) {
+	s.act()
+	s.checkHealed()
+	s.checkEnd()
+	s.judge(total)
+	if s.t.Failed() {
+		s.t.Logf("to run it again: go test ./internal/faulttest -run TestRandomFaults -seed %d", s.seed)
+		s.t.Logf("%s", s.story())
+	}
+}
+
+// act makes load and faults.
+func (s *simulation) act() {
+	ctx, cancel := context.WithTimeout(bg, s.time)
 	defer cancel()
 	for i, p := range s.producers {
 		for worker := range 3 {
@@ -155,42 +201,89 @@ func (s *simulation) run() {
 			s.load.Go(func() {
 				for n := 0; ctx.Err() == nil; n++ {
 					s.send(p, rnd, fmt.Sprintf("%s-%d-%d", p.name, worker, n))
-					time.Sleep(time.Duration(rnd.Int64N(int64(200 * time.Millisecond))))
+					time.Sleep(time.Duration(rnd.Int64N(int64(s.time / 50))))
 				}
 			})
+		}
+		if p.doomed > 0 {
+			wait := time.Duration(s.rng(200 + i).Int64N(int64(2 * time.Second)))
+			s.load.Go(func() { s.doom(p, wait) })
 		}
 	}
 	s.disturb(ctx)
 	s.note("healed")
-	time.Sleep(simHealed)
+	if s.virtual {
+		time.Sleep(simHealed)
+	}
 	s.load.Wait()
+}
+
+// checkHealed sends through every producer that is still there.
+func (s *simulation) checkHealed() {
 	for i, p := range s.producers {
 		for n := range 8 {
-			if _, err := p.Send(bg, msg("healed")); err != nil {
-				s.t.Errorf("%v after the last fault producer %d cannot send (%d): %v", simHealed, i, n, err)
+			switch {
+			case p.doomed > 0:
+			case !s.virtual:
+				p.recovery(s.t) // a slow machine may need several
+			default:
+				if _, err := p.Send(bg, msg("healed")); err != nil {
+					s.t.Errorf("%v after the last fault producer %d cannot send (%d): %v", simHealed, i, n, err)
+				}
 			}
 		}
 		if err := p.Flush(bg); err != nil {
 			s.t.Error(err)
 		}
 	}
+}
+
+// checkEnd shuts everything down and looks for what is left.
+func (s *simulation) checkEnd() {
 	for _, p := range s.producers {
 		if err := p.Shutdown(bg); err != nil {
 			s.t.Errorf("shutdown: %v", err)
 		}
 	}
-	time.Sleep(15 * time.Second) // answers that are still under way
-	synctest.Wait()
+	if s.client != nil {
+		if err := s.client.Shutdown(bg); err != nil {
+			s.t.Errorf("shutdown of the client: %v", err)
+		}
+	}
+	if s.virtual {
+		time.Sleep(15 * time.Second) // answers that are still under way
+		synctest.Wait()
+	}
 	for _, p := range s.producers {
 		if st := p.client.Stats(); st.InFlight != 0 || st.QueuedBytes != 0 || st.Connections != 0 {
 			s.t.Errorf("left behind: %+v", st)
 		}
 	}
 	for _, b := range s.w.Brokers() {
-		if n := b.Connections(); n != 0 {
+		if n := b.Connections(); n != 0 && s.virtual {
 			s.t.Errorf("%s has %d connections", b.Name(), n)
 		}
 	}
+}
+
+// doom shuts a producer down under load, with little patience.
+func (s *simulation) doom(p *simProducer, patience time.Duration) {
+	time.Sleep(p.doomed)
+	s.note("%s is shut down within %v", p.name, patience)
+	ctx, cancel := context.WithTimeout(bg, patience)
+	defer cancel()
+	began := time.Now()
+	err := p.Shutdown(ctx)
+	var left *core.ShutdownError
+	if err != nil && !errors.As(err, &left) {
+		s.t.Errorf("shutdown of %s: %v", p.name, err)
+	}
+	// Its context, a second in which aborted sends come back, and one for telling
+	// the brokers.
+	if d := time.Since(began); s.virtual && d > patience+2*time.Second {
+		s.t.Errorf("shutdown of %s within %v took %v", p.name, patience, d)
+	}
+	s.note("%s is shut down: %v", p.name, err)
 }
 
 // send makes one call of a random kind.
@@ -267,7 +360,7 @@ func (s *simulation) judge(total *tally) {
 			s.t.Errorf("%v: %d outcomes", e, e.outcomes)
 			continue
 		}
-		if e.took > e.limit {
+		if s.virtual && e.took > e.limit {
 			s.t.Errorf("%v: took %v, its time was %v", e, e.took, e.limit)
 		}
 		for i, key := range e.keys {
