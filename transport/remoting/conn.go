@@ -35,6 +35,7 @@ type conn struct {
 	room    chan struct{}         // closed when there is room again; nil if nobody waits
 	replies int                   // answers to the peer's requests in queue
 	sends   uint64
+	oneways uint64 // one-way requests written and not answered
 
 	// The sweep's own.
 	seenSends, seenBytes uint64
@@ -125,21 +126,32 @@ func (cn *conn) remember(opaque int32) {
 
 // claim takes the call that an answer belongs to out of the table, nil if there
 // is none. An answer to what was not yet written is none. Expected says whether a
-// call without a waiter was at least made.
+// call without a waiter was at least made: one that was given up, or a one-way
+// send, which a broker answers in spite of its flag when it sheds load (Java:
+// BrokerFastFailure). Of those only the number is known, not the opaques.
 func (cn *conn) claim(opaque int32) (cl *call, expected, empty bool) {
 	cn.mu.Lock()
 	defer cn.mu.Unlock()
 	if cl = cn.pending[opaque]; cl != nil && cl.written {
 		delete(cn.pending, opaque)
+		if cl.oneway {
+			cn.c.count.onewayRefusals.Add(1)
+		}
 		return cl, true, cn.retired && len(cn.pending) == 0
 	}
 	for _, late := range cn.late {
-		if _, expected = late[opaque]; expected {
+		if _, ok := late[opaque]; ok {
 			delete(late, opaque)
-			break
+			cn.c.count.late.Add(1)
+			return nil, true, false
 		}
 	}
-	return nil, expected, false
+	if cn.oneways > 0 {
+		cn.oneways--
+		cn.c.count.onewayRefusals.Add(1)
+		return nil, true, false
+	}
+	return nil, false, false
 }
 
 // retire closes the connection to new calls. It reports whether none is left.
@@ -174,13 +186,14 @@ func (cn *conn) fail(why error) {
 			cn.c.recycle(it.f)
 		}
 	}
-	for _, cl := range calls {
-		cl.err = &ConnectionError{Addr: cn.p.addr, Written: cl.written, Err: why}
-		cl.done <- struct{}{}
-	}
+	// Before the calls learn of it, so that whoever they tell finds it counted.
 	if !errors.Is(why, errDone) && !errors.Is(why, core.ErrClosed) {
 		cn.c.count.lost.Add(1)
 		cn.c.log.Warn("connection lost", "addr", cn.p.addr, "err", why, "calls", len(calls))
+	}
+	for _, cl := range calls {
+		cl.err = &ConnectionError{Addr: cn.p.addr, Written: cl.written, Err: why}
+		cl.done <- struct{}{}
 	}
 }
 

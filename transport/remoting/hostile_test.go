@@ -103,6 +103,43 @@ func TestUnknownOpaque(t *testing.T) {
 	<-done
 }
 
+// A broker that sheds load answers one-way sends too. Each such answer is one that
+// could come; more than there were sends are strays.
+func TestAnswersToOnewaySends(t *testing.T) {
+	b := broker(t, func(s *session, c wire.Command) {
+		switch {
+		case c.IsOneway():
+			s.answer(c, int(core.CodeSystemBusy), "[TIMEOUT_CLEAN_QUEUE]")
+		case string(c.Body) == "strays":
+			for range 15 {
+				s.answer(wire.Command{Opaque: c.Opaque + 1000, Serialization: c.Serialization}, int(core.CodeSystemBusy), "")
+			}
+			s.ok(c)
+		default:
+			s.ok(c)
+		}
+	})
+	c := client(t, remoting.Config{})
+	p := producer(t, c, b.addr())
+	for range 100 {
+		if err := p.SendOneway(bg, coretest.Message("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := p.Send(bg, coretest.Message("x")); err != nil {
+		t.Fatal(err)
+	}
+	if s := c.Stats(); s.OnewayRefusals != 100 || s.UnknownAnswers != 0 || s.Lost != 0 || s.Dials != 1 {
+		t.Errorf("stats %+v", s)
+	}
+	if _, err := p.Send(bg, coretest.Message("strays")); err != nil {
+		t.Fatal(err)
+	}
+	if s := c.Stats(); s.UnknownAnswers != 15 || s.Lost != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
 // Row 15: the second answer to one request completes nothing.
 func TestDuplicateAnswer(t *testing.T) {
 	b := broker(t, func(s *session, c wire.Command) {

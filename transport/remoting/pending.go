@@ -121,8 +121,8 @@ func (cl *call) answer(addr string, code int, a *wire.Answer) {
 type frame struct{ b []byte }
 
 // keepFrame is the largest buffer that goes back to the pool: a few large
-// messages must not make every buffer large.
-const keepFrame = 64 << 10
+// messages must not make every buffer large. A batch of usual size fits.
+const keepFrame = 256 << 10
 
 func (c *Client) newFrame() *frame { return c.frames.Get().(*frame) }
 

@@ -66,9 +66,7 @@ func (cn *conn) receive(frame []byte) error {
 		if empty {
 			return errDone
 		}
-	case expected:
-		cn.c.count.late.Add(1)
-	default:
+	case !expected:
 		return cn.stray("answer", h)
 	}
 	return nil

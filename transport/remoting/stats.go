@@ -17,6 +17,9 @@ type Stats struct {
 	// LateAnswers came after their request was given up. UnknownAnswers had a
 	// number that their connection did not wait for.
 	LateAnswers, UnknownAnswers uint64
+	// OnewayRefusals are answers to one-way sends: brokers give them when they
+	// shed load, and such a message is not stored.
+	OnewayRefusals uint64
 	// Requests came from brokers; DroppedChecks of them were transaction checks
 	// that nobody here could answer.
 	Requests, DroppedChecks uint64
@@ -32,6 +35,7 @@ type Stats struct {
 type counters struct {
 	dials, dialFailures, reconnects, lost    atomic.Uint64
 	late, unknown, requests, checks, goAways atomic.Uint64
+	onewayRefusals                           atomic.Uint64
 	heartbeats, heartbeatFailures            atomic.Uint64
 	framesOut, bytesOut, writes              atomic.Uint64
 	_                                        [64]byte // readers and writers on their own cache lines
@@ -43,7 +47,7 @@ func (c *Client) Stats() Stats {
 	n := &c.count
 	s := Stats{
 		Dials: n.dials.Load(), DialFailures: n.dialFailures.Load(), Reconnects: n.reconnects.Load(), Lost: n.lost.Load(),
-		LateAnswers: n.late.Load(), UnknownAnswers: n.unknown.Load(),
+		LateAnswers: n.late.Load(), UnknownAnswers: n.unknown.Load(), OnewayRefusals: n.onewayRefusals.Load(),
 		Requests: n.requests.Load(), DroppedChecks: n.checks.Load(), GoAways: n.goAways.Load(),
 		Heartbeats: n.heartbeats.Load(), HeartbeatFailures: n.heartbeatFailures.Load(),
 		FramesOut: n.framesOut.Load(), BytesOut: n.bytesOut.Load(), Writes: n.writes.Load(),

@@ -117,6 +117,7 @@ func (cn *conn) sent(it item) {
 	cn.c.count.framesOut.Add(1)
 	if it.oneway {
 		if cl := cn.pending[it.opaque]; cl != nil {
+			cn.oneways++
 			delete(cn.pending, it.opaque)
 			cl.err = nil
 			cl.done <- struct{}{}
