@@ -36,6 +36,7 @@ type FrameError struct {
 	Looks string
 }
 
+// Error gives the rule, the length and what the peer looks like.
 func (e *FrameError) Error() string {
 	s := "wire: bad frame: " + e.Reason + " (" + strconv.FormatInt(e.Length, 10) + ")"
 	if e.Looks != "" {
@@ -60,6 +61,7 @@ type DecodeError struct {
 	Limit bool
 }
 
+// Error gives part, reason and place.
 func (e *DecodeError) Error() string {
 	s := "wire: " + e.Part + ": " + e.Reason
 	if e.Offset >= 0 {
@@ -82,6 +84,7 @@ type FieldError struct {
 	Reason string
 }
 
+// Error gives the field, with both of its names, and the reason.
 func (e *FieldError) Error() string {
 	s := "wire: header field " + e.Field
 	if e.Meaning != "" && e.Meaning != e.Field {
@@ -99,6 +102,7 @@ type EncodeError struct {
 	What, Reason string
 }
 
+// Error gives the value's name and the reason.
 func (e *EncodeError) Error() string { return "wire: " + e.What + ": " + e.Reason }
 
 // Is makes errors.Is(err, ErrEncode) true.
@@ -112,6 +116,7 @@ type PropertyError struct {
 	Reason string
 }
 
+// Error gives the name, quoted, and the reason.
 func (e *PropertyError) Error() string {
 	return "wire: property " + strconv.Quote(e.Name) + ": " + e.Reason
 }

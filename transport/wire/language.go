@@ -41,6 +41,7 @@ func ParseSerialization(name string) (Serialization, error) {
 // Peers may send numbers and names that are not listed here.
 type Language uint8
 
+// The languages that LanguageCode lists, under its numbers.
 const (
 	LanguageJava   Language = 0
 	LanguageCPP    Language = 1
