@@ -15,11 +15,22 @@ import (
 // Plots draws the rates, the processor time and the latencies into a folder, as SVG.
 func Plots(folder string, s *Session) error {
 	return errors.Join(
+		bars(filepath.Join(folder, "of-limit.svg"), s, "Rate as a share of the limit's", "share", s.ofLimit),
 		bars(filepath.Join(folder, "rate.svg"), s, "Messages a second (median, min to max)", "messages/s", func(sum *Summary) Range { return sum.Rate }),
 		bars(filepath.Join(folder, "client-cpu.svg"), s, "Client CPU", "seconds per million messages", func(sum *Summary) Range { return sum.ClientCPU }),
 		bars(filepath.Join(folder, "broker-cpu.svg"), s, "Broker CPU", "seconds per million messages", func(sum *Summary) Range { return sum.ServerCPU }),
 		latencies(filepath.Join(folder, "latency.svg"), s),
 	)
+}
+
+// ofLimit is a rate divided by the limit's median in the same cell; zero where there is no limit.
+func (s *Session) ofLimit(sum *Summary) Range {
+	for i := range s.Summaries {
+		if o := &s.Summaries[i]; o.Cell == sum.Cell && o.Contender == "limit" && o.Rate.Median > 0 {
+			return Range{Median: sum.Rate.Median / o.Rate.Median, Min: sum.Rate.Min / o.Rate.Median, Max: sum.Rate.Max / o.Rate.Median}
+		}
+	}
+	return Range{}
 }
 
 // colors tell the contenders apart, also in grey and for the colour-blind.

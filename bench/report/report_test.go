@@ -158,7 +158,7 @@ func TestWrite(t *testing.T) {
 	if err := report.Write(dir, session(), &shown); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"bench.json", "bench.md", "rate.svg", "client-cpu.svg", "broker-cpu.svg", "latency.svg"} {
+	for _, name := range []string{"bench.json", "bench.md", "of-limit.svg", "rate.svg", "client-cpu.svg", "broker-cpu.svg", "latency.svg"} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil || len(b) < 500 {
 			t.Errorf("%s: %d bytes, %v", name, len(b), err)
