@@ -292,7 +292,8 @@ func TestMaxBytes(t *testing.T) {
 		sizes []int // of the bodies
 		want  string
 	}{
-		{"exactly full", []int{448, 448, 10}, "[2 1]"}, // 2 * (448+64) = 1024
+		{"exactly full", []int{448, 448}, "[2]"}, // 2 * (448+64) = 1024
+		{"exactly full, and one", []int{448, 448, 10}, "[2 1]"},
 		{"one byte more", []int{448, 449, 10}, "[1 2]"},
 		{"many", []int{64, 64, 64, 64, 64, 64, 64, 64, 64}, "[8 1]"}, // 8 * 128 = 1024
 	}
@@ -333,4 +334,32 @@ func TestMaxBytes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a caller that gave up has left counts no more.
+func TestGivenUpBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(0)
+		p := coretest.Start(t, config(t, l, accumulate.Config{MaxBytes: 1024, Linger: 50 * ms}))
+		land := waiting(t, l, p)
+		all := each(p, strings.Repeat("a", 448))
+		synctest.Wait()
+		for range 3 {
+			ctx, cancel := context.WithCancel(t.Context())
+			gone := send(ctx, p, coretest.Message(strings.Repeat("b", 400)))
+			synctest.Wait()
+			cancel()
+			gone.wait()
+		}
+		all = append(all, each(p, strings.Repeat("c", 448))...)
+		for _, s := range all {
+			if _, err := s.wait(); err != nil || s.at != 0 {
+				t.Errorf("took %v: %v", s.at, err)
+			}
+		}
+		land()
+		if rs := l.seen()[1:]; len(rs) != 1 || rs[0].size != 1024 {
+			t.Errorf("requests %v", rs)
+		}
+	})
 }

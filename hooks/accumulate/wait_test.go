@@ -317,6 +317,41 @@ func TestCancelOnTheWay(t *testing.T) {
 	})
 }
 
+// Each call keeps its own deadline: the batch goes on for those with more time.
+func TestDeadlines(t *testing.T) {
+	for _, shortFirst := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLine(50 * ms)
+			p := coretest.Start(t, config(t, l, accumulate.Config{MaxCount: 2}))
+			send(t.Context(), p, coretest.Message("flying"))
+			synctest.Wait()
+			short := func() *sending {
+				s := send(t.Context(), p, coretest.Message("short"), core.WithTimeout(30*ms))
+				synctest.Wait()
+				return s
+			}
+			var s *sending
+			if shortFirst {
+				s = short()
+			}
+			long := send(t.Context(), p, coretest.Message("long"), core.WithTimeout(60*ms))
+			synctest.Wait()
+			if !shortFirst {
+				s = short()
+			}
+			if _, err := s.wait(); !errors.Is(err, core.ErrTimeout) || s.at != 30*ms {
+				t.Errorf("after %v: %v", s.at, err)
+			}
+			if _, err := long.wait(); err != nil || long.at != 50*ms {
+				t.Errorf("after %v: %v", long.at, err)
+			}
+			if rs := l.seen(); len(rs) != 2 {
+				t.Errorf("requests %v", rs)
+			}
+		})
+	}
+}
+
 // A batch that everybody left is given up, not carried on until its deadline.
 func TestEverybodyLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
