@@ -87,6 +87,7 @@ func TestFailures(t *testing.T) {
 				p := coretest.Start(t, config(t, l, accumulate.Config{}))
 				bodies := []string{"a", "b", "c"}
 				var fails []string
+				failed := map[core.MessageID]bool{}
 				for i, s := range together(t, l, p, bodies...) {
 					if s.err == nil {
 						if id := s.res.MessageID.String(); fmt.Sprint(l.stored[id]) != "["+bodies[i]+"]" || s.res.MaybeDuplicate {
@@ -98,10 +99,12 @@ func TestFailures(t *testing.T) {
 					var se *core.SendError
 					if !errors.As(s.err, &se) || se.Class != tt.class || se.Certainty != tt.certainty || len(se.Attempts) == 0 || se.Topic != "T" {
 						t.Errorf("%s: %v", bodies[i], s.err)
+						continue
 					}
+					failed[se.MessageID] = true
 				}
-				if got := strings.Join(fails, " "); got != tt.fails {
-					t.Errorf("failed: %s, want %s", got, tt.fails)
+				if got := strings.Join(fails, " "); got != tt.fails || len(failed) != len(fails) {
+					t.Errorf("failed: %s with %d ids, want %s", got, len(failed), tt.fails)
 				}
 				if rs := l.of(bodies...); len(rs) != tt.requests || !rs[0].batch {
 					t.Errorf("requests %v, want %d", rs, tt.requests)

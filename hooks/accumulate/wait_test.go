@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -376,6 +378,51 @@ func TestEverybodyLeaves(t *testing.T) {
 			t.Errorf("%d requests; shut down after %v", len(l.seen()), took)
 		}
 	})
+}
+
+// Shutdown waits for a batch that everybody left, but not for ever.
+func TestShutdownJoinsBatches(t *testing.T) {
+	for _, takes := range []time.Duration{500 * ms, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLine(time.Minute)
+			var ended atomic.Bool
+			slow := core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+				res, err := next(ctx, at)
+				if at.Call().Batch() {
+					time.Sleep(takes)
+					ended.Store(true)
+				}
+				return res, err
+			})
+			cfg := config(t, l, accumulate.Config{MaxCount: 2}, core.Step{Name: "slow", AttemptStage: core.AttemptObserve, Use: slow})
+			p, err := core.NewProducer(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			var all []*sending
+			for i := range 3 {
+				all = append(all, send(ctx, p, coretest.Message(fmt.Sprint(i))))
+				synctest.Wait()
+			}
+			cancel()
+			for _, s := range all {
+				s.wait()
+			}
+			err = p.Shutdown(t.Context())
+			if takes > time.Second {
+				if took := time.Since(l.begun); err == nil || !strings.Contains(err.Error(), "1 batches did not return") || took != time.Second {
+					t.Errorf("after %v: %v", took, err)
+				}
+			} else if err != nil || !ended.Load() || time.Since(l.begun) != takes {
+				t.Errorf("after %v: ended %v, %v", time.Since(l.begun), ended.Load(), err)
+			}
+			time.Sleep(takes) // the goroutine ends with its step
+		})
+	}
 }
 
 // Shutdown sends what waits at once, and waits for it.
