@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 	"github.com/liftoff-mq/liftoff/hooks/compress"
 )
 
@@ -12,6 +13,14 @@ func (c *sendCmd) producer() (*core.Producer, error) {
 	if err != nil {
 		return nil, err
 	}
+	options := []liftoff.Option{compression}
+	if c.Accumulate {
+		a, err := accumulate.New(accumulate.Config{})
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, liftoff.WithSteps(a.Step()))
+	}
 	return liftoff.New(liftoff.Config{
 		Group:       c.Group,
 		NameServers: []string{c.Namesrv},
@@ -20,7 +29,7 @@ func (c *sendCmd) producer() (*core.Producer, error) {
 		// limits stay out of its way.
 		MaxInFlight:      c.Concurrency,
 		MaxInFlightBytes: int64(c.Concurrency) * maxBody,
-	}, compression)
+	}, options...)
 }
 
 func compressionOf(name string) (liftoff.Option, error) {

@@ -28,6 +28,7 @@ type sendCmd struct {
 	Concurrency int           `short:"c" default:"16" placeholder:"N" help:"Sends under way at once (${default}). 1 keeps the order of the lines."`
 	Timeout     time.Duration `default:"3s" placeholder:"D" help:"Time for one line, all attempts included (${default})."`
 	Compress    string        `enum:"none,zlib,lz4,zstd" default:"zlib" help:"Compression of bodies from 4 KiB: none, zlib, lz4 or zstd."`
+	Accumulate  bool          `help:"Let lines that are sent at about the same time share a request (not with --mode oneway)."`
 	JSON        bool          `name:"json" help:"Print one JSON result a line to standard output."`
 }
 

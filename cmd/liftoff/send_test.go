@@ -265,6 +265,31 @@ func TestCompression(t *testing.T) {
 	}
 }
 
+func TestAccumulate(t *testing.T) {
+	const lines = 2000
+	c := embedded.New(t, embedded.Config{})
+	var input strings.Builder
+	for i := range lines {
+		fmt.Fprintf(&input, "line %d\n", i+1)
+	}
+	got := program(t, input.String(), sendArgs(c, "--accumulate", "--concurrency", "64", "--json")...)
+	if got.status != exitOK {
+		t.Fatalf("status %d, %s", got.status, got.err)
+	}
+	byOffset := map[string]embedded.Stored{}
+	for _, m := range stored(t, c, lines) {
+		byOffset[m.MsgID] = m
+	}
+	for _, r := range results(t, got.out) {
+		if m := byOffset[r.OffsetMsgID]; string(m.Body) != fmt.Sprintf("line %d", r.Line) || m.UniqueID() != r.MsgID {
+			t.Errorf("result %+v, there is %q with id %s", r, m.Body, m.UniqueID())
+		}
+	}
+	if c.RequestCount(wire.SendBatchMessage) == 0 {
+		t.Error("no line shared a request")
+	}
+}
+
 func TestJSONLinesAreSentWithTheirFields(t *testing.T) {
 	c := embedded.New(t, embedded.Config{Brokers: embedded.BrokerNames(2)})
 	input := `{"body":"a","tag":"t1","keys":["k1","k2"],"properties":{"city":"Bern"},"flag":7}
