@@ -13,7 +13,7 @@ import (
 // The permit is given back before done runs, so done may send. It must not call
 // Flush or Shutdown. A panic in done is recovered and logged.
 func (p *Producer) SendAsync(ctx context.Context, msg *Message, done func(Result, error), opts ...SendOption) {
-	g, err := p.enter(msg)
+	g, err := p.enter(ctx, msg)
 	if err != nil {
 		go p.finish(done, Result{}, err)
 		return
@@ -40,7 +40,7 @@ func (p *Producer) SendAsync(ctx context.Context, msg *Message, done func(Result
 // producer is not running or msg is nil, it returns an error, and done is never
 // called.
 func (p *Producer) TrySendAsync(ctx context.Context, msg *Message, done func(Result, error), opts ...SendOption) error {
-	g, err := p.enter(msg)
+	g, err := p.enter(ctx, msg)
 	if err != nil {
 		return err
 	}

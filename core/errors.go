@@ -347,8 +347,9 @@ func (e *SendError) ErrorType() string {
 	return strings.ReplaceAll(e.Class.String(), "-", "_")
 }
 
-// CertaintyOf finds what err says of the message: NotSent if it is not a
-// *[SendError].
+// CertaintyOf finds what the error of a send says of the message. An error that
+// is no *[SendError] came from a step before anything was sent: NotSent. It is for
+// errors of sends only, and without an error has no meaning.
 func CertaintyOf(err error) Certainty {
 	var se *SendError
 	if errors.As(err, &se) {

@@ -109,8 +109,17 @@ func TestSendErrorShowsEveryCause(t *testing.T) {
 	if !errors.Is(e, core.ErrTimeout) || !errors.Is(e, context.DeadlineExceeded) {
 		t.Error("errors.Is does not find the cause")
 	}
-	if core.CertaintyOf(fmt.Errorf("x: %w", e)) != core.MaybeStored {
-		t.Error("certainty is lost")
+	for _, tt := range []struct {
+		err  error
+		want core.Certainty
+	}{
+		{fmt.Errorf("x: %w", e), core.MaybeStored},
+		{&core.SendError{}, core.NotSent},
+		{errors.New("a step's"), core.NotSent},
+	} {
+		if got := core.CertaintyOf(tt.err); got != tt.want {
+			t.Errorf("the certainty of %v is %v, want %v", tt.err, got, tt.want)
+		}
 	}
 	want := `send to "T": timeout, maybe-stored: rocketmq: timeout; attempt 1 to broker-a/2 (a:1) after 0s: broker a:1: SYSTEM_BUSY (2): full`
 	if e.Error() != want {

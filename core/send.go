@@ -48,7 +48,7 @@ func (p *Producer) SendOneway(ctx context.Context, msg *Message, opts ...SendOpt
 }
 
 func (p *Producer) one(ctx context.Context, mode Mode, msg *Message, opts []SendOption) (Result, error) {
-	g, err := p.enter(msg)
+	g, err := p.enter(ctx, msg)
 	if err != nil {
 		return Result{}, err
 	}
@@ -76,7 +76,7 @@ func (p *Producer) SendBatch(ctx context.Context, msgs []*Message, opts ...SendO
 			return nil, invalid(m.Topic, fmt.Sprintf("message %d of the batch has topic %q, the first has %q", i, m.Topic, msgs[0].Topic))
 		}
 	}
-	g, err := p.enter(msgs[0])
+	g, err := p.enter(ctx, msgs[0])
 	if err != nil {
 		return nil, err
 	}
@@ -101,9 +101,12 @@ func (p *Producer) SendBatch(ctx context.Context, msgs []*Message, opts ...SendO
 }
 
 // enter counts a send, if the producer runs and there is a message.
-func (p *Producer) enter(msg *Message) (uint32, error) {
-	if msg == nil {
+func (p *Producer) enter(ctx context.Context, msg *Message) (uint32, error) {
+	switch {
+	case msg == nil:
 		return 0, invalid("", "message is nil")
+	case ctx == nil:
+		return 0, invalid(msg.Topic, "context is nil")
 	}
 	// First count, then look: Shutdown changes the state before it waits, so
 	// either it waits for this send or this send sees the new state.

@@ -60,3 +60,22 @@ func TestAsyncAllocatesNothing(t *testing.T) {
 		t.Errorf("an asynchronous send allocates %v times, want 0", n)
 	}
 }
+
+func TestNilArguments(t *testing.T) {
+	p := coretest.Start(t, coretest.Config(&coretest.Transport{}))
+	var none context.Context
+	for name, err := range map[string]error{
+		"message": func() error { _, err := p.Send(t.Context(), nil); return err }(),
+		"context": func() error { _, err := p.Send(none, coretest.Message("x")); return err }(),
+		"one-way": p.SendOneway(none, coretest.Message("x")),
+		"try":     p.TrySendAsync(none, coretest.Message("x"), nil),
+		"batch":   func() error { _, err := p.SendBatch(none, []*core.Message{coretest.Message("x")}); return err }(),
+	} {
+		if core.ClassOf(err) != core.ClassInvalid || core.CertaintyOf(err) != core.NotSent {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := p.Send(t.Context(), coretest.Message("x"), nil); err != nil {
+		t.Errorf("a nil option: %v", err)
+	}
+}
