@@ -174,7 +174,7 @@ func Defaults(cfg Config, options ...Option) (core.Config, error) {
 		keep(addClient(&c, cfg, &p))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return core.Config{}, fmt.Errorf("liftoff: %w", err)
+		return core.Config{}, fmt.Errorf("producer %q: %w", cfg.Group, err)
 	}
 	return c, nil
 }
