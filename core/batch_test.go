@@ -198,3 +198,31 @@ func TestSendBatch(t *testing.T) {
 		}
 	}
 }
+
+// A handler that panics on the producer's goroutine ends no program.
+func TestBatchHandlerPanics(t *testing.T) {
+	boom := errors.New("boom")
+	p := coretest.Start(t, coretest.Config(&coretest.Transport{}, core.Step{Name: "batch", Stage: core.StageEncode, Use: core.InterceptorFunc(
+		func(ctx context.Context, c *core.Call, _ core.Handler) (*core.Result, error) {
+			b := c.Producer().NewBatch()
+			defer b.Release()
+			if _, err := b.Outcome(c); !errors.Is(err, core.ErrContract) {
+				t.Errorf("before: %v", err)
+			}
+			if _, err := b.Add(c, 1); err != nil {
+				return nil, err
+			}
+			if _, err := b.Outcome(c); !errors.Is(err, core.ErrContract) {
+				t.Errorf("before Send: %v", err)
+			}
+			done := make(chan struct{})
+			b.Go(ctx, func(context.Context, *core.Call) (*core.Result, error) { panic(boom) }, func() { close(done) })
+			<-done
+			return b.Outcome(c)
+		})}))
+	_, err := p.Send(t.Context(), coretest.Message("x"))
+	var pe *core.PanicError
+	if se := sendError(t, err); !errors.As(err, &pe) || !errors.Is(err, boom) || se.Certainty != core.MaybeStored || se.Class != core.ClassPlugin {
+		t.Errorf("%v", err)
+	}
+}

@@ -80,7 +80,8 @@ func (a *Accumulator) Intercept(ctx context.Context, call *core.Call, next core.
 	if err := a.claim(call.Producer()); err != nil {
 		return nil, err
 	}
-	if !a.suits(call) {
+	// A call that is over must not find its message on the way with others'.
+	if ctx.Err() != nil || !a.suits(call) {
 		return next(ctx, call)
 	}
 	b, g, err := a.join(call, next)

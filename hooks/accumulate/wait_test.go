@@ -237,6 +237,28 @@ func TestCancelWhileWaiting(t *testing.T) {
 	})
 }
 
+// A caller whose context has ended before sends nothing.
+func TestCancelledBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(ms)
+		p := coretest.Start(t, config(t, l, accumulate.Config{MaxCount: 2}))
+		land := waiting(t, l, p)
+		all := each(p, "a")
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 20 {
+			if _, err := p.Send(ctx, coretest.Message("x")); core.CertaintyOf(err) != core.NotSent || core.ClassOf(err) != core.ClassCanceled {
+				t.Errorf("%v", err)
+			}
+		}
+		if _, err := all[0].wait(); err != nil || len(l.of("x")) != 0 {
+			t.Errorf("%v, requests %v", err, l.seen())
+		}
+		land()
+	})
+}
+
 // When nobody is left a batch is none, and the next one has its full time.
 func TestCancelTheLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
