@@ -102,7 +102,7 @@ func (p *Producer) deliver(ctx context.Context, c *Call) (*Result, error) {
 		if perr != nil {
 			return c.settle(&weak, hasWeak, perr)
 		}
-		if !d.Retry || d.After >= f.Remaining {
+		if !d.Retry || err == nil && !d.Restore || d.After >= f.Remaining {
 			return c.settle(&weak, hasWeak, err)
 		}
 		if granted, perr := p.withdraw(); perr != nil {

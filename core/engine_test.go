@@ -368,7 +368,7 @@ func TestWeakerStatus(t *testing.T) {
 		return r, nil
 	}
 	again := core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
-		return core.Decision{Retry: f.Attempt < 3 && (f.Err != nil || f.Status != core.SendOK)}
+		return core.Decision{Retry: f.Attempt < 3, Restore: true}
 	})
 	t.Run("is a result", func(t *testing.T) {
 		tr := &coretest.Transport{}
@@ -377,6 +377,18 @@ func TestWeakerStatus(t *testing.T) {
 		}
 		res, err := coretest.Start(t, coretest.Config(tr)).Send(t.Context(), coretest.Message("x"))
 		if err != nil || res.Status != core.FlushDiskTimeout || !res.Acked() || res.Attempts != 1 {
+			t.Errorf("%+v, %v", res, err)
+		}
+	})
+	t.Run("no other broker for a policy that thinks of failures alone", func(t *testing.T) {
+		tr := &coretest.Transport{}
+		tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+			return status(at, tr, core.FlushDiskTimeout)
+		}
+		cfg := coretest.Config(tr)
+		cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision { return core.Decision{Retry: f.Attempt < 3} })
+		res, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x"))
+		if err != nil || res.Status != core.FlushDiskTimeout || res.Attempts != 1 {
 			t.Errorf("%+v, %v", res, err)
 		}
 	})

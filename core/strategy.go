@@ -85,8 +85,9 @@ type HealthView interface {
 // the decision depends on f alone.
 //
 // It is asked about a message, too, that a broker stored with a weaker status
-// than wanted, such as FLUSH_DISK_TIMEOUT: then Failure.Err is nil, Certainty is
-// Stored, and a retry stores the message twice. Giving up makes it the result.
+// than wanted, such as FLUSH_DISK_TIMEOUT: then Failure.Err is nil and Certainty is
+// Stored. Only a decision that says Restore sends such a message again, and so
+// stores it twice; any other makes it the result.
 //
 // The engine never asks where a retry cannot be right: the call is cancelled,
 // out of time or aborted, the message was refused locally, a plugin broke, or it is
@@ -130,6 +131,10 @@ type Decision struct {
 	After time.Duration
 	// Reroute says which queues the next attempt may use.
 	Reroute Reroute
+	// Restore allows Retry also for a message that is stored already, with a
+	// weaker status than wanted: a policy that thinks of failures alone must not
+	// store messages twice.
+	Restore bool
 }
 
 // Reroute says which queues the next attempt may use.

@@ -76,5 +76,8 @@ func RestoreWeak() Option { return func(o *options) { o.restore = true } }
 // weak decides on a message that is stored with a weaker status. Without
 // another broker the copy would be of no use.
 func (o *options) weak(f *core.Failure) core.Decision {
-	return core.Decision{Retry: o.restore && f.Untried > 0 && !f.Consistent}
+	if !o.restore || f.Untried == 0 || f.Consistent {
+		return core.Decision{}
+	}
+	return core.Decision{Retry: true, Restore: true}
 }

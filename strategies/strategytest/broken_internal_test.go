@@ -236,9 +236,9 @@ func TestBrokenRetryPolicies(t *testing.T) {
 	}{
 		{"good", good, false, ""},
 		{"never ends", func(f *core.Failure) core.Decision { return core.Decision{Retry: f.Err != nil && !hopeless(f)} }, false, "R1"},
-		{"retries everything", func(f *core.Failure) core.Decision { return core.Decision{Retry: f.Attempt < 3} }, false, "R2 R8"},
-		{"does not look at the error", func(f *core.Failure) core.Decision {
-			return core.Decision{Retry: f.Attempt < 3 && !hopeless(f)}
+		{"retries everything", func(f *core.Failure) core.Decision { return core.Decision{Retry: f.Attempt < 3, Restore: true} }, false, "R2 R8"},
+		{"restores whatever it is", func(f *core.Failure) core.Decision {
+			return core.Decision{Retry: f.Attempt < 3 && !hopeless(f), Restore: true}
 		}, false, "R8"},
 		{"waits and gives up", func(f *core.Failure) core.Decision {
 			d := good(f)
