@@ -2,6 +2,7 @@ package compress
 
 import (
 	"fmt"
+	"io"
 	"sync"
 
 	"github.com/klauspost/compress/zlib"
@@ -27,9 +28,9 @@ func Zlib(level int) (core.Compressor, error) {
 	if level < 1 || level > 9 {
 		return nil, fmt.Errorf("compress: zlib level %d, allowed is 1 to 9", level)
 	}
-	z := &zlibCodec{}
+	z := &streamCodec{name: "zlib", flag: FlagZlib}
 	z.writers.New = func() any {
-		w := new(zlibWriter)
+		w := new(streamWriter)
 		// The level, the only thing that can be wrong, was checked.
 		w.zw, _ = zlib.NewWriterLevel(&w.out, level)
 		return w
@@ -37,60 +38,42 @@ func Zlib(level int) (core.Compressor, error) {
 	return z, nil
 }
 
-type zlibCodec struct{ writers sync.Pool }
-
-type zlibWriter struct {
-	out sink
-	zw  *zlib.Writer
-}
-
-func (z *zlibCodec) Name() string   { return "zlib" }
-func (z *zlibCodec) SysFlag() int32 { return FlagCompressed | FlagZlib }
-
-func (z *zlibCodec) Append(dst, src []byte) ([]byte, error) {
-	w := z.writers.Get().(*zlibWriter)
-	w.out.buf = dst
-	w.zw.Reset(&w.out)
-	_, err := w.zw.Write(src)
-	if err == nil {
-		err = w.zw.Close()
-	}
-	dst, w.out.buf = w.out.buf, nil
-	z.writers.Put(w)
-	if err != nil {
-		return nil, err
-	}
-	return dst, nil
-}
-
 // LZ4 packs with LZ4 in its frame format, as Java does: fastest, least small.
 // Frames have independent blocks and a checksum, which Java's reader demands
 // and checks.
 func LZ4() core.Compressor {
-	z := &lz4Codec{}
+	z := &streamCodec{name: "lz4", flag: FlagLZ4}
 	z.writers.New = func() any {
-		w := &lz4Writer{}
-		w.zw = lz4.NewWriter(&w.out)
+		w, zw := new(streamWriter), lz4.NewWriter(nil)
 		// Small blocks cost little ratio, since LZ4 looks back 64 KiB at most,
 		// and spare each call a buffer of 4 MiB.
-		_ = w.zw.Apply(lz4.BlockSizeOption(lz4.Block256Kb), lz4.ConcurrencyOption(1)) // no option is out of range
+		_ = zw.Apply(lz4.BlockSizeOption(lz4.Block256Kb), lz4.ConcurrencyOption(1)) // no option is out of range
+		w.zw = zw
 		return w
 	}
 	return z
 }
 
-type lz4Codec struct{ writers sync.Pool }
-
-type lz4Writer struct {
-	out sink
-	zw  *lz4.Writer
+// streamCodec packs with a writer that can be reset, from a pool.
+type streamCodec struct {
+	name    string
+	flag    int32
+	writers sync.Pool // of *streamWriter
 }
 
-func (z *lz4Codec) Name() string   { return "lz4" }
-func (z *lz4Codec) SysFlag() int32 { return FlagCompressed | FlagLZ4 }
+type streamWriter struct {
+	out sink
+	zw  interface {
+		io.WriteCloser
+		Reset(io.Writer)
+	}
+}
 
-func (z *lz4Codec) Append(dst, src []byte) ([]byte, error) {
-	w := z.writers.Get().(*lz4Writer)
+func (z *streamCodec) Name() string   { return z.name }
+func (z *streamCodec) SysFlag() int32 { return FlagCompressed | z.flag }
+
+func (z *streamCodec) Append(dst, src []byte) ([]byte, error) {
+	w := z.writers.Get().(*streamWriter)
 	w.out.buf = dst
 	w.zw.Reset(&w.out)
 	_, err := w.zw.Write(src)
