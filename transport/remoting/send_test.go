@@ -312,7 +312,7 @@ func concurrentSizes(t *testing.T, json bool) {
 	if total != 320 {
 		t.Errorf("%d messages arrived, want 320", total)
 	}
-	if s := c.Stats(); s.QueuedBytes != 0 || s.InFlight != 0 || s.FramesOut != 320 {
+	if s := settled(t, c); s.QueuedBytes != 0 || s.InFlight != 0 || s.FramesOut != 320 {
 		t.Errorf("stats %+v", s)
 	}
 }
