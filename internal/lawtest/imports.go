@@ -24,6 +24,7 @@ const (
 	fx          = "go.uber.org/fx"
 	gobreaker   = "github.com/sony/gobreaker"
 	sync        = "golang.org/x/sync"
+	system      = "golang.org/x/sys"
 	klauspost   = "github.com/klauspost/compress"
 	lz4         = "github.com/pierrec/lz4"
 	kong        = "github.com/alecthomas/kong"
@@ -49,7 +50,7 @@ var Law = []Rule{
 	{Folder: "strategies/breaker", Ours: []string{"core", "strategies/internal"}, Theirs: []string{gobreaker}},
 	// The two transports share the wire format and nothing else.
 	{Folder: "transport", Ours: []string{"core"}},
-	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire"}, Theirs: []string{sync}},
+	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire"}, Theirs: []string{system}},
 	{Folder: "transport/embedded", Ours: []string{"core", "transport/wire"}, Theirs: []string{sync}},
 	// The front door assembles everything and knows no fx.
 	{Folder: ".", Exact: true, Ours: []string{Any}, Except: []string{"modules", "examples", "cmd", "internal"}},

@@ -14,28 +14,37 @@ import (
 // conn is one connection. Its lock guards the table of calls and the queue of
 // frames; nothing blocks under it.
 type conn struct {
-	c    *Client
-	p    *peer
-	nc   net.Conn
-	now  *directWriter // nil where the socket cannot be written without blocking
-	in   atomic.Uint64 // bytes received
-	wake chan struct{} // to the writer
-	over chan struct{} // closed when it has ended and its peer knows
+	c      *Client
+	p      *peer
+	nc     net.Conn
+	socket *socket       // nil where nc is no plain one
+	in     atomic.Uint64 // bytes received
+	pace   pace          // of the answers
+	wake   chan struct{} // to the writer
+	over   chan struct{} // closed when it has ended and its peer knows
 
 	mu      sync.Mutex
 	err     error // why it ended
 	retired bool
 	pending map[int32]*call
 	late    [2]map[int32]struct{} // numbers of requests that were given up: new, older
-	queue   []item                // what the writer takes next
+	queue   []item                // what is written next
 	head    int                   // first entry of queue not taken
-	rest    item                  // a frame that was written in part
+	waiting int                   // calls whose frame is in queue
 	bytes   int                   // of frames queued and being written
 	writing bool                  // somebody has the socket's write side
+	handed  bool                  // it is the writer's, who has not come yet
+	timer   *time.Timer           // the writer's, for frames that wait for company
+	armed   bool                  // timer runs
 	room    chan struct{}         // closed when there is room again; nil if nobody waits
 	replies int                   // answers to the peer's requests in queue
 	sends   uint64
 	oneways uint64 // one-way requests written and not answered
+
+	// The write side's own.
+	batch []item
+	data  []byte // what is left to write of the batch
+	out   []byte // the bytes of a batch of several frames
 
 	// The sweep's own.
 	seenSends, seenBytes uint64
@@ -48,7 +57,6 @@ type conn struct {
 // item is a frame in the queue. An item without a frame was withdrawn.
 type item struct {
 	f      *frame
-	off    int // bytes already written
 	opaque int32
 	oneway bool
 	reply  bool // answers a request of the peer's
@@ -59,11 +67,15 @@ type item struct {
 const lateMost = 4096
 
 func newConn(p *peer, nc net.Conn) *conn {
-	return &conn{
-		c: p.c, p: p, nc: nc, now: newDirectWriter(nc),
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	cn := &conn{
+		c: p.c, p: p, nc: nc, socket: newSocket(nc),
 		wake: make(chan struct{}, 1), over: make(chan struct{}),
-		pending: map[int32]*call{}, idleSince: time.Now(),
+		pending: map[int32]*call{}, timer: timer, idleSince: time.Now(),
 	}
+	cn.pace.slow()
+	return cn
 }
 
 // do sends a call's frame and waits for its outcome. It takes f over. It returns
@@ -94,6 +106,7 @@ func (cn *conn) giveUp(cl *call, why error) error {
 		cn.c.recycle(it.f)
 		*it = item{}
 		cl.slot = 0
+		cn.waiting--
 	} else {
 		cn.remember(cl.opaque)
 	}
@@ -178,7 +191,7 @@ func (cn *conn) fail(why error) {
 	// New requests must not meet this connection again, so forget it first.
 	cn.p.lost(cn, why)
 	close(cn.over)
-	cn.nc.Close()
+	cn.close()
 	cn.notify()
 	cn.c.forget(cn)
 	for _, it := range queue {
@@ -195,6 +208,15 @@ func (cn *conn) fail(why error) {
 		cl.err = &ConnectionError{Addr: cn.p.addr, Written: cl.written, Err: why}
 		cl.done <- struct{}{}
 	}
+}
+
+// close closes the socket. A reader that lingers in the kernel does not notice
+// that by itself.
+func (cn *conn) close() {
+	if s, ok := cn.nc.(interface{ CloseRead() error }); ok && cn.socket != nil {
+		_ = s.CloseRead()
+	}
+	cn.nc.Close()
 }
 
 // ended reports whether the connection has ended.

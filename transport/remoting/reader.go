@@ -16,12 +16,13 @@ const maxUnknown = 16
 
 // readLoop is the connection's reader. It ends with the connection.
 func (cn *conn) readLoop() {
-	s := &stream{cn: cn}
+	s := newStream(cn)
 	r := wire.NewReader(s, wire.MaxFrame)
 	for frames := uint64(0); ; frames++ {
 		frame, err := r.Next()
 		if err == nil {
 			s.used += uint64(len(frame)) + 4
+			s.frames++
 			if frames == 0 {
 				cn.p.proven()
 			}
@@ -120,8 +121,7 @@ func (cn *conn) refuse(h wire.ResponseHead) error {
 	queued := cn.err == nil && cn.replies < maxReplies
 	if queued {
 		cn.replies++
-		cn.bytes += len(f.b)
-		cn.queue = append(cn.queue, item{f: f, reply: true})
+		cn.enqueue(item{f: f, reply: true})
 	}
 	cn.mu.Unlock()
 	if queued {
@@ -130,36 +130,4 @@ func (cn *conn) refuse(h wire.ResponseHead) error {
 		cn.c.recycle(f)
 	}
 	return nil
-}
-
-// stream is the socket as the frame reader sees it: it counts, and it does not
-// wait for ever for the rest of a frame.
-type stream struct {
-	cn    *conn
-	got   uint64 // bytes received
-	used  uint64 // bytes of frames handed out
-	limit bool   // a read deadline is set
-	at    uint64 // for the frame that begins after so many bytes
-}
-
-// Read reads once.
-func (s *stream) Read(b []byte) (int, error) {
-	// The time counts from the first read that left this frame incomplete: more
-	// bytes do not extend it.
-	if partial := s.got > s.used; partial != s.limit || partial && s.at != s.used {
-		var t time.Time
-		if partial {
-			t = time.Now().Add(s.cn.c.cfg.FrameTimeout)
-		}
-		if err := s.cn.nc.SetReadDeadline(t); err != nil {
-			return 0, err
-		}
-		s.limit, s.at = partial, s.used
-	}
-	n, err := s.cn.nc.Read(b)
-	s.got += uint64(n)
-	s.cn.in.Add(uint64(n))
-	s.cn.c.count.bytesIn.Add(uint64(n))
-	s.cn.c.count.reads.Add(1)
-	return n, err
 }

@@ -2,6 +2,7 @@ package remoting
 
 import (
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -28,7 +29,6 @@ func (cn *conn) submit(cl *call, f *frame) error {
 	}
 	cl.arm(now)
 	cl.since = now
-	n := len(f.b)
 	cn.mu.Lock()
 	for cn.bytes >= cn.c.cfg.MaxQueuedBytes && cn.err == nil && !cn.retired {
 		if cn.room == nil {
@@ -50,25 +50,40 @@ func (cn *conn) submit(cl *call, f *frame) error {
 	}
 	cn.pending[cl.opaque] = cl
 	cl.heard = cn.in.Load()
-	cn.bytes += n
 	if cl.send {
 		cn.sends++
 	}
-	if cn.now != nil && !cn.writing && cn.rest.f == nil && cn.head == len(cn.queue) && len(cn.pending) <= directCalls {
-		cn.writing, cl.written = true, true
-		cn.mu.Unlock()
-		cn.writeNow(item{f: f, opaque: cl.opaque, oneway: cl.oneway})
-		return nil
-	}
-	cl.written = false
-	cn.queue = append(cn.queue, item{f: f, opaque: cl.opaque, oneway: cl.oneway})
-	cl.slot = len(cn.queue)
-	wake := !cn.writing
-	cn.mu.Unlock()
-	if wake {
-		cn.notify()
+	cn.waiting++
+	cn.enqueue(item{f: f, opaque: cl.opaque, oneway: cl.oneway})
+	cl.slot, cl.written = len(cn.queue), false
+	if cn.begin() {
+		// On this goroutine: it saves a switch to the writer's.
+		cn.flush(false)
 	}
 	return nil
+}
+
+// enqueue puts a frame at the end of the queue. It is called with the lock held.
+func (cn *conn) enqueue(it item) {
+	cn.bytes += len(it.f.b)
+	cn.queue = append(cn.queue, it)
+}
+
+// begin is called with the lock held, which it gives back, when a frame was
+// queued. It reports whether the caller has the write side now and has to flush.
+func (cn *conn) begin() bool {
+	mine := false
+	switch {
+	case cn.writing: // who writes looks at the queue afterwards
+	case !cn.enough():
+		cn.alarm()
+	case cn.socket == nil:
+		cn.notify()
+	default:
+		cn.writing, mine = true, true
+	}
+	cn.mu.Unlock()
+	return mine
 }
 
 // notify wakes the writer.
@@ -79,141 +94,140 @@ func (cn *conn) notify() {
 	}
 }
 
-// writeNow writes a frame on the caller's goroutine as far as that is possible
-// without waiting; the writer gets the rest. The caller has the write side.
-func (cn *conn) writeNow(it item) {
-	n, err := cn.now.write(it.f.b)
-	cn.count(n, 1)
-	if err != nil {
-		cn.unsent(it, n == 0)
-		cn.fail(err)
-		cn.c.recycle(it.f)
-		return
-	}
-	cn.mu.Lock()
-	wake := cn.head < len(cn.queue)
-	if n < len(it.f.b) {
-		it.off = n
-		cn.rest, wake = it, true
-	} else {
-		cn.sent(it)
-	}
-	cn.writing = false
-	cn.mu.Unlock()
-	if n == len(it.f.b) {
-		cn.c.recycle(it.f)
-	}
-	if wake {
-		cn.notify()
-	}
-}
-
-// sent notes a frame that the kernel has. It is called with the lock held.
-func (cn *conn) sent(it item) {
-	if cn.err != nil {
-		return
-	}
-	cn.release(len(it.f.b))
-	cn.c.count.framesOut.Add(1)
-	if it.oneway {
-		if cl := cn.pending[it.opaque]; cl != nil {
-			cn.oneways++
-			delete(cn.pending, it.opaque)
-			cl.err = nil
-			cl.done <- struct{}{}
-		}
-	}
-}
-
-// unsent corrects a call of which no byte has left after all.
-func (cn *conn) unsent(it item, nothing bool) {
-	if !nothing {
-		return
-	}
-	cn.mu.Lock()
-	if cl := cn.pending[it.opaque]; cl != nil {
-		cl.written = false
-	}
-	cn.mu.Unlock()
-}
-
-func (cn *conn) count(n, calls int) {
-	cn.c.count.bytesOut.Add(uint64(n))
-	cn.c.count.writes.Add(uint64(calls))
-}
-
-// writeLoop is the connection's writer.
+// writeLoop is the connection's writer. It writes what callers cannot: frames
+// whose time to wait for company is over, and what the kernel does not take at
+// once.
 func (cn *conn) writeLoop() {
-	var batch []item
-	var out []byte
 	for {
-		<-cn.wake
-		for {
-			var ok bool
-			if batch, ok = cn.take(batch[:0]); !ok {
-				return
-			}
-			if len(batch) == 0 {
-				break
-			}
-			var err error
-			if out, err = cn.writeBatch(batch, out[:0]); err != nil {
-				cn.fail(err)
-				return
-			}
-			clear(batch)
+		due := false
+		select {
+		case <-cn.wake:
+		case <-cn.timer.C:
+			due = true
+		}
+		cn.mu.Lock()
+		if cn.err != nil {
+			cn.mu.Unlock()
+			cn.timer.Stop()
+			return
+		}
+		if due {
+			cn.armed = false
+		}
+		mine := cn.handed || !cn.writing && (due || cn.enough())
+		if mine {
+			cn.writing = true
+		}
+		cn.mu.Unlock()
+		if mine {
+			cn.flush(true)
 		}
 	}
 }
 
-// take moves frames from the queue to batch, as many as go out together. From
-// then on their calls count as written. It returns nothing where nothing is
-// queued or somebody else writes, and not ok when the connection has ended.
-func (cn *conn) take(batch []item) (_ []item, ok bool) {
+// maxRounds is how many writes a caller makes for others after its own.
+const maxRounds = 4
+
+// flush writes what is queued, many frames in one system call. Who calls it has
+// the write side and gives it up here: when there is not enough left to write,
+// or to the writer. Only the writer is patient and waits for the kernel.
+func (cn *conn) flush(patient bool) {
 	cn.mu.Lock()
-	defer cn.mu.Unlock()
-	switch {
-	case cn.err != nil:
-		return batch, false
-	case cn.writing:
-		return batch, true
-	case cn.rest.f != nil:
-		batch = append(batch, cn.rest)
-		cn.rest = item{}
-		cn.writing = true
-		return batch, true
-	}
-	if cn.head < len(cn.queue) && len(cn.pending) > directCalls {
+	if len(cn.pending) > directCalls && len(cn.data) == 0 {
 		// Let the callers that are ready to run queue their frames first: one
 		// system call then carries them all.
-		cn.writing = true
 		cn.mu.Unlock()
 		runtime.Gosched()
 		cn.mu.Lock()
-		if cn.err != nil {
-			return batch, false
-		}
 	}
+	for round := 0; cn.fill(round, patient); round++ {
+		cn.mu.Unlock()
+		n, err := cn.write(cn.data, patient)
+		if err != nil {
+			cn.broke(n, err)
+			return
+		}
+		cn.mu.Lock()
+		cn.data = cn.data[n:]
+	}
+	cn.mu.Unlock()
+}
+
+// fill makes data the bytes to write next: the rest of a batch, or a new batch of
+// what is queued. It reports false when the write side is no longer the
+// caller's. It is called with the lock held.
+func (cn *conn) fill(round int, patient bool) bool {
+	if cn.err != nil {
+		return false // and nobody writes any more
+	}
+	cn.handed = false
+	if len(cn.data) > 0 {
+		if !patient && round > 0 {
+			cn.hand()
+			return false
+		}
+		return true
+	}
+	cn.wrote()
+	switch {
+	case round > 0 && !cn.enough():
+		cn.writing = false
+		switch {
+		case cn.waiting > 0:
+			cn.alarm()
+		case cn.armed:
+			cn.armed = false
+			cn.timer.Stop()
+		}
+		return false
+	case !patient && round >= maxRounds:
+		cn.hand()
+		return false
+	}
+	cn.take()
+	cn.writing = len(cn.batch) > 0
+	return cn.writing
+}
+
+// hand gives the write side to the writer.
+func (cn *conn) hand() {
+	cn.handed = true
+	cn.notify()
+}
+
+// take moves frames from the queue to the batch, as many as go out together.
+// From then on their calls count as written.
+func (cn *conn) take() {
 	size := 0
 	for ; cn.head < len(cn.queue); cn.head++ {
 		it := cn.queue[cn.head]
 		if it.f == nil {
 			continue
 		}
-		if size += len(it.f.b); size > gather && len(batch) > 0 {
+		if size += len(it.f.b); size > gather && len(cn.batch) > 0 {
 			break
 		}
 		if it.reply {
 			cn.replies--
 		} else if cl := cn.pending[it.opaque]; cl != nil {
 			cl.written, cl.slot = true, 0
+			cn.waiting--
 		}
-		batch = append(batch, it)
+		cn.batch = append(cn.batch, it)
 		cn.queue[cn.head] = item{}
 	}
 	cn.compact()
-	cn.writing = len(batch) > 0
-	return batch, true
+	switch len(cn.batch) {
+	case 0:
+	case 1:
+		cn.data = cn.batch[0].f.b
+	default:
+		cn.out = cn.out[:0]
+		for _, it := range cn.batch {
+			cn.out = append(cn.out, it.f.b...)
+		}
+		cn.data = cn.out
+	}
 }
 
 // compact keeps the queue from growing at its end while it is never empty.
@@ -231,44 +245,60 @@ func (cn *conn) compact() {
 	}
 }
 
-// writeBatch writes the frames in one go and gives them back.
-func (cn *conn) writeBatch(batch []item, out []byte) ([]byte, error) {
-	data := batch[0].f.b[batch[0].off:]
-	if len(batch) > 1 {
-		for _, it := range batch {
-			out = append(out, it.f.b...)
+// wrote notes that the kernel has the whole batch. It is called with the lock
+// held.
+func (cn *conn) wrote() {
+	size := 0
+	for _, it := range cn.batch {
+		size += len(it.f.b)
+		if it.oneway {
+			if cl := cn.pending[it.opaque]; cl != nil {
+				cn.oneways++
+				delete(cn.pending, it.opaque)
+				cl.err = nil
+				cl.done <- struct{}{}
+			}
 		}
-		data = out
-	}
-	n, err := cn.write(data)
-	if err != nil {
-		// Frames beyond the last byte that the kernel took were not sent.
-		for i, at := 0, 0; i < len(batch); i++ {
-			cn.unsent(batch[i], batch[i].off == 0 && at >= n)
-			at += len(batch[i].f.b)
-		}
-	} else {
-		cn.mu.Lock()
-		for _, it := range batch {
-			cn.sent(it)
-		}
-		cn.writing = false
-		cn.mu.Unlock()
-	}
-	for _, it := range batch {
 		cn.c.recycle(it.f)
 	}
-	return out, err
+	if size > 0 {
+		cn.release(size)
+		cn.c.count.framesOut.Add(uint64(len(cn.batch)))
+	}
+	clear(cn.batch)
+	cn.batch = cn.batch[:0]
 }
 
-// write waits until the kernel has taken everything, within a limit.
-func (cn *conn) write(b []byte) (int, error) {
+// broke ends the connection over an error of a write that took n bytes of data.
+func (cn *conn) broke(n int, err error) {
+	cn.mu.Lock()
+	// Frames of which the kernel took no byte were not sent.
+	left := len(cn.data) - n
+	for _, it := range slices.Backward(cn.batch) {
+		if left -= len(it.f.b); left < 0 {
+			break
+		}
+		if cl := cn.pending[it.opaque]; cl != nil && !it.reply {
+			cl.written = false
+		}
+	}
+	cn.mu.Unlock()
+	cn.fail(err)
+	for _, it := range cn.batch {
+		cn.c.recycle(it.f)
+	}
+	cn.batch, cn.data, cn.out = nil, nil, nil
+}
+
+// write hands b to the kernel: all of it, within a limit, if patient, and
+// otherwise as much as it takes at once.
+func (cn *conn) write(b []byte, patient bool) (int, error) {
 	n := 0
-	if cn.now != nil {
+	if cn.socket != nil {
 		var err error
-		n, err = cn.now.write(b)
-		cn.count(n, 1)
-		if err != nil || n == len(b) {
+		n, err = cn.socket.writeNow(b)
+		cn.count(n)
+		if err != nil || n == len(b) || !patient {
 			return n, err
 		}
 	}
@@ -277,9 +307,14 @@ func (cn *conn) write(b []byte) (int, error) {
 		return n, err
 	}
 	m, err := cn.nc.Write(b[n:])
-	cn.count(m, 1)
+	cn.count(m)
 	// A peer that answered and hung up at once makes this fail. The bytes are out
 	// all the same, and the answer is there to be read.
 	_ = cn.nc.SetWriteDeadline(time.Time{})
 	return n + m, err
+}
+
+func (cn *conn) count(n int) {
+	cn.c.count.bytesOut.Add(uint64(n))
+	cn.c.count.writes.Add(1)
 }

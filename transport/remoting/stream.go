@@ -1,0 +1,87 @@
+package remoting
+
+import (
+	"runtime"
+	"time"
+)
+
+const (
+	// linger is how long the reader waits for answers in the kernel before it goes
+	// to Go's poller. To wait there spares the poller's system calls and the
+	// wake-ups of threads that look for work, and makes a third of a send's cost
+	// when answers come every some hundred microseconds; it keeps a thread, and one
+	// of the processors for some time. So it is done only on a connection whose
+	// answers are flowing, and only while the processors have nothing better to do.
+	linger = 2 * time.Millisecond
+	// calm is how long a yield takes at most, for each answer, when those who got
+	// their answers run and hardly anybody else wants the processor.
+	calm = 50 * time.Microsecond
+)
+
+// stream is the socket as the frame reader sees it: it counts, it gives way to
+// those who got answers, and it does not wait for ever for the rest of a frame.
+type stream struct {
+	cn     *conn
+	got    uint64 // bytes received
+	used   uint64 // bytes of frames handed out
+	frames int    // handed out since the last read
+	limit  bool   // a read deadline is set
+	at     uint64 // for the frame that begins after so many bytes
+	last   time.Time
+	alone  bool // there is one processor, and the reader would keep it
+}
+
+func newStream(cn *conn) *stream {
+	return &stream{cn: cn, alone: runtime.GOMAXPROCS(0) == 1}
+}
+
+// Read reads once.
+func (s *stream) Read(b []byte) (int, error) {
+	if err := s.bound(); err != nil {
+		return 0, err
+	}
+	n, err := s.read(b)
+	now := time.Now()
+	s.cn.pace.note(now.Sub(s.last), s.frames)
+	s.last, s.frames = now, 0
+	s.got += uint64(n)
+	s.cn.in.Add(uint64(n))
+	s.cn.c.count.bytesIn.Add(uint64(n))
+	s.cn.c.count.reads.Add(1)
+	return n, err
+}
+
+// bound sets and clears the deadline for the rest of a frame. The time counts
+// from the first read that left this frame incomplete: more bytes do not extend
+// it.
+func (s *stream) bound() error {
+	partial := s.got > s.used
+	if partial == s.limit && (!partial || s.at == s.used) {
+		return nil
+	}
+	var t time.Time
+	if partial {
+		t = time.Now().Add(s.cn.c.cfg.FrameTimeout)
+	}
+	s.limit, s.at = partial, s.used
+	return s.cn.nc.SetReadDeadline(t)
+}
+
+func (s *stream) read(b []byte) (int, error) {
+	if s.cn.socket == nil {
+		return s.cn.nc.Read(b)
+	}
+	if s.alone || s.frames == 0 || s.limit || !s.yield() {
+		return s.cn.socket.readSoon(b, 0)
+	}
+	return s.cn.socket.readSoon(b, linger)
+}
+
+// yield lets those run who got the answers of the last read: what they send next
+// goes out at once, and whoever waits for this processor does not wait for as
+// long as the reader lingers. It reports whether that was quick.
+func (s *stream) yield() bool {
+	start := time.Now()
+	runtime.Gosched()
+	return time.Since(start) < calm*time.Duration(1+s.frames)
+}
