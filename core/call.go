@@ -37,6 +37,7 @@ type Call struct {
 	mode     Mode
 	batch    bool
 	one      [1]Outgoing
+	many     []Outgoing // of a SendBatch
 	outs     []Outgoing
 	start    time.Time
 	deadline time.Time

@@ -29,11 +29,17 @@ func (id MessageID) String() string {
 func (id MessageID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
 func (id MessageID) appendHex(dst []byte) []byte {
-	for _, b := range id {
-		dst = append(dst, upperHex[b>>4], upperHex[b&15])
+	n := len(dst)
+	dst = append(dst, make([]byte, hexDigits)...) // no allocation of its own
+	out := (*[hexDigits]byte)(dst[n:])
+	for i, b := range id {
+		out[2*i], out[2*i+1] = upperHex[b>>4], upperHex[b&15]
 	}
 	return dst
 }
+
+// hexDigits is the length of a MessageID's text.
+const hexDigits = 2 * len(MessageID{})
 
 // idMaker makes message ids: address (4), process id (2), random (4),
 // milliseconds since the month began (4), counter (2).
@@ -56,25 +62,32 @@ type idMonth struct {
 
 func newIDMaker(now func() time.Time) *idMaker { return &idMaker{now: now} }
 
-func (m *idMaker) next() MessageID {
+func (m *idMaker) next() MessageID { return m.at(m.reserve(1)) }
+
+// reserve takes n numbers in a row and returns the first.
+func (m *idMaker) reserve(n int) uint64 {
 	ticks := uint64(m.now().UnixMilli()) << 16
 	for {
 		last := m.last.Load()
-		next := max(ticks, last+1)
-		if !m.last.CompareAndSwap(last, next) {
-			continue
+		first := max(ticks, last+1)
+		if m.last.CompareAndSwap(last, first+uint64(n)-1) {
+			return first
 		}
-		ms := next >> 16
-		month := m.month.Load()
-		if month == nil || ms < month.begin || ms >= month.end {
-			month = m.newMonth(month, ms)
-		}
-		var id MessageID
-		copy(id[:10], month.prefix[:])
-		binary.BigEndian.PutUint32(id[10:14], uint32(ms-month.begin))
-		binary.BigEndian.PutUint16(id[14:16], uint16(next))
-		return id
 	}
+}
+
+// at makes a number the id.
+func (m *idMaker) at(number uint64) MessageID {
+	ms := number >> 16
+	month := m.month.Load()
+	if month == nil || ms < month.begin || ms >= month.end {
+		month = m.newMonth(month, ms)
+	}
+	var id MessageID
+	copy(id[:10], month.prefix[:])
+	binary.BigEndian.PutUint32(id[10:14], uint32(ms-month.begin))
+	binary.BigEndian.PutUint16(id[14:16], uint16(number))
+	return id
 }
 
 // newMonth makes the prefix of the month that ms lies in. Of several goroutines

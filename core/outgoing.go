@@ -155,11 +155,43 @@ func (o *Outgoing) PropertiesSize() int {
 	if o.frozen || o.prepared {
 		return len(o.encoded)
 	}
-	o.encoded = o.appendProperties(o.encoded[:0])
-	n := len(o.encoded)
-	o.encoded = o.encoded[:0]
+	m := o.msg
+	n := propertySize(len(propertyUniqueID), hexDigits)
+	if m.Tag != "" && !o.shadowed(propertyTags) {
+		n += propertySize(len(propertyTags), len(m.Tag))
+	}
+	if len(m.Keys) > 0 && !o.shadowed(propertyKeys) {
+		n += propertySize(len(propertyKeys), len(m.Keys)-1)
+		for _, k := range m.Keys {
+			n += len(k)
+		}
+	}
+	if m.ShardingKey != "" && !o.shadowed(propertyShardingKey) {
+		n += propertySize(len(propertyShardingKey), len(m.ShardingKey))
+	}
+	var digits [20]byte
+	if m.DelayLevel != 0 && !o.shadowed(propertyDelay) {
+		n += propertySize(len(propertyDelay), len(strconv.AppendInt(digits[:0], int64(m.DelayLevel), 10)))
+	}
+	if !m.DeliverAt.IsZero() && !o.shadowed(propertyDeliverAt) {
+		n += propertySize(len(propertyDeliverAt), len(strconv.AppendInt(digits[:0], m.DeliverAt.UnixMilli(), 10)))
+	}
+	if m.NoWaitStore && !o.shadowed(propertyWait) {
+		n += propertySize(len(propertyWait), len("false"))
+	}
+	for name, value := range m.Properties {
+		if !o.shadowed(name) {
+			n += propertySize(len(name), len(value))
+		}
+	}
+	for i := range o.props {
+		n += propertySize(len(o.props[i].Name), len(o.props[i].Value))
+	}
 	return n
 }
+
+// propertySize is what [appendProperty] adds.
+func propertySize(name, value int) int { return name + value + 2 }
 
 // Properties are the properties in wire form, unique id included. In attempt
 // scope only; nil before. They must not be written to.

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -83,9 +84,10 @@ func (p *Producer) SendBatch(ctx context.Context, msgs []*Message, opts ...SendO
 	defer p.inflight.leave(g)
 	c := p.newCall(ctx, Sync, opts)
 	c.batch = true
-	c.outs = make([]Outgoing, len(msgs))
+	c.outs = c.manyOuts(len(msgs))
+	id := p.ids.reserve(len(msgs))
 	for i, m := range msgs {
-		c.outs[i].reset(c, m, p.ids.next())
+		c.outs[i].reset(c, m, p.ids.at(id+uint64(i)))
 	}
 	res, err := p.run(ctx, c)
 	var results []Result
@@ -98,6 +100,29 @@ func (p *Producer) SendBatch(ctx context.Context, msgs []*Message, opts ...SendO
 	}
 	p.release(c)
 	return results, err
+}
+
+// keepMany is up to how many messages of a batch a call keeps its buffers, and
+// keepEncoded up to how many bytes each.
+const (
+	keepMany    = 256
+	keepEncoded = 1 << 10
+)
+
+// manyOuts makes room for the messages of a batch, with the buffers of an earlier
+// one.
+func (c *Call) manyOuts(n int) []Outgoing {
+	if n > keepMany {
+		return make([]Outgoing, n)
+	}
+	c.many = slices.Grow(c.many, n)[:n]
+	return c.many
+}
+
+// forget lets go of what belongs to a message.
+func (o *Outgoing) forget() {
+	o.msg, o.body, o.topic = nil, nil, ""
+	clear(o.props)
 }
 
 // enter counts a send, if the producer runs and there is a message.
@@ -145,9 +170,13 @@ func (p *Producer) newCall(ctx context.Context, mode Mode, opts []SendOption) *C
 
 // release clears a call and keeps it for the next one.
 func (p *Producer) release(c *Call) {
-	c.one[0].msg, c.one[0].body, c.one[0].topic = nil, nil, ""
-	clear(c.one[0].props)
-	c.outs, c.batch = nil, false
+	c.one[0].forget()
+	for i := range c.many {
+		if c.many[i].forget(); cap(c.many[i].encoded) > keepEncoded {
+			c.many[i].encoded = nil
+		}
+	}
+	c.many, c.outs, c.batch = c.many[:0], nil, false
 	clear(c.slots)
 	c.slots = c.slots[:0]
 	clear(c.failures)

@@ -39,6 +39,27 @@ func TestChainAllocatesNothing(t *testing.T) {
 	}
 }
 
+// A batch allocates its results and the list of their ids, whatever its length.
+func TestBatchAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	p := coretest.Start(t, coretest.Config(&coretest.Transport{Forget: true}))
+	ctx := context.Background()
+	batch := make([]*core.Message, 32)
+	for i := range batch {
+		batch[i] = &core.Message{Topic: "T", Body: []byte("x"), Tag: "tag", Properties: map[string]string{"p": "1"}}
+	}
+	n := testing.AllocsPerRun(1000, func() {
+		if _, err := p.SendBatch(ctx, batch); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n > 2 {
+		t.Errorf("a batch allocates %v times, want 2 at most", n)
+	}
+}
+
 // An asynchronous send costs the chain nothing either: the way to the worker and
 // back is in the pooled call.
 func TestAsyncAllocatesNothing(t *testing.T) {

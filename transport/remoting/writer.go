@@ -13,9 +13,8 @@ const (
 	gather = 64 << 10
 	// maxReplies bounds the answers to a peer's requests that wait.
 	maxReplies = 64
-	// directCalls is up to how many calls under way a caller writes by itself:
-	// with few of them that saves a switch to the writer, with many the writer
-	// saves system calls.
+	// directCalls is up to how many calls under way whoever writes does not first
+	// look for others who want to: there is hardly anybody.
 	directCalls = 2
 )
 
