@@ -68,7 +68,7 @@ type asyncSend struct {
 // begin gives a call that has its permits to a worker.
 func (p *Producer) begin(ctx context.Context, c *Call, generation uint32, weight int64, done func(Result, error)) {
 	c.async = asyncSend{ctx, done, generation, weight}
-	p.workers.run(c)
+	p.workers.send(c)
 }
 
 // run is the worker's side of an asynchronous send. Every exit, also one by

@@ -45,7 +45,8 @@ type Call struct {
 	ownRetry bool
 	slots    []slotValue
 	async    asyncSend
-	result   Result
+	standing
+	result Result
 
 	// What the engine knows of the attempts.
 	at        Attempt
@@ -61,6 +62,14 @@ type Call struct {
 
 	callReport    CallReport
 	attemptReport AttemptReport
+}
+
+// standing is a call's place in line for a worker; see workers.
+type standing struct {
+	list          *callList
+	before, after *Call
+	overdue       *time.Timer // kept from use to use
+	forsake       func() bool // stops watching the caller's context
 }
 
 // Mode is how the call is sent.

@@ -14,6 +14,7 @@ const (
 	DefaultAttemptTimeout   = time.Second
 	DefaultMaxInFlight      = 4096
 	DefaultMaxInFlightBytes = 64 << 20
+	DefaultMaxWorkers       = 4096
 	DefaultRouteRefresh     = 30 * time.Second
 	DefaultRouteTimeout     = 3 * time.Second
 )
@@ -35,6 +36,11 @@ type Config struct {
 	// by number (default 4096) and by their bodies' bytes (default 64 MiB).
 	MaxInFlight      int
 	MaxInFlightBytes int64
+	// MaxWorkers is how many of them are worked on at a time, 4096 by default: each
+	// takes a goroutine, with some 8 KiB of stack, and most of its time it waits
+	// for a broker. Beyond, sends stand in line, in their order and within their
+	// time, which takes about 2 KiB each.
+	MaxWorkers int
 	// RouteRefresh is how often the routes in use are looked up again, 30 s by
 	// default. Errors that mean an outdated route refresh it at once.
 	RouteRefresh time.Duration
@@ -91,6 +97,7 @@ func (c Config) withDefaults() (Config, error) {
 	positive(&errs, "AttemptTimeout", &c.AttemptTimeout, DefaultAttemptTimeout)
 	positive(&errs, "MaxInFlight", &c.MaxInFlight, DefaultMaxInFlight)
 	positive(&errs, "MaxInFlightBytes", &c.MaxInFlightBytes, DefaultMaxInFlightBytes)
+	positive(&errs, "MaxWorkers", &c.MaxWorkers, DefaultMaxWorkers)
 	positive(&errs, "RouteRefresh", &c.RouteRefresh, DefaultRouteRefresh)
 	positive(&errs, "RouteTimeout", &c.RouteTimeout, DefaultRouteTimeout)
 	for _, part := range []struct {

@@ -74,7 +74,7 @@ func NewProducer(cfg Config) (*Producer, error) {
 		lifecycle: make(chan struct{}, 1),
 		inflight:  newInflight(),
 		batching:  newInflight(),
-		workers:   newWorkers(),
+		workers:   newWorkers(cfg.MaxWorkers),
 		aborted:   make(chan struct{}),
 	}
 	p.listeners = pipeline.listeners.clone(cfg.Logger)
