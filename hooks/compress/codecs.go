@@ -21,7 +21,7 @@ func (s *sink) Write(p []byte) (int, error) {
 }
 
 // Zlib packs with zlib (RFC 1950), which every consumer can read. Levels go from
-// 1, fastest, to 9, smallest; Java's producer uses [DefaultLevel]. Up to level 6
+// 1, fastest, to 9, smallest; [DefaultLevel] is the usual one. Up to level 6
 // a body in which nothing repeats stays as it is, even if it uses few byte
 // values, as base64 does; from 7 on that is made use of too.
 func Zlib(level int) (core.Compressor, error) {
@@ -89,8 +89,8 @@ func (z *streamCodec) Append(dst, src []byte) ([]byte, error) {
 }
 
 // Zstd packs with Zstandard. Levels are those of the reference implementation,
-// 1, fastest, to 22, smallest, mapped to the four that exist here; Java's
-// producer uses [DefaultLevel].
+// 1, fastest, to 22, smallest, mapped to the four that exist here; [DefaultLevel]
+// is the usual one.
 //
 // As many bodies are packed at once as there are processors (GOMAXPROCS when it
 // was made); others wait.
