@@ -1,7 +1,10 @@
 package remoting_test
 
 import (
+	"context"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/liftoff-mq/liftoff/core/coretest"
@@ -58,6 +61,48 @@ func TestWritesAreCoalesced(t *testing.T) {
 	}
 	if after.FramesOut-before.FramesOut != sends || after.FramesIn-before.FramesIn != sends {
 		t.Errorf("frames: %d out, %d in", after.FramesOut-before.FramesOut, after.FramesIn-before.FramesIn)
+	}
+}
+
+// tally counts what a client does with a connection.
+type tally struct {
+	net.Conn
+	writes, reads *atomic.Uint64
+}
+
+func (c tally) Write(b []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(b)
+}
+
+func (c tally) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.reads.Add(1)
+	return n, err
+}
+
+// The system calls of a client's statistics are those that a connection sees, also
+// where frames wait for others.
+func TestStatsCountSystemCalls(t *testing.T) {
+	var writes, reads atomic.Uint64
+	c := client(t, remoting.Config{Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+		return tally{nc, &writes, &reads}, err
+	}})
+	p := transportOnly(t, c, echo(t, wire.JSON))
+	msg := coretest.Message("x")
+	const sends = 10_000
+	split(sends, 64, func() {
+		if _, err := p.Send(bg, msg); err != nil {
+			t.Error(err)
+		}
+	})
+	s := settled(t, c)
+	if w, r := writes.Load(), reads.Load(); s.Writes != w || s.Reads != r || s.FramesOut != sends {
+		t.Errorf("%d writes and %d reads, the connection saw %d and %d; %d frames", s.Writes, s.Reads, w, r, s.FramesOut)
+	}
+	if s.Writes > sends/2 {
+		t.Errorf("%d writes for %d sends", s.Writes, sends)
 	}
 }
 
