@@ -26,6 +26,7 @@ type result struct {
 	Reads     float64 `json:"reads"`
 
 	Goroutines float64 `json:"goroutines"` // at the end of the window, the load's own included
+	Threads    float64 `json:"threads"`    // of the system, so far
 	HeapMiB    float64 `json:"heapMiB"`    // reachable, while the load goes on
 	StacksMiB  float64 `json:"stacksMiB"`  // in use at the end of the window
 	RSSMiB     float64 `json:"rssMiB"`     // resident memory of the process
@@ -85,6 +86,12 @@ func between(a, b moment) result {
 		Writes: float64(b.stats.Writes-a.stats.Writes) / n, Reads: float64(b.stats.Reads-a.stats.Reads) / n,
 		Goroutines: float64(b.goroutines), StacksMiB: mib(int64(b.stacks)),
 	}
+}
+
+// threads counts the threads of this process. Go ends hardly any, so this is the most there were.
+func threads() (int, error) {
+	tasks, err := os.ReadDir("/proc/self/task")
+	return len(tasks), err
 }
 
 // weight is what a process takes of the memory.

@@ -59,12 +59,12 @@ func TestScale(t *testing.T) {
 		t.Errorf("%d runs, %d points, %d knees of %d curves", len(s.Runs), len(s.Points), len(s.Knees), len(o.curves))
 	}
 	for _, r := range s.Runs {
-		if r.Messages <= 0 || r.CPU <= 0 || r.Allocs < 1 || r.Goroutines < 3 || r.HeapMiB <= 0 || r.StacksMiB <= 0 || r.RSSMiB < r.HeapMiB || r.Failed > 0 {
+		if r.Messages <= 0 || r.CPU <= 0 || r.Allocs < 1 || r.Goroutines < 3 || r.Threads < 2 || r.HeapMiB <= 0 || r.StacksMiB <= 0 || r.RSSMiB < r.HeapMiB || r.Failed > 0 {
 			t.Errorf("%s, %d: %+v", r.Curve, r.Size, r)
 		}
 	}
 	m := s.Memory
-	if m.Topics.N != 20 || m.Connections.N != 2 || m.InFlight.N != 50 || m.Topics.RefreshCPU <= 0 {
+	if m.Topics.N != 20 || m.Connections.N != 2 || m.InFlight.N != 50 || m.InFlight.Written < 50 || m.Topics.RefreshCPU <= 0 {
 		t.Errorf("weighed %+v, %+v, %+v", m.Topics, m.Connections, m.InFlight)
 	}
 	if each := m.InFlight.each(); each < size {

@@ -163,6 +163,11 @@ func (l *load) measure(s *sendSpec) (result, error) {
 	res := between(a, b)
 	res.Steal, res.Others = procfs.Steal(outside, outside2), procfs.Others(outside, outside2)
 	res.ServerCPU = (outside2.Servers.CPU - outside.Servers.CPU).Seconds() * 1e6 / float64(max(res.Messages, 1))
+	n, err := threads()
+	if err != nil {
+		return result{}, err
+	}
+	res.Threads = float64(n)
 	now, err := weighNow() // with the load under way
 	if err != nil {
 		return result{}, err

@@ -41,6 +41,7 @@ type point struct {
 	Writes     report.Range `json:"writes"`
 	Reads      report.Range `json:"reads"`
 	Goroutines report.Range `json:"goroutines"`
+	Threads    report.Range `json:"threads"`
 	Heap       report.Range `json:"heapMiB"`
 	Stacks     report.Range `json:"stacksMiB"`
 	RSS        report.Range `json:"rssMiB"`
@@ -107,6 +108,7 @@ func (s *session) point(curve string, size int) (point, bool) {
 	p.Writes = over(func(r *result) float64 { return r.Writes })
 	p.Reads = over(func(r *result) float64 { return r.Reads })
 	p.Goroutines = over(func(r *result) float64 { return r.Goroutines })
+	p.Threads = over(func(r *result) float64 { return r.Threads })
 	p.Heap = over(func(r *result) float64 { return r.HeapMiB })
 	p.Stacks = over(func(r *result) float64 { return r.StacksMiB })
 	p.RSS = over(func(r *result) float64 { return r.RSSMiB })

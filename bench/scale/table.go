@@ -45,7 +45,7 @@ func costs(b *strings.Builder, s *session, c *curve) {
 		return
 	}
 	heading(b, c.Title, c.Of, "CPU µs", "min to max", "messages/s", "cluster's CPU µs", "allocations", "bytes", "writes", "reads",
-		"goroutines", "heap MiB", "stacks MiB", "resident MiB", "others", "failed")
+		"goroutines", "threads", "heap MiB", "stacks MiB", "resident MiB", "others", "failed")
 	for i := range s.Points {
 		p := &s.Points[i]
 		if p.Curve != c.Name {
@@ -61,7 +61,7 @@ func costs(b *strings.Builder, s *session, c *curve) {
 		}
 		row(b, count(float64(p.Size)), digits(p.CPU.Median), digits(p.CPU.Min)+" to "+digits(p.CPU.Max), count(p.Rate.Median),
 			digits(p.ServerCPU.Median), digits(p.Allocs.Median), count(p.Bytes.Median), digits(p.Writes.Median), digits(p.Reads.Median),
-			count(p.Goroutines.Median), mibs(p.Heap), mibs(p.Stacks), mibs(p.RSS), fmt.Sprintf("%.0f %%", 100*p.Disturbed.Median), failed)
+			count(p.Goroutines.Median), count(p.Threads.Median), mibs(p.Heap), mibs(p.Stacks), mibs(p.RSS), fmt.Sprintf("%.0f %%", 100*p.Disturbed.Median), failed)
 	}
 }
 
@@ -77,7 +77,8 @@ func (m *memory) table(b *strings.Builder) {
 	line("connection, %s of them", m.Connections)
 	line("send under way, %s of them", m.InFlight)
 	if m.InFlight != nil {
-		fmt.Fprintf(b, "\nWith %s sends under way the process has %.0f MiB of resident memory.\n", count(float64(m.InFlight.N)), mib(m.InFlight.After.RSS))
+		fmt.Fprintf(b, "\nWith %s sends under way, %s of them written to the broker, the process has %.0f MiB of resident memory.\n",
+			count(float64(m.InFlight.N)), count(float64(m.InFlight.Written)), mib(m.InFlight.After.RSS))
 	}
 	if t := m.Topics; t != nil {
 		share := t.RefreshCPU * float64(t.N) / float64(core.DefaultRouteRefresh.Microseconds())

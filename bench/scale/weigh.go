@@ -44,6 +44,8 @@ type weighed struct {
 	FirstCPU   float64 `json:"firstCPU,omitempty"`
 	FirstBeats float64 `json:"firstBeats,omitempty"`
 	RefreshCPU float64 `json:"refreshCPU,omitempty"`
+	// Written is how many of the sends under way the broker has. Of sends only.
+	Written int `json:"written,omitempty"`
 }
 
 // each is the growth of heap and stacks for one thing, heap that of the heap alone.
@@ -132,7 +134,8 @@ func (w *weighed) topics(ctx context.Context, c *client) error {
 	return nil
 }
 
-// inFlight sends N messages to a cluster that does not answer.
+// inFlight sends N messages to a cluster that does not answer. Those that have a worker are on their way to the broker, the
+// others stand in line; all of them are the producer's.
 func (w *weighed) inFlight(ctx context.Context, c *client) error {
 	failed := make(chan error, 1)
 	for range w.N {
@@ -143,12 +146,15 @@ func (w *weighed) inFlight(ctx context.Context, c *client) error {
 			}
 		})
 	}
+	written := min(w.N, core.DefaultMaxWorkers)
 	for deadline := time.Now().Add(limit / 2); ; time.Sleep(20 * time.Millisecond) {
-		if s := c.remoting.Stats(); s.InFlight >= w.N && s.QueuedBytes == 0 {
+		s := c.remoting.Stats()
+		if s.InFlight >= written && s.QueuedBytes == 0 {
+			w.Written = s.InFlight
 			break
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%d sends are under way, %d are wanted", c.remoting.Stats().InFlight, w.N)
+			return fmt.Errorf("%d requests are written, %d are wanted", s.InFlight, written)
 		}
 	}
 	var err error
