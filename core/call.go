@@ -155,9 +155,10 @@ type Attempt struct {
 	prev     error
 	last     bool // no other broker is left that could take the message
 
+	confirm bool // a one-way attempt that wants an answer
 	entered bool // the transport was reached
 	written bool
-	acked   bool // the transport succeeded
+	acked   bool // the transport succeeded, with a broker's answer
 	latency time.Duration
 }
 
@@ -191,6 +192,17 @@ func (a *Attempt) LastResort() bool { return a.last }
 // Aborted is the call's Aborted.
 func (a *Attempt) Aborted() <-chan struct{} { return a.call.producer.aborted }
 
+// Confirm makes a one-way attempt one that the broker answers. It is for attempt
+// interceptors, before they call next; later it changes nothing. The next attempt
+// of the call is one-way again. The attempt then ends with the answer, as in the other modes:
+// with its status, or with the broker's refusal. Whatever it is, a one-way message
+// that may have left is not sent again. In other modes Confirm changes nothing.
+func (a *Attempt) Confirm() { a.confirm = a.confirm || !a.entered }
+
+// WantsAnswer tells the transport whether to wait for the broker's answer: in
+// every mode but one-way, and after Confirm.
+func (a *Attempt) WantsAnswer() bool { return a.confirm || a.call.mode != Oneway }
+
 // Written reports whether bytes of the request may have left the process.
 func (a *Attempt) Written() bool { return a.written }
 
@@ -204,6 +216,6 @@ func (a *Attempt) Entered() bool { return a.entered }
 func (a *Attempt) MarkWritten() { a.written = true }
 
 // Result is what the transport fills and returns. It holds the attempt's queue
-// already and, one-way, the status Written; all else is zero. It belongs to the
-// call; using it saves an allocation.
+// already and, one-way, the status Written, which stands until an answer says
+// better; all else is zero. It belongs to the call; using it saves an allocation.
 func (a *Attempt) Result() *Result { return &a.call.result }

@@ -58,7 +58,8 @@ func (p *Producer) deliver(ctx context.Context, c *Call) (*Result, error) {
 			res.MessageID = c.outs[0].id
 			res.Attempts = c.attempts
 			res.MaybeDuplicate = hasWeak || slices.ContainsFunc(c.failures, func(f AttemptError) bool { return f.Certainty >= MaybeStored })
-			if res.Status == SendOK || res.Status == Written {
+			// A one-way message is sent once, however weakly it is stored.
+			if res.Status == SendOK || c.mode == Oneway || res.Status == Written {
 				p.deposit()
 				return res, nil
 			}
@@ -352,7 +353,7 @@ func (p *Producer) carry(ctx context.Context, at *Attempt) (res *Result, err err
 		err = contextError(ctx) // a cause alone does not show that the context ended
 	}
 	if err == nil {
-		at.acked = true
+		at.acked = at.call.mode != Oneway || res.Acked()
 		at.written = true
 		at.call.certainty = max(at.call.certainty, at.success(res))
 	}
@@ -373,7 +374,7 @@ func (a *Attempt) certainty(err error) Certainty {
 	switch {
 	case !a.entered:
 		return NotSent // a veto, whatever error it brought along
-	case a.acked && a.call.mode != Oneway:
+	case a.acked:
 		return Stored // a step failed the attempt after the broker had confirmed it
 	case errors.As(err, &be):
 		return be.Certainty()

@@ -8,7 +8,9 @@ import (
 // attempt chain.
 //
 // RoundTrip sends the attempt's call to at.Addr() and waits for the broker's
-// answer, in one-way mode only until the request is written. It returns as soon
+// answer, if at.WantsAnswer(), else only until the request is written, which
+// carries the one-way flag then. A one-way call may want an answer for some of
+// its attempts, so what counts is the attempt and not the mode. It returns as soon
 // as ctx is done, at.Deadline() has passed or at.Aborted() is closed.
 //
 //   - It calls at.MarkWritten before the first byte may leave the process. An

@@ -43,6 +43,7 @@ type Sent struct {
 	Queue      core.Queue
 	Addr       string
 	Mode       core.Mode
+	Answer     bool // an answer was wanted
 	MessageID  core.MessageID
 	Topic      string
 	Body       string
@@ -57,7 +58,7 @@ func (t *Transport) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Resu
 	if !t.Forget {
 		out := at.Call().Outgoing()
 		s := Sent{
-			Number: at.Number(), Queue: at.Queue(), Addr: at.Addr(), Mode: at.Call().Mode(),
+			Number: at.Number(), Queue: at.Queue(), Addr: at.Addr(), Mode: at.Call().Mode(), Answer: at.WantsAnswer(),
 			MessageID: out.MessageID(), Topic: out.Topic(), Body: string(out.Body()),
 			SysFlag: out.SysFlag(), Properties: string(out.Properties()), Messages: at.Call().Len(),
 			Time: time.Until(at.Deadline()),
@@ -75,11 +76,12 @@ func (t *Transport) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Resu
 	return t.Ack(at), nil
 }
 
-// Ack is the result of a stored message, in one-way mode of a written one.
+// Ack is the result of a stored message, or of a written one where no answer is
+// wanted.
 func (t *Transport) Ack(at *core.Attempt) *core.Result {
 	r := at.Result()
 	r.Queue = at.Queue()
-	if at.Call().Mode() == core.Oneway {
+	if !at.WantsAnswer() {
 		r.Status = core.Written
 		return r
 	}

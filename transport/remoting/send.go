@@ -48,7 +48,7 @@ func (c *Client) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Result,
 	}
 	cl := c.newCall(ctx, at.Deadline(), at.Aborted())
 	defer c.release(cl)
-	cl.send, cl.oneway = true, at.Call().Mode() == core.Oneway
+	cl.send, cl.oneway = true, !at.WantsAnswer()
 
 	var refused *core.BrokerError // the GO_AWAY that was followed
 	for stale := 0; ; {
