@@ -20,7 +20,8 @@ const (
 	silence = 10 * time.Second
 )
 
-// stream is one connection. One goroutine writes and reads, and blocks in the kernel: no poller, no wake-ups.
+// stream is one connection. One goroutine writes and reads, and blocks in the kernel: no poller, no wake-ups. Only a
+// flood has a second one, which reads.
 type stream struct {
 	file     *os.File
 	fd       int
@@ -104,15 +105,47 @@ func (s *stream) run(m *load.Meter) error {
 	}
 }
 
+// flood writes one-way requests until the meter stops, and then ends the
+// connection. A broker answers those that it drops: if nobody read that, it
+// would stop reading in turn.
 func (s *stream) flood(m *load.Meter) error {
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		s.drain(m)
+	}()
 	none := make([]time.Duration, s.copies) // nobody knows how long a one-way message takes
-	for !m.Stopped() {
-		if err := s.write(s.copies); err != nil {
-			return err
+	var err error
+	for err == nil && !m.Stopped() {
+		if err = s.write(s.copies); err == nil {
+			m.OKs(s.messages, none[:s.copies])
 		}
-		m.OKs(s.messages, none[:s.copies])
 	}
-	return nil
+	// The broker closes its side when it has read the last request. After an error
+	// there is nothing to wait for.
+	how := syscall.SHUT_WR
+	if err != nil {
+		how = syscall.SHUT_RDWR
+	}
+	_ = syscall.Shutdown(s.fd, how) // fails on a connection that has ended, and then the reads do too
+	<-drained
+	return err
+}
+
+// drain reads and discards what the broker sends, until the connection ends or,
+// when the load is over, the broker is silent.
+func (s *stream) drain(m *load.Meter) {
+	b := make([]byte, 256<<10)
+	for {
+		n, err := syscall.Read(s.fd, b)
+		s.reads.Add(1)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case errors.Is(err, syscall.EAGAIN) && !m.Stopped():
+		case err != nil || n == 0:
+			return
+		}
+	}
 }
 
 // write sends n requests.
