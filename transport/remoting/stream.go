@@ -16,6 +16,9 @@ const (
 	// calm is how long a yield takes at most, for each answer, when those who got
 	// their answers run and hardly anybody else wants the processor.
 	calm = 50 * time.Microsecond
+	// hurried is for how many reads the reader does without a yield and without
+	// lingering when the processors are wanted.
+	hurried = 32
 )
 
 // stream is the socket as the frame reader sees it: it counts, it gives way to
@@ -29,6 +32,7 @@ type stream struct {
 	at     uint64 // for the frame that begins after so many bytes
 	last   time.Time
 	alone  bool // there is one processor, and the reader would keep it
+	hurry  int  // reads to go without a yield
 }
 
 func newStream(cn *conn) *stream {
@@ -71,7 +75,7 @@ func (s *stream) read(b []byte) (int, error) {
 	if s.cn.socket == nil {
 		return s.cn.nc.Read(b)
 	}
-	if s.alone || s.frames == 0 || s.limit || !s.yield() {
+	if s.frames == 0 || s.limit || !s.yield() {
 		return s.cn.socket.readSoon(b, 0)
 	}
 	return s.cn.socket.readSoon(b, linger)
@@ -81,7 +85,18 @@ func (s *stream) read(b []byte) (int, error) {
 // goes out at once, and whoever waits for this processor does not wait for as
 // long as the reader lingers. It reports whether that was quick.
 func (s *stream) yield() bool {
+	switch {
+	case s.alone:
+		return false
+	case s.hurry > 0:
+		s.hurry--
+		return false
+	}
 	start := time.Now()
 	runtime.Gosched()
-	return time.Since(start) < calm*time.Duration(1+s.frames)
+	if time.Since(start) < calm*time.Duration(1+s.frames) {
+		return true
+	}
+	s.hurry = hurried
+	return false
 }
