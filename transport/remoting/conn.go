@@ -36,7 +36,7 @@ type conn struct {
 	handed  bool                  // it is the writer's, who has not come yet
 	timer   *time.Timer           // the writer's, for frames that wait for company
 	armed   bool                  // timer runs
-	room    chan struct{}         // closed when there is room again; nil if nobody waits
+	line    line                  // calls that wait for room in the queue
 	replies int                   // answers to the peer's requests in queue
 	sends   uint64
 	oneways uint64 // one-way requests written and not answered
@@ -172,6 +172,7 @@ func (cn *conn) retire() (empty bool) {
 	cn.mu.Lock()
 	defer cn.mu.Unlock()
 	cn.retired = true
+	cn.dismiss()
 	return len(cn.pending) == 0
 }
 
@@ -185,7 +186,7 @@ func (cn *conn) fail(why error) {
 	cn.err = why
 	calls, queue := cn.pending, cn.queue[cn.head:]
 	cn.pending, cn.queue, cn.head, cn.bytes = nil, nil, 0, 0
-	cn.wakeWaiters()
+	cn.dismiss()
 	cn.mu.Unlock()
 
 	// New requests must not meet this connection again, so forget it first.
@@ -226,19 +227,4 @@ func (cn *conn) reason() error {
 	cn.mu.Lock()
 	defer cn.mu.Unlock()
 	return cn.err
-}
-
-// release gives queued bytes back. It is called with the lock held.
-func (cn *conn) release(n int) {
-	cn.bytes -= n
-	if cn.bytes < cn.c.cfg.MaxQueuedBytes {
-		cn.wakeWaiters()
-	}
-}
-
-func (cn *conn) wakeWaiters() {
-	if cn.room != nil {
-		close(cn.room)
-		cn.room = nil
-	}
 }

@@ -62,6 +62,10 @@ type call struct {
 
 	// Guarded by the connection's lock while in its table.
 	slot    int  // in the queue, from 1; 0 when not queued
+	size    int  // of the frame
+	lined   bool // in line for room in the queue, between before and after
+	before  *call
+	after   *call
 	written bool // bytes may have left
 	heard   uint64
 	since   time.Time

@@ -121,6 +121,7 @@ func (cn *conn) refuse(h wire.ResponseHead) error {
 	queued := cn.err == nil && cn.replies < maxReplies
 	if queued {
 		cn.replies++
+		cn.bytes += len(f.b)
 		cn.enqueue(item{f: f, reply: true})
 	}
 	cn.mu.Unlock()

@@ -27,25 +27,12 @@ func (cn *conn) submit(cl *call, f *frame) error {
 		return core.ErrTimeout
 	}
 	cl.arm(now)
-	cl.since = now
+	cl.since, cl.size = now, len(f.b)
 	cn.mu.Lock()
-	for cn.bytes >= cn.c.cfg.MaxQueuedBytes && cn.err == nil && !cn.retired {
-		if cn.room == nil {
-			cn.room = make(chan struct{})
-		}
-		room := cn.room
-		cn.mu.Unlock()
-		if err := cl.until(room); err != nil {
-			cn.c.recycle(f)
-			return err
-		}
-		cl.since = time.Now()
-		cn.mu.Lock()
-	}
-	if cn.err != nil || cn.retired {
+	if err := cn.admit(cl); err != nil {
 		cn.mu.Unlock()
 		cn.c.recycle(f)
-		return errStale
+		return err
 	}
 	cn.pending[cl.opaque] = cl
 	cl.heard = cn.in.Load()
@@ -63,10 +50,7 @@ func (cn *conn) submit(cl *call, f *frame) error {
 }
 
 // enqueue puts a frame at the end of the queue. It is called with the lock held.
-func (cn *conn) enqueue(it item) {
-	cn.bytes += len(it.f.b)
-	cn.queue = append(cn.queue, it)
-}
+func (cn *conn) enqueue(it item) { cn.queue = append(cn.queue, it) }
 
 // begin is called with the lock held, which it gives back, when a frame was
 // queued. It reports whether the caller has the write side now and has to flush.

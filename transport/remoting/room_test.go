@@ -1,0 +1,117 @@
+package remoting_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/transport/remoting"
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+// Sends that find the queue full wait in line: they go out about in their order, one
+// that leaves gives its place up, and no byte of room is lost by it.
+func TestLineForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		open := make(chan struct{})
+		b := run(t, n.listen("b:1"), func(s *session, c wire.Command) {
+			<-open // a pipe takes no byte that is not read
+			s.ok(c)
+		})
+		const limit = 4 << 10
+		c := client(t, remoting.Config{Dial: n.dial, MaxQueuedBytes: limit, WriteTimeout: 10 * minute})
+		p := producer(t, c, b.addr())
+		body := func(i int) string { return fmt.Sprintf("%02d", i) + strings.Repeat("x", 1<<10) }
+
+		const sends = 40
+		outcomes := make([]error, sends)
+		var wg sync.WaitGroup
+		cancels := make([]context.CancelFunc, sends)
+		for i := range sends {
+			ctx, cancel := context.WithCancel(bg)
+			cancels[i] = cancel
+			wg.Go(func() { _, outcomes[i] = p.Send(ctx, coretest.Message(body(i)), core.WithTimeout(minute)) })
+			synctest.Wait()
+		}
+		if s := c.Stats(); s.QueuedBytes > 2*limit || s.QueuedBytes < limit {
+			t.Errorf("%d bytes are queued", s.QueuedBytes)
+		}
+		left := map[int]bool{20: true, 21: true, 39: true, 8: true}
+		for i := range left {
+			cancels[i]()
+		}
+		synctest.Wait()
+		for i := range left {
+			wantFailure(t, outcomes[i], core.ClassCanceled, core.NotSent)
+		}
+		close(open)
+		wg.Wait()
+		for i, err := range outcomes {
+			if err != nil && !left[i] {
+				t.Errorf("message %d: %v", i, err)
+			}
+		}
+		requests := b.requests(wire.SendMessageV2)
+		if len(requests) != sends-len(left) {
+			t.Fatalf("%d requests came", len(requests))
+		}
+		for at, r := range requests {
+			// Those for whom there is room at the same time may change places, and four
+			// have left.
+			var i int
+			if _, err := fmt.Sscanf(string(r.Body[:2]), "%d", &i); err != nil || i < at-4 || i > at+8 {
+				t.Errorf("request %d is message %d, %v", at, i, err)
+			}
+		}
+		if s := c.Stats(); s.QueuedBytes != 0 || s.InFlight != 0 {
+			t.Errorf("left behind: %+v", s)
+		}
+		for _, cancel := range cancels {
+			cancel()
+		}
+	})
+}
+
+// When the connection ends, nobody stays in line: each send goes on to another.
+func TestLineEndsWithConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		b := run(t, n.listen("b:1"), func(s *session, c wire.Command) {
+			if s.n == 1 && string(c.Body) != "first" {
+				time.Sleep(time.Second)
+				s.nc.Close()
+				return
+			}
+			s.ok(c)
+		})
+		c := client(t, remoting.Config{Dial: n.dial, MaxQueuedBytes: 1 << 10, WriteTimeout: 10 * minute})
+		p := producer(t, c, b.addr())
+		if _, err := p.Send(bg, coretest.Message("first")); err != nil {
+			t.Fatal(err)
+		}
+		outcomes := make(chan error, 20)
+		for range 20 {
+			go func() {
+				_, err := p.Send(bg, coretest.Message(strings.Repeat("x", 1<<10)), core.WithTimeout(minute))
+				outcomes <- err
+			}()
+		}
+		stored := 0
+		for range 20 {
+			if <-outcomes == nil {
+				stored++
+			}
+		}
+		// One was being written, one or two were queued; the others had not begun.
+		if stored < 17 || len(b.requests(wire.SendMessageV2)) > 1+stored+3 {
+			t.Errorf("%d stored, %d requests came", stored, len(b.requests(wire.SendMessageV2)))
+		}
+	})
+}
