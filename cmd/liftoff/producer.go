@@ -5,6 +5,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 	"github.com/liftoff-mq/liftoff/hooks/compress"
+	"github.com/liftoff-mq/liftoff/hooks/pace"
 )
 
 // producer is the default producer with what the flags change.
@@ -20,6 +21,13 @@ func (c *sendCmd) producer() (*core.Producer, error) {
 			return nil, err
 		}
 		options = append(options, liftoff.WithSteps(a.Step()))
+	}
+	if c.Pace {
+		p, err := pace.New(pace.Config{})
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, liftoff.WithSteps(p.Step()))
 	}
 	return liftoff.New(liftoff.Config{
 		Group:       c.Group,

@@ -29,6 +29,7 @@ type sendCmd struct {
 	Timeout     time.Duration `default:"3s" placeholder:"D" help:"Time for one line, all attempts included (${default})."`
 	Compress    string        `enum:"none,zlib,lz4,zstd" default:"zlib" help:"Compression of bodies from 4 KiB: none, zlib, lz4 or zstd."`
 	Accumulate  bool          `help:"Let lines that are sent at about the same time share a request (not with --mode oneway)."`
+	Pace        bool          `help:"Hold lines back before a broker drops them (only with --mode oneway)."`
 	JSON        bool          `name:"json" help:"Print one JSON result a line to standard output."`
 }
 
@@ -70,6 +71,9 @@ func (c *sendCmd) Run(ctx context.Context, con console) error {
 	}
 	if c.Timeout <= 0 {
 		return usage(fmt.Errorf("--timeout %v: want more than 0", c.Timeout))
+	}
+	if c.Pace && c.Mode != "oneway" {
+		return usage(fmt.Errorf("--pace with --mode %s: only one-way sends are paced", c.Mode))
 	}
 	producer, err := c.producer()
 	if err != nil {

@@ -290,6 +290,39 @@ func TestAccumulate(t *testing.T) {
 	}
 }
 
+func TestPace(t *testing.T) {
+	const lines = 2000
+	c := embedded.New(t, embedded.Config{})
+	var answered atomic.Int64
+	c.Control(wire.SendMessageV2, func(r *embedded.Request) embedded.Action {
+		if !r.Command.IsOneway() {
+			answered.Add(1)
+		}
+		return embedded.Pass()
+	})
+	got := program(t, strings.Repeat("line\n", lines), sendArgs(c, "--pace", "--mode", "oneway", "--json")...)
+	if got.status != exitOK {
+		t.Fatalf("status %d, %s", got.status, got.err)
+	}
+	stored(t, c, lines)
+	for _, r := range results(t, got.out) {
+		if r.Status != "WRITTEN" || r.Error != "" {
+			t.Errorf("result %+v", r)
+		}
+	}
+	// At least every fourth message is answered while the window is small, and most
+	// are not.
+	if n := answered.Load(); n < 4 || n > lines/3 {
+		t.Errorf("%d of %d messages were answered", n, lines)
+	}
+	for _, mode := range []string{"sync", "async"} {
+		got := program(t, "line\n", sendArgs(c, "--pace", "--mode", mode)...)
+		if got.status != exitUsage || !strings.Contains(got.err, "--pace with --mode "+mode) {
+			t.Errorf("mode %s: got %+v", mode, got)
+		}
+	}
+}
+
 func TestJSONLinesAreSentWithTheirFields(t *testing.T) {
 	c := embedded.New(t, embedded.Config{Brokers: embedded.BrokerNames(2)})
 	input := `{"body":"a","tag":"t1","keys":["k1","k2"],"properties":{"city":"Bern"},"flag":7}
