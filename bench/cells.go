@@ -26,6 +26,7 @@ func (c *cell) servers() int { return max(c.brokers, 1) }
 func cells() []cell {
 	all := []string{"limit", "liftoff", "goclient", "java"}
 	joined := []string{"limit", "liftoff", "liftoff+autobatch"}
+	paced := []string{"limit", "liftoff", "liftoff+pace", "goclient", "java"}
 	var list []cell
 	for _, size := range []int{1024, 128} {
 		list = append(list, cell{
@@ -71,7 +72,7 @@ func cells() []cell {
 		},
 		cell{
 			name: "oneway-128", title: "one-way, 8 callers, 128 B",
-			spec: load.Spec{Mode: load.Oneway, InFlight: 8, Size: 128}, contenders: all,
+			spec: load.Spec{Mode: load.Oneway, InFlight: 8, Size: 128}, contenders: paced,
 		},
 		cell{
 			name: "far-256-1024", title: "sync, 256 callers, 1 KiB, 10 ms round trip",

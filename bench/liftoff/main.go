@@ -1,6 +1,7 @@
 // Command liftoff is the contender Liftoff: the default producer, as [liftoff.New] makes it.
 //
-// Variants: "zstd" compresses with zstd instead of zlib; "autobatch" adds the step that joins sends.
+// Variants: "zstd" compresses with zstd instead of zlib; "autobatch" adds the step that joins sends;
+// "pace" the one that paces one-way sends.
 package main
 
 import (
@@ -81,6 +82,8 @@ func variant(name string) ([]liftoff.Option, error) {
 		return []liftoff.Option{liftoff.WithCompressor(codec)}, err
 	case "autobatch":
 		return autobatch()
+	case "pace":
+		return paced()
 	default:
 		return nil, fmt.Errorf("variant %q is none", name)
 	}
