@@ -12,7 +12,7 @@ const (
 	FlushDiskTimeout             // stored; not flushed to disk in time (code 10)
 	FlushSlaveTimeout            // stored; a slave did not confirm in time (code 12)
 	SlaveNotAvailable            // stored; no slave to confirm (code 11)
-	Written                      // one-way: handed to the socket, no answer exists
+	Written                      // one-way: handed to the socket, no answer was asked for
 )
 
 // String gives the name that Java's SendStatus has.
@@ -63,5 +63,6 @@ type Result struct {
 }
 
 // Acked reports whether a broker acknowledged the message. It is false for
-// one-way sends, which nobody acknowledges.
+// one-way sends, which nobody acknowledges unless a step asked for it
+// ([Attempt.Confirm]).
 func (r *Result) Acked() bool { return r.Status != Written }

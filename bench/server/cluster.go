@@ -55,8 +55,8 @@ func Start(ctx context.Context, scripts string, brokers int, settings ...string)
 	}
 	c := &Cluster{scripts: scripts, dir: dir, base: base, brokers: brokers}
 	args := []string{dir, preset, "--base", strconv.Itoa(base), "--version", Version, "--wait", "180", "--heap", "1024"}
-	// A broker in service is compiled fully; the scripts save start-up time instead.
-	args = append(args, "--java", "-XX:TieredStopAtLevel=4")
+	// A broker in service is compiled fully, and a flood needs buffers; the scripts save time and memory instead.
+	args = append(args, "--java", "-XX:TieredStopAtLevel=4", "--java", "-XX:MaxDirectMemorySize=2g")
 	for _, s := range settings {
 		args = append(args, "--set", s)
 	}
