@@ -38,6 +38,7 @@ type Call struct {
 	batch    bool
 	one      [1]Outgoing
 	many     []Outgoing // of a SendBatch
+	ids      []string   // and the offset ids of its messages
 	outs     []Outgoing
 	start    time.Time
 	deadline time.Time

@@ -93,9 +93,9 @@ func (p *Producer) SendBatch(ctx context.Context, msgs []*Message, opts ...SendO
 	var results []Result
 	if err == nil {
 		results = make([]Result, len(msgs))
-		ids := splitIDs(make([]string, 0, len(msgs)), res.OffsetMessageID, len(msgs))
+		c.ids = splitIDs(c.ids[:0], res.OffsetMessageID, len(msgs))
 		for i := range c.outs {
-			results[i] = itemResult(&res, ids, c.outs[i].id, i)
+			results[i] = itemResult(&res, c.ids, c.outs[i].id, i)
 		}
 	}
 	p.release(c)
@@ -176,7 +176,8 @@ func (p *Producer) release(c *Call) {
 			c.many[i].encoded = nil
 		}
 	}
-	c.many, c.outs, c.batch = c.many[:0], nil, false
+	clear(c.ids)
+	c.many, c.ids, c.outs, c.batch = c.many[:0], c.ids[:0], nil, false
 	clear(c.slots)
 	c.slots = c.slots[:0]
 	clear(c.failures)
