@@ -112,7 +112,9 @@ func (r *runner) measure(ctx context.Context, c *cell, run *report.Run) (err err
 		s.Profile, s.ProfileTo = r.opts.profile, fmt.Sprintf("%s/profile-%s-%s", r.opts.absOut, c.name, run.Contender)
 	}
 	brokers := r.cluster.Brokers()
+	var network []int
 	if c.roundTrip > 0 {
+		network = []int{os.Getpid()}
 		closeAll, err := r.far(&s, brokers, c.roundTrip/2)
 		if err != nil {
 			return err
@@ -130,7 +132,7 @@ func (r *runner) measure(ctx context.Context, c *cell, run *report.Run) (err err
 	if err != nil {
 		return err
 	}
-	if err := r.process(ctx, name, &s, run); err != nil {
+	if err := r.process(ctx, name, &s, run, network); err != nil {
 		return err
 	}
 	stored2, written2, err := r.cluster.Settle(ctx, topic, queues)
@@ -161,8 +163,8 @@ func (r *runner) far(s *load.Spec, brokers []server.Broker, oneWay time.Duration
 	return func() error { return errors.Join(names.Close(), line.Close()) }, nil
 }
 
-// process starts the contender and follows it to its end.
-func (r *runner) process(ctx context.Context, name string, s *load.Spec, run *report.Run) error {
+// process starts the contender and follows it to its end. network are the processes that play the network.
+func (r *runner) process(ctx context.Context, name string, s *load.Spec, run *report.Run, network []int) error {
 	pids, err := r.cluster.PIDs()
 	if err != nil {
 		return err
@@ -186,7 +188,7 @@ func (r *runner) process(ctx context.Context, name string, s *load.Spec, run *re
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	seen, followErr := follow(out, &run.Result, func() (procfs.Sample, error) { return r.proc.Sample(cmd.Process.Pid, pids) }, hold)
+	seen, followErr := follow(out, &run.Result, func() (procfs.Sample, error) { return r.proc.Sample(cmd.Process.Pid, pids, network...) }, hold)
 	if err := cmd.Wait(); err != nil || followErr != nil {
 		return fmt.Errorf("%s: %w\n%s", name, errors.Join(err, followErr, context.Cause(ctx)), said.text())
 	}

@@ -7,10 +7,11 @@ type Sample struct {
 	At              time.Time
 	Machine         CPU
 	Client, Servers Process
+	Network         time.Duration // processor time of who plays the network
 }
 
-// Sample looks now.
-func (p FS) Sample(client int, servers []int) (Sample, error) {
+// Sample looks now. network are the processes that carry what goes between client and servers.
+func (p FS) Sample(client int, servers []int, network ...int) (Sample, error) {
 	s := Sample{At: time.Now()}
 	var err error
 	if s.Machine, err = p.CPU(); err != nil {
@@ -28,6 +29,13 @@ func (p FS) Sample(client int, servers []int) (Sample, error) {
 		s.Servers.PeakRSS += one.PeakRSS
 		s.Servers.Switches += one.Switches
 	}
+	for _, pid := range network {
+		one, err := p.Process(pid)
+		if err != nil {
+			return s, err
+		}
+		s.Network += one.CPU
+	}
 	return s, nil
 }
 
@@ -36,10 +44,10 @@ func Steal(a, b Sample) float64 {
 	return share(b.Machine.Steal-a.Machine.Steal, b.Machine.Total-a.Machine.Total)
 }
 
-// Others is the share that went to neither the client nor the servers nor idling: other programs and the kernel.
+// Others is the share that went to neither the client nor the servers nor the network nor idling: other programs and the kernel.
 func Others(a, b Sample) float64 {
 	busy := b.Machine.Busy - a.Machine.Busy
-	ours := b.Client.CPU - a.Client.CPU + b.Servers.CPU - a.Servers.CPU
+	ours := b.Client.CPU - a.Client.CPU + b.Servers.CPU - a.Servers.CPU + b.Network - a.Network
 	return share(max(busy-ours, 0), b.Machine.Total-a.Machine.Total)
 }
 
