@@ -2,7 +2,7 @@ package main
 
 import (
 	"github.com/liftoff-mq/liftoff"
-	"github.com/liftoff-mq/liftoff/hooks/pace"
+	"github.com/liftoff-mq/liftoff/strategies/pace"
 )
 
 // paced adds the step that keeps one-way sends from flooding a broker, with its defaults.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/strategies/internal/perbroker"
 )
 
 // Pacer paces the one-way sends to each broker. It is safe for concurrent use.
@@ -18,7 +19,7 @@ import (
 // of one connection.
 type Pacer struct {
 	cfg     Config
-	brokers table
+	brokers *perbroker.Table[broker]
 	waiters sync.Pool // of *waiter
 }
 
@@ -34,7 +35,7 @@ func New(cfg Config) (*Pacer, error) {
 		return nil, fmt.Errorf("pace: %w", err)
 	}
 	p := &Pacer{cfg: cfg}
-	p.brokers.make = func(name string) *broker { return newBroker(name, &p.cfg) }
+	p.brokers = perbroker.New(func(name string) *broker { return newBroker(name, &p.cfg) })
 	p.waiters.New = func() any { return newWaiter() }
 	return p, nil
 }
@@ -51,7 +52,7 @@ func (p *Pacer) InterceptAttempt(ctx context.Context, at *core.Attempt, next cor
 	if at.Call().Mode() != core.Oneway {
 		return next(ctx, at)
 	}
-	b := p.brokers.get(at.Broker().Name)
+	b := p.brokers.Get(at.Broker().Name)
 	t, ok := b.enter()
 	if !ok {
 		var err error
@@ -117,7 +118,7 @@ func judge(res *core.Result, err error) verdict {
 
 // RouteChanged implements [core.RouteListener]: a broker to which no route leads
 // any more is forgotten.
-func (p *Pacer) RouteChanged(r *core.RouteReport) { p.brokers.routeChanged(r) }
+func (p *Pacer) RouteChanged(r *core.RouteReport) { p.brokers.RouteChanged(r) }
 
 // Status describes the one-way messages to a broker.
 type Status struct {
@@ -130,7 +131,7 @@ type Status struct {
 
 // States describes the brokers now, by name.
 func (p *Pacer) States() []Status {
-	all := p.brokers.all()
+	all := p.brokers.All()
 	out := make([]Status, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		out = append(out, all[name].status())

@@ -6,7 +6,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
-	"github.com/liftoff-mq/liftoff/hooks/pace"
+	"github.com/liftoff-mq/liftoff/strategies/pace"
 )
 
 // Neither a one-way send, sample or not, nor one of another mode allocates anything

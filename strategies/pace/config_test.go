@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
-	"github.com/liftoff-mq/liftoff/hooks/pace"
+	"github.com/liftoff-mq/liftoff/strategies/pace"
 )
 
 func TestConfig(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
-	"github.com/liftoff-mq/liftoff/hooks/pace"
+	"github.com/liftoff-mq/liftoff/strategies/pace"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )

@@ -11,7 +11,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
-	"github.com/liftoff-mq/liftoff/hooks/pace"
+	"github.com/liftoff-mq/liftoff/strategies/pace"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
