@@ -2,6 +2,7 @@ package faulttest_test
 
 import (
 	"encoding/binary"
+	"runtime"
 	"testing"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -17,6 +18,9 @@ const (
 	onewayAllocs   = 1 // the breaker's
 	asyncAllocs    = 2 // as sync: workers and their tasks are kept
 	embeddedAllocs = 8
+
+	// sendBytes is what the client's allocations of one send take at most.
+	sendBytes = 160
 )
 
 // echo acknowledges sends, which must be in binary form, and allocates nothing
@@ -110,6 +114,21 @@ func TestAllocationsOfASend(t *testing.T) {
 		t.Logf("%s: %v allocations", tt.name, got)
 		if got > tt.most {
 			t.Errorf("%s: %v allocations, at most %v are allowed", tt.name, got, tt.most)
+		}
+		if tt.most == embeddedAllocs {
+			continue
+		}
+		var before, after runtime.MemStats
+		const sends = 2000
+		runtime.ReadMemStats(&before)
+		for range sends {
+			tt.send()
+		}
+		runtime.ReadMemStats(&after)
+		bytes := float64(after.TotalAlloc-before.TotalAlloc) / sends
+		t.Logf("%s: %.0f bytes", tt.name, bytes)
+		if bytes > sendBytes {
+			t.Errorf("%s: %.0f bytes, at most %v are allowed", tt.name, bytes, sendBytes)
 		}
 	}
 }
