@@ -269,3 +269,58 @@ func TestLineUnderLoad(t *testing.T) {
 		}
 	})
 }
+
+// Expired calls whose step ends the goroutine do not use up those who look after
+// expired calls.
+func TestGoexitOfExpiredCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		cfg := g.config(1, 1000)
+		cfg.Steps = append(cfg.Steps, core.Step{Name: "exit", Stage: core.StageGuard, Use: core.InterceptorFunc(
+			func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+				if string(c.Message().Body) == "exit" {
+					runtime.Goexit()
+				}
+				return next(ctx, c)
+			})})
+		p := coretest.Start(t, cfg)
+		var ended atomic.Int32
+		done := func(core.Result, error) { ended.Add(1) }
+		p.SendAsync(t.Context(), coretest.Message("at work"), done, core.WithTimeout(time.Minute))
+		synctest.Wait()
+		const expired = 400
+		for range expired {
+			p.SendAsync(t.Context(), coretest.Message("exit"), done, core.WithTimeout(10*time.Millisecond))
+		}
+		time.Sleep(time.Second)
+		if n := ended.Load(); n != expired {
+			t.Errorf("%d of %d expired sends have an outcome", n, expired)
+		}
+		close(g.open)
+	})
+}
+
+// A worker that ends and a send that comes at the same moment do not each leave
+// the line to the other.
+func TestNobodyIsForgottenInLine(t *testing.T) {
+	cfg := coretest.Config(&coretest.Transport{Forget: true})
+	cfg.MaxWorkers, cfg.Timeout = 1, time.Minute
+	p := coretest.Start(t, cfg)
+	const senders, rounds = 4, 20_000
+	for range rounds {
+		var wg sync.WaitGroup
+		wg.Add(senders)
+		for range senders {
+			go p.SendAsync(t.Context(), coretest.Message("x"), func(_ core.Result, err error) {
+				if err != nil {
+					t.Error(err)
+				}
+				wg.Done()
+			})
+		}
+		wg.Wait() // one that was forgotten would fail after a minute
+		if t.Failed() {
+			return
+		}
+	}
+}

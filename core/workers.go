@@ -62,13 +62,19 @@ func (w *workers) send(c *Call) {
 	}
 }
 
-// admit counts one more call at work, if there may be one.
+// admit counts one more call at work, if there may be one. It never counts one too
+// many, not for a moment either: a worker and a sender could refuse each other
+// over that, and leave a call in line with nobody at work.
 func (w *workers) admit() bool {
-	if w.active.Add(1) <= w.most {
-		return true
+	for {
+		n := w.active.Load()
+		if n >= w.most {
+			return false
+		}
+		if w.active.CompareAndSwap(n, n+1) {
+			return true
+		}
 	}
-	w.active.Add(-1)
-	return false
 }
 
 // next is the first call in line, for a worker that has ended one. If there is
@@ -138,13 +144,22 @@ func (w *workers) expire(c *Call) {
 	}
 }
 
-// hurry runs calls whose time has ended. They fail before they do anything.
+// hurry runs calls whose time has ended. They fail before they are sent. A step
+// that ends the goroutine ends only the one call.
 func (w *workers) hurry() {
 	defer w.wg.Done()
+	ended := false
+	defer func() {
+		if !ended { // runtime.Goexit
+			w.wg.Add(1)
+			go w.hurry()
+		}
+	}()
 	for {
 		w.mu.Lock()
 		c := w.late.first
 		if c == nil {
+			ended = true
 			w.rush--
 			w.mu.Unlock()
 			return
