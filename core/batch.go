@@ -7,7 +7,6 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -28,8 +27,8 @@ type Batch struct {
 	p        *Producer
 	outs     []Outgoing
 	msgs     []Message
-	bodies   []byte // one after the other
-	ends     []int  // of each message's body in bodies
+	data     []byte  // each message's body and encoded properties
+	places   []place // of them in data
 	size     int
 	mode     Mode
 	start    time.Time
@@ -38,9 +37,12 @@ type Batch struct {
 	sent, ended bool
 	attempts    int
 	res         Result
-	ids         []string // of the stored messages, if the broker named each
+	ids         offsetIDs // of the stored messages
 	err         *SendError
 }
+
+// place says where a message's bytes lie.
+type place struct{ body, properties, end int }
 
 // batchItemOverhead is what a batch's record takes beside body and properties
 // (Java: MessageDecoder.encodeMessage).
@@ -68,18 +70,14 @@ func (b *Batch) Add(c *Call, limit int) (ok bool, err error) {
 	if n > 0 && b.size+size > limit {
 		return false, nil
 	}
-	if n < cap(b.outs) {
-		b.outs = b.outs[:n+1] // keeps the buffers of an earlier use
-	} else {
-		b.outs = append(b.outs, Outgoing{})
-	}
-	to := &b.outs[n]
-	to.id, to.topic, to.sysFlag, to.prepared = from.id, from.topic, from.sysFlag, true
-	to.props = to.props[:0]
-	to.encoded = append(to.encoded[:0], from.encoded...)
+	b.outs = append(b.outs, Outgoing{id: from.id, topic: from.topic, sysFlag: from.sysFlag, prepared: true})
 	b.msgs = append(b.msgs, from.msg.copied())
-	b.bodies = append(b.bodies, from.body...)
-	b.ends = append(b.ends, len(b.bodies))
+	at := place{body: len(b.data)}
+	b.data = append(b.data, from.body...)
+	at.properties = len(b.data)
+	b.data = append(b.data, from.encoded...)
+	at.end = len(b.data)
+	b.places = append(b.places, at)
 	b.size += size
 	if n == 0 {
 		b.mode, b.start = c.mode, c.start
@@ -110,28 +108,12 @@ func (b *Batch) Drop(c *Call) bool {
 	if i < 0 {
 		return false
 	}
-	from, to := b.body(i)
-	b.size -= batchItemOverhead + to - from + len(b.outs[i].encoded)
-	b.bodies = slices.Delete(b.bodies, from, to)
-	b.ends = slices.Delete(b.ends, i, i+1)
-	for j := i; j < len(b.ends); j++ {
-		b.ends[j] -= to - from
-	}
+	// Its bytes stay in data, unused.
+	b.size -= batchItemOverhead + b.places[i].end - b.places[i].body
+	b.places = slices.Delete(b.places, i, i+1)
 	b.msgs = slices.Delete(b.msgs, i, i+1)
-	gone := b.outs[i]
-	copy(b.outs[i:], b.outs[i+1:])
-	last := len(b.outs) - 1
-	b.outs[last] = gone // its buffers are used again
-	b.outs = b.outs[:last]
+	b.outs = slices.Delete(b.outs, i, i+1)
 	return true
-}
-
-// body says where the body of message i lies.
-func (b *Batch) body(i int) (from, to int) {
-	if i > 0 {
-		from = b.ends[i-1]
-	}
-	return from, b.ends[i]
 }
 
 // index finds a call's message: at the place where it was put, or further in
@@ -163,9 +145,9 @@ func (b *Batch) Send(ctx context.Context, next Handler) {
 	c.mode, c.batch, c.outs = b.mode, len(b.outs) > 1, b.outs
 	c.start, c.deadline, c.retry = b.start, b.deadline, b.p.cfg.Retry
 	for i := range b.outs {
-		o := &b.outs[i]
-		from, to := b.body(i)
-		o.call, o.msg, o.body = c, &b.msgs[i], b.bodies[from:to:to]
+		o, at := &b.outs[i], b.places[i]
+		o.call, o.msg = c, &b.msgs[i]
+		o.body, o.encoded = b.data[at.body:at.properties:at.properties], b.data[at.properties:at.end:at.end]
 		o.msg.Body = o.body
 	}
 	b.sent = true
@@ -173,7 +155,7 @@ func (b *Batch) Send(ctx context.Context, next Handler) {
 	b.attempts = c.attempts
 	if err == nil {
 		b.res = *res
-		b.ids = splitIDs(b.ids[:0], res.OffsetMessageID, len(b.outs))
+		b.ids = splitOffsetIDs(res.OffsetMessageID, len(b.outs))
 	} else {
 		b.err = c.failed(err).(*SendError)
 		if c.misuse != nil && errors.Is(err, c.misuse) {
@@ -234,7 +216,7 @@ func (b *Batch) Outcome(c *Call) (*Result, error) {
 		mine.Attempts = slices.Clone(c.failures)
 		return nil, &mine
 	}
-	c.result = itemResult(&b.res, b.ids, c.MessageID(), i)
+	c.result = b.ids.result(&b.res, c.MessageID(), i)
 	c.result.Attempts = c.attempts
 	c.result.MaybeDuplicate = b.res.MaybeDuplicate || c.certainty >= MaybeStored
 	c.certainty = Stored
@@ -250,43 +232,8 @@ func (b *Batch) Leave(c *Call, why error) error {
 
 // Release gives the batch back for another use.
 func (b *Batch) Release() {
-	for i := range b.outs {
-		o := &b.outs[i]
-		o.call, o.msg, o.body, o.prepared = nil, nil, nil, false
-	}
+	clear(b.outs)
 	clear(b.msgs)
-	clear(b.ids)
-	*b = Batch{p: b.p, outs: b.outs[:0], msgs: b.msgs[:0], bodies: b.bodies[:0], ends: b.ends[:0], ids: b.ids[:0]}
+	*b = Batch{p: b.p, outs: b.outs[:0], msgs: b.msgs[:0], data: b.data[:0], places: b.places[:0]}
 	b.p.batches.Put(b)
-}
-
-// splitIDs takes the offset ids of a batch's n messages apart, which the broker
-// joins by commas. It adds nothing if there are not n.
-func splitIDs(dst []string, ids string, n int) []string {
-	if n < 2 || strings.Count(ids, ",") != n-1 {
-		return dst
-	}
-	for range n {
-		var id string
-		id, ids, _ = strings.Cut(ids, ",")
-		dst = append(dst, id)
-	}
-	return dst
-}
-
-// itemResult gives message i of a batch its own result. Without ids of their own
-// the messages share what the broker said: of a single message, or of a batch that
-// is stored as one (an inner batch). A list that is too long or too short names
-// nobody's message.
-func itemResult(res *Result, ids []string, id MessageID, i int) Result {
-	r := *res
-	r.MessageID = id
-	switch {
-	case len(ids) > 0:
-		r.OffsetMessageID = ids[i]
-		r.QueueOffset += int64(i)
-	case strings.Contains(r.OffsetMessageID, ","):
-		r.OffsetMessageID = ""
-	}
-	return r
 }

@@ -179,15 +179,15 @@ func TestSendBatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, r := range res {
+	for i, r := range res.All() {
 		if r.QueueOffset != int64(40+i) || r.OffsetMessageID != string(rune('A'+i)) || r.MessageID == (core.MessageID{}) {
 			t.Errorf("result %d: %+v", i, r)
 		}
 	}
-	if len(res) != 3 || res[0].MessageID == res[1].MessageID || tr.Attempts()[0].Messages != 3 {
+	if res.Len() != 3 || res.At(0).MessageID == res.At(1).MessageID || tr.Attempts()[0].Messages != 3 {
 		t.Errorf("results %+v", res)
 	}
-	if res, err = p.SendBatch(t.Context(), batch("inner")); err != nil || res[2].OffsetMessageID != "A" || res[2].QueueOffset != 40 {
+	if res, err = p.SendBatch(t.Context(), batch("inner")); err != nil || res.At(2).OffsetMessageID != "A" || res.At(2).QueueOffset != 40 {
 		t.Errorf("a batch stored as one: %+v, %v", res, err)
 	}
 	for name, bad := range map[string][]*core.Message{

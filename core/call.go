@@ -38,14 +38,17 @@ type Call struct {
 	batch    bool
 	one      [1]Outgoing
 	many     []Outgoing // of a SendBatch
-	ids      []string   // and the offset ids of its messages
 	outs     []Outgoing
-	start    time.Time
-	deadline time.Time
-	retry    RetryPolicy
-	ownRetry bool
-	slots    []slotValue
-	async    asyncSend
+	// What the messages' properties need: their wire form, one after the other, and
+	// scratch for sorting names.
+	properties []byte
+	names      []string
+	start      time.Time
+	deadline   time.Time
+	retry      RetryPolicy
+	ownRetry   bool
+	slots      []slotValue
+	async      asyncSend
 	standing
 	result Result
 

@@ -469,6 +469,7 @@ func (c *Call) untried(r *Route) int {
 // freeze ends message scope: the properties get their wire form, once for all
 // attempts, and have to fit the protocol.
 func (c *Call) freeze() error {
+	b := c.properties[:0]
 	for i := range c.outs {
 		o := &c.outs[i]
 		if o.prepared {
@@ -480,13 +481,16 @@ func (c *Call) freeze() error {
 				return err
 			}
 		}
-		o.encoded = o.appendProperties(o.encoded[:0])
+		from := len(b)
+		b = o.appendProperties(b)
+		o.encoded = b[from:len(b):len(b)] // stays where it is when b moves
 		if len(o.encoded) > MaxPropertiesLength {
 			return fmt.Errorf("%w: properties take %d bytes encoded, at most %d are allowed",
 				ErrInvalidMessage, len(o.encoded), MaxPropertiesLength)
 		}
 		o.frozen = true
 	}
+	c.properties = b
 	return nil
 }
 

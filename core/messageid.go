@@ -38,6 +38,13 @@ func (id MessageID) appendHex(dst []byte) []byte {
 	return dst
 }
 
+// plus is the i-th id after this one: milliseconds and counter are one number.
+func (id MessageID) plus(i int) MessageID {
+	low := binary.BigEndian.Uint64(id[8:]) + uint64(i)
+	binary.BigEndian.PutUint64(id[8:], low)
+	return id
+}
+
 // hexDigits is the length of a MessageID's text.
 const hexDigits = 2 * len(MessageID{})
 
@@ -63,6 +70,10 @@ type idMonth struct {
 func newIDMaker(now func() time.Time) *idMaker { return &idMaker{now: now} }
 
 func (m *idMaker) next() MessageID { return m.at(m.reserve(1)) }
+
+// batch takes n ids in a row and returns the first. The others are its plus: also
+// where the month turns within the batch, their random part is the first's.
+func (m *idMaker) batch(n int) MessageID { return m.at(m.reserve(n)) }
 
 // reserve takes n numbers in a row and returns the first.
 func (m *idMaker) reserve(n int) uint64 {

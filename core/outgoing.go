@@ -34,10 +34,9 @@ type Outgoing struct {
 	body     []byte
 	sysFlag  int32
 	props    []Property // set by interceptors; they shadow the message's own
-	names    []string   // scratch for sorting
 	prepared bool       // encoded holds the properties already (Batch)
 	frozen   bool
-	encoded  []byte // properties in wire form, once frozen
+	encoded  []byte // properties in wire form, once frozen: the call's, or the batch's
 }
 
 // Property is a name and a value of a message.
@@ -59,7 +58,7 @@ func (o *Outgoing) reset(c *Call, m *Message, id MessageID) {
 	clear(o.props)
 	o.props = o.props[:0]
 	o.prepared, o.frozen = false, false
-	o.encoded = o.encoded[:0]
+	o.encoded = nil
 }
 
 // Message is the user's message, for reading only.
@@ -253,17 +252,18 @@ func (o *Outgoing) appendProperties(dst []byte) []byte {
 		dst = appendProperty(dst, propertyWait, "false")
 	}
 	if len(m.Properties) > 0 {
-		o.names = o.names[:0]
+		names := o.call.names[:0]
 		for name := range m.Properties {
-			o.names = append(o.names, name)
+			names = append(names, name)
 		}
-		slices.Sort(o.names)
-		for _, name := range o.names {
+		slices.Sort(names)
+		for _, name := range names {
 			if !o.shadowed(name) {
 				dst = appendProperty(dst, name, m.Properties[name])
 			}
 		}
-		clear(o.names)
+		clear(names)
+		o.call.names = names
 	}
 	for i := range o.props {
 		dst = appendProperty(dst, o.props[i].Name, o.props[i].Value)

@@ -37,6 +37,13 @@ func (s SendStatus) String() string {
 // written to its socket.
 type Result struct {
 	Status SendStatus
+	// MaybeDuplicate is true when an earlier attempt of this call got no
+	// answer: the message may be stored twice, under the same MessageID.
+	MaybeDuplicate bool
+	// TraceOn says whether the broker wants the message traced.
+	TraceOn bool
+	// Attempts is the number of tries the call took, from 1.
+	Attempts int
 	// MessageID is the client-made unique id (property UNIQ_KEY). It is the
 	// same on every attempt of one call, so consumers can drop duplicates.
 	MessageID MessageID
@@ -51,15 +58,8 @@ type Result struct {
 	TransactionID string
 	// RegionID is the broker's region, "DefaultRegion" unless configured.
 	RegionID string
-	// TraceOn says whether the broker wants the message traced.
-	TraceOn bool
 	// RecallHandle takes back a delayed message (brokers from 5.3.2).
 	RecallHandle string
-	// Attempts is the number of tries the call took, from 1.
-	Attempts int
-	// MaybeDuplicate is true when an earlier attempt of this call got no
-	// answer: the message may be stored twice, under the same MessageID.
-	MaybeDuplicate bool
 }
 
 // Acked reports whether a broker acknowledged the message. It is false for

@@ -63,50 +63,46 @@ func (p *Producer) one(ctx context.Context, mode Mode, msg *Message, opts []Send
 }
 
 // SendBatch sends several messages of one topic in one request, in this order,
-// to one queue: all of them are stored or none. The results are those of the
-// messages, in the same order. Batches are not compressed.
-func (p *Producer) SendBatch(ctx context.Context, msgs []*Message, opts ...SendOption) ([]Result, error) {
+// to one queue: all of them are stored or none. Batches are not compressed.
+func (p *Producer) SendBatch(ctx context.Context, msgs []*Message, opts ...SendOption) (BatchResult, error) {
 	if len(msgs) == 0 {
-		return nil, invalid("", "batch without messages")
+		return BatchResult{}, invalid("", "batch without messages")
 	}
 	for i, m := range msgs {
 		switch {
 		case m == nil:
-			return nil, invalid("", fmt.Sprintf("message %d of the batch is nil", i))
+			return BatchResult{}, invalid("", fmt.Sprintf("message %d of the batch is nil", i))
 		case m.Topic != msgs[0].Topic:
-			return nil, invalid(m.Topic, fmt.Sprintf("message %d of the batch has topic %q, the first has %q", i, m.Topic, msgs[0].Topic))
+			return BatchResult{}, invalid(m.Topic, fmt.Sprintf("message %d of the batch has topic %q, the first has %q", i, m.Topic, msgs[0].Topic))
 		}
 	}
 	g, err := p.enter(ctx, msgs[0])
 	if err != nil {
-		return nil, err
+		return BatchResult{}, err
 	}
 	defer p.inflight.leave(g)
 	c := p.newCall(ctx, Sync, opts)
 	c.batch = true
 	c.outs = c.manyOuts(len(msgs))
-	id := p.ids.reserve(len(msgs))
+	first := p.ids.batch(len(msgs))
 	for i, m := range msgs {
-		c.outs[i].reset(c, m, p.ids.at(id+uint64(i)))
+		c.outs[i].reset(c, m, first.plus(i))
 	}
 	res, err := p.run(ctx, c)
-	var results []Result
-	if err == nil {
-		results = make([]Result, len(msgs))
-		c.ids = splitIDs(c.ids[:0], res.OffsetMessageID, len(msgs))
-		for i := range c.outs {
-			results[i] = itemResult(&res, c.ids, c.outs[i].id, i)
-		}
-	}
 	p.release(c)
-	return results, err
+	if err != nil {
+		return BatchResult{}, err
+	}
+	b := BatchResult{shared: res, n: len(msgs), ids: splitOffsetIDs(res.OffsetMessageID, len(msgs))}
+	b.shared.MessageID = first // whatever the transport says
+	return b, nil
 }
 
-// keepMany is up to how many messages of a batch a call keeps its buffers, and
-// keepEncoded up to how many bytes each.
+// What a call keeps for the next one: the places of so many messages of a batch,
+// and so many bytes for properties.
 const (
-	keepMany    = 256
-	keepEncoded = 1 << 10
+	keepMany       = 256
+	keepProperties = 64 << 10
 )
 
 // manyOuts makes room for the messages of a batch, with the buffers of an earlier
@@ -121,7 +117,7 @@ func (c *Call) manyOuts(n int) []Outgoing {
 
 // forget lets go of what belongs to a message.
 func (o *Outgoing) forget() {
-	o.msg, o.body, o.topic = nil, nil, ""
+	o.msg, o.body, o.topic, o.encoded = nil, nil, "", nil
 	clear(o.props)
 }
 
@@ -172,12 +168,12 @@ func (p *Producer) newCall(ctx context.Context, mode Mode, opts []SendOption) *C
 func (p *Producer) release(c *Call) {
 	c.one[0].forget()
 	for i := range c.many {
-		if c.many[i].forget(); cap(c.many[i].encoded) > keepEncoded {
-			c.many[i].encoded = nil
-		}
+		c.many[i].forget()
 	}
-	clear(c.ids)
-	c.many, c.ids, c.outs, c.batch = c.many[:0], c.ids[:0], nil, false
+	if cap(c.properties) > keepProperties {
+		c.properties = nil
+	}
+	c.many, c.outs, c.batch = c.many[:0], nil, false
 	clear(c.slots)
 	c.slots = c.slots[:0]
 	clear(c.failures)

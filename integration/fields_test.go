@@ -115,10 +115,10 @@ func sendFieldCases(ctx context.Context, t *testing.T, p *core.Producer, mode, t
 		}
 	case "batch":
 		rs, err := p.SendBatch(ctx, messages)
-		if err != nil || len(rs) != len(messages) {
-			t.Fatalf("%d results for %d messages: %v", len(rs), len(messages), err)
+		if err != nil || rs.Len() != len(messages) {
+			t.Fatalf("%d results for %d messages: %v", rs.Len(), len(messages), err)
 		}
-		for i, r := range rs {
+		for i, r := range rs.All() {
 			results <- outcome{names[i], r, nil}
 		}
 	}

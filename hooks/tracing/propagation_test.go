@@ -253,7 +253,7 @@ func TestBatchWithCreateSpans(t *testing.T) {
 			t.Errorf("got %v %q, want a producer span \"create T\"", c.SpanKind(), c.Name())
 		}
 		wantAttrs(t, c.Attributes(), semconv.MessagingOperationName("create"), semconv.MessagingOperationTypeCreate,
-			semconv.MessagingMessageID(results[at].MessageID.String()), semconv.MessagingMessageBodySize(at+1))
+			semconv.MessagingMessageID(results.At(at).MessageID.String()), semconv.MessagingMessageBodySize(at+1))
 		if got := remote(seen()[at]); got.SpanID() != c.SpanContext().SpanID() {
 			t.Errorf("message %d carries %v, want its create span", at, got.SpanID())
 		}

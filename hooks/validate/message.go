@@ -18,7 +18,9 @@ func (v *Validator) message(r *report, o *core.Outgoing, now time.Time) (props i
 		r.add("message", Required, "is nil")
 		return 0
 	}
-	checkTopic(r, m.Topic)
+	if r.index <= 0 {
+		checkTopic(r, m.Topic) // all messages of a batch have one
+	}
 	switch n := len(m.Body); {
 	case n == 0:
 		r.add("Body", Required, "is empty, at least 1 byte is required")
@@ -109,6 +111,9 @@ func (v *Validator) checkDelay(r *report, m *core.Message, now time.Time) {
 }
 
 func checkProperties(r *report, props map[string]string) {
+	if len(props) == 0 {
+		return
+	}
 	before := len(r.errs)
 	for name, value := range props {
 		if textOK(name) && textOK(value) && !reserved(name) && !blank(name) && !blank(value) && name != multiDispatch {

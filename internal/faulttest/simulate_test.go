@@ -342,7 +342,11 @@ func (s *simulation) send(p *simProducer, rnd *rand.Rand, key string) {
 	default:
 		e.mode = "batch"
 		results, err := p.SendBatch(ctx, []*core.Message{message(0), message(1), message(2)}, opts...)
-		done(results, err)
+		var each []core.Result
+		for _, r := range results.All() {
+			each = append(each, r)
+		}
+		done(each, err)
 	}
 }
 

@@ -103,7 +103,7 @@ func TestSendBatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, r := range results {
+	for i, r := range results.All() {
 		if r.OffsetMessageID != string("ABC"[i]) || r.QueueOffset != int64(40+i) {
 			t.Errorf("result %d: %+v", i, r)
 		}
@@ -127,7 +127,7 @@ func TestSendBatch(t *testing.T) {
 	}
 	for i, m := range inner {
 		id, _ := wire.LookupProperty(string(m.Properties), "UNIQ_KEY")
-		if string(m.Body) != string(msgs[i].Body) || m.Flag != msgs[i].Flag || id != results[i].MessageID.String() {
+		if string(m.Body) != string(msgs[i].Body) || m.Flag != msgs[i].Flag || id != results.At(i).MessageID.String() {
 			t.Errorf("message %d: %q %d %q", i, m.Body, m.Flag, id)
 		}
 	}

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"slices"
+	"strings"
 )
 
 // SendResponse is the header of a send's answer (Java SendMessageResponseHeader).
@@ -86,13 +87,12 @@ func (f *sendSpans) response(b []byte, out *SendResponse) error {
 		out.RegionID, region = defaultRegion, nil
 	}
 	// All strings in one go.
-	var stack [256]byte
-	joined := append(stack[:0], id...)
-	joined = append(joined, transaction...)
-	joined = append(joined, batch...)
-	joined = append(joined, recall...)
-	joined = append(joined, region...)
-	s := string(joined)
+	var joined strings.Builder
+	joined.Grow(len(id) + len(transaction) + len(batch) + len(recall) + len(region))
+	for _, value := range [...][]byte{id, transaction, batch, recall, region} {
+		joined.Write(value)
+	}
+	s := joined.String()
 	out.MsgID, s = s[:len(id)], s[len(id):]
 	out.TransactionID, s = s[:len(transaction)], s[len(transaction):]
 	out.BatchUniqID, s = s[:len(batch)], s[len(batch):]
