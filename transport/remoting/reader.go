@@ -21,8 +21,7 @@ func (cn *conn) readLoop() {
 	for frames := uint64(0); ; frames++ {
 		frame, err := r.Next()
 		if err == nil {
-			s.used += uint64(len(frame)) + 4
-			s.frames++
+			s.handOut(len(frame) + 4)
 			if frames == 0 {
 				cn.p.proven()
 			}

@@ -25,6 +25,8 @@ type socket struct {
 	write, read func(fd uintptr) bool
 	w, r        transfer
 	linger      time.Duration
+	enough      int
+	low         int // what wakes, in bytes
 	poll        [1]unix.PollFd
 }
 
@@ -51,7 +53,7 @@ func newSocket(nc net.Conn) *socket {
 	if err != nil {
 		return nil
 	}
-	s := &socket{raw: raw}
+	s := &socket{raw: raw, low: 1}
 	s.write, s.read = s.tryWrite, s.tryRead
 	return s
 }
@@ -62,10 +64,10 @@ func (s *socket) writeNow(b []byte) (int, error) {
 	return s.w.done(s.raw.Write(s.write))
 }
 
-// readSoon reads once. For the time of linger it waits for bytes in the kernel,
-// which keeps a thread; then it waits as every Go program does.
-func (s *socket) readSoon(b []byte, linger time.Duration) (int, error) {
-	s.r, s.linger = transfer{b: b}, linger
+// readSoon reads once. For the time of linger it waits in the kernel, which keeps
+// a thread, at first for enough bytes; then it waits as every Go program does.
+func (s *socket) readSoon(b []byte, linger time.Duration, enough int) (int, error) {
+	s.r, s.linger, s.enough = transfer{b: b}, linger, enough
 	return s.r.done(s.raw.Read(s.read))
 }
 
@@ -104,9 +106,7 @@ func (s *socket) tryWrite(fd uintptr) bool {
 // seen something.
 func (s *socket) tryRead(fd uintptr) bool {
 	if s.linger > 0 {
-		s.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
-		// Whatever it says, the read below says it better.
-		_, _ = unix.Poll(s.poll[:], int(s.linger.Milliseconds()))
+		s.await(fd)
 		s.linger = 0
 	}
 	for {
@@ -115,6 +115,9 @@ func (s *socket) tryRead(fd uintptr) bool {
 		case errors.Is(err, syscall.EINTR):
 			continue
 		case errors.Is(err, syscall.EAGAIN):
+			if s.low > 1 && s.wakeAt(fd, 1) {
+				continue // what came before that wakes nobody
+			}
 			return false
 		case err != nil:
 			s.r.err = err
@@ -124,4 +127,29 @@ func (s *socket) tryRead(fd uintptr) bool {
 		s.r.n = max(n, 0)
 		return true
 	}
+}
+
+// await waits in the kernel until enough bytes are there, or after the time of
+// holdAlarm any. Whatever poll says, the read that follows says it better.
+func (s *socket) await(fd uintptr) {
+	s.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+	if s.enough < s.low || s.enough > s.low+s.low/4 { // about the same is good enough
+		s.wakeAt(fd, s.enough)
+	}
+	if s.low > 1 {
+		if n, _ := unix.Poll(s.poll[:], int(holdAlarm.Milliseconds())); n != 0 {
+			return
+		}
+		s.wakeAt(fd, 1)
+	}
+	_, _ = unix.Poll(s.poll[:], int(s.linger.Milliseconds()))
+}
+
+// wakeAt makes n bytes what poll(2) and Go's poller wait for, if the system can.
+func (s *socket) wakeAt(fd uintptr, n int) bool {
+	if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT, n) != nil {
+		return false
+	}
+	s.low = n
+	return true
 }

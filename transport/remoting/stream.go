@@ -28,6 +28,7 @@ type stream struct {
 	got    uint64 // bytes received
 	used   uint64 // bytes of frames handed out
 	frames int    // handed out since the last read
+	bytes  int    // of these
 	limit  bool   // a read deadline is set
 	at     uint64 // for the frame that begins after so many bytes
 	last   time.Time
@@ -39,6 +40,13 @@ func newStream(cn *conn) *stream {
 	return &stream{cn: cn, alone: runtime.GOMAXPROCS(0) == 1}
 }
 
+// handOut notes that the reader got a frame of n bytes.
+func (s *stream) handOut(n int) {
+	s.used += uint64(n)
+	s.bytes += n
+	s.frames++
+}
+
 // Read reads once.
 func (s *stream) Read(b []byte) (int, error) {
 	if err := s.bound(); err != nil {
@@ -46,8 +54,8 @@ func (s *stream) Read(b []byte) (int, error) {
 	}
 	n, err := s.read(b)
 	now := time.Now()
-	s.cn.pace.note(now.Sub(s.last), s.frames)
-	s.last, s.frames = now, 0
+	s.cn.pace.note(now.Sub(s.last), s.frames, s.bytes)
+	s.last, s.frames, s.bytes = now, 0, 0
 	s.got += uint64(n)
 	s.cn.in.Add(uint64(n))
 	s.cn.c.count.bytesIn.Add(uint64(n))
@@ -76,9 +84,9 @@ func (s *stream) read(b []byte) (int, error) {
 		return s.cn.nc.Read(b)
 	}
 	if s.frames == 0 || s.limit || !s.yield() {
-		return s.cn.socket.readSoon(b, 0)
+		return s.cn.socket.readSoon(b, 0, 1)
 	}
-	return s.cn.socket.readSoon(b, linger)
+	return s.cn.socket.readSoon(b, linger, s.cn.gathering())
 }
 
 // yield lets those run who got the answers of the last read: what they send next
