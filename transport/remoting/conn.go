@@ -20,6 +20,9 @@ type conn struct {
 	socket *socket       // nil where nc is no plain one
 	in     atomic.Uint64 // bytes received
 	pace   pace          // of the answers
+	stream *stream       // the read side
+	lent   atomic.Bool   // which a lone caller may have; changed under the lock
+	turn   chan struct{} // it is the reader's again
 	wake   chan struct{} // to the writer
 	over   chan struct{} // closed when it has ended and its peer knows
 
@@ -36,6 +39,7 @@ type conn struct {
 	handed  bool                  // it is the writer's, who has not come yet
 	timer   *time.Timer           // the writer's, for frames that wait for company
 	armed   bool                  // timer runs
+	used    bool                  // somebody has borrowed the read side
 	line    line                  // calls that wait for room in the queue
 	replies int                   // answers to the peer's requests in queue
 	sends   uint64
@@ -71,9 +75,10 @@ func newConn(p *peer, nc net.Conn) *conn {
 	timer.Stop()
 	cn := &conn{
 		c: p.c, p: p, nc: nc, socket: newSocket(nc),
-		wake: make(chan struct{}, 1), over: make(chan struct{}),
+		wake: make(chan struct{}, 1), over: make(chan struct{}), turn: make(chan struct{}, 1),
 		pending: map[int32]*call{}, timer: timer, idleSince: time.Now(),
 	}
+	cn.stream = newStream(cn)
 	cn.pace.slow()
 	return cn
 }
@@ -83,6 +88,14 @@ func newConn(p *peer, nc net.Conn) *conn {
 func (cn *conn) do(cl *call, f *frame) error {
 	if err := cn.submit(cl, f); err != nil {
 		return err
+	}
+	if cn.borrow(cl) {
+		cn.stream.readOwn(cl)
+	}
+	select {
+	case <-cl.done:
+		return cl.err
+	default:
 	}
 	if err := cl.until(cl.done); err != nil {
 		return cn.giveUp(cl, err)
@@ -147,6 +160,7 @@ func (cn *conn) claim(opaque int32) (cl *call, expected, empty bool) {
 	defer cn.mu.Unlock()
 	if cl = cn.pending[opaque]; cl != nil && cl.written {
 		delete(cn.pending, opaque)
+		cn.stream.left = len(cn.pending)
 		if cl.oneway {
 			cn.c.count.onewayRefusals.Add(1)
 		}

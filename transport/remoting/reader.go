@@ -16,23 +16,36 @@ const maxUnknown = 16
 
 // readLoop is the connection's reader. It ends with the connection.
 func (cn *conn) readLoop() {
-	s := newStream(cn)
-	r := wire.NewReader(s, wire.MaxFrame)
-	for frames := uint64(0); ; frames++ {
-		frame, err := r.Next()
-		if err == nil {
-			s.handOut(len(frame) + 4)
-			if frames == 0 {
-				cn.p.proven()
-			}
-			cn.c.count.framesIn.Add(1)
-			err = cn.receive(frame)
+	s := cn.stream
+	for {
+		if s.lone() && !s.lend() {
+			return
 		}
-		if err != nil {
+		if err := s.next(); err != nil {
 			cn.fail(explain(err, cn.c.cfg.FrameTimeout))
 			return
 		}
 	}
+}
+
+// next reads one frame and handles it.
+func (s *stream) next() error {
+	frame, err := s.r.Next()
+	if err != nil {
+		return err
+	}
+	if s.used == 0 {
+		s.cn.p.proven()
+	}
+	s.handOut(len(frame) + 4)
+	s.cn.c.count.framesIn.Add(1)
+	err = s.cn.receive(frame)
+	if s.left == 0 {
+		s.solo++
+	} else {
+		s.solo = 0
+	}
+	return err
 }
 
 // explain puts the usual ends of a stream into words.

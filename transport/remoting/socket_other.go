@@ -13,4 +13,5 @@ type socket struct{}
 func newSocket(net.Conn) *socket { return nil }
 
 func (*socket) writeNow([]byte) (int, error)                     { panic("no socket") }
+func (*socket) readWithin([]byte, time.Duration) (int, error)    { panic("no socket") }
 func (*socket) readSoon([]byte, time.Duration, int) (int, error) { panic("no socket") }

@@ -26,7 +26,8 @@ type socket struct {
 	w, r        transfer
 	linger      time.Duration
 	enough      int
-	low         int // what wakes, in bytes
+	low         int  // what wakes, in bytes
+	once        bool // to wait in the kernel is all
 	poll        [1]unix.PollFd
 }
 
@@ -69,6 +70,14 @@ func (s *socket) writeNow(b []byte) (int, error) {
 func (s *socket) readSoon(b []byte, linger time.Duration, enough int) (int, error) {
 	s.r, s.linger, s.enough = transfer{b: b}, linger, enough
 	return s.r.done(s.raw.Read(s.read))
+}
+
+// readWithin reads what comes within the time, which may be nothing.
+func (s *socket) readWithin(b []byte, limit time.Duration) (int, error) {
+	s.r, s.linger, s.enough, s.once = transfer{b: b}, limit, 1, true
+	n, err := s.r.done(s.raw.Read(s.read))
+	s.once = false
+	return n, err
 }
 
 // done is the outcome; err is what Go said.
@@ -118,7 +127,7 @@ func (s *socket) tryRead(fd uintptr) bool {
 			if s.low > 1 && s.wakeAt(fd, 1) {
 				continue // what came before that wakes nobody
 			}
-			return false
+			return s.once
 		case err != nil:
 			s.r.err = err
 		case n == 0:

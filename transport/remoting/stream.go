@@ -3,6 +3,8 @@ package remoting
 import (
 	"runtime"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
 const (
@@ -21,10 +23,13 @@ const (
 	hurried = 32
 )
 
-// stream is the socket as the frame reader sees it: it counts, it gives way to
-// those who got answers, and it does not wait for ever for the rest of a frame.
+// stream is a connection's read side: the frames, and the socket as their reader
+// sees it. It counts, it gives way to those who got answers, and it does not wait
+// for ever for the rest of a frame. It belongs to the connection's reader or to a
+// caller who borrowed it.
 type stream struct {
 	cn     *conn
+	r      *wire.Reader
 	got    uint64 // bytes received
 	used   uint64 // bytes of frames handed out
 	frames int    // handed out since the last read
@@ -34,10 +39,22 @@ type stream struct {
 	last   time.Time
 	alone  bool // there is one processor, and the reader would keep it
 	hurry  int  // reads to go without a yield
+
+	left     int // calls that were under way after the last answer
+	solo     int // answers in a row after which there were none
+	borrowed bool
 }
 
 func newStream(cn *conn) *stream {
-	return &stream{cn: cn, alone: runtime.GOMAXPROCS(0) == 1}
+	s := &stream{cn: cn, alone: runtime.GOMAXPROCS(0) == 1}
+	s.r = wire.NewReader(s, wire.MaxFrame)
+	return s
+}
+
+// lone reports whether the read side is better lent.
+func (s *stream) lone() bool {
+	return s.solo >= lendAfter && s.got == s.used && s.cn.pace.gap.Load() < int64(holdAlarm)/2 &&
+		s.cn.socket != nil && !s.alone
 }
 
 // handOut notes that the reader got a frame of n bytes.
@@ -82,6 +99,9 @@ func (s *stream) bound() error {
 func (s *stream) read(b []byte) (int, error) {
 	if s.cn.socket == nil {
 		return s.cn.nc.Read(b)
+	}
+	if s.borrowed {
+		return s.cn.socket.readWithin(b, linger)
 	}
 	if s.frames == 0 || s.limit || !s.yield() {
 		return s.cn.socket.readSoon(b, 0, 1)

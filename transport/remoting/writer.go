@@ -26,7 +26,6 @@ func (cn *conn) submit(cl *call, f *frame) error {
 		cn.c.recycle(f)
 		return core.ErrTimeout
 	}
-	cl.arm(now)
 	cl.since, cl.size = now, len(f.b)
 	cn.mu.Lock()
 	if err := cn.admit(cl); err != nil {

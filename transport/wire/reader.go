@@ -79,6 +79,25 @@ func (r *Reader) Next() ([]byte, error) {
 	}
 }
 
+// Fill reads once, if Next would have to read, and reports what Buffered says then. It is for
+// those who wait for the bytes themselves: an underlying Read that returns 0 and nil has none yet,
+// and that is no error here.
+func (r *Reader) Fill() (ready bool, err error) {
+	if r.err != nil {
+		return false, r.err
+	}
+	r.shrink()
+	if r.Buffered() {
+		return true, nil
+	}
+	n, _, _ := r.announced()
+	r.room(n)
+	if _, err := r.read(); err != nil {
+		return false, r.fail(err)
+	}
+	return r.Buffered(), nil
+}
+
 // Buffered reports whether Next will return without reading: another whole frame is there, or
 // bytes that are no frame.
 func (r *Reader) Buffered() bool {
@@ -164,8 +183,20 @@ func (r *Reader) shrink() {
 	r.buf, r.lo, r.hi = r.base, 0, n
 }
 
-// fill reads once. need is the length of the frame at lo, 0 if not yet known.
+// fill reads until something has come. need is the length of the frame at lo, 0 if
+// not yet known.
 func (r *Reader) fill(need int) error {
+	r.room(need)
+	for range maxEmptyReads {
+		if n, err := r.read(); n > 0 || err != nil {
+			return err
+		}
+	}
+	return io.ErrNoProgress
+}
+
+// room makes room in the buffer for one read.
+func (r *Reader) room(need int) {
 	if r.base == nil {
 		r.base = make([]byte, readBuffer)
 		r.buf = r.base
@@ -182,27 +213,26 @@ func (r *Reader) fill(need int) error {
 		copy(grown, r.buf[:r.hi])
 		r.buf = grown
 	}
-	for range maxEmptyReads {
-		n, err := 0, r.late
-		if err == nil {
-			n, err = r.r.Read(r.buf[r.hi:])
-		}
-		if n < 0 || n > len(r.buf)-r.hi {
-			return errors.New("wire: reader returned an impossible count")
-		}
-		r.hi += n
-		if n > 0 {
-			r.late = err
-			return nil
-		}
-		if err != nil {
-			if errors.Is(err, io.EOF) && r.hi > r.lo {
-				return io.ErrUnexpectedEOF
-			}
-			return err
-		}
+}
+
+// read reads once.
+func (r *Reader) read() (int, error) {
+	n, err := 0, r.late
+	if err == nil {
+		n, err = r.r.Read(r.buf[r.hi:])
 	}
-	return io.ErrNoProgress
+	if n < 0 || n > len(r.buf)-r.hi {
+		return 0, errors.New("wire: reader returned an impossible count")
+	}
+	r.hi += n
+	switch {
+	case n > 0:
+		r.late = err
+		return n, nil
+	case errors.Is(err, io.EOF) && r.hi > r.lo:
+		return 0, io.ErrUnexpectedEOF
+	}
+	return 0, err
 }
 
 func (r *Reader) fail(err error) error {
