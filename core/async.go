@@ -20,7 +20,7 @@ func (p *Producer) SendAsync(ctx context.Context, msg *Message, done func(Result
 	}
 	c := p.newCall(ctx, Async, opts)
 	c.outs = c.one[:]
-	c.outs[0].reset(c, msg, p.ids.next())
+	c.outs[0].reset(c, msg, p.ids.take(c.start, 1))
 	weight := p.weight(msg)
 	if !p.tryAcquire(weight) {
 		if err := p.acquire(ctx, c, weight); err != nil {
@@ -51,7 +51,7 @@ func (p *Producer) TrySendAsync(ctx context.Context, msg *Message, done func(Res
 	}
 	c := p.newCall(ctx, Async, opts)
 	c.outs = c.one[:]
-	c.outs[0].reset(c, msg, p.ids.next())
+	c.outs[0].reset(c, msg, p.ids.take(c.start, 1))
 	p.begin(ctx, c, g, weight, done)
 	return nil
 }

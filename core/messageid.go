@@ -59,7 +59,6 @@ const hexDigits = 2 * len(MessageID{})
 type idMaker struct {
 	last  atomic.Uint64
 	month atomic.Pointer[idMonth]
-	now   func() time.Time
 }
 
 type idMonth struct {
@@ -67,22 +66,15 @@ type idMonth struct {
 	prefix     [10]byte
 }
 
-func newIDMaker(now func() time.Time) *idMaker { return &idMaker{now: now} }
-
-func (m *idMaker) next() MessageID { return m.at(m.reserve(1)) }
-
-// batch takes n ids in a row and returns the first. The others are its plus: also
-// where the month turns within the batch, their random part is the first's.
-func (m *idMaker) batch(n int) MessageID { return m.at(m.reserve(n)) }
-
-// reserve takes n numbers in a row and returns the first.
-func (m *idMaker) reserve(n int) uint64 {
-	ticks := uint64(m.now().UnixMilli()) << 16
+// take takes n ids in a row at the time now and returns the first. The others are
+// its plus: also where the month turns within, their random part is the first's.
+func (m *idMaker) take(now time.Time, n int) MessageID {
+	ticks := uint64(now.UnixMilli()) << 16
 	for {
 		last := m.last.Load()
 		first := max(ticks, last+1)
 		if m.last.CompareAndSwap(last, first+uint64(n)-1) {
-			return first
+			return m.at(first)
 		}
 	}
 }

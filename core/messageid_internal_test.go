@@ -11,7 +11,7 @@ import (
 func TestMessageIDsAreUnique(t *testing.T) {
 	now := time.Date(2026, 3, 31, 23, 59, 59, 999e6, time.Local)
 	steps := []time.Duration{0, time.Hour, -time.Hour, -time.Hour, 0, time.Millisecond, 32 * 24 * time.Hour, -24 * time.Hour, 365 * 24 * time.Hour}
-	m := newIDMaker(func() time.Time { return now })
+	m := new(idMaker)
 	seen := map[MessageID]bool{}
 	for i, d := range steps {
 		now = now.Add(d)
@@ -19,18 +19,22 @@ func TestMessageIDsAreUnique(t *testing.T) {
 		if i == 0 {
 			n = 70_000 // more than the counter holds in one millisecond
 		}
-		for range n {
-			id := m.next()
-			if seen[id] {
-				t.Fatalf("id %v came twice, at %v", id, now)
+		for k := range n {
+			many := 1 + k%3 // alone and in batches
+			first := m.take(now, many)
+			for j := range many {
+				id := first.plus(j)
+				if seen[id] {
+					t.Fatalf("id %v came twice, at %v", id, now)
+				}
+				seen[id] = true
 			}
-			seen[id] = true
 		}
 	}
 }
 
 func TestMessageIDsOfManyGoroutines(t *testing.T) {
-	m := newIDMaker(time.Now)
+	m := new(idMaker)
 	var mu sync.Mutex
 	seen := map[MessageID]bool{}
 	var wg sync.WaitGroup
@@ -38,7 +42,7 @@ func TestMessageIDsOfManyGoroutines(t *testing.T) {
 		wg.Go(func() {
 			ids := make([]MessageID, 10_000)
 			for i := range ids {
-				ids[i] = m.next()
+				ids[i] = m.take(time.Now(), 1)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -56,7 +60,7 @@ func TestMessageIDsOfManyGoroutines(t *testing.T) {
 // The layout is Java's: what its tools read out of an id must be there.
 func TestMessageIDLayout(t *testing.T) {
 	at := time.Date(2026, 3, 10, 12, 0, 0, 5e6, time.Local)
-	id := newIDMaker(func() time.Time { return at }).next()
+	id := new(idMaker).take(at, 1)
 	s := id.String()
 	if len(s) != 32 || s != strings.ToUpper(s) {
 		t.Errorf("id %q: want 32 upper-case hex digits", s)

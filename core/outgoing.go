@@ -129,6 +129,9 @@ func (o *Outgoing) Property(name string) (string, bool) {
 	case propertyWait:
 		return "false", m.NoWaitStore
 	}
+	if len(m.Properties) == 0 {
+		return "", false // no need to hash the name
+	}
 	v, ok := m.Properties[name]
 	return v, ok
 }

@@ -41,7 +41,7 @@ type Producer struct {
 	callChain    Handler
 	attemptChain AttemptHandler
 	routes       *routeCache
-	ids          *idMaker
+	ids          idMaker
 	calls        sync.Pool
 	batches      sync.Pool
 
@@ -68,7 +68,7 @@ func NewProducer(cfg Config) (*Producer, error) {
 		return nil, fmt.Errorf("producer %q: %w", cfg.Group, err)
 	}
 	p := &Producer{
-		cfg: cfg, pipeline: pipeline, ids: newIDMaker(time.Now),
+		cfg: cfg, pipeline: pipeline,
 		slots:     semaphore.NewWeighted(int64(cfg.MaxInFlight)),
 		bytes:     semaphore.NewWeighted(cfg.MaxInFlightBytes),
 		lifecycle: make(chan struct{}, 1),

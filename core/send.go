@@ -56,7 +56,7 @@ func (p *Producer) one(ctx context.Context, mode Mode, msg *Message, opts []Send
 	defer p.inflight.leave(g)
 	c := p.newCall(ctx, mode, opts)
 	c.outs = c.one[:]
-	c.outs[0].reset(c, msg, p.ids.next())
+	c.outs[0].reset(c, msg, p.ids.take(c.start, 1))
 	res, err := p.run(ctx, c)
 	p.release(c)
 	return res, err
@@ -84,7 +84,7 @@ func (p *Producer) SendBatch(ctx context.Context, msgs []*Message, opts ...SendO
 	c := p.newCall(ctx, Sync, opts)
 	c.batch = true
 	c.outs = c.manyOuts(len(msgs))
-	first := p.ids.batch(len(msgs))
+	first := p.ids.take(c.start, len(msgs))
 	for i, m := range msgs {
 		c.outs[i].reset(c, m, first.plus(i))
 	}

@@ -16,9 +16,8 @@ import (
 // concurrent use. It has no goroutine of its own: batches are sent by the
 // producer's, which Shutdown joins.
 type Accumulator struct {
-	cfg    Config
-	owner  atomic.Pointer[core.Producer]
-	timers sync.Pool // of *time.Timer
+	cfg   Config
+	owner atomic.Pointer[core.Producer]
 
 	mu     sync.Mutex // also of the groups and their open batches
 	closed bool       // the producer shuts down
@@ -49,8 +48,11 @@ type batch struct {
 	ctx    context.Context // nobody's in particular
 	cancel context.CancelFunc
 	timer  *time.Timer
-	due    time.Time // when the timer ends
+	due    time.Time // when the batch goes
 	sealed bool
+	end    time.Time     // the first of the calls' deadlines
+	over   chan struct{} // closed then
+	rang   bool          // over is closed
 	done   chan struct{}
 	users  atomic.Int32
 }
@@ -166,7 +168,7 @@ func (a *Accumulator) join(call *core.Call, next core.Handler) (*batch, *group, 
 		g.flying++
 		return nil, g, nil
 	}
-	b := &batch{core: call.Producer().NewBatch(), group: g, next: next, done: make(chan struct{})}
+	b := &batch{core: call.Producer().NewBatch(), group: g, next: next, over: make(chan struct{}), done: make(chan struct{})}
 	if _, err := b.core.Add(call, a.cfg.MaxBytes); err != nil {
 		b.core.Release()
 		return nil, nil, err
@@ -189,24 +191,51 @@ func (a *Accumulator) joined(b *batch, call *core.Call) {
 	b.users.Add(1)
 	g, n := b.group, b.core.Len()
 	g.expect = max(g.expect, g.flying+n)
+	if n == 1 || call.Deadline().Before(b.end) {
+		b.end = call.Deadline()
+	}
 	if n >= g.expect || n >= a.cfg.MaxCount || b.core.Size() >= a.cfg.MaxBytes {
 		a.send(b)
 		return
 	}
-	// A message must not lose more than half of its time here.
+	// A message must not lose more than half of its time here. Usually it does not
+	// for the batch's sake, and nobody has to look at the clock.
+	if left := call.Deadline().Sub(call.Start()); b.timer != nil && !a.closed && !call.Start().Add(left/2).Before(b.due) {
+		return
+	}
 	now := time.Now()
 	wait := min(a.cfg.Linger, call.Deadline().Sub(now)/2)
 	if a.closed {
 		wait = min(wait, lastLinger)
 	}
-	due := now.Add(wait)
+	if due := now.Add(wait); b.timer == nil || due.Before(b.due) {
+		b.due = due
+		a.set(b, wait)
+	}
+}
+
+// set makes the batch's only timer ring after d. While the batch is open that is
+// when it goes; after that, when the time of the first of its calls ends: one timer
+// for all of them is much cheaper than one for each.
+func (a *Accumulator) set(b *batch, d time.Duration) {
+	if b.timer == nil {
+		b.timer = time.AfterFunc(d, func() { a.ring(b) })
+	} else {
+		b.timer.Reset(d)
+	}
+}
+
+// ring is the timer's. It may come a little early, when the batch has just gone.
+func (a *Accumulator) ring(b *batch) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	switch {
-	case b.timer == nil:
-		b.due = due
-		b.timer = time.AfterFunc(wait, func() { a.expired(b) })
-	case due.Before(b.due):
-		b.due = due
-		b.timer.Reset(wait)
+	case !b.sealed:
+		b.group.expect = b.core.Len() // the others did not come
+		a.send(b)
+	case !b.rang:
+		b.rang = true
+		close(b.over)
 	}
 }
 
@@ -237,7 +266,9 @@ func (a *Accumulator) send(b *batch) {
 	a.close(b)
 	n := b.core.Len()
 	b.group.flying += n
+	a.set(b, time.Until(b.end))
 	b.core.Go(b.ctx, b.next, func() {
+		b.timer.Stop()
 		a.landed(b.group, n)
 		close(b.done)
 	})
@@ -255,16 +286,6 @@ func (a *Accumulator) close(b *batch) {
 	b.group.open = nil
 	if b.timer != nil {
 		b.timer.Stop()
-	}
-}
-
-// expired sends a batch whose time to wait is over.
-func (a *Accumulator) expired(b *batch) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !b.sealed {
-		b.group.expect = b.core.Len() // the others did not come
-		a.send(b)
 	}
 }
 
@@ -306,34 +327,35 @@ func (b *batch) leave() {
 }
 
 // await waits until the batch has an outcome. A caller whose time ends first takes
-// its message out again, or leaves it behind if it is on its way.
+// its message out again, or leaves it behind if it is on its way. Nobody waits for
+// the end of a shutdown: the batch's own call does.
 func (a *Accumulator) await(ctx context.Context, call *core.Call, b *batch) error {
-	timer, _ := a.timers.Get().(*time.Timer)
-	left := time.Until(call.Deadline())
-	if timer == nil {
-		timer = time.NewTimer(left)
-	} else {
-		timer.Reset(left)
-	}
-	defer func() {
-		timer.Stop()
-		a.timers.Put(timer)
-	}()
-	var why error
 	select {
 	case <-b.done:
 		return nil
 	case <-ctx.Done():
-		why = ctx.Err()
-		if cause := context.Cause(ctx); !errors.Is(cause, why) {
-			why = fmt.Errorf("%w: %w", why, cause)
-		}
-	case <-timer.C:
-		why = core.ErrTimeout
-	case <-call.Aborted():
-		why = core.ErrAborted
+		return a.giveUp(call, b, ended(ctx))
+	case <-b.over:
 	}
-	return a.giveUp(call, b, why)
+	timer := time.NewTimer(time.Until(call.Deadline()))
+	defer timer.Stop()
+	select {
+	case <-b.done:
+		return nil
+	case <-ctx.Done():
+		return a.giveUp(call, b, ended(ctx))
+	case <-timer.C:
+		return a.giveUp(call, b, core.ErrTimeout)
+	}
+}
+
+// ended says why ctx ended.
+func ended(ctx context.Context) error {
+	why := ctx.Err()
+	if cause := context.Cause(ctx); !errors.Is(cause, why) {
+		why = fmt.Errorf("%w: %w", why, cause)
+	}
+	return why
 }
 
 // giveUp ends the wait of a call, unless the outcome is there by now.
