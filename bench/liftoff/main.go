@@ -62,9 +62,10 @@ func open(s *load.Spec) (*load.Contender, error) {
 		c.Send = func() error { return p.SendOneway(ctx, message()) }
 	case s.Batch > 1:
 		c.Send = func() error {
-			batch := make([]*core.Message, s.Batch)
+			messages, batch := make([]core.Message, s.Batch), make([]*core.Message, s.Batch)
 			for i := range batch {
-				batch[i] = message()
+				messages[i] = core.Message{Topic: s.Topic, Body: body}
+				batch[i] = &messages[i]
 			}
 			_, err := p.SendBatch(ctx, batch)
 			return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/liftoff-mq/liftoff/transport/wire"
@@ -108,6 +109,8 @@ const javaAnswer = `{"code":0,"extFields":{"queueId":"3","transactionId":"AC1100
 	`"TRACE_ON":"true","MSG_REGION":"DefaultRegion","msgId":"7F00000100002A9F00000000000F4240","queueOffset":"123456"},` +
 	`"flag":1,"language":"JAVA","opaque":4711,"serializeTypeCurrentRPC":"JSON","version":495}`
 
+const javaID = "7F00000100002A9F00000000000F4240"
+
 // BenchmarkAnswer is all that reading a send's answer takes.
 func BenchmarkAnswer(b *testing.B) {
 	binary, err := wire.AppendSendResponse(nil, wire.ResponseHead{Serialization: wire.RocketMQ}, "", usualResponse())
@@ -117,7 +120,11 @@ func BenchmarkAnswer(b *testing.B) {
 	for _, form := range []struct {
 		name  string
 		frame []byte
-	}{{"ROCKETMQ", binary[4:]}, {"JSON", frameOf(wire.JSON, javaAnswer, "")}} {
+	}{
+		{"ROCKETMQ", binary[4:]},
+		{"JSON", frameOf(wire.JSON, javaAnswer, "")},
+		{"JSON, batch of 32", frameOf(wire.JSON, strings.Replace(javaAnswer, javaID, strings.Repeat(javaID+",", 31)+javaID, 1), "")},
+	} {
 		b.Run(form.name, func(b *testing.B) {
 			var a wire.Answer
 			var out wire.SendResponse
