@@ -115,9 +115,10 @@ const maxRounds = 4
 // or to the writer. Only the writer is patient and waits for the kernel.
 func (cn *conn) flush(patient bool) {
 	cn.mu.Lock()
-	if len(cn.pending) > directCalls && len(cn.data) == 0 {
+	if len(cn.pending) > directCalls && len(cn.data) == 0 && cn.bytes < holdBytes/2 {
 		// Let the callers that are ready to run queue their frames first: one
-		// system call then carries them all.
+		// system call then carries them all. For large frames the switch costs more
+		// than it saves.
 		cn.mu.Unlock()
 		runtime.Gosched()
 		cn.mu.Lock()
