@@ -86,11 +86,14 @@ func newConn(p *peer, nc net.Conn) *conn {
 // do sends a call's frame and waits for its outcome. It takes f over. It returns
 // errStale when the connection ended before the call was on it.
 func (cn *conn) do(cl *call, f *frame) error {
-	if err := cn.submit(cl, f); err != nil {
-		return err
+	var err error
+	if cl.reads = cn.borrow(cl); cl.reads {
+		err = cn.doOwn(cl, f)
+	} else {
+		err = cn.submit(cl, f)
 	}
-	if cn.borrow(cl) {
-		cn.stream.readOwn(cl)
+	if err != nil {
+		return err
 	}
 	select {
 	case <-cl.done:

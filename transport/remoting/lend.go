@@ -12,6 +12,9 @@ const (
 	lendAfter = 8
 	// lendFor is how long a connection stays without a reader.
 	lendFor = 10 * time.Millisecond
+	// lookAfter is after how long a borrower looks whether the peer has hung up
+	// before it sends: as long as it takes a reader to wake up and notice.
+	lookAfter = 100 * time.Microsecond
 )
 
 // lend gives the read side to callers, and takes it back when it is needed. It
@@ -55,8 +58,8 @@ func (cn *conn) unused() bool {
 	return true
 }
 
-// borrow gives the read side to the caller of the only call under way, if it is
-// there to be had. Any other call that waits for an answer makes it the reader's.
+// borrow gives the read side to a caller, if it is there to be had. A call that
+// has no time for it makes it the reader's.
 func (cn *conn) borrow(cl *call) bool {
 	if !cn.lent.Load() || cl.oneway {
 		return false
@@ -67,7 +70,7 @@ func (cn *conn) borrow(cl *call) bool {
 		return false
 	}
 	cn.lent.Store(false)
-	if len(cn.pending) > 1 || time.Until(cl.deadline) < lendRounds*linger {
+	if time.Until(cl.deadline) < lendRounds*linger {
 		cn.turn <- struct{}{}
 		return false
 	}
@@ -78,39 +81,55 @@ func (cn *conn) borrow(cl *call) bool {
 // lendRounds is how many times a borrower reads at most.
 const lendRounds = 4
 
-// readOwn reads until the call's answer is there. What is not there in the time
-// that a reader lingers is the reader's: only it waits for the rest of a frame, and
-// a caller that waits elsewhere can be called off.
-func (s *stream) readOwn(cl *call) {
-	s.borrowed = true
-	for round := 0; round < lendRounds && len(cl.done) == 0; round++ {
-		ready, err := s.r.Fill()
-		if !ready && err == nil {
-			break
+// doOwn is do for a call whose caller has the read side. What is not there in the
+// time that a reader lingers is the reader's: only it waits for the rest of a frame,
+// and a caller that waits elsewhere can be called off.
+func (cn *conn) doOwn(cl *call, f *frame) error {
+	s := cn.stream
+	if time.Since(s.last) > lookAfter {
+		if _, err := s.readFor(0); err != nil {
+			cn.c.recycle(f)
+			return errStale
 		}
-		for ready && err == nil {
-			err = s.next()
-			ready = s.r.Buffered()
-		}
-		if err != nil {
-			s.cn.fail(explain(err, s.cn.c.cfg.FrameTimeout))
+	}
+	err := cn.submit(cl, f)
+	for round := 0; cl.reads && err == nil && round < lendRounds && len(cl.done) == 0; round++ {
+		if ready, err := s.readFor(linger); !ready || err != nil {
 			break
 		}
 	}
-	s.borrowed = false
-	s.giveBack()
+	cn.mu.Lock()
+	cn.giveBack(cl)
+	cn.mu.Unlock()
+	return err
 }
 
-// giveBack leaves the read side to the next lone caller, or to the reader if there
-// is something for it.
-func (s *stream) giveBack() {
-	cn := s.cn
-	cn.mu.Lock()
-	defer cn.mu.Unlock()
+// readFor reads once for a borrower and handles what came; limit is how long it
+// waits. An error has ended the connection.
+func (s *stream) readFor(limit time.Duration) (ready bool, err error) {
+	s.borrowed, s.limit = true, limit
+	ready, err = s.r.Fill()
+	for more := ready; more && err == nil; more = s.r.Buffered() {
+		err = s.next()
+	}
+	s.borrowed = false
+	if err != nil {
+		s.cn.fail(explain(err, s.cn.c.cfg.FrameTimeout))
+	}
+	return ready, err
+}
+
+// giveBack leaves the read side, if the call's caller has it, to the next one or to
+// the reader if there is something for it. It is called with the lock held.
+func (cn *conn) giveBack(cl *call) {
+	if !cl.reads {
+		return
+	}
+	cl.reads = false
 	switch {
 	case cn.err != nil:
 		// Nobody reads any more.
-	case len(cn.pending) == 0 && s.got == s.used:
+	case len(cn.pending) == 0 && cn.stream.got == cn.stream.used && !cl.lined:
 		cn.lent.Store(true)
 	default:
 		cn.turn <- struct{}{} // there is room: only who has the read side can give it

@@ -59,6 +59,7 @@ type call struct {
 	opaque int32
 	send   bool // a send, whose success is decoded into resp
 	oneway bool // complete when written
+	reads  bool // the caller has the connection's read side
 
 	// Guarded by the connection's lock while in its table.
 	slot    int  // in the queue, from 1; 0 when not queued

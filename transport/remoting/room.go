@@ -42,6 +42,7 @@ func (cn *conn) admit(cl *call) error {
 		return nil
 	}
 	cn.line.push(cl)
+	cn.giveBack(cl) // who does not read lets the peer wait, and that may be us
 	cn.mu.Unlock()
 	err := cl.until(cl.done)
 	cn.mu.Lock()

@@ -28,21 +28,22 @@ const (
 // for ever for the rest of a frame. It belongs to the connection's reader or to a
 // caller who borrowed it.
 type stream struct {
-	cn     *conn
-	r      *wire.Reader
-	got    uint64 // bytes received
-	used   uint64 // bytes of frames handed out
-	frames int    // handed out since the last read
-	bytes  int    // of these
-	limit  bool   // a read deadline is set
-	at     uint64 // for the frame that begins after so many bytes
-	last   time.Time
-	alone  bool // there is one processor, and the reader would keep it
-	hurry  int  // reads to go without a yield
+	cn      *conn
+	r       *wire.Reader
+	got     uint64 // bytes received
+	used    uint64 // bytes of frames handed out
+	frames  int    // handed out since the last read
+	bytes   int    // of these
+	bounded bool   // a read deadline is set
+	at      uint64 // for the frame that begins after so many bytes
+	last    time.Time
+	alone   bool // there is one processor, and the reader would keep it
+	hurry   int  // reads to go without a yield
 
 	left     int // calls that were under way after the last answer
 	solo     int // answers in a row after which there were none
 	borrowed bool
+	limit    time.Duration // of a borrower's read
 }
 
 func newStream(cn *conn) *stream {
@@ -70,9 +71,11 @@ func (s *stream) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	n, err := s.read(b)
-	now := time.Now()
-	s.cn.pace.note(now.Sub(s.last), s.frames, s.bytes)
-	s.last, s.frames, s.bytes = now, 0, 0
+	if n > 0 {
+		now := time.Now()
+		s.cn.pace.note(now.Sub(s.last), s.frames, s.bytes)
+		s.last, s.frames, s.bytes = now, 0, 0
+	}
 	s.got += uint64(n)
 	s.cn.in.Add(uint64(n))
 	s.cn.c.count.bytesIn.Add(uint64(n))
@@ -85,14 +88,14 @@ func (s *stream) Read(b []byte) (int, error) {
 // it.
 func (s *stream) bound() error {
 	partial := s.got > s.used
-	if partial == s.limit && (!partial || s.at == s.used) {
+	if partial == s.bounded && (!partial || s.at == s.used) {
 		return nil
 	}
 	var t time.Time
 	if partial {
 		t = time.Now().Add(s.cn.c.cfg.FrameTimeout)
 	}
-	s.limit, s.at = partial, s.used
+	s.bounded, s.at = partial, s.used
 	return s.cn.nc.SetReadDeadline(t)
 }
 
@@ -101,9 +104,9 @@ func (s *stream) read(b []byte) (int, error) {
 		return s.cn.nc.Read(b)
 	}
 	if s.borrowed {
-		return s.cn.socket.readWithin(b, linger)
+		return s.cn.socket.readWithin(b, s.limit)
 	}
-	if s.frames == 0 || s.limit || !s.yield() {
+	if s.frames == 0 || s.bounded || !s.yield() {
 		return s.cn.socket.readSoon(b, 0, 1)
 	}
 	return s.cn.socket.readSoon(b, linger, s.cn.gathering())
