@@ -36,6 +36,42 @@ func Example() {
 	// Output: SEND_OK broker-a attempts: 1
 }
 
+func Example_batch() {
+	ctx := context.Background()
+	cluster, err := embedded.Start(ctx, embedded.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer cluster.Close()
+	producer, err := liftoff.New(liftoff.Config{Group: "orders", NameServers: cluster.NameServers()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := producer.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+	defer producer.Shutdown(ctx)
+
+	// One request; all of them are stored, in this order, or none.
+	batch, err := producer.SendBatch(ctx, []*core.Message{
+		{Topic: "Orders", Body: []byte("order 42")},
+		{Topic: "Orders", Body: []byte("order 43")},
+		{Topic: "Orders", Body: []byte("order 44")},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for i, res := range batch.All() {
+		fmt.Println(i, res.Status, "offset", res.QueueOffset)
+	}
+	fmt.Println(batch.At(0).MessageID != batch.At(1).MessageID)
+	// Output:
+	// 0 SEND_OK offset 0
+	// 1 SEND_OK offset 1
+	// 2 SEND_OK offset 2
+	// true
+}
+
 func ExampleNew() {
 	_, err := liftoff.New(liftoff.Config{Group: "DEFAULT_PRODUCER", NameServers: []string{"127.0.0.1:9876"}})
 	fmt.Println(err)

@@ -19,7 +19,7 @@
 // hands everything queued to the kernel in one system call, without blocking;
 // what the kernel does not take is left to the connection's writer. Where many
 // answers are due and come quickly, a frame waits for a few others, up to about
-// 200 µs and never longer than a millisecond, since the broker has work enough:
+// 500 µs and never longer than a millisecond, since the broker has work enough:
 // that saves both sides system calls and wake-ups. With few calls under way
 // nothing waits. Until it is taken for a write, a frame can be withdrawn, so that
 // a send whose time ends in the queue is certainly not sent.
@@ -28,7 +28,10 @@
 // request's number, on that connection only. While answers are flowing it waits
 // for the next ones in the kernel, up to 2 ms at a time, and not in Go's poller:
 // a busy connection keeps a thread, an idle one does not. It does so only where
-// there is more than one processor, and not while the processors are wanted.
+// there is more than one processor, and not while the processors are wanted. By
+// the rule that holds for frames the kernel wakes it only when a few answers are
+// there. A caller that has been the only one for some time reads its own answer,
+// for 2 ms at most; a cancelled context is noticed after that.
 //
 // A connection that goes away fails its calls at once, each with the truth about
 // whether its bytes may have left. A call whose time ends while its connection is

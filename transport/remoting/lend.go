@@ -15,6 +15,11 @@ const (
 	// lookAfter is after how long a borrower looks whether the peer has hung up
 	// before it sends: as long as it takes a reader to wake up and notice.
 	lookAfter = 100 * time.Microsecond
+	// askEvery is for how many calls of borrowers one finds out whether others want
+	// its processor, which it keeps while it waits in the kernel. If they do, the
+	// read side is not lent for the next wantedFor answers.
+	askEvery  = 32
+	wantedFor = 256
 )
 
 // lend gives the read side to callers, and takes it back when it is needed. It
@@ -93,15 +98,26 @@ func (cn *conn) doOwn(cl *call, f *frame) error {
 		}
 	}
 	err := cn.submit(cl, f)
-	for round := 0; cl.reads && err == nil && round < lendRounds && len(cl.done) == 0; round++ {
-		if ready, err := s.readFor(linger); !ready || err != nil {
-			break
+	if cl.reads && err == nil && s.calm() {
+		for round := 0; round < lendRounds && len(cl.done) == 0; round++ {
+			if ready, err := s.readFor(linger); !ready || err != nil {
+				break
+			}
 		}
 	}
 	cn.mu.Lock()
 	cn.giveBack(cl)
 	cn.mu.Unlock()
 	return err
+}
+
+// calm reports whether a borrower may wait in the kernel.
+func (s *stream) calm() bool {
+	if s.calls++; s.calls%askEvery != 0 || giveWay() < calm {
+		return true
+	}
+	s.solo = -wantedFor
+	return false
 }
 
 // readFor reads once for a borrower and handles what came; limit is how long it

@@ -44,6 +44,7 @@ type stream struct {
 	solo     int // answers in a row after which there were none
 	borrowed bool
 	limit    time.Duration // of a borrower's read
+	calls    int           // of borrowers
 }
 
 func newStream(cn *conn) *stream {
@@ -123,11 +124,16 @@ func (s *stream) yield() bool {
 		s.hurry--
 		return false
 	}
-	start := time.Now()
-	runtime.Gosched()
-	if time.Since(start) < calm*time.Duration(1+s.frames) {
+	if giveWay() < calm*time.Duration(1+s.frames) {
 		return true
 	}
 	s.hurry = hurried
 	return false
+}
+
+// giveWay lets others run, and says for how long they did.
+func giveWay() time.Duration {
+	start := time.Now()
+	runtime.Gosched()
+	return time.Since(start)
 }

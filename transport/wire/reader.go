@@ -9,8 +9,10 @@ import (
 
 const (
 	// readBuffer is the size of a Reader's standing buffer: one read system call of this size
-	// brings some hundred answers.
-	readBuffer = 64 << 10
+	// brings some hundred answers. It is firstBuffer until a read fills that, which it does not on
+	// most connections.
+	readBuffer  = 64 << 10
+	firstBuffer = 4 << 10
 
 	// keepBuffer is the size up to which a grown buffer is kept for some more frames, so that a
 	// stream of middle-sized frames does not grow it anew each time.
@@ -21,8 +23,8 @@ const (
 )
 
 // Reader cuts a stream into frames. Its memory follows the bytes received, not the length a peer
-// announces: the buffer doubles only when it is full, and shrinks to 64 KiB again after a large
-// frame. Not safe for concurrent use.
+// announces: a buffer of 4 KiB becomes one of 64 KiB when it was full, doubles from there only when
+// it is full, and shrinks to 64 KiB again after a large frame. Not safe for concurrent use.
 type Reader struct {
 	r     io.Reader
 	max   int
@@ -31,6 +33,7 @@ type Reader struct {
 	lo    int    // start of the unread bytes in buf
 	hi    int    // their end
 	small int    // frames since the last one that needed more than base
+	full  bool   // the last read filled buf: there may be more
 	moved bool   // a frame has been returned: the stream is one of frames
 	late  error  // came along with bytes, due when those are used up
 	err   error  // sticks
@@ -197,9 +200,14 @@ func (r *Reader) fill(need int) error {
 
 // room makes room in the buffer for one read.
 func (r *Reader) room(need int) {
-	if r.base == nil {
-		r.base = make([]byte, readBuffer)
+	switch {
+	case r.base == nil:
+		r.base = make([]byte, firstBuffer)
 		r.buf = r.base
+	case r.full && len(r.base) < readBuffer:
+		r.base = make([]byte, readBuffer)
+		r.hi = copy(r.base, r.buf[r.lo:r.hi])
+		r.buf, r.lo = r.base, 0
 	}
 	if r.lo > 0 && (r.hi == len(r.buf) || r.lo+need > len(r.buf)) {
 		copy(r.buf, r.buf[r.lo:r.hi])
@@ -225,6 +233,7 @@ func (r *Reader) read() (int, error) {
 		return 0, errors.New("wire: reader returned an impossible count")
 	}
 	r.hi += n
+	r.full = r.hi == len(r.buf)
 	switch {
 	case n > 0:
 		r.late = err

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/binary"
+	"io"
 	"testing"
 )
 
@@ -43,4 +44,42 @@ func TestReaderShrinks(t *testing.T) {
 	if len(r.buf) != readBuffer {
 		t.Errorf("buffer of %d bytes, want %d after %d small frames", len(r.buf), readBuffer, keepFrames)
 	}
+}
+
+// TestReaderStartsSmall: a connection that never has much to say keeps a small buffer.
+func TestReaderStartsSmall(t *testing.T) {
+	frame := internalFrame(400)
+	slow := NewReader(&oneAtATime{frame: frame, n: 100}, 0)
+	for range 100 {
+		if _, err := slow.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(slow.buf) != firstBuffer {
+		t.Errorf("buffer of %d bytes for one frame at a time, want %d", len(slow.buf), firstBuffer)
+	}
+	busy := NewReader(bytes.NewReader(bytes.Repeat(frame, 100)), 0)
+	for i := range 100 {
+		got, err := busy.Next()
+		if err != nil || !bytes.Equal(got, frame[4:]) {
+			t.Fatalf("frame %d: %d bytes, %v", i, len(got), err)
+		}
+	}
+	if len(busy.buf) != readBuffer {
+		t.Errorf("buffer of %d bytes for a flood, want %d", len(busy.buf), readBuffer)
+	}
+}
+
+// oneAtATime gives n frames, one for each read.
+type oneAtATime struct {
+	frame []byte
+	n     int
+}
+
+func (o *oneAtATime) Read(b []byte) (int, error) {
+	if o.n == 0 {
+		return 0, io.EOF
+	}
+	o.n--
+	return copy(b, o.frame), nil
 }
