@@ -8,6 +8,8 @@ import (
 const (
 	// usual is how many asynchronous sends are under way where that is not what a curve is about.
 	usual = 256
+	// perBroker is how many are under way for each broker where all brokers are as busy as one.
+	perBroker = 64
 	// size is that of a body. A small one leaves the cost of the message itself out as far as possible.
 	size = 128
 	// usualQueues is how many queues a topic has on each broker where that is not what a curve is about.
@@ -34,6 +36,9 @@ func curves() []curve {
 		}},
 		{"brokers", "Brokers of a topic, with four queues each", "brokers", []int{1, 2, 5, 10, 20, 50, 100}, func(n int) (serveSpec, sendSpec) {
 			return serveSpec{Brokers: n, Topics: 1, Queues: usualQueues}, sendSpec{Topics: 1, InFlight: usual}
+		}},
+		{"loaded", "Brokers of a topic, with 64 sends under way for each", "brokers", []int{1, 2, 5, 10, 20, 50, 100}, func(n int) (serveSpec, sendSpec) {
+			return serveSpec{Brokers: n, Topics: 1, Queues: usualQueues}, sendSpec{Topics: 1, InFlight: perBroker * n}
 		}},
 		{"topics", "Topics, sent to in turn", "topics", thousands, func(n int) (serveSpec, sendSpec) {
 			return serveSpec{Brokers: 1, Topics: n, Queues: usualQueues}, sendSpec{Topics: n, InFlight: usual}

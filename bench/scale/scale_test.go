@@ -183,7 +183,7 @@ func TestParse(t *testing.T) {
 		curves int
 		weighs bool
 	}{
-		{nil, 5, true},
+		{nil, len(curves()), true},
 		{[]string{"-curves", "topics,memory"}, 1, true},
 		{[]string{"-curves", "memory"}, 0, true},
 		{[]string{"-quick", "-curves", "queues,inflight"}, 2, false},
