@@ -139,6 +139,6 @@ func (p *Producer) acquire(ctx context.Context, c *Call, weight int64) error {
 	case p.life.Err() != nil:
 		return ErrAborted
 	default:
-		return contextError(ctx)
+		return ContextError(ctx)
 	}
 }

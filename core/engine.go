@@ -163,7 +163,7 @@ func (c *Call) failed(err error) error {
 func (p *Producer) ended(ctx context.Context, c *Call) error {
 	select {
 	case <-ctx.Done():
-		return contextError(ctx)
+		return ContextError(ctx)
 	case <-p.aborted:
 		return ErrAborted
 	default:
@@ -172,15 +172,6 @@ func (p *Producer) ended(ctx context.Context, c *Call) error {
 		return ErrTimeout
 	}
 	return nil
-}
-
-// contextError is the end of the caller's context, with its cause.
-func contextError(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if cause == nil || errors.Is(cause, err) {
-		return cause
-	}
-	return fmt.Errorf("%w: %w", err, cause)
 }
 
 // final reports whether a retry could not be right, whatever the policy says.
@@ -350,7 +341,7 @@ func (p *Producer) carry(ctx context.Context, at *Attempt) (res *Result, err err
 	res, err = p.cfg.Transport.RoundTrip(ctx, at)
 	res, err = checkContract("transport", res, err)
 	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
-		err = contextError(ctx) // a cause alone does not show that the context ended
+		err = ContextError(ctx) // a cause alone does not show that the context ended
 	}
 	if err == nil {
 		at.acked = at.call.mode != Oneway || res.Acked()
@@ -434,7 +425,7 @@ func (p *Producer) wait(ctx context.Context, c *Call, timer <-chan time.Time, re
 	case <-timer:
 		return errTimer
 	case <-ctx.Done():
-		return contextError(ctx)
+		return ContextError(ctx)
 	case <-p.aborted:
 		return ErrAborted
 	}

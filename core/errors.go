@@ -357,3 +357,14 @@ func CertaintyOf(err error) Certainty {
 	}
 	return NotSent
 }
+
+// ContextError says why ctx ended, for whoever waits in a step, a strategy or a
+// transport: the cause, with the context's own error in front where the cause does
+// not show by itself that a context ended. It is nil while ctx lives.
+func ContextError(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if cause == nil || errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}

@@ -20,8 +20,9 @@ import (
 //     said put in, above all the status and the offset. For a batch that is the
 //     first message's offset, and OffsetMessageID has all ids, joined by commas.
 //     Any other answer is a *[BrokerError].
-//   - It returns [ErrTimeout] at the deadline, context.Cause(ctx) when ctx
-//     ends first, [ErrAborted] on abort, and otherwise wraps the network's error.
+//   - It returns [ErrTimeout] at the deadline, context.Cause(ctx) or
+//     [ContextError] when ctx ends first, [ErrAborted] on abort, and otherwise
+//     wraps the network's error.
 //   - It reads the outgoing messages only until it returns.
 //
 // It is safe for concurrent use.

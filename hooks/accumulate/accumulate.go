@@ -334,7 +334,7 @@ func (a *Accumulator) await(ctx context.Context, call *core.Call, b *batch) erro
 	case <-b.done:
 		return nil
 	case <-ctx.Done():
-		return a.giveUp(call, b, ended(ctx))
+		return a.giveUp(call, b, core.ContextError(ctx))
 	case <-b.over:
 	}
 	timer := time.NewTimer(time.Until(call.Deadline()))
@@ -343,19 +343,10 @@ func (a *Accumulator) await(ctx context.Context, call *core.Call, b *batch) erro
 	case <-b.done:
 		return nil
 	case <-ctx.Done():
-		return a.giveUp(call, b, ended(ctx))
+		return a.giveUp(call, b, core.ContextError(ctx))
 	case <-timer.C:
 		return a.giveUp(call, b, core.ErrTimeout)
 	}
-}
-
-// ended says why ctx ended.
-func ended(ctx context.Context) error {
-	why := ctx.Err()
-	if cause := context.Cause(ctx); !errors.Is(cause, why) {
-		why = fmt.Errorf("%w: %w", why, cause)
-	}
-	return why
 }
 
 // giveUp ends the wait of a call, unless the outcome is there by now.

@@ -2,8 +2,6 @@ package pace
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -78,10 +76,7 @@ func (p *Pacer) wait(ctx context.Context, at *core.Attempt, b *broker) (ticket, 
 	case <-w.ready:
 		return w.ticket, nil
 	case <-ctx.Done():
-		why = ctx.Err()
-		if cause := context.Cause(ctx); !errors.Is(cause, why) {
-			why = fmt.Errorf("%w: %w", why, cause)
-		}
+		why = core.ContextError(ctx)
 	case <-w.timer.C:
 		why = core.ErrTimeout
 	case <-at.Aborted():

@@ -154,7 +154,7 @@ func (c *Client) Shutdown(ctx context.Context) error {
 	case <-joined:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("remoting client: shutdown: %w", contextError(ctx))
+		return fmt.Errorf("remoting client: shutdown: %w", core.ContextError(ctx))
 	}
 }
 

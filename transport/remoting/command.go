@@ -13,7 +13,7 @@ import (
 // its code. It ends with ctx and within limit; the latter is [core.ErrTimeout].
 func (c *Client) ask(ctx context.Context, p *peer, cmd wire.Command, limit time.Duration) (wire.Command, error) {
 	if ctx.Err() != nil {
-		return wire.Command{}, contextError(ctx)
+		return wire.Command{}, core.ContextError(ctx)
 	}
 	cl := c.newCall(ctx, time.Now().Add(limit), nil)
 	defer c.release(cl)

@@ -1,7 +1,6 @@
 package remoting
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -132,12 +131,3 @@ var errStale = errors.New("connection is no longer in use")
 
 // errDone ends a retired or idle connection; nobody waits on it.
 var errDone = errors.New("connection is no longer needed")
-
-// contextError is the end of ctx, with its cause.
-func contextError(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if cause == nil || errors.Is(cause, err) {
-		return cause
-	}
-	return fmt.Errorf("%w: %w", err, cause)
-}

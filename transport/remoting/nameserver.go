@@ -85,7 +85,7 @@ func (c *Client) lookUp(ctx context.Context, topic string) (*wire.RouteData, err
 			return data, nil
 		}
 		if ctx.Err() != nil {
-			return nil, contextError(ctx)
+			return nil, core.ContextError(ctx)
 		}
 		var ae *AnswerError
 		unusable = unusable || errors.As(err, &ae)

@@ -40,7 +40,7 @@ func (w *wait) until(ready <-chan struct{}) error {
 	case <-ready:
 		return nil
 	case <-w.ctx.Done():
-		return contextError(w.ctx)
+		return core.ContextError(w.ctx)
 	case <-w.aborted:
 		return core.ErrAborted
 	case <-w.timer.C:

@@ -44,7 +44,7 @@ func (c *Client) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Result,
 		return nil, err
 	}
 	if ctx.Err() != nil {
-		return nil, contextError(ctx)
+		return nil, core.ContextError(ctx)
 	}
 	cl := c.newCall(ctx, at.Deadline(), at.Aborted())
 	defer c.release(cl)
