@@ -15,6 +15,8 @@ import (
 // hex digits. The zero value means "none".
 type MessageID [16]byte
 
+const upperHex = "0123456789ABCDEF"
+
 // String gives the 32 hex digits, or "" for the zero id.
 func (id MessageID) String() string {
 	if id == (MessageID{}) {
@@ -31,19 +33,10 @@ func (id MessageID) appendHex(dst []byte) []byte {
 	dst = append(dst, make([]byte, hexDigits)...) // no allocation of its own
 	out := (*[hexDigits]byte)(dst[n:])
 	for i, b := range id {
-		*(*[2]byte)(out[2*i:]) = hexPairs[b]
+		out[2*i], out[2*i+1] = upperHex[b>>4], upperHex[b&15]
 	}
 	return dst
 }
-
-// hexPairs are the two upper-case hex digits of each byte.
-var hexPairs = func() (pairs [256][2]byte) {
-	const digits = "0123456789ABCDEF"
-	for b := range pairs {
-		pairs[b] = [2]byte{digits[b>>4], digits[b&15]}
-	}
-	return pairs
-}()
 
 // plus is the i-th id after this one: milliseconds and counter are one number.
 func (id MessageID) plus(i int) MessageID {

@@ -95,11 +95,6 @@ func (cn *conn) do(cl *call, f *frame) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case <-cl.done:
-		return cl.err
-	default:
-	}
 	if err := cl.until(cl.done); err != nil {
 		return cn.giveUp(cl, err)
 	}

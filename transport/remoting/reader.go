@@ -37,7 +37,10 @@ func (s *stream) next() error {
 	if s.used == 0 {
 		s.cn.p.proven()
 	}
-	s.handOut(len(frame) + 4)
+	n := len(frame) + 4
+	s.used += uint64(n)
+	s.bytes += n
+	s.frames++
 	s.cn.c.count.framesIn.Add(1)
 	err = s.cn.receive(frame)
 	if s.left == 0 {

@@ -59,13 +59,6 @@ func (s *stream) lone() bool {
 		s.cn.socket != nil && !s.alone
 }
 
-// handOut notes that the reader got a frame of n bytes.
-func (s *stream) handOut(n int) {
-	s.used += uint64(n)
-	s.bytes += n
-	s.frames++
-}
-
 // Read reads once.
 func (s *stream) Read(b []byte) (int, error) {
 	if err := s.bound(); err != nil {
