@@ -113,9 +113,18 @@ func (b *broker) answered(t ticket, v verdict, took time.Duration) {
 	case v == silent || b.late(took):
 		b.shrink(t, b.window-b.window/4)
 	case t.pressed:
-		b.window = min(b.window+max(b.window/4, 1), b.cfg.MaxWindow)
+		b.window = min(b.window+b.growth(took), b.cfg.MaxWindow)
 	}
 	b.wake()
+}
+
+// growth is by how much an answer in time widens the window: by a quarter, and by less
+// where answers take long. That the window has become too large is seen a round trip
+// late, when samplesPerWindow answers more have widened it; what they let through in
+// excess must not take the broker longer than twice the target.
+func (b *broker) growth(took time.Duration) int {
+	took = max(took, 2*b.cfg.Target)
+	return max(int(2*b.cfg.Target*time.Duration(b.window)/(samplesPerWindow*took)), 1)
 }
 
 // late reports whether an answer took longer than the nearest plus the target.

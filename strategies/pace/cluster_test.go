@@ -142,6 +142,7 @@ func TestClusterSlowAnswers(t *testing.T) {
 		if failed == 0 || failed > 50 {
 			t.Errorf("%d of 100 sends failed", failed)
 		}
+		synctest.Wait() // the last were only written
 		if n := len(c.Stored("T")); n != 2100 {
 			t.Errorf("%d messages are stored, want 2100", n)
 		}

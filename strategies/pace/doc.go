@@ -12,10 +12,13 @@
 // those before it are out of the queue.
 //
 // The window adapts itself. It is small at first, grows by a quarter when it is in
-// use and a sample was answered soon enough, shrinks by a quarter when it waited for more than [Config].Target, and
-// halves when the broker was busy or silent; it shrinks once for all samples that
-// were under way. What counts is the time beyond the quickest answer, so that a far
-// broker is no slow one.
+// use and a sample was answered soon enough, shrinks by a quarter when a sample
+// waited for more than [Config].Target, and halves when the broker was busy or
+// silent; it shrinks once for all samples that were under way. What counts is the
+// time beyond the quickest answer, so that a far broker is no slow one; but as it is
+// seen later there that the window is too large, the window grows in smaller steps
+// where answers take longer than twice the target: a flood over 100 ms of network
+// is at its full rate after some two seconds.
 //
 // A send that is a sample waits for its answer and fails with what the broker says,
 // with core's class and certainty; it is not retried once it may have left. Others

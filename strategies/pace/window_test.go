@@ -3,6 +3,7 @@ package pace_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -175,22 +176,32 @@ func TestSlowSender(t *testing.T) {
 	})
 }
 
-// A far broker is no slow one, however far.
+// A far broker is no slow one; and though it says late that the window is too
+// large, it is not sent more than it can take meanwhile.
 func TestFarBroker(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &server{each: 100 * time.Microsecond, far: 300 * ms, limit: 200 * ms}
-		pc := pacer(t, pace.Config{})
-		p := coretest.Start(t, config(s, pc))
-		var all sends
-		all.start(bg, p, 20_000, "broker-a")
-		all.wg.Wait()
-		if got := state(pc, "broker-a").Window; got < 256 {
-			t.Errorf("the window is %d", got)
+	const n = 20_000
+	for _, far := range []time.Duration{30 * ms, 100 * ms, 300 * ms} {
+		for _, each := range []time.Duration{10 * time.Microsecond, 100 * time.Microsecond, ms} {
+			t.Run(fmt.Sprintf("%v away, %v each", far, each), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := &server{each: each, far: far, limit: 200 * ms}
+					pc := pacer(t, pace.Config{})
+					p := coretest.Start(t, config(s, pc))
+					start := time.Now()
+					var all sends
+					all.start(bg, p, n, "broker-a")
+					all.wg.Wait()
+					t.Logf("%v, of which the broker needs %v: %+v", time.Since(start), n*each, pc.States())
+					if got := state(pc, "broker-a").Window; got < 32 {
+						t.Errorf("the window is %d", got)
+					}
+					if stored, dropped := s.counts(); stored+dropped != n || dropped > n/1000 {
+						t.Errorf("%d stored, %d dropped", stored, dropped)
+					}
+				})
+			})
 		}
-		if stored, dropped := s.counts(); stored != 20_000 || dropped != 0 {
-			t.Errorf("%d stored, %d dropped", stored, dropped)
-		}
-	})
+	}
 }
 
 // A flood that would lose most of its messages loses none, as fast as the broker
