@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"runtime/metrics"
@@ -117,7 +118,7 @@ func TestSystemCallsAndWakeUps(t *testing.T) {
 	woken = wakeUps() - woken
 	wakes := 2.5
 	if raceEnabled {
-		wakes = 6 // the race detector's own included
+		wakes = math.Inf(1) // the detector's own are among them, and depend on the load
 	}
 	for _, c := range []struct {
 		name      string
