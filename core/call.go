@@ -220,6 +220,7 @@ func (a *Attempt) Entered() bool { return a.entered }
 func (a *Attempt) MarkWritten() { a.written = true }
 
 // Result is what the transport fills and returns. It holds the attempt's queue
-// already and, one-way, the status Written, which stands until an answer says
-// better; all else is zero. It belongs to the call; using it saves an allocation.
+// already, and the status SendOK or, one-way, Written, which stand until an answer
+// says otherwise; all else is zero. It belongs to the call; using it saves an
+// allocation.
 func (a *Attempt) Result() *Result { return &a.call.result }

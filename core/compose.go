@@ -57,6 +57,8 @@ func checkContract(name string, res *Result, err error) (*Result, error) {
 		return nil, fmt.Errorf("%w: %s returned neither a result nor an error", ErrContract, name)
 	case res != nil && err != nil:
 		return nil, fmt.Errorf("%w: %s returned a result and an error: %w", ErrContract, name, err)
+	case res != nil && res.Status == StatusNone:
+		return nil, fmt.Errorf("%w: %s returned a result without a status", ErrContract, name)
 	}
 	return res, err
 }

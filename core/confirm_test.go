@@ -51,7 +51,8 @@ func TestConfirmedOneway(t *testing.T) {
 		certainty core.Certainty
 	}{
 		"stored": {
-			do: func(tr *coretest.Transport, at *core.Attempt) (*core.Result, error) { return tr.Ack(at), nil },
+			do:     func(tr *coretest.Transport, at *core.Attempt) (*core.Result, error) { return tr.Ack(at), nil },
+			status: core.SendOK,
 		},
 		"stored with a weaker status": {
 			do: func(tr *coretest.Transport, at *core.Attempt) (*core.Result, error) {

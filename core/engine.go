@@ -49,7 +49,7 @@ func (p *Producer) deliver(ctx context.Context, c *Call) (*Result, error) {
 		at := &c.at
 
 		f := &c.failure
-		*f = Failure{Status: SendOK, Code: CodeNone}
+		*f = Failure{Code: CodeNone}
 		if err == nil {
 			if res != &c.result {
 				c.result = *res
@@ -257,7 +257,7 @@ func (p *Producer) try(ctx context.Context, c *Call, s QueueSelector, r *Route, 
 	c.attempts++
 	at := &c.at
 	*at = Attempt{call: c, number: c.attempts, queue: r.queues[index], broker: r.Broker(index), prev: at.prev, deadline: c.deadline}
-	c.result = Result{Queue: at.queue}
+	c.result = Result{Queue: at.queue, Status: SendOK}
 	if c.mode == Oneway {
 		c.result.Status = Written
 	}
@@ -339,13 +339,15 @@ func (p *Producer) carry(ctx context.Context, at *Attempt) (res *Result, err err
 	defer func() { at.latency = time.Since(start) }()
 	defer recoverStep("transport", &res, &err)
 	res, err = p.cfg.Transport.RoundTrip(ctx, at)
+	if res != nil {
+		at.written = true // whatever is wrong with it
+	}
 	res, err = checkContract("transport", res, err)
 	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		err = ContextError(ctx) // a cause alone does not show that the context ended
 	}
 	if err == nil {
 		at.acked = at.call.mode != Oneway || res.Acked()
-		at.written = true
 		at.call.certainty = max(at.call.certainty, at.success(res))
 	}
 	return res, err

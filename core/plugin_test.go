@@ -49,6 +49,9 @@ func TestPluginMistakes(t *testing.T) {
 		{"nothing returned", func(c *core.Config) {
 			c.Steps = []core.Step{call(func(context.Context, *core.Call, core.Handler) (*core.Result, error) { return nil, nil })}
 		}, core.ErrContract, "mine returned neither", core.ClassPlugin, core.NotSent, 0},
+		{"result without a status", func(c *core.Config) {
+			c.Steps = []core.Step{call(func(context.Context, *core.Call, core.Handler) (*core.Result, error) { return &core.Result{}, nil })}
+		}, core.ErrContract, "mine returned a result without a status", core.ClassPlugin, core.NotSent, 0},
 		{"result and error", func(c *core.Config) {
 			c.Steps = []core.Step{attempt(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
 				r, _ := next(ctx, at)
@@ -87,6 +90,9 @@ func TestPluginMistakes(t *testing.T) {
 		{"transport returns nothing", func(c *core.Config) {
 			c.Transport = &coretest.Transport{Do: func(context.Context, *core.Attempt) (*core.Result, error) { return nil, nil }}
 		}, core.ErrContract, "transport returned neither", core.ClassPlugin, core.MaybeStored, 1},
+		{"transport returns a result without a status", func(c *core.Config) {
+			c.Transport = &coretest.Transport{Unwritten: true, Do: func(context.Context, *core.Attempt) (*core.Result, error) { return &core.Result{}, nil }}
+		}, core.ErrContract, "transport returned a result without a status", core.ClassPlugin, core.MaybeStored, 1},
 		{"route source panics", func(c *core.Config) {
 			c.Routes = coretest.RouteFunc(func(context.Context, string) (*core.Route, error) { panic(boom) })
 		}, boom, "panic in route source", core.ClassPlugin, core.NotSent, 0},

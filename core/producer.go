@@ -139,7 +139,7 @@ func (p *Producer) Start(ctx context.Context) error {
 			return fmt.Errorf("producer %q: start: %w", p.cfg.Group, errors.Join(err, p.stopOwn(ctx, i)))
 		}
 	}
-	if r, ok := p.cfg.Transport.(GroupRegistrar); ok {
+	if r := p.registrar(); r != nil {
 		if err := r.RegisterGroup(ctx, p.cfg.Group); err != nil {
 			if !errors.Is(err, ErrGroupTaken) || len(p.cfg.Own) > 0 {
 				p.setState(StateStartFailed)
@@ -152,6 +152,15 @@ func (p *Producer) Start(ctx context.Context) error {
 	p.cfg.Logger.Info("producer pipeline", "group", p.cfg.Group, "pipeline", p.pipeline.String())
 	p.setState(StateRunning)
 	return nil
+}
+
+// registrar is who announces the producer's group, if anybody does.
+func (p *Producer) registrar() GroupRegistrar {
+	if r, ok := p.cfg.Transport.(GroupRegistrar); ok {
+		return r
+	}
+	r, _ := p.cfg.Routes.(GroupRegistrar)
+	return r
 }
 
 // stopOwn shuts the first n owned services down, last one first.
@@ -237,7 +246,7 @@ func (p *Producer) Shutdown(ctx context.Context) error {
 		defer cancel()
 		errs = append(errs, f(ctx))
 	}
-	if r, ok := p.cfg.Transport.(GroupRegistrar); ok {
+	if r := p.registrar(); r != nil {
 		last(func(ctx context.Context) error { return r.UnregisterGroup(ctx, p.cfg.Group) })
 	}
 	last(func(ctx context.Context) error { return p.stopOwn(ctx, len(p.cfg.Own)) })

@@ -3,21 +3,24 @@ package core
 import "fmt"
 
 // SendStatus says how firmly the broker holds an acknowledged message. Every
-// status but Written means that the message is stored.
+// status but StatusNone and Written means that the message is stored.
 type SendStatus uint8
 
-// The statuses, in the order of Java's SendStatus, and one for one-way sends.
+// The statuses: those of Java's SendStatus in its order, and one for one-way sends.
 const (
-	SendOK            SendStatus = iota
-	FlushDiskTimeout             // stored; not flushed to disk in time (code 10)
-	FlushSlaveTimeout            // stored; a slave did not confirm in time (code 12)
-	SlaveNotAvailable            // stored; no slave to confirm (code 11)
-	Written                      // one-way: handed to the socket, no answer was asked for
+	StatusNone        SendStatus = iota // no success; the zero Result, beside an error, has it
+	SendOK                              // stored
+	FlushDiskTimeout                    // stored; not flushed to disk in time (code 10)
+	FlushSlaveTimeout                   // stored; a slave did not confirm in time (code 12)
+	SlaveNotAvailable                   // stored; no slave to confirm (code 11)
+	Written                             // one-way: handed to the socket, no answer was asked for
 )
 
 // String gives the name that Java's SendStatus has.
 func (s SendStatus) String() string {
 	switch s {
+	case StatusNone:
+		return "NONE"
 	case SendOK:
 		return "SEND_OK"
 	case FlushDiskTimeout:
@@ -62,7 +65,7 @@ type Result struct {
 	RecallHandle string
 }
 
-// Acked reports whether a broker acknowledged the message. It is false for
-// one-way sends, which nobody acknowledges unless a step asked for it
-// ([Attempt.Confirm]).
-func (r *Result) Acked() bool { return r.Status != Written }
+// Acked reports whether a broker acknowledged the message. It is false for the
+// result of a failed send, and for one-way sends, which nobody acknowledges unless
+// a step asked for it ([Attempt.Confirm]).
+func (r *Result) Acked() bool { return r.Status != StatusNone && r.Status != Written }

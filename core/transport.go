@@ -40,7 +40,8 @@ type RouteSource interface {
 
 // GroupRegistrar is implemented by transports that announce producer groups to
 // brokers (heartbeats). Start registers the producer's group and Shutdown takes
-// it back.
+// it back. A client that is transport and route source is found as either: a
+// transport may be wrapped in one that knows nothing of groups.
 type GroupRegistrar interface {
 	// RegisterGroup fails with ErrGroupTaken if the group is in use here.
 	RegisterGroup(ctx context.Context, group string) error

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/liftoff-mq/liftoff"
@@ -27,24 +28,28 @@ type Choice struct {
 
 // AsSelector replaces the queue selector: ctor returns a core.SelectorFactory, as
 // any type, and perhaps an error.
-func AsSelector(ctor any) Part { return choose(ctor, "selector", liftoff.WithSelector) }
+func AsSelector(ctor any) Part { return choose("AsSelector", ctor, "selector", liftoff.WithSelector) }
 
 // AsRetry replaces the retry policy: ctor returns a core.RetryPolicy.
-func AsRetry(ctor any) Part { return choose(ctor, "retry", liftoff.WithRetry) }
+func AsRetry(ctor any) Part { return choose("AsRetry", ctor, "retry", liftoff.WithRetry) }
 
 // AsBudget replaces the retry budget: ctor returns a core.RetryBudget.
-func AsBudget(ctor any) Part { return choose(ctor, "budget", liftoff.WithBudget) }
+func AsBudget(ctor any) Part { return choose("AsBudget", ctor, "budget", liftoff.WithBudget) }
 
 // AsHealth replaces the view of the brokers' health: ctor returns a
 // core.HealthView. The breakers stay; see [WithoutBreaker].
-func AsHealth(ctor any) Part { return choose(ctor, "health", liftoff.WithHealth) }
+func AsHealth(ctor any) Part { return choose("AsHealth", ctor, "health", liftoff.WithHealth) }
 
 // AsCompressor replaces the codec: ctor returns a core.Compressor.
-func AsCompressor(ctor any) Part { return choose(ctor, "compressor", liftoff.WithCompressor) }
+func AsCompressor(ctor any) Part {
+	return choose("AsCompressor", ctor, "compressor", liftoff.WithCompressor)
+}
 
 // AsBreaker replaces the circuit breakers: ctor returns a *breaker.Breakers. The
 // package breakerfx makes them of a configuration.
-func AsBreaker(ctor any) Part { return choose[*breaker.Breakers](ctor, "breaker", liftoff.WithBreaker) }
+func AsBreaker(ctor any) Part {
+	return choose[*breaker.Breakers]("AsBreaker", ctor, "breaker", liftoff.WithBreaker)
+}
 
 // WithoutBreaker leaves the circuit breakers out.
 func WithoutBreaker() Part { return decide("breaker", "WithoutBreaker", liftoff.WithoutBreaker()) }
@@ -62,9 +67,13 @@ func Limits(limits ...validate.Option) Part {
 // Order fixes the order of the steps outright.
 func Order(order core.Order) Part { return decide("order", "Order", liftoff.WithOrder(order)) }
 
-func choose[T any](ctor any, part string, option func(T) liftoff.Option) Part {
-	return convert(ctor, part, groupChoices, func(s Scope, by string, v T) Choice {
-		return Choice{Part: part, By: by, Scope: s, Option: option(v)}
+func choose[T any](helper string, ctor any, part string, option func(T) liftoff.Option) Part {
+	return convert(helper, ctor, part, groupChoices, func(s Scope, by string, v T) (Choice, error) {
+		// To liftoff's options nil means the default, which nobody asked for here.
+		if r := reflect.ValueOf(&v).Elem(); r.IsNil() {
+			return Choice{}, fmt.Errorf("rocketmqfx: %s: %s returned nil", helper, by)
+		}
+		return Choice{Part: part, By: by, Scope: s, Option: option(v)}, nil
 	})
 }
 

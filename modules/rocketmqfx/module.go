@@ -22,14 +22,21 @@ var Module = fx.Module("rocketmq",
 	fx.Provide(New),
 )
 
-// Params are what a producer is made of.
+// Params are what the application's producer is made of.
 type Params struct {
 	fx.In
 
-	Lifecycle fx.Lifecycle
 	// Config must leave NameServers and Serialization unset: they belong to the
 	// transport's configuration here.
-	Config    liftoff.Config
+	Config liftoff.Config
+	Deps
+}
+
+// Deps are what every producer is made of beside its configuration.
+type Deps struct {
+	fx.In
+
+	Lifecycle fx.Lifecycle
 	Transport core.Transport
 	Routes    core.RouteSource
 	Scope     Scope
@@ -52,18 +59,20 @@ type Result struct {
 }
 
 // New assembles the producer and ties it to the application's lifecycle.
-func New(p Params) (Result, error) {
+func New(p Params) (Result, error) { return p.Deps.producer(p.Config) }
+
+func (p *Deps) producer(config liftoff.Config) (Result, error) {
 	steps, stepErr := p.steps()
 	options, pickErr := pick(p.Scope, p.Choices)
 	var cfgErr error
-	if len(p.Config.NameServers) > 0 || p.Config.Serialization != 0 {
+	if len(config.NameServers) > 0 || config.Serialization != 0 {
 		cfgErr = errors.New("liftoff.Config has NameServers or Serialization, which belong to the transport here: see remotingfx")
 	}
-	if p.Config.Logger == nil {
-		p.Config.Logger = p.Logger
+	if config.Logger == nil {
+		config.Logger = p.Logger
 	}
 	options = append(options, liftoff.WithSteps(steps...), liftoff.WithTransport(p.Transport, p.Routes))
-	cfg, err := liftoff.Defaults(p.Config, options...)
+	cfg, err := liftoff.Defaults(config, options...)
 	if err := errors.Join(stepErr, pickErr, cfgErr, err); err != nil {
 		who := "the application's producer"
 		if p.Scope != "" {
@@ -87,7 +96,7 @@ func New(p Params) (Result, error) {
 }
 
 // steps are all steps that the application adds.
-func (p *Params) steps() ([]core.Step, error) {
+func (p *Deps) steps() ([]core.Step, error) {
 	var errs []error
 	steps := append([]core.Step(nil), p.Steps...)
 	for _, h := range p.Hooks {
@@ -141,32 +150,43 @@ func Named(name string, options ...fx.Option) fx.Option {
 	}
 	tag := Tag(name)
 	all := make([]fx.Option, 0, len(options))
+	configured := false
 	for _, o := range options {
 		if p, ok := o.(Part); ok {
 			o = p.scoped(Scope(name))
+			configured = configured || p.configures
 		}
 		all = append(all, o)
 	}
+	if !configured {
+		return fx.Error(fmt.Errorf("rocketmqfx: producer %q has no configuration: give Named a Configure or an AsConfig of its own", name))
+	}
 	all = append(all,
 		fx.Supply(Scope(name), fx.Private),
-		// The configuration carries the name until here, so that the
-		// application's cannot stand in for a missing one.
-		fx.Provide(fx.Annotate(func(c liftoff.Config) liftoff.Config { return c }, fx.ParamTags(configTag(Scope(name)))), fx.Private),
-		fx.Provide(New, fx.Private),
-		fx.Provide(fx.Annotate(func(p *core.Producer) *core.Producer { return p }, fx.ResultTags(tag))),
+		fx.Provide(fx.Annotate(func(c liftoff.Config) ownConfig { return ownConfig{c} }, fx.ParamTags(configTag(Scope(name)))), fx.Private),
+		fx.Provide(func(p ownParams) (Result, error) { return p.Deps.producer(p.Config.Config) }, fx.Private),
+		fx.Provide(fx.Annotate(func(p *core.Producer, l *core.Pipeline) (*core.Producer, *core.Pipeline) { return p, l }, fx.ResultTags(tag, tag))),
 	)
 	return fx.Module("rocketmq."+name, all...)
 }
 
-// Tag is the struct tag under which a named producer is found, for fx.ParamTags.
+// ownConfig is the configuration of a named producer. The type is not the
+// application's, so that neither the application's configuration nor a decorator
+// of it, which fx applies in every module, can take its place.
+type ownConfig struct{ liftoff.Config }
+
+type ownParams struct {
+	fx.In
+
+	Config ownConfig
+	Deps
+}
+
+// Tag is the struct tag under which a named producer and its pipeline are found,
+// for fx.ParamTags.
 func Tag(name string) string { return fmt.Sprintf(`name:%q`, name) }
 
-func configTag(s Scope) string {
-	if s == "" {
-		return ""
-	}
-	return fmt.Sprintf(`name:"rocketmq.config of %s"`, s)
-}
+func configTag(s Scope) string { return fmt.Sprintf(`name:"rocketmq.config of %s"`, s) }
 
 // Configure gives the configuration of the producer.
 func Configure(cfg liftoff.Config) Part { return AsConfig(func() liftoff.Config { return cfg }) }
@@ -174,11 +194,13 @@ func Configure(cfg liftoff.Config) Part { return AsConfig(func() liftoff.Config 
 // AsConfig gives the configuration of the producer: ctor returns a liftoff.Config
 // and perhaps an error.
 func AsConfig(ctor any) Part {
-	return newPart(func(s Scope, private []any) fx.Option {
+	p := newPart(func(s Scope, private []any) fx.Option {
 		if s != "" {
 			ctor := fx.Annotate(ctor, fx.ResultTags(configTag(s)))
 			return fx.Provide(append([]any{ctor}, private...)...)
 		}
 		return fx.Provide(ctor)
 	})
+	p.configures = true
+	return p
 }

@@ -220,6 +220,27 @@ func TestLoggerOfTheGraph(t *testing.T) {
 	}
 }
 
+// What replaces the application's configuration leaves the named producers theirs.
+func TestReplaceConfig(t *testing.T) {
+	for name, replace := range map[string]fx.Option{
+		"replace":  fx.Replace(liftoff.Config{Group: "test"}),
+		"decorate": fx.Decorate(func(c liftoff.Config) liftoff.Config { c.Group = "test"; return c }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var in struct {
+				fx.In
+				Default *core.Producer
+				Audit   *core.Producer `name:"audit"`
+			}
+			run(t, basics(&coretest.Transport{}, replace, fx.Populate(&in),
+				rocketmqfx.Named("audit", rocketmqfx.Configure(liftoff.Config{Group: "audit"}))))
+			if d, a := in.Default.Group(), in.Audit.Group(); d != "test" || a != "audit" {
+				t.Errorf("groups %q and %q, want test and audit", d, a)
+			}
+		})
+	}
+}
+
 func TestReplaceTransport(t *testing.T) {
 	first, second := &coretest.Transport{}, &coretest.Transport{}
 	var p *core.Producer
@@ -234,8 +255,8 @@ func TestReplaceTransport(t *testing.T) {
 func TestNewWithoutContainer(t *testing.T) {
 	lc := fxtest.NewLifecycle(t, fxtest.EnforceTimeout(true))
 	r, err := rocketmqfx.New(rocketmqfx.Params{
-		Lifecycle: lc, Config: liftoff.Config{Group: "g"},
-		Transport: &coretest.Transport{}, Routes: coretest.Routes(1, "a"),
+		Config: liftoff.Config{Group: "g"},
+		Deps:   rocketmqfx.Deps{Lifecycle: lc, Transport: &coretest.Transport{}, Routes: coretest.Routes(1, "a")},
 	})
 	if err != nil {
 		t.Fatal(err)

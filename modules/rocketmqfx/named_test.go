@@ -20,6 +20,9 @@ type three struct {
 	Default *core.Producer
 	Orders  *core.Producer `name:"orders"`
 	Audit   *core.Producer `name:"audit"`
+
+	OrdersPipeline *core.Pipeline `name:"orders"`
+	AuditPipeline  *core.Pipeline `name:"audit"`
 }
 
 func onlyQueue(i int) func() core.SelectorFactory {
@@ -71,6 +74,14 @@ func TestNamedProducers(t *testing.T) {
 			t.Errorf("%s: sent to %v, want %v", tt.group, got, tt.queue)
 		}
 	}
+	for _, named := range []struct {
+		p    *core.Producer
+		pipe *core.Pipeline
+	}{{ps.Orders, ps.OrdersPipeline}, {ps.Audit, ps.AuditPipeline}} {
+		if named.p.Pipeline() != named.pipe {
+			t.Errorf("%s: the pipeline of that name is another one", named.p.Group())
+		}
+	}
 	if forAll.Load() != 3 || forOrders.Load() != 1 || forAudit.Load() != 2 {
 		t.Errorf("steps ran %d times for all, %d for orders, %d for audit", forAll.Load(), forOrders.Load(), forAudit.Load())
 	}
@@ -118,7 +129,7 @@ func TestNamedErrors(t *testing.T) {
 		validates bool
 		names     []string
 	}{
-		{"no configuration", app(rocketmqfx.Named("orders", rocketmqfx.Eager())), true, []string{"liftoff.Config", "rocketmq.config of orders"}},
+		{"no configuration", app(rocketmqfx.Named("orders", rocketmqfx.Eager())), true, []string{`producer "orders" has no configuration`, "Configure"}},
 		{"twice", app(rocketmqfx.Named("orders", cfg), rocketmqfx.Named("orders", cfg)), true, []string{"already provided", "orders"}},
 		{"bad name", app(rocketmqfx.Named(`a"b`, cfg)), true, []string{`a\"b`}},
 		{

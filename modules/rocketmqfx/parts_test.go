@@ -224,7 +224,12 @@ func TestBrokenPartsAreReported(t *testing.T) {
 	}{
 		{"constructor fails", rocketmqfx.AsRetry(func() (core.RetryPolicy, error) { return nil, io.ErrUnexpectedEOF }), false, []string{"unexpected EOF"}},
 		{"wrong type", rocketmqfx.AsRetry(func() *passer { return newPass() }), true, []string{"core.RetryPolicy"}},
-		{"no constructor", rocketmqfx.AsRetry(coretest.NoRetry()), true, []string{"core.RetryPolicy"}},
+		{"a function in place of a constructor", rocketmqfx.AsRetry(coretest.NoRetry()), true, []string{"AsRetry", "function that returns a core.RetryPolicy"}},
+		{"a value in place of a constructor", rocketmqfx.AsBudget(&budget{}), true, []string{"AsBudget is given a *rocketmqfx_test.budget", "func() core.RetryBudget"}},
+		{"nil in place of a constructor", rocketmqfx.AsSelector(nil), true, []string{"AsSelector is given nil"}},
+		{"nil in place of a step", rocketmqfx.AsStep(nil), true, []string{"AsStep is given nil"}},
+		{"constructor returns nil", rocketmqfx.AsSelector(func() core.SelectorFactory { return nil }), false, []string{"AsSelector", "returned nil", "TestBrokenPartsAreReported"}},
+		{"constructor returns no breakers", rocketmqfx.AsBreaker(func() *breaker.Breakers { return nil }), false, []string{"AsBreaker", "returned nil"}},
 		{"no listener", rocketmqfx.AsListener("deaf", func() *budget { return &budget{} }), false, []string{`"deaf"`, "no interceptor"}},
 		{"no stage", rocketmqfx.AsInterceptor("floating", core.StageNone, newPass), false, []string{`"floating"`, "Stage"}},
 		{"bad hook name", rocketmqfx.AsForbidHook(newForbid("Not A Name")), false, []string{"Not A Name"}},

@@ -4,7 +4,6 @@ import (
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/hooks/forbid"
 	"github.com/liftoff-mq/liftoff/hooks/sendhook"
-	"go.uber.org/fx"
 )
 
 // Stepper is what Liftoff's hooks have in common.
@@ -12,14 +11,10 @@ type Stepper interface{ Step() core.Step }
 
 // AsHook adds the step of a hook: ctor returns something that has a method
 // Step() core.Step, as Liftoff's own hooks do, and perhaps an error.
-func AsHook(ctor any) Part { return member[Stepper](ctor, `group:"rocketmq.hooks"`) }
+func AsHook(ctor any) Part { return member[Stepper]("AsHook", ctor, groupHooks) }
 
 // AsStep adds a step: ctor returns a core.Step and perhaps an error.
-func AsStep(ctor any) Part {
-	return newPart(func(_ Scope, private []any) fx.Option {
-		return fx.Provide(append([]any{fx.Annotate(ctor, fx.ResultTags(groupSteps))}, private...)...)
-	})
-}
+func AsStep(ctor any) Part { return member[core.Step]("AsStep", ctor, groupSteps) }
 
 // Steps adds steps that exist already.
 func Steps(steps ...core.Step) Part {
@@ -34,31 +29,31 @@ func Steps(steps ...core.Step) Part {
 // as any type, and perhaps an error. One that is an attempt interceptor as well
 // needs AsStep or AsHook.
 func AsInterceptor(name string, stage core.Stage, ctor any) Part {
-	return convert(ctor, name, groupSteps, func(_ Scope, _ string, i core.Interceptor) core.Step {
-		return core.Step{Name: name, Stage: stage, Use: i}
+	return convert("AsInterceptor", ctor, name, groupSteps, func(_ Scope, _ string, i core.Interceptor) (core.Step, error) {
+		return core.Step{Name: name, Stage: stage, Use: i}, nil
 	})
 }
 
 // AsAttemptInterceptor adds a step for attempt scope: ctor returns a
 // core.AttemptInterceptor, as any type, and perhaps an error.
 func AsAttemptInterceptor(name string, stage core.AttemptStage, ctor any) Part {
-	return convert(ctor, name, groupSteps, func(_ Scope, _ string, i core.AttemptInterceptor) core.Step {
-		return core.Step{Name: name, AttemptStage: stage, Use: i}
+	return convert("AsAttemptInterceptor", ctor, name, groupSteps, func(_ Scope, _ string, i core.AttemptInterceptor) (core.Step, error) {
+		return core.Step{Name: name, AttemptStage: stage, Use: i}, nil
 	})
 }
 
 // AsListener adds a step that only listens: ctor returns something that is one or
 // several of core's listeners, and perhaps an error.
 func AsListener(name string, ctor any) Part {
-	return convert(ctor, name, groupSteps, func(_ Scope, _ string, l any) core.Step {
-		return core.Step{Name: name, Use: l}
+	return convert("AsListener", ctor, name, groupSteps, func(_ Scope, _ string, l any) (core.Step, error) {
+		return core.Step{Name: name, Use: l}, nil
 	})
 }
 
 // AsForbidHook adds a forbid-check hook: ctor returns a forbid.Hook, as any type,
 // and perhaps an error.
-func AsForbidHook(ctor any) Part { return member[forbid.Hook](ctor, groupForbid) }
+func AsForbidHook(ctor any) Part { return member[forbid.Hook]("AsForbidHook", ctor, groupForbid) }
 
 // AsSendHook adds a send-message hook: ctor returns a sendhook.Hook, as any type,
 // and perhaps an error.
-func AsSendHook(ctor any) Part { return member[sendhook.Hook](ctor, groupSend) }
+func AsSendHook(ctor any) Part { return member[sendhook.Hook]("AsSendHook", ctor, groupSend) }

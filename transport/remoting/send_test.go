@@ -29,7 +29,7 @@ func TestSend(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := core.Result{
-				MessageID: res.MessageID, OffsetMessageID: "7F00000100002A9F0000000000000000",
+				Status: core.SendOK, MessageID: res.MessageID, OffsetMessageID: "7F00000100002A9F0000000000000000",
 				Queue: core.Queue{Broker: "broker-a"}, RegionID: "DefaultRegion", TraceOn: true, Attempts: 1,
 			}
 			if res != want {
