@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"iter"
 	"time"
 )
@@ -59,6 +60,7 @@ type Call struct {
 	failures  []AttemptError
 	certainty Certainty
 	misuse    error // a change in attempt scope
+	denied    bool  // the budget had no retry left
 	place     int   // in the Batch that holds the message
 	timer     *time.Timer
 	selection Selection
@@ -148,6 +150,14 @@ func (c *Call) Attempts() int { return c.attempts }
 // should wait for this too.
 func (c *Call) Aborted() <-chan struct{} { return c.producer.aborted }
 
+// Bound gives a context for a step that waits: it ends with ctx, at the call's
+// deadline and when the producer aborts the call, and [ContextError] says which. The
+// ctx that steps are given knows only the caller's end. The step has to call cancel.
+// Since it allocates, whoever need not wait should find that out first.
+func (c *Call) Bound(ctx context.Context) (bound context.Context, cancel context.CancelFunc) {
+	return c.producer.within(ctx, c.deadline)
+}
+
 // Attempt is one try of a call at one queue of one broker. Like its call it is
 // valid only until its outcome.
 type Attempt struct {
@@ -162,7 +172,8 @@ type Attempt struct {
 	confirm bool // a one-way attempt that wants an answer
 	entered bool // the transport was reached
 	written bool
-	acked   bool // the transport succeeded, with a broker's answer
+	done    bool // the transport succeeded
+	acked   bool // and had a broker's answer
 	latency time.Duration
 }
 
@@ -195,6 +206,11 @@ func (a *Attempt) LastResort() bool { return a.last }
 
 // Aborted is the call's Aborted.
 func (a *Attempt) Aborted() <-chan struct{} { return a.call.producer.aborted }
+
+// Bound is [Call.Bound] until the attempt's deadline.
+func (a *Attempt) Bound(ctx context.Context) (bound context.Context, cancel context.CancelFunc) {
+	return a.call.producer.within(ctx, a.deadline)
+}
 
 // Confirm makes a one-way attempt one that the broker answers. It is for attempt
 // interceptors, before they call next; later it changes nothing. The next attempt

@@ -58,6 +58,9 @@ var codeNames = map[ResponseCode]string{
 
 // String gives RocketMQ's name of the code, or CODE_n for one it does not know.
 func (c ResponseCode) String() string {
+	if c == CodeNone {
+		return "NONE"
+	}
 	if name, ok := codeNames[c]; ok {
 		return name
 	}

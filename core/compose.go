@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 )
@@ -34,6 +35,19 @@ func composeAttempt(final AttemptHandler, chain []placed[AttemptInterceptor]) At
 	return final
 }
 
+// checkError asks a plugin's error everything that core and its users ask errors
+// later, so that one which panics - a nil pointer in an interface is enough - does
+// so where that is its plugin's panic.
+func checkError(err error) {
+	if err != nil && !errors.Is(err, errNever) {
+		ClassOf(err)
+		CertaintyOf(err)
+	}
+}
+
+// errNever is no error's cause: to look for it is to look at all causes.
+var errNever = errors.New("never")
+
 // recoverStep is deferred around plugin code.
 func recoverStep(name string, res **Result, err *error) {
 	if v := recover(); v != nil {
@@ -50,8 +64,10 @@ func panicError(name string, v any) *PanicError {
 	return &PanicError{Step: name, Value: v, Stack: debug.Stack()}
 }
 
-// checkContract enforces that a result is non-nil if and only if the error is nil.
+// checkContract enforces that a result is non-nil if and only if the error is nil,
+// and that the error is a sound one. It may panic: recoverStep is around it.
 func checkContract(name string, res *Result, err error) (*Result, error) {
+	checkError(err)
 	switch {
 	case res == nil && err == nil:
 		return nil, fmt.Errorf("%w: %s returned neither a result nor an error", ErrContract, name)

@@ -103,12 +103,13 @@ func (p *Producer) deliver(ctx context.Context, c *Call) (*Result, error) {
 		if perr != nil {
 			return c.settle(&weak, hasWeak, perr)
 		}
-		if !d.Retry || err == nil && !d.Restore || d.After >= f.Remaining {
+		if !d.Retry || err == nil && !d.Restore || d.After >= f.Remaining || c.attempts >= maxAttempts {
 			return c.settle(&weak, hasWeak, err)
 		}
 		if granted, perr := p.withdraw(); perr != nil {
 			return c.settle(&weak, hasWeak, perr)
 		} else if !granted {
+			c.denied = true
 			return c.settle(&weak, hasWeak, err)
 		}
 		if len(p.listeners.retry) > 0 {
@@ -134,6 +135,10 @@ func (p *Producer) deliver(ctx context.Context, c *Call) (*Result, error) {
 	}
 }
 
+// maxAttempts ends a call whose policy never does: without a pause between them
+// millions of attempts would fit into its time, and each is kept for its error.
+const maxAttempts = 1000
+
 // settle ends a call whose attempts are over: with the weaker result if there
 // is one, else with the error.
 func (c *Call) settle(weak *Result, hasWeak bool, err error) (*Result, error) {
@@ -151,7 +156,7 @@ func (c *Call) failed(err error) error {
 	}
 	se := &SendError{
 		Class: ClassOf(err), Certainty: c.certainty, Cause: err,
-		Attempts: slices.Clone(c.failures),
+		Attempts: slices.Clone(c.failures), BudgetSpent: c.denied,
 	}
 	if len(c.outs) > 0 {
 		se.Topic, se.MessageID = c.outs[0].msg.Topic, c.outs[0].id
@@ -234,7 +239,7 @@ func (p *Producer) choose(ctx context.Context, c *Call, s QueueSelector, r *Rout
 func (p *Producer) ask(ctx context.Context, c *Call, s QueueSelector, r *Route) (index int, consistent bool, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = panicError("selector", v)
+			err = panicError(fmt.Sprintf("selector %T", s), v)
 		}
 	}()
 	if cs, ok := s.(ConsistentSelector); ok {
@@ -243,6 +248,7 @@ func (p *Producer) ask(ctx context.Context, c *Call, s QueueSelector, r *Route) 
 	c.selection = Selection{route: r, call: c, health: p.cfg.Health}
 	index, err = s.Select(ctx, &c.selection)
 	if err != nil {
+		checkError(err)
 		return 0, consistent, fmt.Errorf("select a queue: %w", err)
 	}
 	if index < 0 || index >= r.Len() {
@@ -267,8 +273,12 @@ func (p *Producer) try(ctx context.Context, c *Call, s QueueSelector, r *Route, 
 		return nil, err
 	}
 	res, err = p.attemptChain(ctx, at)
-	if err == nil && c.misuse != nil {
+	switch {
+	case err != nil:
+	case c.misuse != nil:
 		res, err = nil, c.misuse
+	case !at.done:
+		res, err = nil, fmt.Errorf("%w: an attempt succeeded that the transport did not make", ErrContract)
 	}
 	return res, err
 }
@@ -289,6 +299,18 @@ func (p *Producer) bound(c *Call, r *Route, consistent bool) (err error) {
 		}
 	}
 	return nil
+}
+
+// within gives a context that ends with ctx, at the deadline and with an abort.
+func (p *Producer) within(ctx context.Context, deadline time.Time) (context.Context, context.CancelFunc) {
+	ctx, over := context.WithDeadlineCause(ctx, deadline, ErrTimeout)
+	ctx, end := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(p.life, func() { end(ErrAborted) })
+	return ctx, func() {
+		stop()
+		end(nil)
+		over()
+	}
 }
 
 // errGoexit stands in the report of an attempt whose goroutine ended under it.
@@ -347,6 +369,7 @@ func (p *Producer) carry(ctx context.Context, at *Attempt) (res *Result, err err
 		err = ContextError(ctx) // a cause alone does not show that the context ended
 	}
 	if err == nil {
+		at.done = true
 		at.acked = at.call.mode != Oneway || res.Acked()
 		at.call.certainty = max(at.call.certainty, at.success(res))
 	}

@@ -270,7 +270,7 @@ type AttemptError struct {
 	Number    int // from 1
 	Queue     Queue
 	Addr      string
-	Duration  time.Duration
+	Duration  time.Duration // at the transport, without what steps waited for
 	Class     Class
 	Certainty Certainty
 	Err       error
@@ -294,13 +294,18 @@ type SendError struct {
 	MessageID MessageID
 	// Attempts are the failed attempts in order; empty if none was made.
 	Attempts []AttemptError
+	// BudgetSpent says that the retry policy wanted another attempt, and the retry
+	// budget had none left.
+	BudgetSpent bool
 	// Cause is what ended the call. It is the last attempt's error unless
 	// something else came between, such as the caller's cancellation.
 	Cause error
 }
 
-// Error gives topic, class, certainty, cause and the attempts on one line. A
-// cause that is the last attempt's error is given there, once.
+// Error gives topic, class, certainty, cause and the attempts on one line. A cause
+// that is the last attempt's error is given there, once, and of many attempts only
+// the first and the last few. A cause that is itself made of the error of a send
+// has said what there is to say about attempts.
 func (e *SendError) Error() string {
 	var b strings.Builder
 	b.WriteString("send")
@@ -309,17 +314,33 @@ func (e *SendError) Error() string {
 	}
 	fmt.Fprintf(&b, ": %v, %v", e.Class, e.Certainty)
 	sep := ": "
-	if n := len(e.Attempts); n == 0 || !same(e.Cause, e.Attempts[n-1].Err) {
+	n := len(e.Attempts)
+	if n == 0 || !same(e.Cause, e.Attempts[n-1].Err) {
 		fmt.Fprintf(&b, ": %v", e.Cause)
 		sep = "; "
 	}
-	for i := range e.Attempts {
+	if inner := (*SendError)(nil); errors.As(e.Cause, &inner) {
+		n = 0
+	}
+	for i := range n {
+		if i == shownAttempts && n > 2*shownAttempts {
+			fmt.Fprintf(&b, "; %d more", n-2*shownAttempts)
+		}
+		if i >= shownAttempts && i < n-shownAttempts {
+			continue
+		}
 		b.WriteString(sep)
 		b.WriteString(e.Attempts[i].Error())
 		sep = "; "
 	}
+	if e.BudgetSpent {
+		b.WriteString("; no other attempt: the retry budget is spent")
+	}
 	return b.String()
 }
+
+// shownAttempts is how many attempts an error's text has at either end.
+const shownAttempts = 4
 
 // Unwrap gives the cause and every attempt's error.
 func (e *SendError) Unwrap() []error {

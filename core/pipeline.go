@@ -46,26 +46,24 @@ func Resolve(order Order, steps ...Step) (*Pipeline, error) {
 	slices.SortStableFunc(steps, func(a, b Step) int { return strings.Compare(a.Name, b.Name) })
 
 	var errs []error
-	for i, s := range steps {
-		if i > 0 && s.Name == steps[i-1].Name {
-			if i == 1 || s.Name != steps[i-2].Name {
-				errs = append(errs, fmt.Errorf("step %q: given more than once", s.Name))
-			}
-			continue
+	var twice string
+	steps = slices.CompactFunc(steps, func(a, b Step) bool {
+		if a.Name == b.Name && a.Name != twice {
+			twice = a.Name
+			errs = append(errs, fmt.Errorf("step %q: given more than once", twice))
 		}
-		errs = append(errs, s.check()...)
+		return a.Name == b.Name
+	})
+	for i := range steps {
+		errs = append(errs, steps[i].check()...)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("pipeline: %w", err)
-	}
-
-	p := &Pipeline{}
 	callNames, callErrs := arrange(steps, order.Call, "call", func(s *Step) int { return int(s.Stage) })
 	attemptNames, attemptErrs := arrange(steps, order.Attempt, "attempt", func(s *Step) int { return int(s.AttemptStage) })
-	errs = append(append(callErrs, attemptErrs...), checkNeighbours(steps)...)
+	errs = slices.Concat(errs, callErrs, attemptErrs, checkNeighbours(steps))
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("pipeline: %w", err)
 	}
+	p := &Pipeline{}
 	byName := make(map[string]*Step, len(steps))
 	for i := range steps {
 		byName[steps[i].Name] = &steps[i]
@@ -158,11 +156,25 @@ func checkNeighbours(steps []Step) []error {
 				errs = append(errs, fmt.Errorf("step %q: neighbour %q is unknown", s.Name, bare))
 			case known && !(s.Stage != StageNone && s.Stage == other.Stage) &&
 				!(s.AttemptStage != AttemptNone && s.AttemptStage == other.AttemptStage):
-				errs = append(errs, fmt.Errorf("step %q: neighbour %q is in another stage", s.Name, bare))
+				errs = append(errs, fmt.Errorf("step %q: neighbour %q is in no stage with it: %s, but %s", s.Name, bare, s.places(), other.places()))
 			}
 		}
 	}
 	return errs
+}
+
+// places says where a step stands.
+func (s *Step) places() string {
+	switch {
+	case s.Stage != StageNone && s.AttemptStage != AttemptNone:
+		return fmt.Sprintf("%v of message scope and %v of attempt scope", s.Stage, s.AttemptStage)
+	case s.Stage != StageNone:
+		return fmt.Sprintf("%v of message scope", s.Stage)
+	case s.AttemptStage != AttemptNone:
+		return fmt.Sprintf("%v of attempt scope", s.AttemptStage)
+	default:
+		return "no stage, it only listens"
+	}
 }
 
 // arrange gives the names of one scope's steps in order.

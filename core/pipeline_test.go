@@ -113,7 +113,7 @@ func TestResolveErrors(t *testing.T) {
 		{"unknown attempt stage", core.Order{}, []core.Step{{Name: "a", AttemptStage: 99, Use: ring{}}}, []string{`step "a": unknown attempt stage 99`}},
 		{"listener with neighbours", core.Order{}, []core.Step{ok, {Name: "a", After: []string{"ok"}, Use: ear{}}}, []string{`step "a"`, "no meaning"}},
 		{"unknown neighbour", core.Order{}, []core.Step{{Name: "a", Stage: core.StageGuard, After: []string{"ghost"}, Use: onion{}}}, []string{`step "a": neighbour "ghost" is unknown`}},
-		{"neighbour in another stage", core.Order{}, []core.Step{ok, {Name: "a", Stage: core.StageShape, After: []string{"ok"}, Use: onion{}}}, []string{`step "a": neighbour "ok" is in another stage`}},
+		{"neighbour in another stage", core.Order{}, []core.Step{ok, {Name: "a", Stage: core.StageShape, After: []string{"ok"}, Use: onion{}}}, []string{`step "a": neighbour "ok" is in no stage with it: shape of message scope, but guard of message scope`}},
 		{"cycle", core.Order{}, []core.Step{
 			{Name: "a", Stage: core.StageGuard, After: []string{"c"}, Use: onion{}},
 			{Name: "b", Stage: core.StageGuard, After: []string{"a"}, Use: onion{}},
@@ -125,7 +125,11 @@ func TestResolveErrors(t *testing.T) {
 		{"order with missing", core.Order{Call: []string{}}, []core.Step{ok}, []string{`step "ok": missing in the call order`}},
 		{"order with duplicate", core.Order{Call: []string{"ok", "ok"}}, []core.Step{ok}, []string{`step "ok": twice in the call order`}},
 		{"attempt order", core.Order{Attempt: []string{"ok"}}, []core.Step{ok}, []string{`step "ok": in the attempt order`}},
-		{"several at once", core.Order{}, []core.Step{{Name: "a", Use: 1}, {Name: "b", Use: onion{}}}, []string{`step "a"`, `step "b"`}},
+		{"several at once", core.Order{}, []core.Step{
+			{Name: "a", Use: 1}, {Name: "b", Use: onion{}}, ok, ok,
+			{Name: "c", Stage: core.StageGuard, After: []string{"d", "ghost"}, Use: onion{}},
+			{Name: "d", Stage: core.StageGuard, After: []string{"c"}, Use: onion{}},
+		}, []string{`step "a"`, `step "b"`, `step "ok": given more than once`, `"ghost" is unknown`, "cycle"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -52,6 +52,18 @@ func TestPluginMistakes(t *testing.T) {
 		{"result without a status", func(c *core.Config) {
 			c.Steps = []core.Step{call(func(context.Context, *core.Call, core.Handler) (*core.Result, error) { return &core.Result{}, nil })}
 		}, core.ErrContract, "mine returned a result without a status", core.ClassPlugin, core.NotSent, 0},
+		{"attempt answered without the transport", func(c *core.Config) {
+			c.Steps = []core.Step{attempt(func(_ context.Context, at *core.Attempt, _ core.AttemptHandler) (*core.Result, error) {
+				return at.Result(), nil
+			})}
+		}, core.ErrContract, "that the transport did not make", core.ClassPlugin, core.NotSent, 0},
+		{"failure of the transport hidden", func(c *core.Config) {
+			c.Transport = &coretest.Transport{Do: func(context.Context, *core.Attempt) (*core.Result, error) { return nil, core.ErrConnectionLost }}
+			c.Steps = []core.Step{attempt(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+				_, _ = next(ctx, at)
+				return at.Result(), nil
+			})}
+		}, core.ErrContract, "that the transport did not make", core.ClassPlugin, core.MaybeStored, 1},
 		{"result and error", func(c *core.Config) {
 			c.Steps = []core.Step{attempt(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
 				r, _ := next(ctx, at)

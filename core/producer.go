@@ -53,8 +53,10 @@ type Producer struct {
 	bytes     *semaphore.Weighted // and by bytes
 	workers   *workers
 	aborted   chan struct{}
-	life      context.Context // ends with aborted, for waits that need a context
-	abort     context.CancelFunc
+	// undelivered counts the sends that failed because they were aborted.
+	undelivered atomic.Int64
+	life        context.Context // ends with aborted, for waits that need a context
+	abort       context.CancelFunc
 }
 
 // NewProducer makes a producer. It does no I/O and starts no goroutine. All
@@ -181,7 +183,10 @@ func (p *Producer) Flush(ctx context.Context) error {
 
 // ShutdownError reports that Shutdown could not wait for every send.
 type ShutdownError struct {
-	Undelivered int   // sends that were aborted; each was told so
+	// Undelivered is the number of sends that failed with [ErrAborted], and of those
+	// that had not returned when Shutdown did. What is still acknowledged after the
+	// abort is not among them.
+	Undelivered int
 	Cause       error // why Shutdown stopped waiting
 }
 
@@ -218,7 +223,6 @@ func (p *Producer) Shutdown(ctx context.Context) error {
 	var errs []error
 	stuck := 0
 	if err := p.inflight.drain(ctx); err != nil {
-		errs = append(errs, &ShutdownError{Undelivered: p.inflight.len(), Cause: err})
 		close(p.aborted)
 		p.abort()
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortGrace)
@@ -227,16 +231,13 @@ func (p *Producer) Shutdown(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("%d sends did not return after the abort: a step or done function blocks", stuck))
 		}
 		cancel()
+		if n := int(p.undelivered.Load()) + stuck; n > 0 {
+			errs = append([]error{&ShutdownError{Undelivered: n, Cause: err}}, errs...)
+		}
 	}
 	if n := p.endBatches(ctx); n > 0 && stuck == 0 {
 		stuck = n
 		errs = append(errs, fmt.Errorf("%d batches did not return: a step blocks", n))
-	}
-	p.abort()
-	p.routes.end()
-	p.workers.stop()
-	if stuck == 0 {
-		p.workers.join()
 	}
 	// What is left needs a moment even if ctx has ended, and each part its own:
 	// a broker that does not answer the unregistering must not take the time in
@@ -245,6 +246,12 @@ func (p *Producer) Shutdown(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortGrace)
 		defer cancel()
 		errs = append(errs, f(ctx))
+	}
+	p.abort()
+	last(p.routes.end)
+	p.workers.stop()
+	if stuck == 0 {
+		p.workers.join()
 	}
 	if r := p.registrar(); r != nil {
 		last(func(ctx context.Context) error { return r.UnregisterGroup(ctx, p.cfg.Group) })

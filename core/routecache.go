@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -135,30 +136,35 @@ func (rc *routeCache) fly(t *topic, f *flight, wait time.Duration) {
 		case <-rc.life.Done():
 		}
 	}
+	if old, changed := rc.look(t, f); changed {
+		rc.listeners.routeChanged(&RouteReport{Topic: t.name, Old: old, New: f.route})
+	}
+}
+
+// look asks for t's route and ends the flight, also if the source ends the goroutine.
+func (rc *routeCache) look(t *topic, f *flight) (old *Route, changed bool) {
+	f.err = fmt.Errorf("%w: the route source ended its goroutine", ErrContract)
+	defer func() {
+		t.mu.Lock()
+		t.flight = nil
+		t.mu.Unlock()
+		close(f.done)
+	}()
 	t.mu.Lock()
 	t.last = time.Now()
 	t.mu.Unlock()
 	ctx, cancel := context.WithTimeoutCause(rc.life, rc.timeout, ErrTimeout)
 	defer cancel()
 	f.route, f.err = rc.ask(ctx, t.name)
-
-	var old *Route
-	changed := false
-	if f.err == nil {
-		if old = t.route.Load(); old.Equal(f.route) {
-			f.route = old // keep the identity of an unchanged route
-		} else {
-			t.route.Store(f.route)
-			changed = true
-		}
+	if f.err != nil {
+		return nil, false
 	}
-	t.mu.Lock()
-	t.flight = nil
-	t.mu.Unlock()
-	close(f.done)
-	if changed {
-		rc.listeners.routeChanged(&RouteReport{Topic: t.name, Old: old, New: f.route})
+	if old = t.route.Load(); old.Equal(f.route) {
+		f.route = old // keep the identity of an unchanged route
+		return old, false
 	}
+	t.route.Store(f.route)
+	return old, true
 }
 
 // ask calls the source and keeps its panic and its nonsense.
@@ -169,6 +175,7 @@ func (rc *routeCache) ask(ctx context.Context, name string) (r *Route, err error
 		}
 	}()
 	r, err = rc.source.Route(ctx, name)
+	checkError(err)
 	switch {
 	case rc.life.Err() != nil:
 		return nil, ErrClosed
@@ -236,18 +243,29 @@ func (rc *routeCache) inUse() []*topic {
 	return used
 }
 
-// begin starts the poller. end stops it and every look-up, and waits for them.
+// begin starts the poller. end stops it and every look-up, and waits for them until
+// ctx ends.
 func (rc *routeCache) begin() {
 	rc.wg.Add(1)
 	go rc.poll()
 }
 
-func (rc *routeCache) end() {
+func (rc *routeCache) end(ctx context.Context) error {
 	rc.mu.Lock()
 	rc.closed = true // no look-up can begin now
 	rc.mu.Unlock()
 	rc.stop()
-	rc.wg.Wait()
+	over := make(chan struct{})
+	go func() {
+		rc.wg.Wait()
+		close(over)
+	}()
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return errors.New("a look-up did not return: the route source or a route listener blocks")
+	}
 }
 
 // open reserves a place for one more goroutine, unless the cache has ended.

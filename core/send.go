@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -73,7 +74,7 @@ func (p *Producer) SendBatch(ctx context.Context, msgs []*Message, opts ...SendO
 		case m == nil:
 			return BatchResult{}, invalid("", fmt.Sprintf("message %d of the batch is nil", i))
 		case m.Topic != msgs[0].Topic:
-			return BatchResult{}, invalid(m.Topic, fmt.Sprintf("message %d of the batch has topic %q, the first has %q", i, m.Topic, msgs[0].Topic))
+			return BatchResult{}, invalid(msgs[0].Topic, fmt.Sprintf("message %d of the batch has topic %q, the first has %q", i, m.Topic, msgs[0].Topic))
 		}
 	}
 	g, err := p.enter(ctx, msgs[0])
@@ -127,7 +128,7 @@ func (p *Producer) enter(ctx context.Context, msg *Message) (uint32, error) {
 	case msg == nil:
 		return 0, invalid("", "message is nil")
 	case ctx == nil:
-		return 0, invalid(msg.Topic, "context is nil")
+		return 0, &SendError{Class: ClassInvalid, Topic: msg.Topic, Cause: errors.New("rocketmq: context is nil")}
 	}
 	// First count, then look: Shutdown changes the state before it waits, so
 	// either it waits for this send or this send sees the new state.
@@ -180,7 +181,7 @@ func (p *Producer) release(c *Call) {
 	c.failures = c.failures[:0]
 	clear(c.tried)
 	c.tried = c.tried[:0]
-	c.attempts, c.certainty, c.misuse, c.retry, c.ownRetry = 0, NotSent, nil, nil, false
+	c.attempts, c.certainty, c.misuse, c.denied, c.retry, c.ownRetry = 0, NotSent, nil, false, nil, false
 	c.at, c.result = Attempt{}, Result{}
 	c.selection, c.failure = Selection{}, Failure{}
 	c.async = asyncSend{}
@@ -197,6 +198,9 @@ func (p *Producer) run(ctx context.Context, c *Call) (Result, error) {
 func (p *Producer) outcome(ctx context.Context, c *Call, res *Result, err error) (Result, error) {
 	if err != nil {
 		err = c.failed(err)
+		if errors.Is(err, ErrAborted) {
+			p.undelivered.Add(1)
+		}
 	}
 	if len(p.listeners.call) > 0 {
 		c.callReport = CallReport{Call: c, Result: res, Err: err, Duration: time.Since(c.start)}

@@ -189,7 +189,7 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 		v := newVirtual(t)
 		c := v.client(t)
 		cfg := coretest.Config(unregistered{c})
-		cfg.Routes = c
+		cfg.Routes = coretest.RouteFunc(c.Route)
 		cfg.RouteRefresh = 1000 * time.Hour
 		p := coretest.Start(t, cfg)
 		for range 2 {
