@@ -36,6 +36,8 @@ type Batch struct {
 
 	sent, ended bool
 	attempts    int
+	queue       Queue // of the last attempt
+	broker      Broker
 	res         Result
 	ids         offsetIDs // of the stored messages
 	err         *SendError
@@ -152,7 +154,7 @@ func (b *Batch) Send(ctx context.Context, next Handler) {
 	}
 	b.sent = true
 	res, err := b.run(ctx, c, next)
-	b.attempts = c.attempts
+	b.attempts, b.queue, b.broker = c.attempts, c.at.queue, c.at.broker
 	if err == nil {
 		b.res = *res
 		b.ids = splitOffsetIDs(res.OffsetMessageID, len(b.outs))
@@ -208,6 +210,7 @@ func (b *Batch) Outcome(c *Call) (*Result, error) {
 	// The call itself remembers what happened, as if it had made the attempts: an
 	// error that a step further out wraps must not say less.
 	c.attempts += b.attempts
+	c.at.queue, c.at.broker = b.queue, b.broker
 	if b.err != nil {
 		c.certainty = max(c.certainty, b.err.Certainty)
 		c.failures = append(c.failures, b.err.Attempts...)

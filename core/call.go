@@ -145,6 +145,11 @@ func (c *Call) Consistent() (consistent bool) {
 // Attempts is the number of attempts made so far.
 func (c *Call) Attempts() int { return c.attempts }
 
+// Last gives the queue of the last attempt, which may be under way, and the address
+// of its broker; no address before the first. For a call whose message went with
+// others' ([Batch]) they are the batch's, once its outcome is known.
+func (c *Call) Last() (q Queue, addr string) { return c.at.queue, c.at.broker.Addr }
+
 // Aborted is closed when the producer gives up on calls still under way at the
 // end of Shutdown. Whoever waits in a call for something else than its ctx
 // should wait for this too.

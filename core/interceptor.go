@@ -11,11 +11,17 @@ type Handler func(ctx context.Context, call *Call) (*Result, error)
 //
 // An implementation
 //   - may return without calling next, with an error that says why;
-//   - may call next more than once, one after the other, never concurrently:
-//     each run repeats everything below it;
+//   - may call next more than once, one after the other, never concurrently and
+//     never after it returned: each run repeats everything below it, while the
+//     call's deadline and the count of its attempts, which retry policies look at,
+//     go on;
+//   - waits for nothing longer than the call lasts: ctx ends with the caller's, and
+//     [Call.Bound] gives one that ends at the deadline and at an abort too;
 //   - passes on the ctx it got, or one derived from it;
 //   - never writes to the user's message: changes go to the call's [Outgoing];
-//   - keeps neither call nor result after it returned;
+//   - keeps neither call nor result after it returned: they become other callers';
+//   - returns a result only of what next returned, or one with a status of its own
+//     if it answers for the brokers itself;
 //   - is safe for concurrent use by many calls.
 //
 // A panic becomes an error that names the step.
@@ -40,7 +46,11 @@ type AttemptHandler func(ctx context.Context, at *Attempt) (*Result, error)
 // [ErrNextTwice] and sends nothing.
 //
 // An error returned without calling next is a veto: the broker's health and
-// breaker do not count it. The retry policy decides whether another queue is tried.
+// breaker do not count it. The retry policy decides by the error's class whether
+// another queue is tried: the default ones go on after [ErrTooManyInFlight] and
+// [ErrTimeout], and end with an error that is of no class. [ErrCircuitOpen] asks no
+// policy and goes on to the next broker. A result without the transport's is an
+// error.
 type AttemptInterceptor interface {
 	InterceptAttempt(ctx context.Context, at *Attempt, next AttemptHandler) (*Result, error)
 }

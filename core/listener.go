@@ -7,9 +7,10 @@ import (
 
 // Listeners only observe. A step or strategy may implement any of the five; it
 // is found at construction and costs nothing where it is absent. Reports, and
-// the calls and attempts in them, are valid until the method returns. A
-// listener must be quick, must not block, and is called by many goroutines at
-// once. A panic in it is recovered and logged and does not touch the send.
+// the calls, attempts and results in them, are valid until the method returns and
+// for reading only. A listener is called by many goroutines at once, those of the
+// sends: it must be quick and must not block, or the send waits for it past its
+// deadline. A panic in it is recovered and logged and does not touch the send.
 
 // CallListener is told the one outcome of every call.
 type CallListener interface {

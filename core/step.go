@@ -7,9 +7,9 @@ type Stage uint8
 // The stages of message scope, outermost first.
 const (
 	StageNone    Stage = iota
-	StageObserve       // tracing, metrics: sees every failure below, changes nothing
+	StageObserve       // tracing, metrics: sees every failure below; adds no more than trace context
 	StageGuard         // validation, rate limits, topic rules: may veto
-	StageShape         // namespace, defaults, trace context: may change topic and properties
+	StageShape         // namespace, defaults: may change topic and properties
 	StageEncode        // compression, encryption: may change the body; the last writer
 )
 
@@ -27,7 +27,7 @@ const (
 	AttemptNone    AttemptStage = iota
 	AttemptObserve              // attempt spans, send-message hooks before and after
 	AttemptGuard                // forbid-check hooks: queue and broker are known; may veto
-	AttemptProtect              // circuit breaker, limits per broker: may veto, another broker is tried
+	AttemptProtect              // circuit breaker, limits per broker: may veto, see AttemptInterceptor
 	AttemptWire                 // a last look, for reading only
 )
 

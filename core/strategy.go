@@ -7,7 +7,9 @@ import (
 
 // SelectorFactory makes the queue selectors of a producer, one per topic.
 type SelectorFactory interface {
-	// ForTopic is called once per topic and producer, at the topic's first send.
+	// ForTopic is called once per topic and producer, at the topic's first send; for
+	// several topics at a time. What it panics with is the error of every send to
+	// the topic.
 	ForTopic(topic string) QueueSelector
 }
 
@@ -82,7 +84,7 @@ type HealthView interface {
 // RetryPolicy decides whether a failed attempt is followed by another. It only
 // decides: the engine waits, checks budget, context and deadline, and selects
 // again. One policy serves all calls at once, so it keeps no state of a call:
-// the decision depends on f alone.
+// the decision depends on f alone. It must not keep f, which is the call's.
 //
 // It is asked about a message, too, that a broker stored with a weaker status
 // than wanted, such as FLUSH_DISK_TIMEOUT: then Failure.Err is nil and Certainty is
@@ -92,7 +94,9 @@ type HealthView interface {
 // The engine never asks where a retry cannot be right: the call is cancelled,
 // out of time or aborted, the message was refused locally, a plugin broke, or it is
 // one-way and was perhaps written. A breaker's rejection is not an attempt; the
-// engine goes on to the next broker without asking.
+// engine goes on to the next broker without asking. Nor is a topic without a route:
+// where no name server can be asked, a send fails at once. However a policy decides,
+// a call ends after 1,000 attempts.
 type RetryPolicy interface {
 	Next(f *Failure) Decision
 }

@@ -31,7 +31,8 @@ type Transport interface {
 }
 
 // RouteSource knows where topics live. Core caches what it answers, asks for one
-// topic at most once at a time, and keeps the last good route while it asks.
+// topic at most once at a time, for several topics at once, and keeps the last good
+// route while it asks.
 type RouteSource interface {
 	// Route looks a topic up. An unknown topic, or one without a writable
 	// queue, is an error that wraps [ErrNoRoute] and says which.

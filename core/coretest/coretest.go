@@ -204,4 +204,6 @@ func Message(body string) *core.Message {
 }
 
 // String shows an attempt in one line.
-func (s Sent) String() string { return fmt.Sprintf("#%d %v %q", s.Number, s.Queue, s.Body) }
+func (s Sent) String() string {
+	return fmt.Sprintf("#%d %s %v %q", s.Number, s.Topic, s.Queue, s.Body)
+}

@@ -28,12 +28,8 @@ type Metrics struct {
 	duration metric.Float64Histogram
 	sent     metric.Int64Counter
 	sets     sets
-	calls    core.Slot[*server]
-	nowhere  *server // in the slot of a call that was seen and contacted nobody
+	seen     core.Slot[bool] // of calls that came through Intercept
 }
-
-// server is a broker's address; a pointer to it goes into a slot for free.
-type server struct{ addr string }
 
 var (
 	_ core.Interceptor     = (*Metrics)(nil)
@@ -65,8 +61,8 @@ func New(opts ...Option) (*Metrics, error) {
 	meter := c.provider.Meter(ScopeName,
 		metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(SchemaURL))
 	m := &Metrics{
-		calls: core.NewSlot[*server](StepName), nowhere: new(server),
-		sets: sets{namespace: c.namespace, destination: c.destination, known: map[key]*set{}},
+		seen: core.NewSlot[bool](StepName),
+		sets: sets{namespace: c.namespace, destination: c.destination, more: c.attributes, known: map[key]*set{}},
 	}
 	var err error
 	if m.duration, err = conventions.Duration(meter, c.buckets); err != nil {
@@ -86,7 +82,7 @@ func (m *Metrics) Step() core.Step {
 
 // Intercept measures the call.
 func (m *Metrics) Intercept(ctx context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
-	m.calls.Set(call, m.nowhere)
+	m.seen.Set(call, true)
 	// A step below may end the goroutine; that is an outcome too.
 	outcome := core.ErrContract
 	defer func() { m.record(ctx, call, outcome) }()
@@ -98,7 +94,7 @@ func (m *Metrics) Intercept(ctx context.Context, call *core.Call, next core.Hand
 // CallDone measures a call that failed before the pipeline began: an asynchronous
 // one that found no room in flight.
 func (m *Metrics) CallDone(ctx context.Context, r *core.CallReport) {
-	if _, seen := m.calls.Get(r.Call); !seen {
+	if seen, _ := m.seen.Get(r.Call); !seen {
 		m.record(ctx, r.Call, r.Err)
 	}
 }
@@ -108,22 +104,21 @@ func (m *Metrics) record(ctx context.Context, call *core.Call, err error) {
 		return
 	}
 	k := key{topic: call.Message().Topic, failure: failure(err)}
-	if s, _ := m.calls.Get(call); s != nil {
-		k.addr = s.addr
+	if core.ClassOf(err) == core.ClassInvalid {
+		k.topic = "" // it may be no topic's name, but anything, and each its own series
 	}
+	_, k.addr = call.Last()
 	m.duration.Record(ctx, time.Since(call.Start()).Seconds(), m.sets.get(k).record...)
 }
 
-// AttemptDone counts the messages of an attempt that was written, and remembers
-// where it went.
+// AttemptDone counts the messages of an attempt that was written.
 func (m *Metrics) AttemptDone(ctx context.Context, r *core.AttemptReport) {
-	call, addr := r.Attempt.Call(), r.Attempt.Addr()
-	k := key{topic: call.Message().Topic, addr: addr, failure: failure(r.Err)}
-	set := m.sets.get(k)
-	m.calls.Set(call, set.server)
-	if r.Written && m.sent.Enabled(ctx) {
-		m.sent.Add(ctx, int64(call.Len()), set.add...)
+	if !r.Written || !m.sent.Enabled(ctx) {
+		return
 	}
+	call := r.Attempt.Call()
+	k := key{topic: call.Message().Topic, addr: r.Attempt.Addr(), failure: failure(r.Err)}
+	m.sent.Add(ctx, int64(call.Len()), m.sets.get(k).add...)
 }
 
 // failure is the error type, "" for success.

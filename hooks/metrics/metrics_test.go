@@ -7,10 +7,14 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 	"github.com/liftoff-mq/liftoff/hooks/metrics"
 	"github.com/liftoff-mq/liftoff/hooks/tracing"
 	"go.opentelemetry.io/otel/attribute"
@@ -176,7 +180,7 @@ func TestUnsentMessagesAreNotCounted(t *testing.T) {
 		change func(*core.Config)
 		want   []attribute.KeyValue
 	}{
-		{"invalid", func(c *core.Config) { fail(c, core.ErrInvalidMessage) }, append(slices.Clone(common), failed("invalid_message"))},
+		{"invalid", func(c *core.Config) { fail(c, core.ErrInvalidMessage) }, append(slices.Clone(common[:2]), failed("invalid_message"))},
 		{"no route", func(c *core.Config) {
 			c.Routes = coretest.RouteFunc(func(context.Context, string) (*core.Route, error) { return nil, core.ErrNoRoute })
 		}, append(slices.Clone(common), failed("no_route"))},
@@ -355,4 +359,68 @@ func TestExemplars(t *testing.T) {
 		t.Errorf("exemplars of the counter %v, want span %v", e, want)
 	}
 	metricdatatest.AssertHasAttributes(t, durations[0], semconv.MessagingSystemRocketMQ)
+}
+
+// Topics that are none make no series of their own.
+func TestInvalidTopicsAreOneSeries(t *testing.T) {
+	r := newRig(t, func(c *core.Config) {
+		c.Steps = append(c.Steps, core.Step{Name: "refuse", Stage: core.StageGuard, Use: core.InterceptorFunc(
+			func(context.Context, *core.Call, core.Handler) (*core.Result, error) {
+				return nil, core.ErrInvalidMessage
+			},
+		)})
+	})
+	for i := range 100 {
+		if _, err := r.producer.Send(t.Context(), &core.Message{Topic: fmt.Sprintf("bad topic %d", i), Body: []byte("x")}); err == nil {
+			t.Fatal("no error")
+		}
+	}
+	durations, _ := r.collect(t)
+	if len(durations) != 1 || durations[0].Count != 100 {
+		t.Errorf("%d series", len(durations))
+	}
+}
+
+func TestAttributes(t *testing.T) {
+	id := semconv.MessagingClientID("a@1")
+	r := newRig(t, nil, metrics.WithAttributes(id), metrics.WithAttributes(attribute.String("team", "x")))
+	if _, err := r.producer.Send(t.Context(), coretest.Message("x")); err != nil {
+		t.Fatal(err)
+	}
+	durations, sent := r.collect(t)
+	want := at("broker-a", id, attribute.String("team", "x"))
+	wantDuration(t, durations, 1, want...)
+	wantSent(t, sent, map[attribute.Distinct]int64{distinct(want): 1})
+}
+
+// A send that shares a request knows the broker of that request.
+func TestAccumulatedSends(t *testing.T) {
+	together, err := accumulate.New(accumulate.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(c *core.Config) {
+			c.Steps = append(c.Steps, together.Step())
+			slow := &coretest.Transport{}
+			slow.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+				time.Sleep(time.Millisecond)
+				return slow.Ack(at), nil
+			}
+			c.Transport = slow
+		})
+		var wg sync.WaitGroup
+		for range 9 {
+			wg.Go(func() {
+				if _, err := r.producer.Send(t.Context(), coretest.Message("x")); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		wg.Wait()
+		durations, sent := r.collect(t)
+		wantDuration(t, durations, 9, at("broker-a")...)
+		wantSent(t, sent, map[attribute.Distinct]int64{distinct(at("broker-a")): 9})
+	})
 }

@@ -3,6 +3,7 @@ package metrics
 import (
 	"slices"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 )
 
@@ -18,6 +19,7 @@ type config struct {
 	buckets     []float64
 	destination func(topic string) string
 	namespace   string
+	attributes  []attribute.KeyValue
 }
 
 // DefaultBuckets are the boundaries, in seconds, that the conventions advise.
@@ -54,4 +56,10 @@ func WithDestination(f func(topic string) string) Option {
 // default, leaves it out, because the conventions do not have it on metrics.
 func WithNamespace(namespace string) Option {
 	return optionFunc(func(c *config) { c.namespace = namespace })
+}
+
+// WithAttributes adds attributes to every value, such as messaging.client.id, to tell
+// producers of one process apart. Each combination of values is a time series.
+func WithAttributes(attributes ...attribute.KeyValue) Option {
+	return optionFunc(func(c *config) { c.attributes = slices.Concat(c.attributes, attributes) })
 }

@@ -17,7 +17,6 @@ type key struct{ topic, addr, failure string }
 
 // set holds the attributes of a key as the instruments take them.
 type set struct {
-	server *server
 	record []metric.RecordOption
 	add    []metric.AddOption
 }
@@ -26,6 +25,7 @@ type set struct {
 type sets struct {
 	namespace   string
 	destination func(string) string
+	more        []attribute.KeyValue
 	mu          sync.RWMutex
 	known       map[key]*set
 }
@@ -51,11 +51,11 @@ func (s *sets) get(k key) *set {
 
 func (s *sets) make(k key) *set {
 	topic := k.topic
-	if s.destination != nil {
+	if s.destination != nil && topic != "" {
 		topic = s.destination(topic)
 	}
 	const room = 8
-	sent := conventions.AppendCount(make([]attribute.KeyValue, 0, room), s.namespace, topic)
+	sent := conventions.AppendCount(append(make([]attribute.KeyValue, 0, room), s.more...), s.namespace, topic)
 	if k.addr != "" {
 		sent = conventions.AppendServer(sent, k.addr)
 	}
@@ -64,7 +64,6 @@ func (s *sets) make(k key) *set {
 	}
 	duration := append(sent[:len(sent):len(sent)], conventions.SendType())
 	return &set{
-		server: &server{k.addr},
 		add:    []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(sent...))},
 		record: []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(duration...))},
 	}

@@ -18,6 +18,12 @@
 //
 // Without attempt spans each attempt is an event "attempt" of the send span.
 //
+// A send whose message hooks/accumulate puts into a request with others' has its
+// own span, with the queue, the broker and the number of attempts of that request,
+// but without events or spans of these attempts: they are no single send's. A send
+// that is refused before it is one - the producer does not run, the message or the
+// context is nil - has no span.
+//
 // The attributes are those of the OpenTelemetry conventions for messaging and
 // RocketMQ, in the version that [SchemaURL] names. They are still in development;
 // an update that renames some is announced in the change log. Of its own the
@@ -48,7 +54,7 @@
 //
 // Under a parent span that is not sampled there is no span and no attribute: the
 // parent's context is injected, at one allocation. A sampler that would sample
-// children of such parents is not asked. With OpenTelemetry's SDK 1.47 a sampled
+// children of such parents is not asked, unless [WithUnsampledParents] says so. With OpenTelemetry's SDK 1.47 a sampled
 // send of one attempt costs about 24 allocations, half of them for the attributes
 // that samplers must see, and a root that the sampler drops about 12.
 package tracing

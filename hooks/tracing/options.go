@@ -25,6 +25,7 @@ type config struct {
 	createSpans  bool
 	attemptSpans bool
 	bodySize     bool
+	unsampled    bool
 	namespace    string
 	clientID     string
 }
@@ -84,6 +85,13 @@ func WithAttemptSpans(on bool) Option {
 // leave it out unless it is asked for.
 func WithBodySize() Option {
 	return optionFunc(func(c *config) { c.bodySize = true })
+}
+
+// WithUnsampledParents says whether the sampler is asked about sends below a span
+// that is not sampled itself. By default it is not: samplers that heed the parent,
+// as OpenTelemetry's default does, say no, and finding out costs some 12 allocations.
+func WithUnsampledParents(on bool) Option {
+	return optionFunc(func(c *config) { c.unsampled = on })
 }
 
 // WithNamespace sets the attribute messaging.rocketmq.namespace at the start of

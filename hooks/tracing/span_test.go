@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 	"github.com/liftoff-mq/liftoff/hooks/namespace"
 	"github.com/liftoff-mq/liftoff/hooks/tracing"
 	"go.opentelemetry.io/otel/attribute"
@@ -442,6 +445,71 @@ func TestOuterRepetition(t *testing.T) {
 	for i, a := range r.transport.Attempts() {
 		if got := remote(wire(a)); got.SpanID() != s[i].SpanContext().SpanID() || len(s[i].Links()) != 0 {
 			t.Errorf("run %d carries %v, want %v without links", i+1, got.SpanID(), s[i].SpanContext().SpanID())
+		}
+	}
+}
+
+// A send that shares a request with others tells where that went, as one of its own.
+func TestAccumulatedSends(t *testing.T) {
+	together, err := accumulate.New(accumulate.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(c *core.Config) {
+			c.Steps = append(c.Steps, together.Step())
+			c.Transport.(*coretest.Transport).Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+				time.Sleep(time.Millisecond)
+				return c.Transport.(*coretest.Transport).Ack(at), nil
+			}
+		})
+		var wg sync.WaitGroup
+		for range 9 {
+			wg.Go(func() {
+				if _, err := r.producer.Send(t.Context(), coretest.Message("x")); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		wg.Wait()
+		if n := len(r.transport.Attempts()); n >= 9 {
+			t.Errorf("%d requests: no send shared one", n)
+		}
+		for _, s := range r.ended(t, 9) {
+			wantAttrs(t, s.Attributes(), attribute.Int("rocketmq.producer.attempts", 1),
+				semconv.ServerAddress("broker-a"), semconv.ServerPort(10911))
+			if value(t, s.Attributes(), semconv.MessagingDestinationPartitionIDKey) == nil {
+				t.Error("no partition")
+			}
+		}
+	})
+}
+
+// A sampler that does not heed the parent is asked if the application wants that.
+func TestWithUnsampledParents(t *testing.T) {
+	r := newRig(t, nil, tracing.WithUnsampledParents(true))
+	parent := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, Remote: true})
+	if _, err := r.producer.Send(trace.ContextWithSpanContext(t.Context(), parent), coretest.Message("x")); err != nil {
+		t.Fatal(err)
+	}
+	// The recorder's provider samples by the parent; what matters is who decided.
+	r.ended(t, 0)
+
+	spans := tracetest.NewSpanRecorder()
+	always := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans), sdktrace.WithSampler(sdktrace.AlwaysSample()))
+	for _, on := range []bool{false, true} {
+		p := coretest.Start(t, coretest.Config(&coretest.Transport{},
+			tracing.New(tracing.WithTracerProvider(always), tracing.WithPropagators(propagators()), tracing.WithUnsampledParents(on)).Step()))
+		if _, err := p.Send(trace.ContextWithSpanContext(t.Context(), parent), coretest.Message("x")); err != nil {
+			t.Fatal(err)
+		}
+		want := 0
+		if on {
+			want = 1
+		}
+		if n := len(spans.Ended()); n != want {
+			t.Errorf("on=%v: %d spans, want %d", on, n, want)
 		}
 	}
 }

@@ -42,14 +42,8 @@ var (
 	_ core.CallListener       = (*Tracing)(nil)
 )
 
-// callSpan is what the attempts of a call tell its span.
-type callSpan struct {
-	span     trace.Span
-	reached  bool // queue and addr are set
-	queue    core.Queue
-	addr     string
-	attempts int
-}
+// callSpan is the open span of a call.
+type callSpan struct{ span trace.Span }
 
 // New makes the step. Without options it uses OpenTelemetry's global provider and
 // propagator, also if the program sets them later.
@@ -83,7 +77,7 @@ func (t *Tracing) Intercept(ctx context.Context, call *core.Call, next core.Hand
 	if t.filter != nil && !t.filter(ctx, call) {
 		return next(ctx, call)
 	}
-	if unsampled(ctx) {
+	if t.left(ctx) {
 		for out := range call.All() {
 			if !t.created(out.Message()).IsValid() {
 				t.inject(ctx, out)
@@ -110,8 +104,12 @@ func (t *Tracing) Intercept(ctx context.Context, call *core.Call, next core.Hand
 	return res, outcome
 }
 
-// unsampled reports whether nobody wants spans below ctx's.
-func unsampled(ctx context.Context) bool {
+// left reports whether ctx's span was left out by its sampler, so that nobody wants
+// spans below it either.
+func (t *Tracing) left(ctx context.Context) bool {
+	if t.unsampled {
+		return false
+	}
 	parent := trace.SpanFromContext(ctx)
 	sc := parent.SpanContext()
 	return sc.IsValid() && !sc.IsSampled() && !parent.IsRecording()
@@ -120,7 +118,7 @@ func unsampled(ctx context.Context) bool {
 // CallDone makes the span of a call that failed before the pipeline began: an
 // asynchronous one that found no room in flight.
 func (t *Tracing) CallDone(ctx context.Context, r *core.CallReport) {
-	if _, seen := t.calls.Get(r.Call); seen || r.Err == nil || unsampled(ctx) {
+	if _, seen := t.calls.Get(r.Call); seen || r.Err == nil || t.left(ctx) {
 		return
 	}
 	if t.filter != nil && !t.filter(ctx, r.Call) {
@@ -142,15 +140,15 @@ const namespaceProperty = "INSTANCE_ID"
 func (cs *callSpan) end(call *core.Call, res *core.Result, err error) {
 	const room = 8
 	attrs := make([]attribute.KeyValue, 0, room)
-	attrs = append(attrs, conventions.AttemptsKey.Int(cs.attempts))
+	attrs = append(attrs, conventions.AttemptsKey.Int(call.Attempts()))
 	// The namespace is set further in, after the span began.
 	if ns, ok := call.Outgoing().Property(namespaceProperty); ok {
 		attrs = append(attrs, conventions.Namespace(ns))
 	}
-	if cs.reached {
-		attrs = append(attrs, conventions.Partition(cs.queue))
-		attrs = conventions.AppendServer(attrs, cs.addr)
-		attrs = conventions.AppendPeer(attrs, cs.addr)
+	if queue, addr := call.Last(); addr != "" {
+		attrs = append(attrs, conventions.Partition(queue))
+		attrs = conventions.AppendServer(attrs, addr)
+		attrs = conventions.AppendPeer(attrs, addr)
 	}
 	if err != nil {
 		attrs = append(attrs, conventions.ErrorType(err), conventions.CertaintyKey.String(core.CertaintyOf(err).String()))
@@ -168,14 +166,13 @@ func (t *Tracing) InterceptAttempt(ctx context.Context, at *core.Attempt, next c
 	if cs == nil || cs == t.none {
 		return next(ctx, at)
 	}
-	cs.reached, cs.queue, cs.addr = true, at.Queue(), at.Addr()
 	if t.attemptSpans {
-		return t.attemptSpan(ctx, cs, at, next)
+		return t.attemptSpan(ctx, at, next)
 	}
 	start := time.Now()
 	outcome := errGoexit
 	defer func() {
-		attrs := cs.attempt(at, outcome)
+		attrs := describe(at, outcome)
 		attrs = append(attrs, conventions.AttemptTimeKey.Float64(time.Since(start).Seconds()))
 		cs.span.AddEvent(string(conventions.Attempt), trace.WithAttributes(attrs...))
 	}()
@@ -185,13 +182,13 @@ func (t *Tracing) InterceptAttempt(ctx context.Context, at *core.Attempt, next c
 }
 
 // attemptSpan makes a span of its own for the attempt.
-func (t *Tracing) attemptSpan(ctx context.Context, cs *callSpan, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+func (t *Tracing) attemptSpan(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
 	m := at.Call().Message()
 	ctx, span := t.tracer.Start(ctx, t.name(conventions.Attempt, m), trace.WithSpanKind(trace.SpanKindClient),
 		trace.WithAttributes(t.attrs(ctx, conventions.Attempt, m)...))
 	outcome := errGoexit
 	defer func() {
-		span.SetAttributes(cs.attempt(at, outcome)...)
+		span.SetAttributes(describe(at, outcome)...)
 		span.SetAttributes(conventions.AppendPeer(nil, at.Addr())...)
 		if outcome != nil {
 			span.SetStatus(codes.Error, outcome.Error())
@@ -203,10 +200,9 @@ func (t *Tracing) attemptSpan(ctx context.Context, cs *callSpan, at *core.Attemp
 	return res, outcome
 }
 
-// attempt counts an attempt and describes it.
-func (cs *callSpan) attempt(at *core.Attempt, err error) []attribute.KeyValue {
+// describe gives the attributes of an attempt.
+func describe(at *core.Attempt, err error) []attribute.KeyValue {
 	const room = 8
-	cs.attempts = at.Number()
 	attrs := append(make([]attribute.KeyValue, 0, room),
 		conventions.AttemptKey.Int(at.Number()), conventions.Partition(at.Queue()))
 	attrs = conventions.AppendServer(attrs, at.Addr())

@@ -46,7 +46,7 @@ func broken[S any](rules []rule[S], subject S) (ids []string) {
 					f()
 				}
 			}()
-			r.check(ruleTB{rec, r.id}, subject)
+			r.on(ruleTB{rec, r.id}, subject)
 		})
 		wg.Wait()
 		if len(rec.failures) > 0 {
@@ -263,6 +263,21 @@ func TestBrokenRetryPolicies(t *testing.T) {
 			}
 			return d
 		}, false, "R1 R4"},
+		{"ends by time", func(f *core.Failure) core.Decision {
+			return core.Decision{Retry: f.Err != nil && !hopeless(f) && f.Elapsed < 2*time.Second}
+		}, false, ""},
+		{"restores what no slave has", func(f *core.Failure) core.Decision {
+			if f.Status == core.SlaveNotAvailable {
+				return core.Decision{Retry: f.Attempt < 3, Restore: true}
+			}
+			return good(f)
+		}, false, "R8"},
+		{"begins again", func(f *core.Failure) core.Decision {
+			d := good(f)
+			f.Attempt = 1
+			return d
+		}, false, "R4 R5"},
+		{"panics", func(*core.Failure) core.Decision { panic("x") }, false, "R1 R2 R3 R4 R5 R6 R8"},
 		{"changes the failure", func(f *core.Failure) core.Decision {
 			d := good(f)
 			f.Untried = 99

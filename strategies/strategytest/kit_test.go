@@ -47,7 +47,13 @@ func TestRetryPolicies(t *testing.T) {
 		"patient":       retry.AtLeastOnce(retry.Retries(50)),
 		"java 5":        retry.Java5(),
 		"java 4.9":      retry.Java49(),
-		"backoff":       retry.WithBackoff(retry.Java5(), time.Millisecond, time.Second, 1),
+		"elsewhere, of docs/pipeline.md": core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+			if f.Class == core.ClassForbidden && f.Code == core.CodeNone && f.Untried > 0 {
+				return core.Decision{Retry: true}
+			}
+			return retry.AtLeastOnce().Next(f)
+		}),
+		"backoff": retry.WithBackoff(retry.Java5(), time.Millisecond, time.Second, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			strategytest.TestRetryPolicy(t, func() core.RetryPolicy { return p }, strategytest.RetryOptions{})

@@ -1,6 +1,7 @@
 package strategytest
 
 import (
+	"runtime/debug"
 	"slices"
 	"testing"
 
@@ -12,6 +13,13 @@ import (
 type rule[S any] struct {
 	id, text string
 	check    func(t coretest.TB, subject S)
+}
+
+// on checks the rule for a subject. A panic breaks it.
+func (r rule[S]) on(t coretest.TB, subject S) {
+	t.Helper()
+	defer noPanic(t)
+	r.check(t, subject)
 }
 
 // run checks every rule in a sub-test of its own.
@@ -31,8 +39,15 @@ func run[S any](t *testing.T, rules []rule[S], subject S, skip map[string]string
 			if reason := skip[r.id]; reason != "" {
 				t.Skipf("%s: %s: skipped: %s", r.id, r.text, reason)
 			}
-			r.check(ruleTB{t, r.id + ": " + r.text}, subject)
+			r.on(ruleTB{t, r.id + ": " + r.text}, subject)
 		})
+	}
+}
+
+// noPanic makes a strategy's panic the failure of the rule in whose check it came.
+func noPanic(t coretest.TB) {
+	if v := recover(); v != nil {
+		t.Errorf("panic: %v\n%s", v, debug.Stack())
 	}
 }
 
