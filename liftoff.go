@@ -41,8 +41,9 @@ const NameServerEnv = "NAMESRV_ADDR"
 type Config struct {
 	// Group is the producer group: 1 to 120 bytes of [%|a-zA-Z0-9_-].
 	Group string
-	// NameServers are the name servers, host:port each; without any, those of the
-	// environment variable NAMESRV_ADDR.
+	// NameServers are the name servers, host:port each, in the forms that
+	// [remoting.Config] allows; without any, those of the environment variable
+	// NAMESRV_ADDR.
 	NameServers []string
 	// Namespace is put in front of the group and of every topic, as "ns%topic".
 	Namespace string

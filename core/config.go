@@ -125,6 +125,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.Logger = c.Logger.With("component", "rocketmq.producer")
 	return c, errors.Join(errs...)
 }
 

@@ -151,7 +151,7 @@ func (p *Producer) Start(ctx context.Context) error {
 	}
 	p.life, p.abort = context.WithCancel(context.Background())
 	p.routes.begin()
-	p.cfg.Logger.Info("producer pipeline", "group", p.cfg.Group, "pipeline", p.pipeline.String())
+	p.cfg.Logger.Debug("producer pipeline", "group", p.cfg.Group, "pipeline", p.pipeline.String())
 	p.setState(StateRunning)
 	return nil
 }

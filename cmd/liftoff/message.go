@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"regexp"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -37,7 +38,7 @@ type jsonMessage struct {
 	Tag         *string           `json:"tag"`
 	Keys        []string          `json:"keys"`
 	Properties  map[string]string `json:"properties"`
-	ShardingKey string            `json:"shardingKey"`
+	ShardingKey *string           `json:"shardingKey"`
 	DelayLevel  *int              `json:"delayLevel"`
 	DeliverAt   time.Time         `json:"deliverAt"`
 	Flag        int32             `json:"flag"`
@@ -99,7 +100,10 @@ func decodeJSON(m core.Message, line []byte) (*core.Message, error) {
 	if j.DelayLevel != nil {
 		m.DelayLevel = *j.DelayLevel
 	}
-	m.ShardingKey, m.DeliverAt, m.Flag, m.NoWaitStore = j.ShardingKey, j.DeliverAt, j.Flag, j.NoWaitStore
+	if j.ShardingKey != nil {
+		m.ShardingKey = *j.ShardingKey
+	}
+	m.DeliverAt, m.Flag, m.NoWaitStore = j.DeliverAt, j.Flag, j.NoWaitStore
 	return &m, nil
 }
 
@@ -112,15 +116,26 @@ var (
 // describeJSON says what is wrong in the words of the line, not of Go.
 func describeJSON(err error) error {
 	var wrong *json.UnmarshalTypeError
+	var when *time.ParseError
 	switch {
 	case errors.As(err, &wrong) && wrong.Field != "":
-		return fmt.Errorf("JSON field %s is a %s", wrong.Field, wrong.Value)
+		return fmt.Errorf("JSON field %s is %s", wrong.Field, article(wrong.Value))
 	case errors.As(err, &wrong):
-		return fmt.Errorf("JSON is a %s, want an object such as {\"body\":\"...\"}", wrong.Value)
+		return fmt.Errorf("JSON is %s, want an object such as {\"body\":\"...\"}", article(wrong.Value))
+	case errors.As(err, &when):
+		return fmt.Errorf("JSON field deliverAt is %q, want a time such as 2030-01-31T08:00:00Z", when.Value)
 	case errors.Is(err, io.EOF):
 		return errors.New("line is empty, want a JSON object")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("JSON object does not end on the line")
 	}
 	return err
+}
+
+// article puts the article in front of a kind of JSON value.
+func article(kind string) string {
+	if strings.HasPrefix(kind, "array") || strings.HasPrefix(kind, "object") {
+		return "an " + kind
+	}
+	return "a " + kind
 }

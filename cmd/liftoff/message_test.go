@@ -11,7 +11,7 @@ import (
 )
 
 func TestTextLine(t *testing.T) {
-	template := core.Message{Topic: "t", Tag: "paid", Keys: []string{"k"}}
+	template := core.Message{Topic: "t", ShardingKey: "flag", Tag: "paid", Keys: []string{"k"}}
 	m, err := textDecoder(template)([]byte(`{"body":"not json here"}`))
 	if err != nil || string(m.Body) != `{"body":"not json here"}` || m.Topic != "t" || m.Tag != "paid" {
 		t.Errorf("got %+v, %v", m, err)
@@ -76,7 +76,8 @@ func TestJSONLineErrors(t *testing.T) {
 		{"number as property", `{"body":"x","properties":{"n":1}}`, "JSON field properties"},
 		{"both bodies", `{"body":"x","bodyBase64":"eA=="}`, "both body and bodyBase64"},
 		{"bad base64", `{"bodyBase64":"?"}`, "illegal base64"},
-		{"bad time", `{"body":"x","deliverAt":"tomorrow"}`, "tomorrow"},
+		{"bad time", `{"body":"x","deliverAt":"tomorrow"}`, `JSON field deliverAt is "tomorrow", want a time`},
+		{"list", `["x"]`, "JSON is an array, want an object"},
 		{"bad flag", `{"body":"x","flag":2147483648}`, "JSON field flag"},
 		{"not UTF-8", "{\"body\":\"\xff\"}", "not valid UTF-8"},
 		{"lone surrogate", `{"body":"\ud83d"}`, "half a surrogate pair"},

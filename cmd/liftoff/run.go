@@ -61,12 +61,22 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case err == nil:
 		return exitOK
 	case errors.As(err, &u):
-		fmt.Fprintf(stderr, "liftoff: %v\nTry: liftoff --help\n", err)
+		fmt.Fprintf(stderr, "liftoff: %v\nTry: %s --help\n", err, commandOf(parser, args))
 		return exitUsage
 	case !errors.Is(err, errReported):
 		fmt.Fprintln(stderr, "liftoff:", err)
 	}
 	return exitFail
+}
+
+// commandOf is the command that args name, for as much of it as there is.
+func commandOf(parser *kong.Kong, args []string) string {
+	for _, c := range parser.Model.Children {
+		if len(args) > 0 && args[0] == c.Name {
+			return "liftoff " + c.Name
+		}
+	}
+	return "liftoff"
 }
 
 // errReported ends a command whose failure its own output has told.

@@ -74,6 +74,10 @@ func TestWrongUsage(t *testing.T) {
 		{"unknown command", []string{"receive"}, "unexpected argument receive"},
 		{"unknown flag", send("--fast"), "unknown flag --fast"},
 		{"no topic", []string{"send", "--namesrv", "127.0.0.1:1"}, "--topic"},
+		{"empty topic", []string{"send", "--namesrv", "127.0.0.1:1", "--topic", ""}, "--topic"},
+		{"bad topic", []string{"send", "--namesrv", "127.0.0.1:1", "--topic", "bad topic"}, `"bad topic" has characters`},
+		{"one-way sends together", send("--mode", "oneway", "--accumulate"), "--accumulate with --mode oneway"},
+		{"pace what is answered", send("--pace"), "--pace with --mode sync"},
 		{"no name server", []string{"send", "--topic", "t"}, "--namesrv"},
 		{"bad name server", []string{"send", "--topic", "t", "--namesrv", "127.0.0.1:high"}, "high"},
 		{"bad group", send("--group", "no blanks"), `"no blanks"`},
@@ -106,8 +110,12 @@ func TestWrongUsage(t *testing.T) {
 			if got.out != "" {
 				t.Errorf("wrote %q to standard output", got.out)
 			}
-			if !strings.Contains(got.err, tt.want) || !strings.Contains(got.err, "liftoff --help") {
-				t.Errorf("said %q, want %q and a hint to the help", got.err, tt.want)
+			help := "Try: liftoff --help"
+			if len(tt.args) > 0 && tt.args[0] != "receive" {
+				help = "Try: liftoff " + tt.args[0] + " --help"
+			}
+			if !strings.Contains(got.err, tt.want) || !strings.Contains(got.err, help) {
+				t.Errorf("said %q, want %q and %q", got.err, tt.want, help)
 			}
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/hooks/validate"
 )
 
 // sendCmd are the flags of "liftoff send".
@@ -19,8 +20,9 @@ type sendCmd struct {
 	Topic       string        `required:"" help:"Topic to send to."`
 	Group       string        `default:"liftoff_send" help:"Producer group."`
 	File        string        `short:"f" placeholder:"PATH" help:"File to read; standard input if absent or -."`
-	Format      string        `enum:"text,json" default:"text" help:"What a line is: text, the body itself, or json, an object; see below."`
+	Format      string        `enum:"text,json" default:"text" help:"What a line is: text, the body itself, or json, an object; see above."`
 	Tag         string        `help:"Tag of each message."`
+	ShardingKey string        `placeholder:"KEY" help:"Sharding key of each message: all go to one queue."`
 	Keys        []string      `sep:"none" placeholder:"KEY" help:"Keys of each message, separated by blanks. Repeatable."`
 	Property    []string      `short:"p" sep:"none" placeholder:"NAME=VALUE" help:"Property of each message. Repeatable."`
 	DelayLevel  int           `placeholder:"N" help:"Delay level, by default of brokers 1 (1s) to 18 (2h)."`
@@ -60,7 +62,7 @@ Examples:
 }
 
 // Run sends the lines. What it could not check by flags alone, such as the
-// rules of a topic's name, fails line by line.
+// length of a body, fails line by line.
 func (c *sendCmd) Run(ctx context.Context, con console) error {
 	template, err := c.template()
 	if err != nil {
@@ -71,6 +73,9 @@ func (c *sendCmd) Run(ctx context.Context, con console) error {
 	}
 	if c.Timeout <= 0 {
 		return usage(fmt.Errorf("--timeout %v: want more than 0", c.Timeout))
+	}
+	if c.Accumulate && c.Mode == "oneway" {
+		return usage(errors.New("--accumulate with --mode oneway: one-way sends share no request"))
 	}
 	if c.Pace && c.Mode != "oneway" {
 		return usage(fmt.Errorf("--pace with --mode %s: only one-way sends are paced", c.Mode))
@@ -117,7 +122,10 @@ const maxConcurrency = 10_000
 
 // template is the message that lines fill.
 func (c *sendCmd) template() (core.Message, error) {
-	m := core.Message{Topic: c.Topic, Tag: c.Tag, DelayLevel: c.DelayLevel}
+	m := core.Message{Topic: c.Topic, Tag: c.Tag, ShardingKey: c.ShardingKey, DelayLevel: c.DelayLevel}
+	if err := validate.Topic(c.Topic); err != nil {
+		return m, fmt.Errorf("--topic: %w", err)
+	}
 	for _, k := range c.Keys {
 		m.Keys = append(m.Keys, strings.Fields(k)...)
 	}

@@ -334,7 +334,7 @@ not json
 	for i := range 20 {
 		fmt.Fprintf(&sharded, `{"body":"s%d","shardingKey":"order-1"}`+"\n", i)
 	}
-	got := program(t, input+sharded.String(), sendArgs(c, "--format", "json", "--json", "--tag", "flag", "--property", "from=cli")...)
+	got := program(t, input+sharded.String(), sendArgs(c, "--format", "json", "--json", "--tag", "flag", "--sharding-key", "of-the-flag", "--property", "from=cli")...)
 	list := results(t, got.out)
 	if got.status != exitFail || len(list) != 24 || list[2].Class != "invalid" {
 		t.Fatalf("got %+v", got)
@@ -353,7 +353,7 @@ not json
 	if a := byBody["a"]; a.Property("TAGS") != "t1" || a.Property("KEYS") != "k1 k2" || a.Property("city") != "Bern" || a.Flag != 7 {
 		t.Errorf("first message is stored as %+v", a)
 	}
-	if b := byBody["b"]; b.Property("TAGS") != "flag" {
+	if b := byBody["b"]; b.Property("TAGS") != "flag" || b.Property("__SHARDINGKEY") != "of-the-flag" {
 		t.Errorf("second message is stored as %+v", b)
 	}
 	if _, ok := byBody["\x00\x01\xff"]; !ok {

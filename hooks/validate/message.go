@@ -53,6 +53,14 @@ func (v *Validator) message(r *report, o *core.Outgoing, now time.Time) (props i
 	return props
 }
 
+// Topic checks the name of a topic as the step does, for whoever wants to know before
+// the first message. The error wraps [core.ErrInvalidMessage].
+func Topic(topic string) error {
+	r := report{index: -1}
+	checkTopic(&r, topic)
+	return r.err()
+}
+
 // checkTopic has the rules of Java's Validators.checkTopic and
 // isNotAllowedSendTopic.
 func checkTopic(r *report, topic string) {

@@ -31,3 +31,11 @@ func ExampleMaxBodySize() {
 	}
 	// Output: Body too-long 5 of 4
 }
+
+func ExampleTopic() {
+	fmt.Println(validate.Topic("orders"))
+	fmt.Println(validate.Topic("my orders"))
+	// Output:
+	// <nil>
+	// rocketmq: invalid message: Topic "my orders" has characters other than % | a-z A-Z 0-9 _ -
+}

@@ -119,5 +119,6 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.Logger = c.Logger.With("component", "rocketmq.breaker")
 	return c, errors.Join(errs...)
 }

@@ -100,7 +100,7 @@ func TestPanicsOfTheUsersFunctions(t *testing.T) {
 		}
 		w.expect(breaker.Open)
 	})
-	for _, want := range []string{"function=Trip", "function=Ignore", "function=OnStateChange", "level=WARN msg=\"circuit breaker changed\" broker=broker-a from=closed to=open"} {
+	for _, want := range []string{"function=Trip", "function=Ignore", "function=OnStateChange", "level=WARN msg=\"circuit breaker changed\" component=rocketmq.breaker broker=broker-a from=closed to=open"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log lacks %s:\n%s", want, log.String())
 		}

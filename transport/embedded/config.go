@@ -148,7 +148,7 @@ func (c Config) withAddresses() (Config, error) {
 	}
 	ip := net.ParseIP(host)
 	if loopback := host == "localhost" || ip != nil && ip.IsLoopback(); !loopback && !c.AllowRemote {
-		return c, fmt.Errorf("%w: listen address %q is not on loopback; set AllowRemote to open it to others", ErrConfig, c.Listen)
+		return c, fmt.Errorf("%w: listen address %q is not on loopback; only AllowRemote (--allow-remote) opens it to others", ErrConfig, c.Listen)
 	}
 	if (host == "" || ip != nil && ip.IsUnspecified()) && c.AdvertiseHost == "" {
 		return c, fmt.Errorf("%w: listen address %q needs an AdvertiseHost for the routes", ErrConfig, c.Listen)

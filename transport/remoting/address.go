@@ -53,10 +53,15 @@ func parseServer(s string) (string, error) {
 	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
-		// A name or an IP address alone: bare, or IPv6 with or without brackets.
-		host, port = strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"), namePort
-		if strings.Contains(host, ":") && net.ParseIP(host) == nil {
+		// A name or an IP address alone. Without brackets nobody can tell the last
+		// group of an IPv6 address from a port: ::1:9876 is an address.
+		inner, bracketed := strings.CutPrefix(s, "[")
+		host, port = strings.TrimSuffix(inner, "]"), namePort
+		switch ip := net.ParseIP(host) != nil; {
+		case strings.Contains(host, ":") && !ip:
 			return "", errors.New("it is not host:port")
+		case strings.Contains(host, ":") && !bracketed:
+			return "", errors.New("an IPv6 address needs brackets, as in [::1]:9876")
 		}
 	}
 	return joinAddr(host, port)
