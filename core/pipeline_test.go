@@ -126,7 +126,9 @@ func TestResolveErrors(t *testing.T) {
 		{"order with duplicate", core.Order{Call: []string{"ok", "ok"}}, []core.Step{ok}, []string{`step "ok": twice in the call order`}},
 		{"attempt order", core.Order{Attempt: []string{"ok"}}, []core.Step{ok}, []string{`step "ok": in the attempt order`}},
 		{"several at once", core.Order{}, []core.Step{
-			{Name: "a", Use: 1}, {Name: "b", Use: onion{}}, ok, ok,
+			{Name: "a", Use: 1},
+			{Name: "b", Use: onion{}},
+			ok, ok,
 			{Name: "c", Stage: core.StageGuard, After: []string{"d", "ghost"}, Use: onion{}},
 			{Name: "d", Stage: core.StageGuard, After: []string{"c"}, Use: onion{}},
 		}, []string{`step "a"`, `step "b"`, `step "ok": given more than once`, `"ghost" is unknown`, "cycle"}},
