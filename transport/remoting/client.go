@@ -142,11 +142,13 @@ func (c *Client) Shutdown(ctx context.Context) error {
 		conns = append(conns, cn)
 	}
 	c.mu.Unlock()
-	for _, cn := range conns {
-		cn.fail(core.ErrClosed)
-	}
 	joined := make(chan struct{})
 	go func() {
+		var ends sync.WaitGroup // side by side: a connection may be slow to close
+		for _, cn := range conns {
+			ends.Go(func() { cn.fail(core.ErrClosed) })
+		}
+		ends.Wait()
 		c.wg.Wait()
 		close(joined)
 	}()

@@ -78,8 +78,8 @@ type Config struct {
 	NameServerTimeout time.Duration
 	// RequestTimeout bounds one heartbeat or unregistration at one broker.
 	RequestTimeout time.Duration
-	// WriteTimeout is how long a peer may take no bytes, plus one second per
-	// MiB, before its connection is closed.
+	// WriteTimeout is how long a peer may need to take 64 KiB before its connection
+	// is closed.
 	WriteTimeout time.Duration
 	// FrameTimeout is how long a frame may stay incomplete.
 	FrameTimeout time.Duration

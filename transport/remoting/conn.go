@@ -19,6 +19,7 @@ type conn struct {
 	nc     net.Conn
 	socket *socket       // nil where nc is no plain one
 	in     atomic.Uint64 // bytes received
+	proven atomic.Bool   // a whole frame came
 	pace   pace          // of the answers
 	stream *stream       // the read side
 	lent   atomic.Bool   // which a lone caller may have; changed under the lock
@@ -188,7 +189,9 @@ func (cn *conn) retire() (empty bool) {
 	return len(cn.pending) == 0
 }
 
-// fail ends the connection and all its calls; only the first reason counts.
+// fail ends the connection and all its calls; only the first reason counts. It may be
+// on a caller's goroutine whose time is over, so the calls are told before whatever
+// can take time.
 func (cn *conn) fail(why error) {
 	cn.mu.Lock()
 	if cn.err != nil {
@@ -204,7 +207,6 @@ func (cn *conn) fail(why error) {
 	// New requests must not meet this connection again, so forget it first.
 	cn.p.lost(cn, why)
 	close(cn.over)
-	cn.close()
 	cn.notify()
 	cn.c.forget(cn)
 	for _, it := range queue {
@@ -213,21 +215,32 @@ func (cn *conn) fail(why error) {
 		}
 	}
 	// Before the calls learn of it, so that whoever they tell finds it counted.
-	if !errors.Is(why, errDone) && !errors.Is(why, core.ErrClosed) {
+	lost := !errors.Is(why, errDone) && !errors.Is(why, core.ErrClosed)
+	if lost {
 		cn.c.count.lost.Add(1)
-		cn.c.log.Warn("connection lost", "addr", cn.p.addr, "err", why, "calls", len(calls))
 	}
 	for _, cl := range calls {
 		cl.err = &ConnectionError{Addr: cn.p.addr, Written: cl.written, Err: why}
 		cl.done <- struct{}{}
 	}
+	// Only that of a plain socket is known to take no time.
+	if cn.socket != nil || !cn.c.spawn(cn.close) {
+		cn.close()
+	}
+	if lost {
+		cn.c.log.Warn("connection lost", "addr", cn.p.addr, "err", why, "calls", len(calls))
+	}
 }
 
-// close closes the socket. A reader that lingers in the kernel does not notice
-// that by itself.
+// close closes the socket. A reader that lingers in the kernel does not notice that
+// by itself. Below TLS the socket goes first: TLS would try for 5 s to tell a peer
+// that does not read, and nobody cares to hear it of a stream of frames with lengths.
 func (cn *conn) close() {
 	if s, ok := cn.nc.(interface{ CloseRead() error }); ok && cn.socket != nil {
 		_ = s.CloseRead()
+	}
+	if layer, ok := cn.nc.(interface{ NetConn() net.Conn }); ok {
+		layer.NetConn().Close()
 	}
 	cn.nc.Close()
 }

@@ -101,24 +101,34 @@ func TestBackoffAndRecovery(t *testing.T) {
 }
 
 // A peer that accepts and hangs up is dialed no more often than one that refuses.
+// What it says before that makes no difference, unless it is a frame.
 func TestHangUpBacksOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newPipes()
-		b := &fake{ln: n.listen("b:1"), greet: func(s *session) { s.nc.Close() }}
-		b.start()
-		t.Cleanup(b.stop)
-		p := producer(t, client(t, remoting.Config{Dial: n.dial}), b.addr())
-		for range 1000 {
-			_, err := p.Send(bg, coretest.Message("x"))
-			if se := failure(t, err); se.Class != core.ClassNetwork {
-				t.Fatal(err)
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		if n := n.count(); n > 20 {
-			t.Errorf("%d dials in 10 s", n)
-		}
-	})
+	for name, words := range map[string]string{
+		"silently": "", "one byte": "x", "SSH": "SSH-2.0-OpenSSH_9.6\r\n", "HTTP": "HTTP/1.1 400 Bad Request\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newPipes()
+				b := &fake{ln: n.listen("b:1"), greet: func(s *session) {
+					_, _ = s.nc.Write([]byte(words))
+					s.nc.Close()
+				}}
+				b.start()
+				t.Cleanup(b.stop)
+				p := producer(t, client(t, remoting.Config{Dial: n.dial}), b.addr())
+				for range 1000 {
+					_, err := p.Send(bg, coretest.Message("x"))
+					if se := failure(t, err); se.Class != core.ClassNetwork {
+						t.Fatal(err)
+					}
+					time.Sleep(10 * time.Millisecond)
+				}
+				if n := n.count(); n > 20 {
+					t.Errorf("%d dials in 10 s", n)
+				}
+			})
+		})
+	}
 }
 
 // Rows 29 and 36: a dial that hangs is bounded by each caller's own time, and by

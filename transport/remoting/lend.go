@@ -28,9 +28,9 @@ func (s *stream) lend() bool {
 	cn := s.cn
 	s.solo = 0
 	cn.mu.Lock()
-	if cn.err != nil || len(cn.pending) > 0 {
+	if err := cn.err; err != nil || len(cn.pending) > 0 {
 		cn.mu.Unlock()
-		return cn.err == nil
+		return err == nil
 	}
 	cn.lent.Store(true)
 	cn.mu.Unlock()

@@ -65,7 +65,7 @@ func (p *peer) renew(cn *conn, w *wait) error {
 
 // retire takes cn out of use: the next request dials. Calls that wait on it may
 // have their answers; it is closed when none is left. With blame, a connection
-// that never brought a byte counts as a failed dial, so that a hung broker is
+// that never brought a frame counts as a failed dial, so that a hung broker is
 // dialed ever more rarely.
 func (p *peer) retire(cn *conn, why error, blame bool) {
 	p.mu.Lock()
@@ -74,7 +74,7 @@ func (p *peer) retire(cn *conn, why error, blame bool) {
 		return
 	}
 	p.cur.Store(nil)
-	if blame && cn.in.Load() == 0 {
+	if blame && !cn.proven.Load() {
 		p.failed(why)
 	}
 	p.old = append(p.old, cn)
@@ -97,8 +97,9 @@ func (p *peer) lost(cn *conn, why error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cur.CompareAndSwap(cn, nil) {
-		if cn.in.Load() == 0 && !errors.Is(why, errDone) {
-			// A peer that accepts and hangs up is no better than one that refuses.
+		if !cn.proven.Load() && !errors.Is(why, errDone) {
+			// A peer that accepts and hangs up is no better than one that refuses, nor
+			// is one that speaks something else.
 			p.failed(why)
 		}
 		return
@@ -111,7 +112,7 @@ func (p *peer) lost(cn *conn, why error) {
 	}
 }
 
-// proven ends the back-off: the peer has sent something.
+// proven ends the back-off: the peer has sent a frame.
 func (p *peer) proven() {
 	p.mu.Lock()
 	p.failures, p.why = 0, nil

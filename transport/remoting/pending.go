@@ -50,6 +50,7 @@ func (w *wait) until(ready <-chan struct{}) error {
 	case <-w.aborted:
 		return core.ErrAborted
 	case <-w.timer.C:
+		w.armed = false
 		return core.ErrTimeout
 	}
 }

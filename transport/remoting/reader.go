@@ -35,6 +35,7 @@ func (s *stream) next() error {
 		return err
 	}
 	if s.used == 0 {
+		s.cn.proven.Store(true)
 		s.cn.p.proven()
 	}
 	n := len(frame) + 4

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -188,4 +190,114 @@ func TestWriteTimeout(t *testing.T) {
 			t.Errorf("after %v: %v", d, err)
 		}
 	})
+}
+
+// A peer that is slow but takes bytes all the time is not given up.
+func TestSlowPeerIsNotStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		ln := n.listen("b:1")
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			for b := make([]byte, 16<<10); err == nil; time.Sleep(20 * time.Millisecond) { // 800 KB/s
+				_, err = nc.Read(b)
+			}
+		})
+		t.Cleanup(wg.Wait)
+		t.Cleanup(func() { ln.Close() })
+		c := client(t, remoting.Config{Dial: n.dial, WriteTimeout: 500 * time.Millisecond})
+		p := producer(t, c, "b:1")
+		if err := p.SendOneway(bg, coretest.Message(strings.Repeat("x", 4<<20)), core.WithTimeout(minute)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// polite is a connection whose Close takes its time to say good-bye, as that of TLS
+// does, unless the connection below is closed already.
+type polite struct {
+	net.Conn
+	below  net.Conn
+	closed atomic.Bool
+}
+
+// under is the connection below.
+type under struct {
+	net.Conn
+	above *polite
+}
+
+func (u under) Close() error {
+	u.above.closed.Store(true)
+	return u.Conn.Close()
+}
+
+func (p *polite) NetConn() net.Conn { return under{p.below, p} }
+
+func (p *polite) Close() error {
+	if !p.closed.Load() {
+		time.Sleep(5 * time.Second)
+	}
+	return p.below.Close()
+}
+
+// slow is polite without a way to what is below.
+type slow struct{ *polite }
+
+func (slow) NetConn() {}
+
+// Nobody waits for the good-byes of a connection: neither a call on it whose time
+// ends nor Shutdown.
+func TestSlowCloseHoldsNobodyUp(t *testing.T) {
+	for name, wrap := range map[string]func(net.Conn) net.Conn{
+		"TLS":           func(nc net.Conn) net.Conn { return &polite{Conn: nc, below: nc} },
+		"another layer": func(nc net.Conn) net.Conn { return slow{&polite{Conn: nc, below: nc}} },
+	} {
+		for who, limit := range map[string]time.Duration{"the writer": 500 * time.Millisecond, "a caller": minute} {
+			t.Run(name+" closed by "+who, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					n := newPipes()
+					b := &fake{ln: n.listen("b:1"), silent: true}
+					b.start()
+					t.Cleanup(b.stop)
+					c := client(t, remoting.Config{WriteTimeout: limit, Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+						nc, err := n.dial(ctx, network, addr)
+						if err != nil {
+							return nil, err
+						}
+						return wrap(nc), nil
+					}})
+					p := producer(t, c, b.addr())
+					start := time.Now()
+					var wg sync.WaitGroup
+					for range 8 {
+						wg.Go(func() {
+							if _, err := p.Send(bg, coretest.Message("x"), core.WithTimeout(800*time.Millisecond)); err == nil {
+								t.Error("no error")
+							}
+						})
+					}
+					wg.Wait()
+					if d := time.Since(start); d > 800*time.Millisecond {
+						t.Errorf("calls with 800 ms ended after %v", d)
+					}
+					time.Sleep(10 * time.Second) // the back-off is over
+					go func() { _ = p.SendOneway(bg, coretest.Message("x"), core.WithTimeout(minute)) }()
+					synctest.Wait()
+					ctx, cancel := context.WithTimeout(bg, 100*time.Millisecond)
+					defer cancel()
+					start = time.Now()
+					_ = c.Shutdown(ctx)
+					if d := time.Since(start); d > 100*time.Millisecond {
+						t.Errorf("a shutdown with 100 ms ended after %v", d)
+					}
+					time.Sleep(10 * time.Second) // for the goroutines
+				})
+			})
+		}
+	}
 }

@@ -41,6 +41,11 @@ func (cn *conn) submit(cl *call, f *frame) error {
 	cn.waiting++
 	cn.enqueue(item{f: f, opaque: cl.opaque, oneway: cl.oneway})
 	cl.slot, cl.written = len(cn.queue), false
+	if !cl.oneway && cn.lent.Load() {
+		// Somebody had the read side when this call looked, and gave it back since.
+		cn.lent.Store(false)
+		cn.turn <- struct{}{}
+	}
 	if cn.begin() {
 		// On this goroutine: it saves a switch to the writer's.
 		cn.flush(false)
@@ -285,17 +290,24 @@ func (cn *conn) write(b []byte, patient bool) (int, error) {
 			return n, err
 		}
 	}
-	limit := cn.c.cfg.WriteTimeout + time.Duration(len(b)>>20)*time.Second
-	if err := cn.nc.SetWriteDeadline(time.Now().Add(limit)); err != nil {
-		return n, err
+	for {
+		if err := cn.nc.SetWriteDeadline(time.Now().Add(cn.c.cfg.WriteTimeout)); err != nil {
+			return n, err
+		}
+		m, err := cn.nc.Write(b[n:min(n+stride, len(b))])
+		cn.count(m)
+		if n += m; err != nil || n == len(b) {
+			// A peer that answered and hung up at once makes this fail. The bytes are
+			// out all the same, and the answer is there to be read.
+			_ = cn.nc.SetWriteDeadline(time.Time{})
+			return n, err
+		}
 	}
-	m, err := cn.nc.Write(b[n:])
-	cn.count(m)
-	// A peer that answered and hung up at once makes this fail. The bytes are out
-	// all the same, and the answer is there to be read.
-	_ = cn.nc.SetWriteDeadline(time.Time{})
-	return n + m, err
 }
+
+// stride is how many bytes a peer has to take within WriteTimeout. TLS cannot go on
+// after a write that took too long, so that each has to be a small one.
+const stride = 64 << 10
 
 func (cn *conn) count(n int) {
 	cn.c.count.bytesOut.Add(uint64(n))
