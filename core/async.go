@@ -24,16 +24,21 @@ func (p *Producer) SendAsync(ctx context.Context, msg *Message, done func(Result
 	weight := p.weight(msg)
 	if !p.tryAcquire(weight) {
 		if err := p.acquire(ctx, c, weight); err != nil {
-			_, err = p.outcome(ctx, c, nil, fmt.Errorf("%w: %w", ErrTooManyInFlight, err))
-			p.release(c)
-			p.workers.run(taskFunc(func() {
-				defer p.inflight.leave(g)
-				p.finish(done, Result{}, err)
-			}))
+			p.workers.run(taskFunc(func() { p.noRoom(ctx, c, g, err, done) }))
 			return
 		}
 	}
 	p.begin(ctx, c, g, weight, done)
+}
+
+// noRoom ends an asynchronous send that found no room in flight, on a worker, since
+// a listener may end the goroutine.
+func (p *Producer) noRoom(ctx context.Context, c *Call, generation uint32, why error, done func(Result, error)) {
+	defer p.inflight.leave(generation)
+	var err error = &SendError{Class: ClassPlugin, Topic: c.Message().Topic, Cause: errGoexit}
+	defer func() { p.finish(done, Result{}, err) }()
+	_, err = p.outcome(ctx, c, nil, fmt.Errorf("%w: %w", ErrTooManyInFlight, why))
+	p.release(c)
 }
 
 // TrySendAsync is SendAsync where there is room at once. Otherwise, and when the

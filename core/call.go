@@ -177,8 +177,9 @@ type Attempt struct {
 	confirm bool // a one-way attempt that wants an answer
 	entered bool // the transport was reached
 	written bool
-	done    bool // the transport succeeded
-	acked   bool // and had a broker's answer
+	done    bool         // the transport succeeded
+	acked   bool         // and had a broker's answer
+	answer  *BrokerError // the broker's refusal
 	latency time.Duration
 }
 

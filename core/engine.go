@@ -45,6 +45,7 @@ func (p *Producer) deliver(ctx context.Context, c *Call) (*Result, error) {
 		if err != nil {
 			return c.settle(&weak, hasWeak, err)
 		}
+		before := c.certainty // of all attempts, those of an earlier next included
 		res, err := p.try(ctx, c, selector, route, index, consistent)
 		at := &c.at
 
@@ -57,7 +58,7 @@ func (p *Producer) deliver(ctx context.Context, c *Call) (*Result, error) {
 			}
 			res.MessageID = c.outs[0].id
 			res.Attempts = c.attempts
-			res.MaybeDuplicate = hasWeak || slices.ContainsFunc(c.failures, func(f AttemptError) bool { return f.Certainty >= MaybeStored })
+			res.MaybeDuplicate = before >= MaybeStored
 			// A one-way message is sent once, however weakly it is stored.
 			if res.Status == SendOK || c.mode == Oneway || res.Status == Written {
 				p.deposit()
@@ -67,7 +68,7 @@ func (p *Producer) deliver(ctx context.Context, c *Call) (*Result, error) {
 			f.Status, f.Certainty = res.Status, Stored
 		} else {
 			f.Err, f.Class = err, ClassOf(err)
-			f.Certainty = at.certainty(err)
+			f.Certainty = at.certainty()
 			c.certainty = max(c.certainty, f.Certainty)
 			if f.Class == ClassCircuitOpen && !at.entered {
 				// Not an attempt: nothing was asked of the broker. Each broker
@@ -77,6 +78,7 @@ func (p *Producer) deliver(ctx context.Context, c *Call) (*Result, error) {
 					return c.settle(&weak, hasWeak, err)
 				}
 				c.addTried(at.broker.Name)
+				same = false
 				continue
 			}
 			c.failures = append(c.failures, AttemptError{
@@ -85,7 +87,7 @@ func (p *Producer) deliver(ctx context.Context, c *Call) (*Result, error) {
 			})
 			at.prev = err
 			var be *BrokerError
-			if at.entered && errors.As(err, &be) {
+			if at.answer != nil && errors.As(err, &be) {
 				f.Code = be.Code
 			}
 		}
@@ -131,6 +133,7 @@ func (p *Producer) deliver(ctx context.Context, c *Call) (*Result, error) {
 		same = d.Reroute == SameQueue
 		if d.Reroute == AnyQueue {
 			c.tried = c.tried[:0]
+			rejected = 0
 		}
 	}
 }
@@ -144,18 +147,24 @@ const maxAttempts = 1000
 func (c *Call) settle(weak *Result, hasWeak bool, err error) (*Result, error) {
 	if hasWeak {
 		c.result = *weak
+		c.result.Attempts = c.attempts
+		// An attempt after it that nobody answered may have stored the message too.
+		c.result.MaybeDuplicate = weak.MaybeDuplicate ||
+			slices.ContainsFunc(c.failures, func(f AttemptError) bool { return f.Certainty >= MaybeStored })
+		c.producer.deposit()
 		return &c.result, nil
 	}
 	return nil, c.failed(err)
 }
 
-// failed makes the call's *SendError, unless err is one already.
+// failed makes the call's *SendError, unless err is one already. One that says less
+// than the call knows is another call's, which a step passed on.
 func (c *Call) failed(err error) error {
-	if se, ok := err.(*SendError); ok {
+	if se, ok := err.(*SendError); ok && se.Certainty >= c.certainty {
 		return se
 	}
 	se := &SendError{
-		Class: ClassOf(err), Certainty: c.certainty, Cause: err,
+		Class: ClassOf(err), Certainty: max(c.certainty, CertaintyOf(err)), Cause: err,
 		Attempts: slices.Clone(c.failures), BudgetSpent: c.denied,
 	}
 	if len(c.outs) > 0 {
@@ -363,6 +372,8 @@ func (p *Producer) carry(ctx context.Context, at *Attempt) (res *Result, err err
 	res, err = p.cfg.Transport.RoundTrip(ctx, at)
 	if res != nil {
 		at.written = true // whatever is wrong with it
+	} else {
+		errors.As(err, &at.answer)
 	}
 	res, err = checkContract("transport", res, err)
 	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
@@ -385,15 +396,14 @@ func (a *Attempt) success(res *Result) Certainty {
 }
 
 // certainty is what the attempt's failure says about the message.
-func (a *Attempt) certainty(err error) Certainty {
-	var be *BrokerError
+func (a *Attempt) certainty() Certainty {
 	switch {
 	case !a.entered:
 		return NotSent // a veto, whatever error it brought along
 	case a.acked:
 		return Stored // a step failed the attempt after the broker had confirmed it
-	case errors.As(err, &be):
-		return be.Certainty()
+	case a.answer != nil: // the transport's word: a step's error may tell of other attempts
+		return a.answer.Certainty()
 	case a.written:
 		return MaybeStored
 	default:

@@ -130,7 +130,9 @@ func (p *Producer) setState(s State) {
 // producer is not in StateCreated.
 func (p *Producer) Start(ctx context.Context) error {
 	// A channel and not a mutex, so that tests in virtual time see the wait.
-	p.lifecycle <- struct{}{}
+	if err := take(ctx, p.lifecycle); err != nil {
+		return fmt.Errorf("producer %q: start: another start or shutdown is under way: %w", p.cfg.Group, err)
+	}
 	defer func() { <-p.lifecycle }()
 	if s := p.State(); s != StateCreated {
 		return fmt.Errorf("producer %q: cannot start: it is %v", p.cfg.Group, s)

@@ -80,7 +80,7 @@ func (rc *routeCache) topic(name string) *topic {
 		defer rc.mu.Unlock()
 		if t = rc.topics[name]; t == nil {
 			t = &topic{name: name}
-			t.selector = sync.OnceValues(func() (QueueSelector, error) { return makeSelector(rc.selectors, name) })
+			t.selector = onceSelector(rc.selectors, name)
 			rc.topics[name] = t
 		}
 	}
@@ -88,6 +88,20 @@ func (rc *routeCache) topic(name string) *topic {
 		t.used.Store(true)
 	}
 	return t
+}
+
+// onceSelector makes a selector once. A factory that ends the goroutine, which
+// sync.OnceValues would turn into a panic of every send, gives an error.
+func onceSelector(f SelectorFactory, topic string) func() (QueueSelector, error) {
+	var (
+		once sync.Once
+		s    QueueSelector
+		err  = fmt.Errorf("%w: the selector factory ended its goroutine", ErrContract)
+	)
+	return func() (QueueSelector, error) {
+		once.Do(func() { s, err = makeSelector(f, topic) })
+		return s, err
+	}
 }
 
 // makeSelector calls the user's factory and keeps its panic.
@@ -159,12 +173,16 @@ func (rc *routeCache) look(t *topic, f *flight) (old *Route, changed bool) {
 	if f.err != nil {
 		return nil, false
 	}
+	// A topic that was forgotten meanwhile serves the sends that still have it, but
+	// nobody may hear of its routes: their end was reported.
+	rc.mu.RLock()
+	defer rc.mu.RUnlock()
 	if old = t.route.Load(); old.Equal(f.route) {
 		f.route = old // keep the identity of an unchanged route
 		return old, false
 	}
 	t.route.Store(f.route)
-	return old, true
+	return old, rc.topics[t.name] == t
 }
 
 // ask calls the source and keeps its panic and its nonsense.
@@ -222,23 +240,28 @@ func (rc *routeCache) wait(f *flight) {
 
 // inUse lists the topics to poll and forgets the others.
 func (rc *routeCache) inUse() []*topic {
-	var used, forgotten []*topic
+	var (
+		used      []*topic
+		forgotten []RouteReport
+	)
 	rc.mu.Lock()
 	for name, t := range rc.topics {
 		if t.used.Swap(false) {
 			t.idle = 0
-		} else if t.idle++; t.idle >= idlePolls {
+		} else if t.idle++; t.idle >= idlePolls || t.route.Load() == nil {
 			delete(rc.topics, name)
-			forgotten = append(forgotten, t)
+			if old := t.route.Load(); old != nil {
+				forgotten = append(forgotten, RouteReport{Topic: t.name, Old: old})
+			}
 			continue
 		}
-		used = append(used, t)
+		if t.route.Load() != nil { // else the next send asks
+			used = append(used, t)
+		}
 	}
 	rc.mu.Unlock()
-	for _, t := range forgotten {
-		if old := t.route.Load(); old != nil {
-			rc.listeners.routeChanged(&RouteReport{Topic: t.name, Old: old})
-		}
+	for i := range forgotten {
+		rc.listeners.routeChanged(&forgotten[i])
 	}
 	return used
 }

@@ -246,3 +246,81 @@ func (g *goneRoutes) RouteChanged(r *core.RouteReport) {
 		g.n.Add(1)
 	}
 }
+
+// A topic that has no route is not asked for again until somebody sends to it.
+func TestUnknownTopicsAreNotPolled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := &source{give: func(int) (*core.Route, error) { return nil, core.ErrNoRoute }}
+		cfg := coretest.Config(&coretest.Transport{})
+		cfg.Routes = src
+		p := coretest.Start(t, cfg)
+		const topics = 100
+		for round := range 2 {
+			for i := range topics {
+				m := coretest.Message("x")
+				m.Topic = fmt.Sprintf("typo-%d", i)
+				if _, err := p.Send(t.Context(), m); !errors.Is(err, core.ErrNoRoute) {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(15 * time.Minute)
+			if got, want := src.count(), topics*(round+1); got != want {
+				t.Errorf("%d look-ups for %d sends", got, want)
+			}
+		}
+	})
+}
+
+// balance counts for each broker the routes that lead to it, as far as it was told.
+type balance struct {
+	mu    sync.Mutex
+	count map[string]int
+}
+
+func (b *balance) RouteChanged(r *core.RouteReport) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for by, route := range map[int]*core.Route{1: r.New, -1: r.Old} {
+		if route != nil {
+			for _, broker := range route.Brokers() {
+				b.count[broker.Name] += by
+			}
+		}
+	}
+}
+
+// A send may outlive its topic's place in the cache. What it learns then is nobody's
+// news: the end of the topic's routes was reported.
+func TestRoutesOfAForgottenTopic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var brokers atomic.Value
+		brokers.Store("broker-a")
+		tr := &coretest.Transport{}
+		tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+			if at.Number() == 1 {
+				time.Sleep(40 * time.Second)
+				brokers.Store("broker-b")
+				return nil, core.ErrConnectionLost // the engine asks for the route anew
+			}
+			return tr.Ack(at), nil
+		}
+		b := &balance{count: map[string]int{}}
+		cfg := coretest.Config(tr, core.Step{Name: "balance", Use: b})
+		cfg.Routes = coretest.RouteFunc(func(context.Context, string) (*core.Route, error) {
+			return routeTo(brokers.Load().(string)), nil
+		})
+		cfg.Timeout, cfg.AttemptTimeout, cfg.RouteRefresh = time.Minute, time.Minute, time.Second
+		cfg.Retry = coretest.Retry(2)
+		if _, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for name, n := range b.count {
+			if n != 0 {
+				t.Errorf("%s: %+d routes are left of no topic", name, n)
+			}
+		}
+	})
+}

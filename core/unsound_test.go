@@ -291,3 +291,97 @@ func TestBound(t *testing.T) {
 		}
 	}
 }
+
+// A selector factory that ends its goroutine fails the sends to its topic, each with
+// an error.
+func TestSelectorFactoryEndsItsGoroutine(t *testing.T) {
+	cfg := coretest.Config(&coretest.Transport{})
+	cfg.Selector = core.SelectorFactoryFunc(func(string) core.QueueSelector {
+		runtime.Goexit()
+		return nil
+	})
+	p := coretest.Start(t, cfg)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = p.Send(context.Background(), coretest.Message("x")) // it does not return
+	}()
+	<-ended
+	for range 2 {
+		if _, err := p.Send(t.Context(), coretest.Message("x")); !errors.Is(err, core.ErrContract) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// fatal is a listener that ends the goroutine when a send fails.
+type fatal struct{}
+
+func (fatal) CallDone(_ context.Context, r *core.CallReport) {
+	if r.Err != nil {
+		runtime.Goexit()
+	}
+}
+
+// A listener that ends the goroutine while it hears that there was no room takes
+// nobody's outcome away.
+func TestListenerEndsTheGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := make(chan struct{})
+		tr := &coretest.Transport{}
+		tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+			<-hold
+			return tr.Ack(at), nil
+		}
+		cfg := coretest.Config(tr, core.Step{Name: "fatal", Use: fatal{}})
+		cfg.MaxInFlight = 1
+		p := coretest.Start(t, cfg)
+		p.SendAsync(t.Context(), coretest.Message("x"), nil)
+		synctest.Wait()
+		done := make(chan error, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		go p.SendAsync(ctx, coretest.Message("y"), func(_ core.Result, err error) { done <- err })
+		if err := <-done; !errors.Is(err, core.ErrContract) {
+			t.Errorf("got %v", err)
+		}
+		close(hold)
+		if err := p.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// slowStart is a service that takes its time.
+type slowStart struct{ hold chan struct{} }
+
+func (s slowStart) Start(context.Context) error  { <-s.hold; return nil }
+func (slowStart) Shutdown(context.Context) error { return nil }
+
+// Who starts a producer that somebody else is starting waits no longer than wanted.
+func TestStartBehindAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := make(chan struct{})
+		cfg := coretest.Config(&coretest.Transport{})
+		cfg.Own = []core.Service{slowStart{hold}}
+		p, err := core.NewProducer(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := make(chan error)
+		go func() { first <- p.Start(t.Context()) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := p.Start(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		close(hold)
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
+		if err := p.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -83,7 +83,7 @@ func (a *Accumulator) Intercept(ctx context.Context, call *core.Call, next core.
 		return nil, err
 	}
 	// A call that is over must not find its message on the way with others'.
-	if ctx.Err() != nil || !a.suits(call) {
+	if ctx.Err() != nil || !time.Now().Before(call.Deadline()) || !a.suits(call) {
 		return next(ctx, call)
 	}
 	b, g, err := a.join(call, next)

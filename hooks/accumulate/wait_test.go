@@ -531,3 +531,41 @@ func TestLateDuringShutdown(t *testing.T) {
 		}
 	})
 }
+
+// A call whose time a step outside has used up does not go out with others, who have
+// time left.
+func TestLateCallJoinsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(300 * ms)
+		slow := core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+			if string(c.Message().Body) == "late" {
+				time.Sleep(150 * ms)
+			}
+			return next(ctx, c)
+		})
+		p := coretest.Start(t, config(t, l, accumulate.Config{Linger: 20 * ms}, core.Step{Name: "slow", Stage: core.StageGuard, Use: slow}))
+		var wg sync.WaitGroup
+		send := func(after time.Duration, body string, opts ...core.SendOption) (err error) {
+			time.Sleep(after)
+			_, err = p.Send(t.Context(), coretest.Message(body), opts...)
+			return err
+		}
+		for body, after := range map[string]time.Duration{"flying": 0, "second": 50 * ms, "waiting": 145 * ms} {
+			wg.Go(func() {
+				if err := send(after, body); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		err := send(0, "late", core.WithTimeout(100*ms))
+		if !errors.Is(err, core.ErrTimeout) || core.CertaintyOf(err) != core.NotSent {
+			t.Errorf("got %v", err)
+		}
+		wg.Wait()
+		for _, r := range l.requests {
+			if slices.Contains(r.bodies, "late") {
+				t.Errorf("it went out: %v", r)
+			}
+		}
+	})
+}

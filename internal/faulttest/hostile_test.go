@@ -39,6 +39,9 @@ func hostile(t *testing.T, script func(l *link)) (*peer, *sender) {
 // dialTime is how long a dial to a hostile peer or its name server takes.
 const dialTime = time.Nanosecond
 
+// firstBackOff is the longest pause after the first dial that led to nothing.
+const firstBackOff = 60 * time.Millisecond
+
 // Row 17: the connection closes before the request, after it, in the middle of
 // it, and in the middle of the answer. The error comes with the close and says
 // rightly whether the message may be stored.
@@ -262,6 +265,7 @@ func TestFault18And19BytesThatAreNoFrames(t *testing.T) {
 			want(t, "connections", h.accepted(), 1)
 			want(t, "open connections", p.stats().Connections, 1) // the name server's
 			want(t, "lost", p.stats().Lost, 1)
+			time.Sleep(firstBackOff) // a peer that never said a sensible word is left alone for a moment
 			p.ok(t, "on the next connection")
 		})
 	}

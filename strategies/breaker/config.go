@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/strategies/internal/verdict"
@@ -17,6 +18,9 @@ const (
 	DefaultMinWait   = verdict.MinWait
 	DefaultHangAfter = 500 * time.Millisecond
 )
+
+// maxWindow keeps gobreaker's sums from overflowing.
+const maxWindow = math.MaxInt64 / 2 * time.Nanosecond
 
 // The numbers of [DefaultTrip].
 const (
@@ -97,6 +101,12 @@ func (c Config) withDefaults() (Config, error) {
 	positive("MinWait", &c.MinWait, DefaultMinWait)
 	if c.Window > 0 && c.Window < 10*time.Millisecond {
 		errs = append(errs, fmt.Errorf("window is shorter than 10ms: %v", c.Window))
+	}
+	if c.Window > maxWindow {
+		errs = append(errs, fmt.Errorf("window is longer than %v: %v", maxWindow, c.Window))
+	}
+	if c.Probes > math.MaxInt32 {
+		errs = append(errs, fmt.Errorf("too many probes: %d", c.Probes))
 	}
 	if c.HangAfter == 0 {
 		c.HangAfter = DefaultHangAfter

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +29,10 @@ func TestConfigErrors(t *testing.T) {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not name %s", err, want)
 		}
+	}
+	if _, err := breaker.New(breaker.Config{Window: math.MaxInt64, Probes: math.MaxInt}); err == nil ||
+		!strings.Contains(err.Error(), "window is longer") || !strings.Contains(err.Error(), "too many probes") {
+		t.Errorf("numbers that gobreaker cannot add up: %v", err)
 	}
 	if _, err := breaker.New(breaker.Config{Window: time.Millisecond}); err == nil {
 		t.Error("a window of 1 ms was accepted")

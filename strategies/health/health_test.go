@@ -3,6 +3,7 @@ package health_test
 import (
 	"context"
 	"errors"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -444,5 +445,25 @@ func TestWorst(t *testing.T) {
 	}
 	if attempts != 1 || routes != 1 {
 		t.Errorf("heard %d attempts and %d routes, want 1 and 1", attempts, routes)
+	}
+}
+
+// A broker may be left alone for ever.
+func TestIsolationWithoutEnd(t *testing.T) {
+	l, err := health.NewLatency(health.Config{Table: health.Table{
+		LatencyMax: []time.Duration{0, time.Second}, NotAvailable: []time.Duration{0, math.MaxInt64}, Isolation: time.Second,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := coretest.Config(&coretest.Transport{Do: func(context.Context, *core.Attempt) (*core.Result, error) {
+		return nil, core.ErrConnectionLost
+	}})
+	cfg.Health = l
+	if _, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x")); err == nil {
+		t.Error("no error")
+	}
+	if got := l.Health("broker-a"); got != core.HealthDown {
+		t.Errorf("it is %v", got)
 	}
 }

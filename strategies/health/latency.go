@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -134,7 +135,8 @@ func (l *Latency) leaveAlone(b *broker, d time.Duration) {
 		}
 		return
 	}
-	until := int64(time.Since(l.base) + d)
+	now := time.Since(l.base)
+	until := int64(now + min(d, math.MaxInt64-now))
 	for {
 		old := b.until.Load()
 		if !l.table.Overwrite && old >= until || b.until.CompareAndSwap(old, until) {

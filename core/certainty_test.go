@@ -1,0 +1,204 @@
+package core_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
+)
+
+// around is a step in message scope.
+func around(name string, f core.InterceptorFunc) core.Step {
+	return core.Step{Name: name, Stage: core.StageGuard, Use: f}
+}
+
+// A step that turns to another producer passes that one's error on. What this
+// producer did counts as well: the message may be stored, or is.
+func TestErrorOfAnotherProducer(t *testing.T) {
+	unsent, err := core.NewProducer(coretest.Config(&coretest.Transport{})) // never started
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := func(context.Context, *core.Attempt) (*core.Result, error) { return nil, core.ErrConnectionLost }
+	unsure := coretest.Start(t, coretest.Config(&coretest.Transport{Do: lost}))
+	wrapped := func(err error) error { return fmt.Errorf("both clusters: %w", err) }
+	for name, tt := range map[string]struct {
+		here   func(context.Context, *core.Attempt) (*core.Result, error) // nil for success
+		there  *core.Producer
+		change func(error) error
+		want   core.Certainty
+	}{
+		"stored here, not sent there":     {nil, unsent, func(err error) error { return err }, core.Stored},
+		"unsure here, not sent there":     {lost, unsent, func(err error) error { return err }, core.MaybeStored},
+		"unsure here, not sent, wrapped":  {lost, unsent, wrapped, core.MaybeStored},
+		"unsure there":                    {refused, unsure, func(err error) error { return err }, core.MaybeStored},
+		"unsure there, wrapped":           {refused, unsure, wrapped, core.MaybeStored},
+		"refused here and not sent there": {refused, unsent, wrapped, core.NotStored},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := coretest.Start(t, coretest.Config(&coretest.Transport{Do: tt.here}, around("fallback",
+				func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+					_, _ = next(ctx, c)
+					_, err := tt.there.Send(ctx, c.Message())
+					return nil, tt.change(err)
+				})))
+			_, err := p.Send(t.Context(), coretest.Message("x"))
+			if got := core.CertaintyOf(err); got != tt.want {
+				t.Errorf("%v, want %v: %v", got, tt.want, err)
+			}
+		})
+	}
+}
+
+func refused(_ context.Context, at *core.Attempt) (*core.Result, error) {
+	return nil, coretest.Refuse(at, core.CodeServiceNotAvailable, "")
+}
+
+// What a broker said is what the transport returned: a step's error may tell of
+// another attempt's refusal as well.
+func TestRefusalOfAnotherAttempt(t *testing.T) {
+	tr := &coretest.Transport{Do: func(ctx context.Context, at *core.Attempt) (*core.Result, error) {
+		if at.Number() == 1 {
+			return refused(ctx, at)
+		}
+		return nil, core.ErrConnectionLost
+	}}
+	cfg := coretest.Config(tr, core.Step{Name: "explain", AttemptStage: core.AttemptObserve, Use: core.AttemptInterceptorFunc(
+		func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+			res, err := next(ctx, at)
+			if err != nil && at.Prev() != nil {
+				err = fmt.Errorf("%w (after %w)", err, at.Prev())
+			}
+			return res, err
+		})})
+	cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+		return core.Decision{Retry: f.Certainty <= core.NotStored && f.Attempt < 5}
+	})
+	_, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x"))
+	if got := core.CertaintyOf(err); got != core.MaybeStored || len(tr.Attempts()) != 2 {
+		t.Errorf("%d attempts, %v: %v", len(tr.Attempts()), got, err)
+	}
+}
+
+// A transport that returns a result and a refusal says nothing.
+func TestResultAndRefusal(t *testing.T) {
+	tr := &coretest.Transport{}
+	tr.Do = func(ctx context.Context, at *core.Attempt) (*core.Result, error) {
+		_, err := refused(ctx, at)
+		return tr.Ack(at), err
+	}
+	_, err := coretest.Start(t, coretest.Config(tr)).Send(t.Context(), coretest.Message("x"))
+	if got := core.CertaintyOf(err); got != core.MaybeStored {
+		t.Errorf("%v: %v", got, err)
+	}
+}
+
+// Stored weakly at one broker and perhaps at another: the result says both.
+func TestWeaklyStoredAndPerhapsAgain(t *testing.T) {
+	tr := &coretest.Transport{}
+	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+		if at.Number() > 1 {
+			return nil, core.ErrConnectionLost
+		}
+		r := tr.Ack(at)
+		r.Status = core.SlaveNotAvailable
+		return r, nil
+	}
+	cfg := coretest.Config(tr)
+	cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+		return core.Decision{Retry: f.Attempt < 3, Restore: true}
+	})
+	res, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x"))
+	if err != nil || res.Status != core.SlaveNotAvailable || !res.MaybeDuplicate || res.Attempts != 3 {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
+
+// A step that calls next again after a success stores the message twice.
+func TestNextAgainAfterSuccess(t *testing.T) {
+	for _, first := range []core.SendStatus{core.SendOK, core.FlushDiskTimeout} {
+		tr := &coretest.Transport{}
+		tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+			r := tr.Ack(at)
+			if at.Number() == 1 {
+				r.Status = first
+			}
+			return r, nil
+		}
+		p := coretest.Start(t, coretest.Config(tr, around("again",
+			func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+				if _, err := next(ctx, c); err != nil {
+					return nil, err
+				}
+				return next(ctx, c)
+			})))
+		if res, err := p.Send(t.Context(), coretest.Message("x")); err != nil || !res.MaybeDuplicate || res.Attempts != 2 {
+			t.Errorf("after %v: %+v, %v", first, res, err)
+		}
+	}
+}
+
+type counting struct{ deposits int }
+
+func (*counting) Withdraw() bool { return true }
+func (c *counting) Deposit()     { c.deposits++ }
+
+// A send that is stored with a weaker status has succeeded, to the budget too.
+func TestWeakSuccessIsDeposited(t *testing.T) {
+	tr := &coretest.Transport{}
+	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+		r := tr.Ack(at)
+		r.Status = core.SlaveNotAvailable
+		return r, nil
+	}
+	budget := &counting{}
+	cfg := coretest.Config(tr)
+	cfg.Budget = budget
+	p := coretest.Start(t, cfg)
+	for range 10 {
+		if _, err := p.Send(t.Context(), coretest.Message("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if budget.deposits != 10 {
+		t.Errorf("%d deposits for 10 sends", budget.deposits)
+	}
+}
+
+// A breaker's refusal leads to the next broker, whatever the policy wanted, and each
+// broker may refuse once in every round that a policy begins.
+func TestRefusalsOfABreaker(t *testing.T) {
+	for name, tt := range map[string]struct {
+		from    int // the attempt from which broker-a is refused
+		reroute core.Reroute
+		busy    func(at *core.Attempt) bool
+	}{
+		"many rounds":    {1, core.AnyQueue, func(at *core.Attempt) bool { return at.Number() < 6 }},
+		"the same queue": {2, core.SameQueue, func(at *core.Attempt) bool { return at.Broker().Name == "broker-a" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := &coretest.Transport{}
+			tr.Do = func(ctx context.Context, at *core.Attempt) (*core.Result, error) {
+				if tt.busy(at) {
+					return refused(ctx, at)
+				}
+				return tr.Ack(at), nil
+			}
+			cfg := coretest.Config(tr, core.Step{Name: "open", AttemptStage: core.AttemptProtect, Use: core.AttemptInterceptorFunc(
+				func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+					if at.Number() >= tt.from && at.Broker().Name == "broker-a" && !at.LastResort() {
+						return nil, core.ErrCircuitOpen
+					}
+					return next(ctx, at)
+				})})
+			cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+				return core.Decision{Retry: f.Attempt < 10, Reroute: tt.reroute}
+			})
+			if res, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x")); err != nil || res.Queue.Broker != "broker-b" {
+				t.Errorf("%+v, %v", res, err)
+			}
+		})
+	}
+}
