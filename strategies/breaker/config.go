@@ -36,7 +36,7 @@ type Config struct {
 	// argument alone and not use the Breakers. If it panics the default decides.
 	Trip func(Counts) bool
 	// Window is the time that Counts covers, in ten steps, 10 s by default and
-	// at least 10 ms.
+	// at least 10 ms and at most 146 years.
 	Window time.Duration
 	// OpenFor is how long an open breaker refuses before it tries, 5 s by default.
 	OpenFor time.Duration
