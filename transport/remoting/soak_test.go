@@ -123,8 +123,14 @@ func TestBadDays(t *testing.T) {
 		kind          bool
 		layer         bool // a connection that is no plain socket, as with TLS
 	}{
-		{1, 200, false, false}, {2, 200, false, false}, {64, 100, false, false}, {64, 100, false, true},
-		{1, 1000, true, false}, {2, 1000, true, false}, {64, 100, true, false}, {64, 100, true, true},
+		{1, 200, false, false},
+		{2, 200, false, false},
+		{64, 100, false, false},
+		{64, 100, false, true},
+		{1, 1000, true, false},
+		{2, 1000, true, false},
+		{64, 100, true, false},
+		{64, 100, true, true},
 	} {
 		t.Run(fmt.Sprintf("%d callers, kind=%v, layer=%v", tt.callers, tt.kind, tt.layer), func(t *testing.T) {
 			day := &badDay{kind: tt.kind, held: map[*session][][]byte{}, seen: map[uint64]int{}}
