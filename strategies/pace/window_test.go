@@ -179,7 +179,10 @@ func TestSlowSender(t *testing.T) {
 // A far broker is no slow one; and though it says late that the window is too
 // large, it is not sent more than it can take meanwhile.
 func TestFarBroker(t *testing.T) {
-	const n = 20_000
+	n := 20_000
+	if raceEnabled {
+		n = 4_000
+	}
 	for _, far := range []time.Duration{30 * ms, 100 * ms, 300 * ms} {
 		for _, each := range []time.Duration{10 * time.Microsecond, 100 * time.Microsecond, ms} {
 			t.Run(fmt.Sprintf("%v away, %v each", far, each), func(t *testing.T) {
@@ -191,7 +194,7 @@ func TestFarBroker(t *testing.T) {
 					var all sends
 					all.start(bg, p, n, "broker-a")
 					all.wg.Wait()
-					t.Logf("%v, of which the broker needs %v: %+v", time.Since(start), n*each, pc.States())
+					t.Logf("%v, of which the broker needs %v: %+v", time.Since(start), time.Duration(n)*each, pc.States())
 					if got := state(pc, "broker-a").Window; got < 32 {
 						t.Errorf("the window is %d", got)
 					}
