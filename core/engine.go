@@ -221,7 +221,7 @@ func (p *Producer) refreshAfter(t *topic, f *Failure) *flight {
 	case f.Class == ClassAuth:
 		return nil
 	case f.Code == CodeTopicNotExist, f.Code == CodeInvalidParameter,
-		f.Code == CodeNoPermission, f.Code == CodeNotLeaderForQueue:
+		f.Code == CodeNoPermission, f.Class == ClassStale:
 		return p.routes.lookUp(t, refreshGap)
 	case f.Code == CodeServiceNotAvailable, f.Class == ClassNetwork:
 		p.routes.lookUp(t, refreshGap)

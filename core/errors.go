@@ -11,11 +11,15 @@ import (
 // The errors that callers branch on. Each is found with errors.Is in whatever a
 // send returns.
 var (
-	ErrNotRunning      = errors.New("rocketmq: producer is not running")
-	ErrClosed          = errors.New("rocketmq: producer is shut down")
-	ErrAborted         = errors.New("rocketmq: send aborted by shutdown")
-	ErrInvalidMessage  = errors.New("rocketmq: invalid message")
-	ErrNoRoute         = errors.New("rocketmq: no route to topic")
+	ErrNotRunning     = errors.New("rocketmq: producer is not running")
+	ErrClosed         = errors.New("rocketmq: producer is shut down")
+	ErrAborted        = errors.New("rocketmq: send aborted by shutdown")
+	ErrInvalidMessage = errors.New("rocketmq: invalid message")
+	ErrNoRoute        = errors.New("rocketmq: no route to topic")
+	// ErrNotWritable is an ErrNoRoute of a topic whose queues are all there to be read
+	// only: somebody took the permission away, and the old route must not be used any
+	// longer. One that nobody confirms may be: name servers can lose their memory.
+	ErrNotWritable     = fmt.Errorf("%w: its queues are read-only", ErrNoRoute)
 	ErrForbidden       = errors.New("rocketmq: send forbidden")
 	ErrCircuitOpen     = errors.New("rocketmq: circuit breaker open")
 	ErrTooManyInFlight = errors.New("rocketmq: too many sends in flight")
@@ -80,7 +84,7 @@ const (
 	ClassAuth              // the broker did not accept the credentials
 	ClassNoRoute           // no name server knows a writable queue of the topic
 	ClassNoTopic           // the broker does not know the topic (17)
-	ClassStale             // the route was outdated (501)
+	ClassStale             // the route was outdated (501, a queue that is gone)
 	ClassBusy              // the broker is overloaded (2, 215)
 	ClassUnavailable       // the broker cannot serve now (14, some of 1)
 	ClassBroker            // any other broker answer
@@ -189,6 +193,9 @@ func (e *BrokerError) Certainty() Certainty {
 }
 
 func (e *BrokerError) verdict() (Class, Certainty) {
+	if strings.HasPrefix(e.Remark, queueGoneRemark) && (e.Code == CodeSystemError || e.Code == CodeInvalidParameter) {
+		return ClassStale, NotStored // 4.9 says the one, 5.x the other
+	}
 	switch e.Code {
 	case CodeSystemBusy, CodeFlowControl:
 		return ClassBusy, NotStored
@@ -223,6 +230,9 @@ func (e *BrokerError) verdict() (Class, Certainty) {
 	}
 }
 
+// queueGoneRemark begins the answer to a send to a queue that the topic no longer has.
+const queueGoneRemark = "request queueId["
+
 // What the brokers of 4.9.7 and 5.3.3 put into their remarks.
 var (
 	authRemarks = []string{
@@ -234,6 +244,7 @@ var (
 	poisonRemarks = []string{
 		"IllegalArgumentException", "ArrayIndexOutOfBounds", "NullPointerException",
 		"illegal characters", "longer than topic max length", "NumberFormatException",
+		"message body size exceeded",
 	}
 )
 

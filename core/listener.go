@@ -71,8 +71,8 @@ type RetryReport struct {
 	Delay   time.Duration // how long the engine waits now
 }
 
-// RouteReport describes a route's change. Old is nil for a topic's first route,
-// New when the topic was not used for long and is forgotten.
+// RouteReport describes a route's change. Old is nil for a topic's first route, New
+// when the topic is read-only from now on, or was not used for long and is forgotten.
 type RouteReport struct {
 	Topic    string
 	Old, New *Route

@@ -7,9 +7,12 @@ import (
 	"strings"
 )
 
-// MaxPropertiesLength is the largest encoded size of a message's properties:
-// the protocol has a signed 16-bit length for them.
-const MaxPropertiesLength = 32767
+// MaxPropertiesLength is the largest encoded size of a message's properties. The
+// protocol has a signed 16-bit length for them, and 512 bytes of it are the broker's:
+// it adds properties of its own, such as region and cluster, 62 bytes by default.
+// What gets too long by that it refuses or, one-way, drops; in a batch it stores it
+// in a form that keeps consumers from everything behind it (4.9.7 and 5.3.3).
+const MaxPropertiesLength = 32767 - 512
 
 // The properties that the fields of a [Message] become (Java: MessageConst).
 const (

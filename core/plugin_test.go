@@ -122,7 +122,7 @@ func TestPluginMistakes(t *testing.T) {
 				c.Outgoing().SetProperty("x", strings.Repeat("y", core.MaxPropertiesLength))
 				return next(ctx, c)
 			})}
-		}, core.ErrInvalidMessage, "at most 32767", core.ClassInvalid, core.NotSent, 0},
+		}, core.ErrInvalidMessage, "at most 32255", core.ClassInvalid, core.NotSent, 0},
 		{"veto with a broker's error from elsewhere", func(c *core.Config) {
 			c.Steps = []core.Step{attempt(func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
 				return nil, fmt.Errorf("mine: %w", &core.BrokerError{Code: core.CodeSystemError})

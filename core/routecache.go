@@ -170,14 +170,16 @@ func (rc *routeCache) look(t *topic, f *flight) (old *Route, changed bool) {
 	ctx, cancel := context.WithTimeoutCause(rc.life, rc.timeout, ErrTimeout)
 	defer cancel()
 	f.route, f.err = rc.ask(ctx, t.name)
-	if f.err != nil {
+	if f.err != nil && !errors.Is(f.err, ErrNotWritable) {
 		return nil, false
 	}
 	// A topic that was forgotten meanwhile serves the sends that still have it, but
 	// nobody may hear of its routes: their end was reported.
 	rc.mu.RLock()
 	defer rc.mu.RUnlock()
-	if old = t.route.Load(); old.Equal(f.route) {
+	if old = t.route.Load(); f.route == nil && old == nil {
+		return nil, false
+	} else if f.route != nil && old.Equal(f.route) {
 		f.route = old // keep the identity of an unchanged route
 		return old, false
 	}

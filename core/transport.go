@@ -34,8 +34,9 @@ type Transport interface {
 // topic at most once at a time, for several topics at once, and keeps the last good
 // route while it asks.
 type RouteSource interface {
-	// Route looks a topic up. An unknown topic, or one without a writable
-	// queue, is an error that wraps [ErrNoRoute] and says which.
+	// Route looks a topic up. An unknown topic is an error that wraps [ErrNoRoute]
+	// and says which. One whose queues are read-only is [ErrNotWritable]: the topic's
+	// old route is then given up, which any other error leaves in use.
 	Route(ctx context.Context, topic string) (*Route, error)
 }
 

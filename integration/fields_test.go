@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,9 +23,11 @@ func fieldCases() map[string]core.Message {
 		"keys":       {Keys: []string{"order-1", "Zürich"}},
 		"sharding":   {ShardingKey: "customer 7"},
 		"properties": {Properties: map[string]string{"city": "Zürich", "emoji": "🚀", "sp ace": " v ", "eq": "a=b;c"}},
-		"flag":       {Flag: -2147483648},
-		"nowait":     {NoWaitStore: true},
-		"queue":      {Queue: &core.Queue{Broker: "broker-b", ID: 2}},
+		// As long as they may be. What brokers add must still fit.
+		"long":   {Properties: map[string]string{"long": strings.Repeat("x", core.MaxPropertiesLength-200)}},
+		"flag":   {Flag: -2147483648},
+		"nowait": {NoWaitStore: true},
+		"queue":  {Queue: &core.Queue{Broker: "broker-b", ID: 2}},
 		"all": {
 			Tag: "t", Keys: []string{"k"}, ShardingKey: "s", Properties: map[string]string{"a": "b"}, Flag: 7, NoWaitStore: true,
 			Queue: &core.Queue{Broker: "broker-a", ID: 1},

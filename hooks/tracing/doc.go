@@ -44,7 +44,7 @@
 // user's message is never written to. A context that the user put into the
 // message's properties stays as it is; the send span gets a link to it.
 //
-// Properties have at most 32,767 bytes encoded. What would not fit is left out,
+// Properties have at most 32,255 bytes encoded. What would not fit is left out,
 // baggage first: tracing never makes a message too large to send.
 //
 // OpenTelemetry's global propagator does nothing until the program sets one with

@@ -17,7 +17,7 @@
 //	DelayLevel   not negative; not together with DeliverAt
 //	DeliverAt    from 1970 on, at most 3 days ahead of the call (MaxDelay)
 //	Properties   names and values UTF-8, not blank, without separators; no name that
-//	             RocketMQ itself uses; 32,767 bytes encoded, all properties together
+//	             RocketMQ itself uses; 32,255 bytes encoded, all properties together
 //	             (MaxPropertiesSize)
 //	Queue        a broker's name and a queue number from 0
 //	batch        no delay level or delivery time, no %RETRY% topic; one NoWaitStore, one

@@ -33,8 +33,8 @@ type Option func(*Validator)
 // n bytes. A broker has a limit of its own (maxMessageSize), so raise both.
 func MaxBodySize(n int) Option { return func(v *Validator) { v.maxBody = n } }
 
-// MaxPropertiesSize limits the encoded properties to n bytes. The protocol
-// allows [core.MaxPropertiesLength].
+// MaxPropertiesSize limits the encoded properties to n bytes. Brokers can keep
+// [core.MaxPropertiesLength].
 func MaxPropertiesSize(n int) Option { return func(v *Validator) { v.maxProperties = n } }
 
 // MaxDelay limits how far ahead of the call DeliverAt may be.

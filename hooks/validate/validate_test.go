@@ -241,8 +241,8 @@ func TestPropertiesSize(t *testing.T) {
 		case tt.ok && err != nil:
 			t.Errorf("value of %d bytes: %v", tt.value, err)
 		case !tt.ok:
-			checkBroken(t, err, []want{{"Properties", validate.TooLong, "32768 bytes, at most 32767"}})
-			if e := broken(err)[0]; e.Limit != 32767 || e.Actual != 32768 {
+			checkBroken(t, err, []want{{"Properties", validate.TooLong, "32256 bytes, at most 32255"}})
+			if e := broken(err)[0]; e.Limit != 32255 || e.Actual != 32256 {
 				t.Errorf("limit %d, actual %d", e.Limit, e.Actual)
 			}
 		}

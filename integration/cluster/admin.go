@@ -77,6 +77,18 @@ func call(ctx context.Context, address string, code int, fields map[string]strin
 // returns when the name server's route shows exactly those brokers.
 func (c *Cluster) CreateTopic(t testing.TB, topic string, queues int, brokers ...string) {
 	t.Helper()
+	c.SetTopic(t, topic, queues, ReadWrite, brokers...)
+}
+
+// What may be done with a topic.
+const (
+	ReadOnly  = 4
+	ReadWrite = 6
+)
+
+// SetTopic is CreateTopic with a permission, for new topics and for those that are there.
+func (c *Cluster) SetTopic(t testing.TB, topic string, queues, perm int, brokers ...string) {
+	t.Helper()
 	if len(brokers) == 0 {
 		brokers = c.Brokers()
 	}
@@ -85,7 +97,7 @@ func (c *Cluster) CreateTopic(t testing.TB, topic string, queues int, brokers ..
 	n := strconv.Itoa(queues)
 	for _, b := range brokers {
 		answer, _, err := call(ctx, c.BrokerAddr(b), codeCreateTopic, map[string]string{
-			"topic": topic, "defaultTopic": "TBW102", "readQueueNums": n, "writeQueueNums": n, "perm": "6",
+			"topic": topic, "defaultTopic": "TBW102", "readQueueNums": n, "writeQueueNums": n, "perm": strconv.Itoa(perm),
 			"topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false",
 		})
 		if err != nil || answer.Code != 0 {

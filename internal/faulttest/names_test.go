@@ -132,7 +132,8 @@ func badRoutes() map[string]struct{ body, says string } {
 }
 
 // Row 7: empty, stale, broken and hostile routes. Without another route the send
-// fails as having none and says why; a route that is already known stays.
+// fails as having none and says why; a route that is already known stays, unless the
+// topic was made read-only.
 func TestFault07BadRoutes(t *testing.T) {
 	for name, bad := range badRoutes() {
 		sub(t, name, func(t *testing.T) {
@@ -159,7 +160,18 @@ func TestFault07BadRoutes(t *testing.T) {
 			w.routeBody([]byte(bad.body))
 			for range 4 {
 				time.Sleep(core.DefaultRouteRefresh + time.Second)
+				if name == "read only" {
+					continue // somebody means it
+				}
 				p.ok(t, "with the old route")
+			}
+			if name == "read only" {
+				_, err := p.Send(bg, msg("x"))
+				wantFailure(t, err, core.ClassNoRoute, core.NotSent)
+				if !errors.Is(err, core.ErrNotWritable) {
+					t.Errorf("got %v", err)
+				}
+				want(t, "requests", w.count(), 1)
 			}
 		})
 	}

@@ -105,6 +105,8 @@ type RouteError struct {
 	Topic  string
 	Reason string
 	Err    error // may be nil
+
+	readOnly bool // nobody may write to any queue
 }
 
 // Error names topic and reason.
@@ -116,8 +118,10 @@ func (e *RouteError) Error() string {
 	return s
 }
 
-// Is matches core.ErrNoRoute.
-func (e *RouteError) Is(target error) bool { return target == core.ErrNoRoute }
+// Is matches core.ErrNoRoute, and core.ErrNotWritable if that is the reason.
+func (e *RouteError) Is(target error) bool {
+	return target == core.ErrNoRoute || e.readOnly && target == core.ErrNotWritable
+}
 
 // Unwrap gives the cause, nil if there is none.
 func (e *RouteError) Unwrap() error { return e.Err }

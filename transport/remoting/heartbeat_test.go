@@ -2,6 +2,7 @@ package remoting_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -207,6 +208,35 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 		}
 		if s := c.Stats(); s.Lost != 0 || s.Reconnects != 1 {
 			t.Errorf("stats %+v", s)
+		}
+	})
+}
+
+// Brokers hear of a group when they come into use, not with every topic.
+func TestTopicsMakeNoHeartbeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVirtual(t)
+		c := v.client(t)
+		if err := c.RegisterGroup(bg, "g"); err != nil {
+			t.Fatal(err)
+		}
+		v.routes = func(string) *wire.RouteData { return routeTo(1, "a:1") }
+		look := func(topic string) {
+			if _, err := c.Route(bg, topic); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		for i := range 100 {
+			look(fmt.Sprint("T", i))
+		}
+		if n := len(beats(t, v.a)); n != 1 {
+			t.Errorf("%d heartbeats for 100 topics", n)
+		}
+		v.routes = func(string) *wire.RouteData { return routeTo(1, "a:1", "b:1") }
+		look("T0")
+		if n := len(beats(t, v.b)); n != 1 {
+			t.Errorf("%d heartbeats to a broker that is new", n)
 		}
 	})
 }

@@ -42,6 +42,10 @@ func (c *Client) Route(ctx context.Context, topic string) (*core.Route, error) {
 			q.ReadQueueNums = q.WriteQueueNums
 		}
 	}
+	if readOnly(data) {
+		c.known.drop(topic)
+		return nil, &RouteError{Topic: topic, Reason: "the route has no writable queue", readOnly: true}
+	}
 	route, err := c.usableRoute(topic, data)
 	if err != nil {
 		return nil, err
@@ -117,12 +121,19 @@ func noQueue(topic string, err, refused error) error {
 	return &RouteError{Topic: topic, Reason: reason, Err: err}
 }
 
+// readOnly reports whether nobody may write to any queue of a route. A route without
+// queues, or with none to write to, says no such thing: it is half a route.
+func readOnly(data *wire.RouteData) bool {
+	return len(data.Queues) > 0 && !slices.ContainsFunc(data.Queues, func(q wire.QueueData) bool { return q.Perm&wire.PermWrite != 0 })
+}
+
 // knownRoutes remembers where the topics in use live: their brokers get
 // heartbeats, and connections to other brokers are closed when idle.
 type knownRoutes struct {
 	mu     sync.Mutex
 	most   int
 	topics map[string]knownRoute
+	uses   map[string]int // topics of each address
 	latest time.Time // the last successful look-up of any topic
 }
 
@@ -136,9 +147,11 @@ type knownRoute struct {
 // server answers, nothing ages.
 const routeAge = 10 * time.Minute
 
-func (k *knownRoutes) init(most int) { k.most, k.topics = most, map[string]knownRoute{} }
+func (k *knownRoutes) init(most int) {
+	k.most, k.topics, k.uses = most, map[string]knownRoute{}, map[string]int{}
+}
 
-// set notes a topic's brokers. It reports whether a broker is new to the topic.
+// set notes a topic's brokers. It reports whether a broker is new to all topics.
 func (k *knownRoutes) set(topic string, route *core.Route) (news bool) {
 	brokers := route.Brokers()
 	addrs := make([]string, len(brokers))
@@ -153,13 +166,32 @@ func (k *knownRoutes) set(topic string, route *core.Route) (news bool) {
 		k.evict()
 	}
 	k.topics[topic] = knownRoute{addrs, k.latest}
-	return slices.ContainsFunc(addrs, func(a string) bool { return !slices.Contains(old.addrs, a) })
+	for _, a := range addrs {
+		news = news || k.uses[a] == 0
+		k.uses[a]++
+	}
+	k.unuse(old.addrs)
+	return news
 }
 
 func (k *knownRoutes) drop(topic string) {
 	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.forget(topic)
+}
+
+// forget takes a topic out. It is called with the lock held.
+func (k *knownRoutes) forget(topic string) {
+	k.unuse(k.topics[topic].addrs)
 	delete(k.topics, topic)
-	k.mu.Unlock()
+}
+
+func (k *knownRoutes) unuse(addrs []string) {
+	for _, a := range addrs {
+		if k.uses[a]--; k.uses[a] == 0 {
+			delete(k.uses, a)
+		}
+	}
 }
 
 // evict makes room by dropping the topic that was looked up longest ago.
@@ -171,22 +203,21 @@ func (k *knownRoutes) evict() {
 			oldest, seen = topic, r.seen
 		}
 	}
-	delete(k.topics, oldest)
+	k.forget(oldest)
 }
 
 // addrs returns the brokers of all topics in use.
 func (k *knownRoutes) addrs() map[string]bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	out := map[string]bool{}
 	for topic, r := range k.topics {
 		if k.latest.Sub(r.seen) > routeAge {
-			delete(k.topics, topic)
-			continue
+			k.forget(topic)
 		}
-		for _, a := range r.addrs {
-			out[a] = true
-		}
+	}
+	out := make(map[string]bool, len(k.uses))
+	for a := range k.uses {
+		out[a] = true
 	}
 	return out
 }
