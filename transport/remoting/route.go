@@ -134,7 +134,7 @@ type knownRoutes struct {
 	most   int
 	topics map[string]knownRoute
 	uses   map[string]int // topics of each address
-	latest time.Time // the last successful look-up of any topic
+	latest time.Time      // the last successful look-up of any topic
 }
 
 type knownRoute struct {
