@@ -8,16 +8,15 @@
 //
 // A call's duration runs from the user's call to its outcome, in every mode, and
 // local failures count, but for what is refused before it is a call: a producer that
-// does not run, a nil message or context. Sent messages are attempts whose request may have reached
-// the broker, with the number of their messages: a retry counts again, and what
-// never left the process, such as an invalid message, does not.
+// does not run, a nil message or context. Sent messages are attempts whose request
+// may have reached the broker, with the number of their messages: a retry counts
+// again, and what never left the process, such as an invalid message, does not.
 //
 // Both have the attributes messaging.system, messaging.operation.name,
 // messaging.destination.name (the topic without its namespace, left out where the
-// message was invalid: its topic may be anything), server.address
-// and server.port of the last broker contacted, and error.type on failure;
-// durations have messaging.operation.type too. For the values of error.type see
-// the package tracing.
+// message was invalid: its topic may be anything), server.address and server.port of
+// the last broker contacted, and error.type on failure; durations have
+// messaging.operation.type too. For the values of error.type see the package tracing.
 //
 // In the steady state a send allocates nothing here: the sets of attributes are
 // made once for each topic, broker and outcome, and kept, at most 4,096 of them.

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 )
 
 const (
@@ -31,9 +32,11 @@ const (
 type Tracing struct {
 	config
 	tracer   trace.Tracer
-	calls    core.Slot[*callSpan]
-	none     *callSpan // in the slot of a call that was seen and has no open span
+	calls    core.Slot[trace.Span]
 	carriers sync.Pool // of *carrier
+	// none is in the slot of a call that was seen and has no open span. It is a
+	// pointer: a noop.Span cannot be compared.
+	none trace.Span
 }
 
 var (
@@ -42,13 +45,10 @@ var (
 	_ core.CallListener       = (*Tracing)(nil)
 )
 
-// callSpan is the open span of a call.
-type callSpan struct{ span trace.Span }
-
 // New makes the step. Without options it uses OpenTelemetry's global provider and
 // propagator, also if the program sets them later.
 func New(opts ...Option) *Tracing {
-	t := &Tracing{config: config{createSpans: true}, calls: core.NewSlot[*callSpan](StepName), none: new(callSpan)}
+	t := &Tracing{config: config{createSpans: true}, calls: core.NewSlot[trace.Span](StepName), none: new(noop.Span)}
 	for _, o := range opts {
 		if o != nil {
 			o.apply(&t.config)
@@ -91,14 +91,13 @@ func (t *Tracing) Intercept(ctx context.Context, call *core.Call, next core.Hand
 		defer span.End()
 		return next(ctx, call)
 	}
-	cs := &callSpan{span: span}
-	t.calls.Set(call, cs)
+	t.calls.Set(call, span)
 	// A step below may end the goroutine; the span must end then too.
 	outcome := errGoexit
 	var res *core.Result
 	defer func() {
 		t.calls.Set(call, t.none)
-		cs.end(call, res, outcome)
+		end(span, call, res, outcome)
 	}()
 	res, outcome = next(ctx, call)
 	return res, outcome
@@ -125,8 +124,7 @@ func (t *Tracing) CallDone(ctx context.Context, r *core.CallReport) {
 		return
 	}
 	_, span := t.start(ctx, r.Call)
-	cs := &callSpan{span: span}
-	cs.end(r.Call, nil, r.Err)
+	end(span, r.Call, nil, r.Err)
 }
 
 // errGoexit is the outcome of a call whose goroutine ended below.
@@ -137,7 +135,7 @@ var errGoexit = fmt.Errorf("%w: a step ended the goroutine", core.ErrContract)
 const namespaceProperty = "INSTANCE_ID"
 
 // end ends the call's span with its outcome.
-func (cs *callSpan) end(call *core.Call, res *core.Result, err error) {
+func end(span trace.Span, call *core.Call, res *core.Result, err error) {
 	const room = 8
 	attrs := make([]attribute.KeyValue, 0, room)
 	attrs = append(attrs, conventions.AttemptsKey.Int(call.Attempts()))
@@ -152,18 +150,18 @@ func (cs *callSpan) end(call *core.Call, res *core.Result, err error) {
 	}
 	if err != nil {
 		attrs = append(attrs, conventions.ErrorType(err), conventions.CertaintyKey.String(core.CertaintyOf(err).String()))
-		cs.span.SetStatus(codes.Error, err.Error())
+		span.SetStatus(codes.Error, err.Error())
 	} else {
 		attrs = append(attrs, conventions.SendResultKey.String(res.Status.String()))
 	}
-	cs.span.SetAttributes(attrs...)
-	cs.span.End()
+	span.SetAttributes(attrs...)
+	span.End()
 }
 
 // InterceptAttempt reports an attempt to the call's span, or makes a span of it.
 func (t *Tracing) InterceptAttempt(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
-	cs, _ := t.calls.Get(at.Call())
-	if cs == nil || cs == t.none {
+	span, _ := t.calls.Get(at.Call())
+	if span == nil || span == t.none {
 		return next(ctx, at)
 	}
 	if t.attemptSpans {
@@ -174,7 +172,7 @@ func (t *Tracing) InterceptAttempt(ctx context.Context, at *core.Attempt, next c
 	defer func() {
 		attrs := describe(at, outcome)
 		attrs = append(attrs, conventions.AttemptTimeKey.Float64(time.Since(start).Seconds()))
-		cs.span.AddEvent(string(conventions.Attempt), trace.WithAttributes(attrs...))
+		span.AddEvent(string(conventions.Attempt), trace.WithAttributes(attrs...))
 	}()
 	var res *core.Result
 	res, outcome = next(ctx, at)
