@@ -57,6 +57,8 @@ func (c *brokerCmd) Run(ctx context.Context, con console) (err error) {
 		RecordedRequests: -1, // nobody asks for them here
 	})
 	switch {
+	case errors.Is(err, embedded.ErrNotLoopback):
+		return usage(fmt.Errorf("--listen %s: the host is not loopback; --allow-remote opens it to others", c.Listen))
 	case errors.Is(err, embedded.ErrConfig):
 		return usage(fmt.Errorf("--listen %s: %w", c.Listen, err))
 	case err != nil:

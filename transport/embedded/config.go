@@ -29,6 +29,10 @@ const (
 // ErrConfig is what errors about an unusable [Config] match.
 var ErrConfig = errors.New("embedded: bad configuration")
 
+// ErrNotLoopback is an [ErrConfig]: a listen address that others can reach, without
+// [Config].AllowRemote.
+var ErrNotLoopback = fmt.Errorf("%w: listen address is not on loopback", ErrConfig)
+
 // ErrClosed is what operations on a closed cluster give.
 var ErrClosed = errors.New("embedded: cluster is closed")
 
@@ -148,7 +152,7 @@ func (c Config) withAddresses() (Config, error) {
 	}
 	ip := net.ParseIP(host)
 	if loopback := host == "localhost" || ip != nil && ip.IsLoopback(); !loopback && !c.AllowRemote {
-		return c, fmt.Errorf("%w: listen address %q is not on loopback; only AllowRemote (--allow-remote) opens it to others", ErrConfig, c.Listen)
+		return c, fmt.Errorf("%w: %q; set AllowRemote to open it to others", ErrNotLoopback, c.Listen)
 	}
 	if (host == "" || ip != nil && ip.IsUnspecified()) && c.AdvertiseHost == "" {
 		return c, fmt.Errorf("%w: listen address %q needs an AdvertiseHost for the routes", ErrConfig, c.Listen)
