@@ -334,10 +334,10 @@ func (e *SendError) Error() string {
 		n = 0
 	}
 	for i := range n {
-		if i == shownAttempts && n > 2*shownAttempts {
-			fmt.Fprintf(&b, "; %d more", n-2*shownAttempts)
-		}
 		if i >= shownAttempts && i < n-shownAttempts {
+			if i == shownAttempts {
+				fmt.Fprintf(&b, "; %d more", n-2*shownAttempts)
+			}
 			continue
 		}
 		b.WriteString(sep)

@@ -230,11 +230,13 @@ func (p *Producer) Shutdown(ctx context.Context) error {
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortGrace)
 		if p.inflight.drain(grace) != nil {
 			stuck = p.inflight.len()
-			errs = append(errs, fmt.Errorf("%d sends did not return after the abort: a step or done function blocks", stuck))
 		}
 		cancel()
 		if n := int(p.undelivered.Load()) + stuck; n > 0 {
-			errs = append([]error{&ShutdownError{Undelivered: n, Cause: err}}, errs...)
+			errs = append(errs, &ShutdownError{Undelivered: n, Cause: err})
+		}
+		if stuck > 0 {
+			errs = append(errs, fmt.Errorf("%d sends did not return after the abort: a step or done function blocks", stuck))
 		}
 	}
 	if n := p.endBatches(ctx); n > 0 && stuck == 0 {

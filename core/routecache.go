@@ -177,9 +177,7 @@ func (rc *routeCache) look(t *topic, f *flight) (old *Route, changed bool) {
 	// nobody may hear of its routes: their end was reported.
 	rc.mu.RLock()
 	defer rc.mu.RUnlock()
-	if old = t.route.Load(); f.route == nil && old == nil {
-		return nil, false
-	} else if f.route != nil && old.Equal(f.route) {
+	if old = t.route.Load(); old.Equal(f.route) {
 		f.route = old // keep the identity of an unchanged route
 		return old, false
 	}
@@ -248,16 +246,17 @@ func (rc *routeCache) inUse() []*topic {
 	)
 	rc.mu.Lock()
 	for name, t := range rc.topics {
+		route := t.route.Load() // without one the next send asks
 		if t.used.Swap(false) {
 			t.idle = 0
-		} else if t.idle++; t.idle >= idlePolls || t.route.Load() == nil {
+		} else if t.idle++; route == nil || t.idle >= idlePolls {
 			delete(rc.topics, name)
-			if old := t.route.Load(); old != nil {
-				forgotten = append(forgotten, RouteReport{Topic: t.name, Old: old})
+			if route != nil {
+				forgotten = append(forgotten, RouteReport{Topic: t.name, Old: route})
 			}
 			continue
 		}
-		if t.route.Load() != nil { // else the next send asks
+		if route != nil {
 			used = append(used, t)
 		}
 	}

@@ -70,7 +70,7 @@ func Order(order core.Order) Part { return decide("order", "Order", liftoff.With
 func choose[T any](helper string, ctor any, part string, option func(T) liftoff.Option) Part {
 	return convert(helper, ctor, part, groupChoices, func(s Scope, by string, v T) (Choice, error) {
 		// To liftoff's options nil means the default, which nobody asked for here.
-		if r := reflect.ValueOf(&v).Elem(); r.IsNil() {
+		if reflect.ValueOf(&v).Elem().IsNil() {
 			return Choice{}, fmt.Errorf("rocketmqfx: %s: %s returned nil", helper, by)
 		}
 		return Choice{Part: part, By: by, Scope: s, Option: option(v)}, nil
@@ -80,7 +80,7 @@ func choose[T any](helper string, ctor any, part string, option func(T) liftoff.
 func decide(part, by string, option liftoff.Option) Part {
 	return newPart(func(s Scope, private []any) fx.Option {
 		choice := func() Choice { return Choice{Part: part, By: by, Scope: s, Option: option} }
-		return fx.Provide(append([]any{fx.Annotate(choice, fx.ResultTags(groupChoices))}, private...)...)
+		return provide(private, fx.Annotate(choice, fx.ResultTags(groupChoices)))
 	})
 }
 

@@ -196,8 +196,7 @@ func Configure(cfg liftoff.Config) Part { return AsConfig(func() liftoff.Config 
 func AsConfig(ctor any) Part {
 	p := newPart(func(s Scope, private []any) fx.Option {
 		if s != "" {
-			ctor := fx.Annotate(ctor, fx.ResultTags(configTag(s)))
-			return fx.Provide(append([]any{ctor}, private...)...)
+			return provide(private, fx.Annotate(ctor, fx.ResultTags(configTag(s))))
 		}
 		return fx.Provide(ctor)
 	})

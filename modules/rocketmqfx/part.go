@@ -31,10 +31,15 @@ func newPart(make func(s Scope, private []any) fx.Option) Part {
 	}
 }
 
+// provide is fx.Provide, with what newPart gives to keep the constructors private.
+func provide(private []any, constructors ...any) fx.Option {
+	return fx.Provide(slices.Concat(constructors, private)...)
+}
+
 // Provide is fx.Provide that stays private inside [Named].
 func Provide(constructors ...any) Part {
 	return newPart(func(_ Scope, private []any) fx.Option {
-		return fx.Provide(append(constructors[:len(constructors):len(constructors)], private...)...)
+		return provide(private, constructors...)
 	})
 }
 
@@ -96,7 +101,7 @@ func member[T any](helper string, ctor any, group string) Part {
 		return wrong(err)
 	}
 	return newPart(func(_ Scope, private []any) fx.Option {
-		return fx.Provide(append([]any{annotate[T](ctor, group)}, private...)...)
+		return provide(private, annotate[T](ctor, group))
 	})
 }
 
@@ -116,7 +121,7 @@ func convert[T, M any](helper string, ctor any, what, group string, turn func(s 
 		tag := Tag(name)
 		given := annotate[T](ctor, tag)
 		turned := fx.Annotate(func(v T) (M, error) { return turn(s, by, v) }, fx.ParamTags(tag), fx.ResultTags(group))
-		return fx.Provide(append([]any{given, turned}, private...)...)
+		return provide(private, given, turned)
 	})
 }
 

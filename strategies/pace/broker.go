@@ -123,8 +123,8 @@ func (b *broker) answered(t ticket, v verdict, took time.Duration) {
 // late, when samplesPerWindow answers more have widened it; what they let through in
 // excess must not take the broker longer than twice the target.
 func (b *broker) growth(took time.Duration) int {
-	took = max(took, 2*b.cfg.Target)
-	return max(int(2*b.cfg.Target*time.Duration(b.window)/(samplesPerWindow*took)), 1)
+	most := 2 * b.cfg.Target
+	return max(int(most*time.Duration(b.window)/(samplesPerWindow*max(took, most))), 1)
 }
 
 // late reports whether an answer took longer than the nearest plus the target.
