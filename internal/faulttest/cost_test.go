@@ -112,10 +112,18 @@ func TestSystemCallsAndWakeUps(t *testing.T) {
 		wg.Wait()
 	}
 	load() // routes, connections, pools
-	before, woken := client.Stats(), wakeUps()
-	load()
-	after := client.Stats()
-	woken = wakeUps() - woken
+	// The runtime counts every goroutine of the process: what else runs, its own
+	// workers too, only adds. So the least of a few rounds is ours.
+	var writes, reads float64
+	woken := math.Inf(1)
+	for range 3 {
+		before, began := client.Stats(), wakeUps()
+		load()
+		after, now := client.Stats(), wakeUps()
+		writes += float64(after.Writes-before.Writes) / 3
+		reads += float64(after.Reads-before.Reads) / 3
+		woken = min(woken, now-began)
+	}
 	wakes := 2.5
 	if raceEnabled {
 		wakes = math.Inf(1) // the detector's own are among them, and depend on the load
@@ -124,8 +132,8 @@ func TestSystemCallsAndWakeUps(t *testing.T) {
 		name      string
 		got, most float64
 	}{
-		{"writes", float64(after.Writes - before.Writes), 0.3},
-		{"reads", float64(after.Reads - before.Reads), 0.3},
+		{"writes", writes, 0.3},
+		{"reads", reads, 0.3},
 		{"wake-ups", woken, wakes},
 	} {
 		per := c.got / (callers * each)
