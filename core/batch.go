@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // Batch collects the messages of separate calls, which wait in message scope, to
@@ -46,10 +48,6 @@ type Batch struct {
 // place says where a message's bytes lie.
 type place struct{ body, properties, end int }
 
-// batchItemOverhead is what a batch's record takes beside body and properties
-// (Java: MessageDecoder.encodeMessage).
-const batchItemOverhead = 22
-
 // NewBatch makes an empty batch.
 func (p *Producer) NewBatch() *Batch { return p.batches.Get().(*Batch) }
 
@@ -68,7 +66,7 @@ func (b *Batch) Add(c *Call, limit int) (ok bool, err error) {
 		return false, err
 	}
 	from := &c.outs[0]
-	size := batchItemOverhead + len(from.body) + len(from.encoded)
+	size := rocketmq.BatchMessageOverhead + len(from.body) + len(from.encoded)
 	if n > 0 && b.size+size > limit {
 		return false, nil
 	}
@@ -111,7 +109,7 @@ func (b *Batch) Drop(c *Call) bool {
 		return false
 	}
 	// Its bytes stay in data, unused.
-	b.size -= batchItemOverhead + b.places[i].end - b.places[i].body
+	b.size -= rocketmq.BatchMessageOverhead + b.places[i].end - b.places[i].body
 	b.places = slices.Delete(b.places, i, i+1)
 	b.msgs = slices.Delete(b.msgs, i, i+1)
 	b.outs = slices.Delete(b.outs, i, i+1)

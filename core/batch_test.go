@@ -10,6 +10,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // gatherer is the simplest interceptor that uses a Batch: n calls meet, the last
@@ -69,7 +70,7 @@ func TestBatchOfSeparateCalls(t *testing.T) {
 			seen := map[string]string{} // body by id
 			tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 				if tt.fail {
-					return nil, coretest.Refuse(at, core.CodeMessageIllegal, "")
+					return nil, coretest.Refuse(at, rocketmq.CodeMessageIllegal, "")
 				}
 				r := tr.Ack(at)
 				var ids []string

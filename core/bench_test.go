@@ -9,6 +9,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // passing is a step in both scopes that does nothing.
@@ -116,7 +117,7 @@ func BenchmarkFailover(b *testing.B) {
 	t := &coretest.Transport{Forget: true}
 	t.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 		if at.Number() == 1 {
-			return nil, coretest.Refuse(at, core.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy")
+			return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy")
 		}
 		return t.Ack(at), nil
 	}

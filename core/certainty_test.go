@@ -7,6 +7,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // around is a step in message scope.
@@ -53,7 +54,7 @@ func TestErrorOfAnotherProducer(t *testing.T) {
 }
 
 func refused(_ context.Context, at *core.Attempt) (*core.Result, error) {
-	return nil, coretest.Refuse(at, core.CodeServiceNotAvailable, "")
+	return nil, coretest.Refuse(at, rocketmq.CodeServiceNotAvailable, "")
 }
 
 // What a broker said is what the transport returned: a step's error may tell of

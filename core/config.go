@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // The defaults of a [Config].
@@ -67,24 +68,20 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-var groupName = regexp.MustCompile(`^[%|a-zA-Z0-9_-]+$`)
-
-const maxGroupLength = 120
-
-// checkGroup has the rules of Java's Validators.checkGroup (5.x) and
-// DefaultMQProducerImpl.checkConfig.
+// checkGroup puts the rules of [rocketmq.CheckGroup] into words.
 func checkGroup(group string) error {
-	switch {
-	case group == "":
+	switch rocketmq.CheckGroup(group) {
+	case rocketmq.NameOK:
+		return nil
+	case rocketmq.NameBlank:
 		return errors.New("group is empty")
-	case len(group) > maxGroupLength:
-		return fmt.Errorf("group has %d bytes, at most %d are allowed", len(group), maxGroupLength)
-	case !groupName.MatchString(group):
-		return fmt.Errorf("group %q has characters other than %% | a-z A-Z 0-9 _ -", group)
-	case group == "DEFAULT_PRODUCER":
+	case rocketmq.NameTooLong:
+		return fmt.Errorf("group has %d bytes, at most %d are allowed", len(group), rocketmq.MaxGroupLength)
+	case rocketmq.NameReserved:
 		return fmt.Errorf("group %q is reserved", group)
+	default:
+		return fmt.Errorf("group %q has characters other than %% | a-z A-Z 0-9 _ -", group)
 	}
-	return nil
 }
 
 // withDefaults fills the zero values and reports everything that is wrong.

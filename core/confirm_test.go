@@ -7,6 +7,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // confirm asks for an answer to every attempt whose number is in the list.
@@ -64,7 +65,7 @@ func TestConfirmedOneway(t *testing.T) {
 		},
 		"refused": {
 			do: func(_ *coretest.Transport, at *core.Attempt) (*core.Result, error) {
-				return nil, coretest.Refuse(at, core.CodeSystemBusy, "busy")
+				return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "busy")
 			},
 			class: core.ClassBusy, certainty: core.NotStored,
 		},

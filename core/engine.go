@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // deliver is the innermost handler of message scope: it finds the route and
@@ -220,10 +222,10 @@ func (p *Producer) refreshAfter(t *topic, f *Failure) *flight {
 	switch {
 	case f.Class == ClassAuth:
 		return nil
-	case f.Code == CodeTopicNotExist, f.Code == CodeInvalidParameter,
-		f.Code == CodeNoPermission, f.Class == ClassStale:
+	case f.Code == rocketmq.CodeTopicNotExist, f.Code == rocketmq.CodeInvalidParameter,
+		f.Code == rocketmq.CodeNoPermission, f.Class == ClassStale:
 		return p.routes.lookUp(t, refreshGap)
-	case f.Code == CodeServiceNotAvailable, f.Class == ClassNetwork:
+	case f.Code == rocketmq.CodeServiceNotAvailable, f.Class == ClassNetwork:
 		p.routes.lookUp(t, refreshGap)
 	}
 	return nil
@@ -510,9 +512,9 @@ func (c *Call) freeze() error {
 		from := len(b)
 		b = o.appendProperties(b)
 		o.encoded = b[from:len(b):len(b)] // stays where it is when b moves
-		if len(o.encoded) > MaxPropertiesLength {
+		if len(o.encoded) > rocketmq.MaxPropertiesLength {
 			return fmt.Errorf("%w: properties take %d bytes encoded, at most %d are allowed",
-				ErrInvalidMessage, len(o.encoded), MaxPropertiesLength)
+				ErrInvalidMessage, len(o.encoded), rocketmq.MaxPropertiesLength)
 		}
 		o.frozen = true
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // The virtual time that a bubble's producer needs is free: tests below may wait
@@ -44,13 +45,13 @@ func failOn(tr *coretest.Transport, broker string, err func(context.Context, *co
 	}
 }
 
-func code(c core.ResponseCode, remark string) func(context.Context, *core.Attempt) error {
+func code(c rocketmq.ResponseCode, remark string) func(context.Context, *core.Attempt) error {
 	return func(_ context.Context, at *core.Attempt) error { return coretest.Refuse(at, c, remark) }
 }
 
 func TestRetryGoesToAnotherBroker(t *testing.T) {
 	tr := &coretest.Transport{}
-	failOn(tr, "broker-a", code(core.CodeSystemBusy, "busy"))
+	failOn(tr, "broker-a", code(rocketmq.CodeSystemBusy, "busy"))
 	cfg := coretest.Config(tr)
 	cfg.Retry = coretest.Retry(3)
 	p := coretest.Start(t, cfg)
@@ -71,7 +72,7 @@ func TestRetryGoesToAnotherBroker(t *testing.T) {
 }
 
 func TestCertaintyOfAFailedCall(t *testing.T) {
-	refuse := code(core.CodeMessageIllegal, "no")
+	refuse := code(rocketmq.CodeMessageIllegal, "no")
 	lost := func(context.Context, *core.Attempt) error { return core.ErrConnectionLost }
 	tests := []struct {
 		name      string
@@ -84,7 +85,7 @@ func TestCertaintyOfAFailedCall(t *testing.T) {
 		{"refused", false, refuse, refuse, core.NotStored, core.ClassRejected},
 		{"lost, then refused", false, lost, refuse, core.MaybeStored, core.ClassRejected},
 		{"refused, then lost", false, refuse, lost, core.MaybeStored, core.ClassNetwork},
-		{"unexplained system error", false, code(core.CodeSystemError, "?"), refuse, core.MaybeStored, core.ClassRejected},
+		{"unexplained system error", false, code(rocketmq.CodeSystemError, "?"), refuse, core.MaybeStored, core.ClassRejected},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -183,8 +184,8 @@ func TestDeadlineIsHard(t *testing.T) {
 func TestBackOffThatDoesNotFitEndsTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := &coretest.Transport{}
-		failOn(tr, "broker-a", code(core.CodeSystemBusy, ""))
-		failOn(tr, "broker-a", code(core.CodeSystemBusy, ""))
+		failOn(tr, "broker-a", code(rocketmq.CodeSystemBusy, ""))
+		failOn(tr, "broker-a", code(rocketmq.CodeSystemBusy, ""))
 		cfg := coretest.Config(tr)
 		cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
 			return core.Decision{Retry: true, After: 2 * time.Second, Reroute: core.SameQueue}
@@ -224,7 +225,7 @@ func TestCancelEndsEveryWait(t *testing.T) {
 		}, core.NotSent},
 		{"back-off", func(c *core.Config) {
 			c.Transport = &coretest.Transport{Do: func(_ context.Context, at *core.Attempt) (*core.Result, error) {
-				return nil, coretest.Refuse(at, core.CodeSystemBusy, "")
+				return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "")
 			}}
 			c.Retry = core.RetryPolicyFunc(func(*core.Failure) core.Decision {
 				return core.Decision{Retry: true, After: 2900 * time.Millisecond}
@@ -314,7 +315,7 @@ func TestOpenCircuitIsNoAttempt(t *testing.T) {
 
 func TestFixedQueue(t *testing.T) {
 	tr := &coretest.Transport{}
-	failOn(tr, "broker-a", code(core.CodeSystemBusy, ""))
+	failOn(tr, "broker-a", code(rocketmq.CodeSystemBusy, ""))
 	cfg := coretest.Config(tr)
 	cfg.Retry = coretest.Retry(3)
 	p := coretest.Start(t, cfg)
@@ -413,7 +414,7 @@ func TestWeakerStatus(t *testing.T) {
 			if at.Number() == 1 {
 				return status(at, tr, core.FlushSlaveTimeout)
 			}
-			return nil, coretest.Refuse(at, core.CodeSystemBusy, "")
+			return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "")
 		}
 		cfg := coretest.Config(tr)
 		cfg.Retry = again
@@ -432,7 +433,7 @@ func (b *budget) Deposit()       { b.deposits++ }
 func TestBudgetBoundsRetries(t *testing.T) {
 	tr := &coretest.Transport{}
 	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
-		return nil, coretest.Refuse(at, core.CodeSystemBusy, "")
+		return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "")
 	}
 	b := &budget{left: 2}
 	cfg := coretest.Config(tr)
@@ -452,7 +453,7 @@ func TestNextAgainRepeatsEverythingBelow(t *testing.T) {
 	tr := &coretest.Transport{}
 	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 		if len(tr.Attempts()) < 3 {
-			return nil, coretest.Refuse(at, core.CodeSystemBusy, "")
+			return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "")
 		}
 		return tr.Ack(at), nil
 	}

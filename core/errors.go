@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // The errors that callers branch on. Each is found with errors.Is in whatever a
@@ -79,7 +81,7 @@ type Class uint8
 const (
 	ClassNone        Class = iota
 	ClassInvalid           // the message was refused locally
-	ClassRejected          // a broker refused the message for good (13, 29, poison)
+	ClassRejected          // a broker refused the message for good (13, 29, some of 1)
 	ClassForbidden         // a hook or a permission forbids it (16)
 	ClassAuth              // the broker did not accept the credentials
 	ClassNoRoute           // no name server knows a writable queue of the topic
@@ -160,7 +162,7 @@ var sentinelClasses = []struct {
 // BrokerError is an answer of a broker or name server that is not a success:
 // the server said so, the client did not guess.
 type BrokerError struct {
-	Code   ResponseCode
+	Code   rocketmq.ResponseCode
 	Remark string // the server's own words, at most 1 KiB, one line
 	Addr   string // who said it
 }
@@ -177,84 +179,39 @@ func (e *BrokerError) Error() string {
 // ErrorType is the code's name; OpenTelemetry's error.type uses it.
 func (e *BrokerError) ErrorType() string { return e.Code.String() }
 
-// ErrorClass sorts the code, with the remark where brokers give one code to
-// different things: 16 and, on 4.x, 1 are also authentication failures, and 1
-// stands for a passing outage as well as for a message that can never be stored.
+// ErrorClass is the kind of failure that [rocketmq.Judge] sees in code and remark.
 func (e *BrokerError) ErrorClass() Class {
-	class, _ := e.verdict()
+	class, _ := judge(e.Code, e.Remark)
 	return class
 }
 
-// Certainty says whether the broker may have stored the message all the same:
-// only an unexplained SYSTEM_ERROR leaves that open.
+// Certainty says whether the broker may have stored the message all the same: an
+// answer that does not explain itself leaves that open.
 func (e *BrokerError) Certainty() Certainty {
-	_, certainty := e.verdict()
+	_, certainty := judge(e.Code, e.Remark)
 	return certainty
 }
 
-func (e *BrokerError) verdict() (Class, Certainty) {
-	if strings.HasPrefix(e.Remark, queueGoneRemark) && (e.Code == CodeSystemError || e.Code == CodeInvalidParameter) {
-		return ClassStale, NotStored // 4.9 says the one, 5.x the other
-	}
-	switch e.Code {
-	case CodeSystemBusy, CodeFlowControl:
+// judge says what an answer means in core's words.
+func judge(code rocketmq.ResponseCode, remark string) (Class, Certainty) {
+	switch rocketmq.Judge(code, remark) {
+	case rocketmq.VerdictBusy:
 		return ClassBusy, NotStored
-	case CodeServiceNotAvailable, CodeGoAway:
+	case rocketmq.VerdictUnavailable:
 		return ClassUnavailable, NotStored
-	case CodeNoPermission:
-		if containsAny(e.Remark, authRemarks) {
-			return ClassAuth, NotStored
-		}
+	case rocketmq.VerdictForbidden:
 		return ClassForbidden, NotStored
-	case CodeTopicNotExist:
+	case rocketmq.VerdictAuth:
+		return ClassAuth, NotStored
+	case rocketmq.VerdictNoTopic:
 		return ClassNoTopic, NotStored
-	case CodeNotLeaderForQueue:
+	case rocketmq.VerdictStale:
 		return ClassStale, NotStored
-	case CodeMessageIllegal, CodeInvalidParameter, CodeIllegalOperation,
-		CodeRequestCodeNotSupported, CodeVersionNotSupported:
+	case rocketmq.VerdictRejected:
 		return ClassRejected, NotStored
-	case CodeNoBuyerID, CodeNotInCurrentUnit, CodeBrokerNotExist:
-		return ClassUnavailable, NotStored
-	case CodeSystemError:
-		switch {
-		case containsAny(e.Remark, authRemarks4):
-			return ClassAuth, NotStored
-		case containsAny(e.Remark, outageRemarks):
-			return ClassUnavailable, NotStored
-		case containsAny(e.Remark, poisonRemarks):
-			return ClassRejected, NotStored
-		}
-		return ClassBroker, MaybeStored
 	default:
 		return ClassBroker, MaybeStored
 	}
-}
-
-// queueGoneRemark begins the answer to a send to a queue that the topic no longer has.
-const queueGoneRemark = "request queueId["
-
-// What the brokers of 4.9.7 and 5.3.3 put into their remarks.
-var (
-	authRemarks = []string{
-		"check signature failed", "username cannot be null", "is not found",
-		"has no permission to access", "AuthenticationException", "AuthorizationException",
-	}
-	authRemarks4  = []string{"AclException", "check signature failed"}
-	outageRemarks = []string{"unable to service", "in-sync replicas not enough", "create mapped file failed"}
-	poisonRemarks = []string{
-		"IllegalArgumentException", "ArrayIndexOutOfBounds", "NullPointerException",
-		"illegal characters", "longer than topic max length", "NumberFormatException",
-		"message body size exceeded",
-	}
-)
-
-func containsAny(s string, subs []string) bool {
-	for _, sub := range subs {
-		if strings.Contains(s, sub) {
-			return true
-		}
-	}
-	return false
 }
 
 // PanicError is a panic of a step, strategy or hook, turned into an error.

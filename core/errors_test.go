@@ -7,41 +7,46 @@ import (
 	"testing"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // The table of what a response code means, remark for remark.
 func TestBrokerCodes(t *testing.T) {
 	tests := []struct {
-		code      core.ResponseCode
+		code      rocketmq.ResponseCode
 		remark    string
 		class     core.Class
 		certainty core.Certainty
 	}{
-		{core.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy", core.ClassBusy, core.NotStored},
-		{core.CodeSystemBusy, "[OVERLOAD]system busy", core.ClassBusy, core.NotStored},
-		{core.CodeFlowControl, "", core.ClassBusy, core.NotStored},
-		{core.CodeServiceNotAvailable, "disk full", core.ClassUnavailable, core.NotStored},
-		{core.CodeNoPermission, "the broker[broker-a] sending message is forbidden", core.ClassForbidden, core.NotStored},
-		{core.CodeNoPermission, "check signature failed.", core.ClassAuth, core.NotStored},
-		{core.CodeNoPermission, "User:x is not found", core.ClassAuth, core.NotStored},
-		{core.CodeNoPermission, "User:x has no permission to access Topic:y", core.ClassAuth, core.NotStored},
-		{core.CodeNoPermission, "username cannot be null", core.ClassAuth, core.NotStored},
-		{core.CodeSystemError, "org.apache.rocketmq.acl.common.AclException: No accessKey", core.ClassAuth, core.NotStored},
-		{core.CodeSystemError, "broker unable to service, until 2099", core.ClassUnavailable, core.NotStored},
-		{core.CodeSystemError, "in-sync replicas not enough", core.ClassUnavailable, core.NotStored},
-		{core.CodeSystemError, "create mapped file failed", core.ClassUnavailable, core.NotStored},
-		{core.CodeSystemError, "java.lang.IllegalArgumentException: x", core.ClassRejected, core.NotStored},
-		{core.CodeSystemError, "java.lang.ArrayIndexOutOfBoundsException", core.ClassRejected, core.NotStored},
-		{core.CodeSystemError, "java.lang.NullPointerException", core.ClassRejected, core.NotStored},
-		{core.CodeSystemError, "The specified topic contains illegal characters", core.ClassRejected, core.NotStored},
-		{core.CodeSystemError, "UNKNOWN_ERROR", core.ClassBroker, core.MaybeStored},
-		{core.CodeMessageIllegal, "", core.ClassRejected, core.NotStored},
-		{core.CodeInvalidParameter, "", core.ClassRejected, core.NotStored},
-		{core.CodeTopicNotExist, "", core.ClassNoTopic, core.NotStored},
-		{core.CodeNotLeaderForQueue, "", core.ClassStale, core.NotStored},
-		{core.CodeGoAway, "", core.ClassUnavailable, core.NotStored},
-		{core.CodeRequestCodeNotSupported, "", core.ClassRejected, core.NotStored},
-		{core.ResponseCode(7777), "", core.ClassBroker, core.MaybeStored},
+		{rocketmq.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy", core.ClassBusy, core.NotStored},
+		{rocketmq.CodeSystemBusy, "[OVERLOAD]system busy", core.ClassBusy, core.NotStored},
+		{rocketmq.CodeFlowControl, "", core.ClassBusy, core.NotStored},
+		{rocketmq.CodeServiceNotAvailable, "disk full", core.ClassUnavailable, core.NotStored},
+		{rocketmq.CodeNoPermission, "the broker[broker-a] sending message is forbidden", core.ClassForbidden, core.NotStored},
+		{rocketmq.CodeNoPermission, "check signature failed.", core.ClassAuth, core.NotStored},
+		{rocketmq.CodeNoPermission, "User:x is not found", core.ClassAuth, core.NotStored},
+		{rocketmq.CodeNoPermission, "User:x has no permission to access Topic:y", core.ClassAuth, core.NotStored},
+		{rocketmq.CodeNoPermission, "username cannot be null", core.ClassAuth, core.NotStored},
+		{rocketmq.CodeSystemError, "org.apache.rocketmq.acl.common.AclException: No accessKey", core.ClassAuth, core.NotStored},
+		{rocketmq.CodeSystemError, "broker unable to service, until 2099", core.ClassUnavailable, core.NotStored},
+		{rocketmq.CodeSystemError, "in-sync replicas not enough", core.ClassUnavailable, core.NotStored},
+		{rocketmq.CodeSystemError, "create mapped file failed", core.ClassUnavailable, core.NotStored},
+		{rocketmq.CodeSystemError, "java.lang.IllegalArgumentException: x", core.ClassRejected, core.NotStored},
+		{rocketmq.CodeSystemError, "java.lang.ArrayIndexOutOfBoundsException", core.ClassRejected, core.NotStored},
+		{rocketmq.CodeSystemError, "java.lang.NullPointerException", core.ClassRejected, core.NotStored},
+		{rocketmq.CodeSystemError, "The specified topic contains illegal characters", core.ClassRejected, core.NotStored},
+		{rocketmq.CodeSystemError, "accurate timer message is not enabled, timerWheelEnable is false", core.ClassRejected, core.NotStored},
+		{rocketmq.CodeSystemError, "timer message is under flow control, max num limit is 1", core.ClassRejected, core.NotStored},
+		{rocketmq.CodeSystemError, "[LMQ_CONSUME_QUEUE_NUM_EXCEEDED]broker config", core.ClassRejected, core.NotStored},
+		{rocketmq.CodeLMQQuotaExceeded, "", core.ClassRejected, core.NotStored},
+		{rocketmq.CodeSystemError, "UNKNOWN_ERROR", core.ClassBroker, core.MaybeStored},
+		{rocketmq.CodeMessageIllegal, "", core.ClassRejected, core.NotStored},
+		{rocketmq.CodeInvalidParameter, "", core.ClassRejected, core.NotStored},
+		{rocketmq.CodeTopicNotExist, "", core.ClassNoTopic, core.NotStored},
+		{rocketmq.CodeNotLeaderForQueue, "", core.ClassStale, core.NotStored},
+		{rocketmq.CodeGoAway, "", core.ClassUnavailable, core.NotStored},
+		{rocketmq.CodeRequestCodeNotSupported, "", core.ClassRejected, core.NotStored},
+		{rocketmq.ResponseCode(7777), "", core.ClassBroker, core.MaybeStored},
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprintf("%v %s", tt.code, tt.remark), func(t *testing.T) {
@@ -74,7 +79,7 @@ func TestClassOf(t *testing.T) {
 		{core.ErrConnect, core.ClassNetwork, "network"},
 		{core.ErrConnectionLost, core.ClassNetwork, "network"},
 		{&core.PanicError{Step: "x", Value: 1}, core.ClassPlugin, "plugin"},
-		{&core.BrokerError{Code: core.CodeSystemBusy}, core.ClassBusy, "SYSTEM_BUSY"},
+		{&core.BrokerError{Code: rocketmq.CodeSystemBusy}, core.ClassBusy, "SYSTEM_BUSY"},
 		{errors.New("mine"), core.ClassUnknown, "unknown"},
 	}
 	for _, tt := range tests {
@@ -97,7 +102,7 @@ func TestClassOf(t *testing.T) {
 }
 
 func TestSendErrorShowsEveryCause(t *testing.T) {
-	busy := &core.BrokerError{Code: core.CodeSystemBusy, Addr: "a:1", Remark: "full"}
+	busy := &core.BrokerError{Code: rocketmq.CodeSystemBusy, Addr: "a:1", Remark: "full"}
 	e := error(&core.SendError{
 		Class: core.ClassTimeout, Certainty: core.MaybeStored, Topic: "T", Cause: core.ErrTimeout,
 		Attempts: []core.AttemptError{{Number: 1, Queue: core.Queue{Broker: "broker-a", ID: 2}, Addr: "a:1", Err: busy, Class: core.ClassBusy, Certainty: core.NotStored}},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 func ExampleNewProducer() {
@@ -139,7 +140,7 @@ func ExampleWithRetry() {
 	ctx := context.Background()
 	busy := &coretest.Transport{Do: func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 		if at.Broker().Name == "broker-a" {
-			return nil, coretest.Refuse(at, core.CodeSystemBusy, "full")
+			return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "full")
 		}
 		return at.Result(), nil
 	}}
@@ -183,7 +184,7 @@ func ExampleWithTimeout() {
 // What a caller does about a failed send depends on what became of the message.
 func ExampleCertaintyOf() {
 	ctx := context.Background()
-	for _, code := range []core.ResponseCode{core.CodeMessageIllegal, core.CodeSystemError} {
+	for _, code := range []rocketmq.ResponseCode{rocketmq.CodeMessageIllegal, rocketmq.CodeSystemError} {
 		p, err := core.NewProducer(coretest.Config(&coretest.Transport{Do: func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 			return nil, coretest.Refuse(at, code, "")
 		}}))

@@ -5,24 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-)
 
-// MaxPropertiesLength is the largest encoded size of a message's properties. The
-// protocol has a signed 16-bit length for them, and 512 bytes of it are the broker's:
-// it adds properties of its own, such as region and cluster, 62 bytes by default.
-// What gets too long by that it refuses or, one-way, drops; in a batch it stores it
-// in a form that keeps consumers from everything behind it (4.9.7 and 5.3.3).
-const MaxPropertiesLength = 32767 - 512
-
-// The properties that the fields of a [Message] become (Java: MessageConst).
-const (
-	propertyKeys        = "KEYS"
-	propertyTags        = "TAGS"
-	propertyWait        = "WAIT"
-	propertyDelay       = "DELAY"
-	propertyUniqueID    = "UNIQ_KEY"
-	propertyShardingKey = "__SHARDINGKEY"
-	propertyDeliverAt   = "TIMER_DELIVER_MS"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // Outgoing is a call's private view of one message as it goes on the wire. In
@@ -46,11 +30,8 @@ type Outgoing struct {
 type Property struct{ Name, Value string }
 
 func (p Property) check() error {
-	switch {
-	case p.Name == "" || p.Value == "":
-		return fmt.Errorf("%w: property %q=%q: neither may be empty", ErrInvalidMessage, p.Name, p.Value)
-	case strings.ContainsAny(p.Name, "\x01\x02") || strings.ContainsAny(p.Value, "\x01\x02"):
-		return fmt.Errorf("%w: property %q holds a separator, U+0001 or U+0002", ErrInvalidMessage, p.Name)
+	if err := rocketmq.CheckProperty(p.Name, p.Value); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidMessage, err)
 	}
 	return nil
 }
@@ -114,22 +95,22 @@ func (o *Outgoing) Property(name string) (string, bool) {
 	}
 	m := o.msg
 	switch name {
-	case propertyUniqueID:
+	case rocketmq.PropertyUniqKey:
 		return o.id.String(), true
-	case propertyTags:
+	case rocketmq.PropertyTags:
 		return m.Tag, m.Tag != ""
-	case propertyKeys:
-		return strings.Join(m.Keys, " "), len(m.Keys) > 0
-	case propertyShardingKey:
+	case rocketmq.PropertyKeys:
+		return strings.Join(m.Keys, rocketmq.KeySeparator), len(m.Keys) > 0
+	case rocketmq.PropertyShardingKey:
 		return m.ShardingKey, m.ShardingKey != ""
-	case propertyDelay:
+	case rocketmq.PropertyDelay:
 		return strconv.Itoa(m.DelayLevel), m.DelayLevel != 0
-	case propertyDeliverAt:
+	case rocketmq.PropertyTimerDeliverMS:
 		if m.DeliverAt.IsZero() {
 			return "", false
 		}
 		return strconv.FormatInt(m.DeliverAt.UnixMilli(), 10), true
-	case propertyWait:
+	case rocketmq.PropertyWait:
 		return "false", m.NoWaitStore
 	}
 	if len(m.Properties) == 0 {
@@ -161,42 +142,39 @@ func (o *Outgoing) PropertiesSize() int {
 		return len(o.encoded)
 	}
 	m := o.msg
-	n := propertySize(len(propertyUniqueID), hexDigits)
-	if m.Tag != "" && !o.shadowed(propertyTags) {
-		n += propertySize(len(propertyTags), len(m.Tag))
+	n := rocketmq.PropertyLength(len(rocketmq.PropertyUniqKey), hexDigits)
+	if m.Tag != "" && !o.shadowed(rocketmq.PropertyTags) {
+		n += rocketmq.PropertyLength(len(rocketmq.PropertyTags), len(m.Tag))
 	}
-	if len(m.Keys) > 0 && !o.shadowed(propertyKeys) {
-		n += propertySize(len(propertyKeys), len(m.Keys)-1)
+	if len(m.Keys) > 0 && !o.shadowed(rocketmq.PropertyKeys) {
+		n += rocketmq.PropertyLength(len(rocketmq.PropertyKeys), (len(m.Keys)-1)*len(rocketmq.KeySeparator))
 		for _, k := range m.Keys {
 			n += len(k)
 		}
 	}
-	if m.ShardingKey != "" && !o.shadowed(propertyShardingKey) {
-		n += propertySize(len(propertyShardingKey), len(m.ShardingKey))
+	if m.ShardingKey != "" && !o.shadowed(rocketmq.PropertyShardingKey) {
+		n += rocketmq.PropertyLength(len(rocketmq.PropertyShardingKey), len(m.ShardingKey))
 	}
 	var digits [20]byte
-	if m.DelayLevel != 0 && !o.shadowed(propertyDelay) {
-		n += propertySize(len(propertyDelay), len(strconv.AppendInt(digits[:0], int64(m.DelayLevel), 10)))
+	if m.DelayLevel != 0 && !o.shadowed(rocketmq.PropertyDelay) {
+		n += rocketmq.PropertyLength(len(rocketmq.PropertyDelay), len(strconv.AppendInt(digits[:0], int64(m.DelayLevel), 10)))
 	}
-	if !m.DeliverAt.IsZero() && !o.shadowed(propertyDeliverAt) {
-		n += propertySize(len(propertyDeliverAt), len(strconv.AppendInt(digits[:0], m.DeliverAt.UnixMilli(), 10)))
+	if !m.DeliverAt.IsZero() && !o.shadowed(rocketmq.PropertyTimerDeliverMS) {
+		n += rocketmq.PropertyLength(len(rocketmq.PropertyTimerDeliverMS), len(strconv.AppendInt(digits[:0], m.DeliverAt.UnixMilli(), 10)))
 	}
-	if m.NoWaitStore && !o.shadowed(propertyWait) {
-		n += propertySize(len(propertyWait), len("false"))
+	if m.NoWaitStore && !o.shadowed(rocketmq.PropertyWait) {
+		n += rocketmq.PropertyLength(len(rocketmq.PropertyWait), len("false"))
 	}
 	for name, value := range m.Properties {
 		if !o.shadowed(name) {
-			n += propertySize(len(name), len(value))
+			n += rocketmq.PropertyLength(len(name), len(value))
 		}
 	}
 	for i := range o.props {
-		n += propertySize(len(o.props[i].Name), len(o.props[i].Value))
+		n += rocketmq.PropertyLength(len(o.props[i].Name), len(o.props[i].Value))
 	}
 	return n
 }
-
-// propertySize is what [appendProperty] adds.
-func propertySize(name, value int) int { return name + value + 2 }
 
 // Properties are the properties in wire form, unique id included. In attempt
 // scope only; nil before. They must not be written to.
@@ -220,42 +198,42 @@ func (o *Outgoing) mayChange() bool {
 // every run sends the same bytes for the same message.
 func (o *Outgoing) appendProperties(dst []byte) []byte {
 	m := o.msg
-	dst = append(dst, propertyUniqueID...)
-	dst = append(dst, 1)
+	dst = append(dst, rocketmq.PropertyUniqKey...)
+	dst = append(dst, rocketmq.NameValueSeparator)
 	dst = o.id.appendHex(dst)
-	dst = append(dst, 2)
-	if m.Tag != "" && !o.shadowed(propertyTags) {
-		dst = appendProperty(dst, propertyTags, m.Tag)
+	dst = append(dst, rocketmq.PropertySeparator)
+	if m.Tag != "" && !o.shadowed(rocketmq.PropertyTags) {
+		dst = appendProperty(dst, rocketmq.PropertyTags, m.Tag)
 	}
-	if len(m.Keys) > 0 && !o.shadowed(propertyKeys) {
-		dst = append(dst, propertyKeys...)
+	if len(m.Keys) > 0 && !o.shadowed(rocketmq.PropertyKeys) {
+		dst = append(dst, rocketmq.PropertyKeys...)
 		for i, k := range m.Keys {
 			if i == 0 {
-				dst = append(dst, 1)
+				dst = append(dst, rocketmq.NameValueSeparator)
 			} else {
-				dst = append(dst, ' ')
+				dst = append(dst, rocketmq.KeySeparator...)
 			}
 			dst = append(dst, k...)
 		}
-		dst = append(dst, 2)
+		dst = append(dst, rocketmq.PropertySeparator)
 	}
-	if m.ShardingKey != "" && !o.shadowed(propertyShardingKey) {
-		dst = appendProperty(dst, propertyShardingKey, m.ShardingKey)
+	if m.ShardingKey != "" && !o.shadowed(rocketmq.PropertyShardingKey) {
+		dst = appendProperty(dst, rocketmq.PropertyShardingKey, m.ShardingKey)
 	}
-	if m.DelayLevel != 0 && !o.shadowed(propertyDelay) {
-		dst = append(dst, propertyDelay...)
-		dst = append(dst, 1)
+	if m.DelayLevel != 0 && !o.shadowed(rocketmq.PropertyDelay) {
+		dst = append(dst, rocketmq.PropertyDelay...)
+		dst = append(dst, rocketmq.NameValueSeparator)
 		dst = strconv.AppendInt(dst, int64(m.DelayLevel), 10)
-		dst = append(dst, 2)
+		dst = append(dst, rocketmq.PropertySeparator)
 	}
-	if !m.DeliverAt.IsZero() && !o.shadowed(propertyDeliverAt) {
-		dst = append(dst, propertyDeliverAt...)
-		dst = append(dst, 1)
+	if !m.DeliverAt.IsZero() && !o.shadowed(rocketmq.PropertyTimerDeliverMS) {
+		dst = append(dst, rocketmq.PropertyTimerDeliverMS...)
+		dst = append(dst, rocketmq.NameValueSeparator)
 		dst = strconv.AppendInt(dst, m.DeliverAt.UnixMilli(), 10)
-		dst = append(dst, 2)
+		dst = append(dst, rocketmq.PropertySeparator)
 	}
-	if m.NoWaitStore && !o.shadowed(propertyWait) {
-		dst = appendProperty(dst, propertyWait, "false")
+	if m.NoWaitStore && !o.shadowed(rocketmq.PropertyWait) {
+		dst = appendProperty(dst, rocketmq.PropertyWait, "false")
 	}
 	if len(m.Properties) > 0 {
 		names := o.call.names[:0]
@@ -289,7 +267,7 @@ func (o *Outgoing) shadowed(name string) bool {
 // appendProperty writes name U+0001 value U+0002 (Java: MessageDecoder.messageProperties2String).
 func appendProperty(dst []byte, name, value string) []byte {
 	dst = append(dst, name...)
-	dst = append(dst, 1)
+	dst = append(dst, rocketmq.NameValueSeparator)
 	dst = append(dst, value...)
-	return append(dst, 2)
+	return append(dst, rocketmq.PropertySeparator)
 }

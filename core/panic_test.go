@@ -8,6 +8,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // moody panics while it is in a mood.
@@ -53,7 +54,7 @@ func TestPanicsOfBudgetAndHealth(t *testing.T) {
 			var ends int
 			cfg := coretest.Config(&coretest.Transport{Do: func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 				if m.mood == "withdraw" {
-					return nil, coretest.Refuse(at, core.CodeSystemBusy, "")
+					return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "")
 				}
 				res := at.Result()
 				res.Queue = at.Queue()

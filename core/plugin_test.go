@@ -10,6 +10,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 func TestPluginMistakes(t *testing.T) {
@@ -119,13 +120,13 @@ func TestPluginMistakes(t *testing.T) {
 		}, core.ErrInvalidMessage, "separator", core.ClassInvalid, core.NotSent, 0},
 		{"too many properties", func(c *core.Config) {
 			c.Steps = []core.Step{call(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
-				c.Outgoing().SetProperty("x", strings.Repeat("y", core.MaxPropertiesLength))
+				c.Outgoing().SetProperty("x", strings.Repeat("y", rocketmq.MaxPropertiesLength))
 				return next(ctx, c)
 			})}
 		}, core.ErrInvalidMessage, "at most 32255", core.ClassInvalid, core.NotSent, 0},
 		{"veto with a broker's error from elsewhere", func(c *core.Config) {
 			c.Steps = []core.Step{attempt(func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
-				return nil, fmt.Errorf("mine: %w", &core.BrokerError{Code: core.CodeSystemError})
+				return nil, fmt.Errorf("mine: %w", &core.BrokerError{Code: rocketmq.CodeSystemError})
 			})}
 		}, nil, "mine", core.ClassBroker, core.NotSent, 0},
 		{"veto", func(c *core.Config) {
@@ -281,7 +282,7 @@ func TestFailedFreezeThaws(t *testing.T) {
 			return next(ctx, c)
 		})},
 		core.Step{Name: "grow", Stage: core.StageShape, Use: core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
-			size := core.MaxPropertiesLength
+			size := rocketmq.MaxPropertiesLength
 			if runs++; runs > 1 {
 				size = 10
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // source is a scripted name server: each look-up takes a while and gives what
@@ -145,15 +146,15 @@ func TestErrorsRefreshTheRouteAtOnce(t *testing.T) {
 		waits bool // a retry needs the new route
 		asks  bool
 	}{
-		{"17", code(core.CodeTopicNotExist, ""), true, true},
-		{"16", code(core.CodeNoPermission, "sending is forbidden"), true, true},
-		{"29", code(core.CodeInvalidParameter, ""), true, true},
-		{"501", code(core.CodeNotLeaderForQueue, ""), true, true},
-		{"14", code(core.CodeServiceNotAvailable, ""), false, true},
+		{"17", code(rocketmq.CodeTopicNotExist, ""), true, true},
+		{"16", code(rocketmq.CodeNoPermission, "sending is forbidden"), true, true},
+		{"29", code(rocketmq.CodeInvalidParameter, ""), true, true},
+		{"501", code(rocketmq.CodeNotLeaderForQueue, ""), true, true},
+		{"14", code(rocketmq.CodeServiceNotAvailable, ""), false, true},
 		{"connect", func(context.Context, *core.Attempt) error { return core.ErrConnect }, false, true},
 		{"lost", func(context.Context, *core.Attempt) error { return core.ErrConnectionLost }, false, true},
-		{"busy", code(core.CodeSystemBusy, ""), false, false},
-		{"auth", code(core.CodeNoPermission, "check signature failed"), false, false},
+		{"busy", code(rocketmq.CodeSystemBusy, ""), false, false},
+		{"auth", code(rocketmq.CodeNoPermission, "check signature failed"), false, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

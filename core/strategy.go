@@ -3,6 +3,8 @@ package core
 import (
 	"context"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // SelectorFactory makes the queue selectors of a producer, one per topic.
@@ -109,22 +111,22 @@ func (fn RetryPolicyFunc) Next(f *Failure) Decision { return fn(f) }
 
 // Failure is what a retry policy sees of a failed attempt.
 type Failure struct {
-	Attempt    int           // attempts made so far, from 1
-	Err        error         // the last attempt's error; nil with a Status
-	Class      Class         // what kind of error it is
-	Code       ResponseCode  // the broker's answer; CodeNone if it did not answer
-	Certainty  Certainty     // of the last attempt alone
-	Status     SendStatus    // with Err nil: stored, but with this weaker status
-	Mode       Mode          // how the message is sent
-	Message    *Message      // read-only
-	Elapsed    time.Duration // since the call began
-	Remaining  time.Duration // until its deadline
-	Untried    int           // brokers of the route that this call has not tried
-	Consistent bool          // the queue is fixed: a retry goes to it again
+	Attempt    int                   // attempts made so far, from 1
+	Err        error                 // the last attempt's error; nil with a Status
+	Class      Class                 // what kind of error it is
+	Code       rocketmq.ResponseCode // the broker's answer; CodeNone if it did not answer
+	Certainty  Certainty             // of the last attempt alone
+	Status     SendStatus            // with Err nil: stored, but with this weaker status
+	Mode       Mode                  // how the message is sent
+	Message    *Message              // read-only
+	Elapsed    time.Duration         // since the call began
+	Remaining  time.Duration         // until its deadline
+	Untried    int                   // brokers of the route that this call has not tried
+	Consistent bool                  // the queue is fixed: a retry goes to it again
 }
 
 // CodeNone is the code of a failure in which no broker answered.
-const CodeNone ResponseCode = -1
+const CodeNone rocketmq.ResponseCode = -1
 
 // Decision is a retry policy's answer. The zero value gives up.
 type Decision struct {

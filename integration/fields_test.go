@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/integration/cluster"
 	"github.com/liftoff-mq/liftoff/integration/javaprog"
 )
@@ -24,7 +25,7 @@ func fieldCases() map[string]core.Message {
 		"sharding":   {ShardingKey: "customer 7"},
 		"properties": {Properties: map[string]string{"city": "Zürich", "emoji": "🚀", "sp ace": " v ", "eq": "a=b;c"}},
 		// As long as they may be. What brokers add must still fit.
-		"long":   {Properties: map[string]string{"long": strings.Repeat("x", core.MaxPropertiesLength-200)}},
+		"long":   {Properties: map[string]string{"long": strings.Repeat("x", rocketmq.MaxPropertiesLength-200)}},
 		"flag":   {Flag: -2147483648},
 		"nowait": {NoWaitStore: true},
 		"queue":  {Queue: &core.Queue{Broker: "broker-b", ID: 2}},

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/liftoff-mq/liftoff/bench/load"
-	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -15,7 +15,7 @@ import (
 // A broker that sheds load answers one-way requests, however little they want it.
 // The flood must neither hang on them nor take them for its own.
 func TestFloodReadsRefusals(t *testing.T) {
-	frame, err := wire.AppendSendResponse(nil, wire.ResponseHead{Code: int(core.CodeSystemBusy), Serialization: wire.RocketMQ},
+	frame, err := wire.AppendSendResponse(nil, wire.ResponseHead{Code: int(rocketmq.CodeSystemBusy), Serialization: wire.RocketMQ},
 		"[TIMEOUT_CLEAN_QUEUE]"+strings.Repeat("x", 1000), nil)
 	if err != nil {
 		t.Fatal(err)

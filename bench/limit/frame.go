@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/bench/load"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -36,7 +37,7 @@ func newTemplate(s *load.Spec, broker string, body []byte) (*template, error) {
 		return nil, fmt.Errorf("%d queues have more than one digit", s.Queues)
 	}
 	r := &wire.SendRequest{
-		Group: "bench_limit", Topic: s.Topic, DefaultTopic: "TBW102", DefaultTopicQueueNums: 4,
+		Group: "bench_limit", Topic: s.Topic, DefaultTopic: rocketmq.DefaultTopic, DefaultTopicQueueNums: 4,
 		BornTimestamp: time.Now().UnixMilli(), MaxReconsumeTimes: -1, BrokerName: broker,
 	}
 	if len(body) >= compressFrom && s.Batch <= 1 {
@@ -48,13 +49,13 @@ func newTemplate(s *load.Spec, broker string, body []byte) (*template, error) {
 		if err := w.Close(); err != nil {
 			return nil, err
 		}
-		body, r.SysFlag = z.Bytes(), wire.SysCompressed|wire.SysCompressionZlib
+		body, r.SysFlag = z.Bytes(), rocketmq.SysCompressed|rocketmq.SysCompressionZlib
 	}
 	var flag int32
 	if s.Mode == load.Oneway {
 		flag = wire.FlagOneway
 	}
-	props := wire.AppendProperty(nil, wire.PropertyUniqKey, placeholder)
+	props := wire.AppendProperty(nil, rocketmq.PropertyUniqKey, placeholder)
 	var frame []byte
 	var err error
 	if s.Batch > 1 {

@@ -12,7 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/liftoff-mq/liftoff/bench/load"
-	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -95,7 +95,7 @@ func TestRefusals(t *testing.T) {
 	r, stored := cell(t, load.Spec{Mode: load.Sync, InFlight: 8, Size: 128}, 1, func(c *embedded.Cluster) {
 		c.Control(wire.SendMessageV2, func(*embedded.Request) embedded.Action {
 			if n++; n%10 == 0 {
-				return embedded.Reply(core.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy")
+				return embedded.Reply(rocketmq.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy")
 			}
 			return embedded.Pass()
 		})

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -63,7 +64,7 @@ func (c *Cluster) CreateTopic(ctx context.Context, topic string, queues int) err
 	for _, b := range c.Brokers() {
 		_, err := ask(ctx, b.Addr, updateTopic, wire.Fields{
 			{Key: "topic", Value: topic},
-			{Key: "defaultTopic", Value: "TBW102"},
+			{Key: "defaultTopic", Value: rocketmq.DefaultTopic},
 			{Key: "readQueueNums", Value: n},
 			{Key: "writeQueueNums", Value: n},
 			{Key: "perm", Value: "6"},

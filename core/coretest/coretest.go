@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // TB is the part of testing.TB that this package uses.
@@ -100,7 +101,7 @@ func (t *Transport) Attempts() []Sent {
 }
 
 // Refuse answers with a broker's code.
-func Refuse(at *core.Attempt, code core.ResponseCode, remark string) error {
+func Refuse(at *core.Attempt, code rocketmq.ResponseCode, remark string) error {
 	return &core.BrokerError{Code: code, Remark: remark, Addr: at.Addr()}
 }
 

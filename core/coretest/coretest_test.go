@@ -11,6 +11,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -59,7 +60,7 @@ func TestTransport(t *testing.T) {
 	tr.Do = func(ctx context.Context, at *core.Attempt) (*core.Result, error) {
 		switch string(at.Call().Outgoing().Body()) {
 		case "busy":
-			return nil, coretest.Refuse(at, core.CodeSystemBusy, "scripted")
+			return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "scripted")
 		case "hang":
 			return nil, coretest.Hang(ctx, at)
 		}

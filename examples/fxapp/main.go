@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/forbid"
 	"github.com/liftoff-mq/liftoff/modules/embeddedfx"
 	"github.com/liftoff-mq/liftoff/modules/rocketmqfx"
@@ -52,7 +53,7 @@ func run(ctx context.Context, w io.Writer, traced bool) error {
 	fmt.Fprintf(w, "%s\n", shop.producer.Pipeline())
 	shop.Sell(ctx, "an order", "hello")
 	shop.cluster.Embedded().ControlOnce(wire.SendMessageV2, func(*embedded.Request) embedded.Action {
-		return embedded.Reply(core.CodeSystemBusy, "scripted")
+		return embedded.Reply(rocketmq.CodeSystemBusy, "scripted")
 	})
 	shop.Sell(ctx, "an order that meets a busy broker", "hello again")
 	shop.Sell(ctx, "an order without a body", "")

@@ -16,6 +16,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/retry"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/wire"
@@ -53,7 +54,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	vip := &core.Message{Topic: "shop", Tag: "order", Body: []byte("1 yacht"), Properties: map[string]string{"tier": "vip"}}
 	payment := &core.Message{Topic: "shop", Tag: "payment", Body: []byte("100 EUR")}
 	fmt.Fprintf(out, "VIP orders go to %s. A payment is not sent again if it may be stored.\n\n", vipBroker)
-	busy := embedded.Reply(core.CodeSystemBusy, "[OVERLOAD] too many requests")
+	busy := embedded.Reply(rocketmq.CodeSystemBusy, "[OVERLOAD] too many requests")
 	for _, s := range []struct {
 		what  string
 		msg   *core.Message

@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -78,7 +79,7 @@ func run(ctx context.Context, w io.Writer) error {
 	say("A fault: the next send is answered SYSTEM_BUSY, and the retry goes to the other broker.")
 	cluster.ControlOnce(wire.SendMessageV2, func(r *embedded.Request) embedded.Action {
 		say("  %s answers SYSTEM_BUSY", r.Node)
-		return embedded.Reply(core.CodeSystemBusy, "[quickstart] scripted")
+		return embedded.Reply(rocketmq.CodeSystemBusy, "[quickstart] scripted")
 	})
 	res, err := producer.Send(ctx, &core.Message{Topic: "Greetings", Tag: "retried", Body: []byte("second try")})
 	if err != nil {
@@ -105,13 +106,13 @@ func run(ctx context.Context, w io.Writer) error {
 	}
 	say("What the brokers have stored:")
 	for _, m := range cluster.Stored("Greetings") {
-		say("  %s/%d offset %d  %-8s %-9s %5d bytes  sent-by %s", m.Broker, m.QueueID, m.QueueOffset, m.Property("TAGS"), packed(m), len(m.Body), m.Property("sent-by"))
+		say("  %s/%d offset %d  %-8s %-9s %5d bytes  sent-by %s", m.Broker, m.QueueID, m.QueueOffset, m.Property(rocketmq.PropertyTags), packed(m), len(m.Body), m.Property("sent-by"))
 	}
 	return ctx.Err()
 }
 
 func packed(m embedded.Stored) string {
-	if m.SysFlag&wire.SysCompressed != 0 {
+	if m.SysFlag&rocketmq.SysCompressed != 0 {
 		return "(zlib)"
 	}
 	return ""

@@ -16,6 +16,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/tracing"
 	"github.com/liftoff-mq/liftoff/modules/embeddedfx"
 	"github.com/liftoff-mq/liftoff/modules/rocketmqfx"
@@ -85,7 +86,7 @@ func (s *Shop) Checkout(ctx context.Context) {
 	s.send(ctx, "an order", &core.Message{Topic: "Orders", Tag: "created", Keys: []string{"order-1"}, Body: []byte("one book")})
 
 	s.cluster.Embedded().ControlOnce(wire.SendMessageV2, func(*embedded.Request) embedded.Action {
-		return embedded.Reply(core.CodeSystemBusy, "scripted")
+		return embedded.Reply(rocketmq.CodeSystemBusy, "scripted")
 	})
 	s.send(ctx, "an order that meets a busy broker", &core.Message{Topic: "Orders", Tag: "retried", Body: []byte("two books")})
 

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // Accumulator puts sends together. It belongs to one producer and is safe for
@@ -117,7 +117,8 @@ func (a *Accumulator) claim(p *core.Producer) error {
 // not honour them there. Validation leaves them to the typed fields, but steps
 // may set them.
 var alone = [...]string{
-	"DELAY", "TIMER_DELIVER_MS", "TIMER_DELAY_MS", "TIMER_DELAY_SEC", "__SHARDINGKEY", "TRAN_MSG", "PGROUP",
+	rocketmq.PropertyDelay, rocketmq.PropertyTimerDeliverMS, rocketmq.PropertyTimerDelayMS, rocketmq.PropertyTimerDelaySec,
+	rocketmq.PropertyShardingKey, rocketmq.PropertyTransactionPrepared, rocketmq.PropertyProducerGroup,
 }
 
 // suits reports whether the message may share a request.
@@ -126,7 +127,7 @@ func (a *Accumulator) suits(call *core.Call) bool {
 		return false
 	}
 	out := call.Outgoing()
-	if out.SysFlag() != 0 || len(out.Body()) > a.cfg.MaxBytes/2 || strings.HasPrefix(out.Topic(), "%RETRY%") {
+	if out.SysFlag() != 0 || len(out.Body()) > a.cfg.MaxBytes/2 || rocketmq.IsRetryTopic(out.Topic()) {
 		return false
 	}
 	for _, name := range alone {
@@ -143,7 +144,7 @@ func (a *Accumulator) suits(call *core.Call) bool {
 func (a *Accumulator) join(call *core.Call, next core.Handler) (*batch, *group, error) {
 	out := call.Outgoing()
 	k := key{topic: out.Topic(), mode: call.Mode()}
-	if v, ok := out.Property("WAIT"); ok {
+	if v, ok := out.Property(rocketmq.PropertyWait); ok {
 		k.wait = v
 	}
 	if q := call.Message().Queue; q != nil {

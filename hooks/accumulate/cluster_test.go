@@ -15,6 +15,7 @@ import (
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 	"github.com/liftoff-mq/liftoff/strategies/retry"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
@@ -161,7 +162,7 @@ func TestStored(t *testing.T) {
 		batched += len(items)
 		var first embedded.Stored
 		for i, it := range items {
-			id, _ := wire.LookupProperty(string(it.Properties), wire.PropertyUniqKey)
+			id, _ := wire.LookupProperty(string(it.Properties), rocketmq.PropertyUniqKey)
 			s := byID[id]
 			if i == 0 {
 				first = s

@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 )
 
@@ -27,7 +28,7 @@ func together(t *testing.T, l *line, p *core.Producer, bodies ...string) []*send
 	return all
 }
 
-var poison = &core.BrokerError{Code: core.CodeMessageIllegal, Remark: "the message is illegal"}
+var poison = &core.BrokerError{Code: rocketmq.CodeMessageIllegal, Remark: "the message is illegal"}
 
 // What fails a batch is everybody's error. Only a refusal that may lie in one
 // message is asked for again, one by one.
@@ -42,7 +43,7 @@ func TestFailures(t *testing.T) {
 		fails     string
 	}{
 		{
-			name: "busy", fate: func(request) error { return &core.BrokerError{Code: core.CodeSystemBusy} },
+			name: "busy", fate: func(request) error { return &core.BrokerError{Code: rocketmq.CodeSystemBusy} },
 			class: core.ClassBusy, certainty: core.NotStored, requests: 1, fails: "a b c",
 		},
 		{
@@ -50,7 +51,7 @@ func TestFailures(t *testing.T) {
 			class: core.ClassNetwork, certainty: core.MaybeStored, requests: 1, fails: "a b c",
 		},
 		{
-			name: "unexplained", fate: func(request) error { return &core.BrokerError{Code: core.CodeSystemError, Remark: "?"} },
+			name: "unexplained", fate: func(request) error { return &core.BrokerError{Code: rocketmq.CodeSystemError, Remark: "?"} },
 			class: core.ClassBroker, certainty: core.MaybeStored, requests: 1, fails: "a b c",
 		},
 		{
@@ -72,7 +73,7 @@ func TestFailures(t *testing.T) {
 			requests: 4,
 		},
 		{
-			name: "forbidden topic", fate: func(request) error { return &core.BrokerError{Code: core.CodeNoPermission, Remark: "no"} },
+			name: "forbidden topic", fate: func(request) error { return &core.BrokerError{Code: rocketmq.CodeNoPermission, Remark: "no"} },
 			class: core.ClassForbidden, certainty: core.NotStored, requests: 4, fails: "a b c",
 		},
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 )
 
@@ -47,7 +48,7 @@ func randomWorld(t *testing.T, seed uint64) {
 	l.fate = func(int, request) error {
 		switch {
 		case refuse():
-			return &core.BrokerError{Code: core.CodeSystemBusy}
+			return &core.BrokerError{Code: rocketmq.CodeSystemBusy}
 		case illegal():
 			return poison
 		}

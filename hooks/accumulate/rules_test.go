@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 	"github.com/liftoff-mq/liftoff/hooks/compress"
 )
@@ -47,7 +48,7 @@ func TestConfig(t *testing.T) {
 type codec struct{}
 
 func (codec) Name() string                           { return "mine" }
-func (codec) SysFlag() int32                         { return compress.FlagCompressed | 0x300 }
+func (codec) SysFlag() int32                         { return rocketmq.SysCompressed | 0x300 }
 func (codec) Append(dst, src []byte) ([]byte, error) { return append(dst, src[:len(src)/2]...), nil }
 
 // Every compression is outside of the accumulator, whatever its name is.

@@ -10,6 +10,7 @@ import (
 	"github.com/pierrec/lz4/v4"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // sink collects what a writer writes.
@@ -28,7 +29,7 @@ func Zlib(level int) (core.Compressor, error) {
 	if level < 1 || level > 9 {
 		return nil, fmt.Errorf("compress: zlib level %d, allowed is 1 to 9", level)
 	}
-	z := &streamCodec{name: "zlib", flag: FlagZlib}
+	z := &streamCodec{name: "zlib", flag: rocketmq.SysCompressionZlib}
 	z.writers.New = func() any {
 		w := new(streamWriter)
 		// The level, the only thing that can be wrong, was checked.
@@ -42,7 +43,7 @@ func Zlib(level int) (core.Compressor, error) {
 // Frames have independent blocks and a checksum, which Java's reader demands
 // and checks.
 func LZ4() core.Compressor {
-	z := &streamCodec{name: "lz4", flag: FlagLZ4}
+	z := &streamCodec{name: "lz4", flag: rocketmq.SysCompressionLZ4}
 	z.writers.New = func() any {
 		w, zw := new(streamWriter), lz4.NewWriter(nil)
 		// Small blocks cost little ratio, since LZ4 looks back 64 KiB at most,
@@ -70,7 +71,7 @@ type streamWriter struct {
 }
 
 func (z *streamCodec) Name() string   { return z.name }
-func (z *streamCodec) SysFlag() int32 { return FlagCompressed | z.flag }
+func (z *streamCodec) SysFlag() int32 { return rocketmq.SysCompressed | z.flag }
 
 func (z *streamCodec) Append(dst, src []byte) ([]byte, error) {
 	w := z.writers.Get().(*streamWriter)
@@ -108,6 +109,6 @@ func Zstd(level int) (core.Compressor, error) {
 type zstdCodec struct{ enc *zstd.Encoder }
 
 func (z *zstdCodec) Name() string   { return "zstd" }
-func (z *zstdCodec) SysFlag() int32 { return FlagCompressed | FlagZstd }
+func (z *zstdCodec) SysFlag() int32 { return rocketmq.SysCompressed | rocketmq.SysCompressionZstd }
 
 func (z *zstdCodec) Append(dst, src []byte) ([]byte, error) { return z.enc.EncodeAll(src, dst), nil }

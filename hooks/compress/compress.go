@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 const (
@@ -68,8 +69,8 @@ func New(codec core.Compressor, opts ...Option) (*Compression, error) {
 	if c.minSize < 0 {
 		errs = append(errs, fmt.Errorf("MinSize is negative: %d", c.minSize))
 	}
-	if c.flag&FlagCompressed == 0 || c.flag&^(FlagCompressed|FlagTypeMask) != 0 {
-		errs = append(errs, fmt.Errorf("codec %q has system flag %#x, want %#x and bits of %#x", c.name, c.flag, FlagCompressed, FlagTypeMask))
+	if c.flag&rocketmq.SysCompressed == 0 || c.flag&^(rocketmq.SysCompressed|rocketmq.SysCompressionMask) != 0 {
+		errs = append(errs, fmt.Errorf("codec %q has system flag %#x, want %#x and bits of %#x", c.name, c.flag, rocketmq.SysCompressed, rocketmq.SysCompressionMask))
 	}
 	// Core has the rules of names.
 	if _, err := core.Resolve(core.Order{}, c.Step()); err != nil {
@@ -113,7 +114,7 @@ func (e *Error) ErrorClass() core.Class { return core.ClassPlugin }
 func (c *Compression) Intercept(ctx context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
 	out := call.Outgoing()
 	body, flag := out.Body(), out.SysFlag()
-	if call.Batch() || len(body) < c.minSize || len(body) == 0 || flag&FlagCompressed != 0 ||
+	if call.Batch() || len(body) < c.minSize || len(body) == 0 || flag&rocketmq.SysCompressed != 0 ||
 		!c.always && looksRandom(body) {
 		return next(ctx, call)
 	}

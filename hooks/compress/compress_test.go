@@ -13,6 +13,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/compress"
 )
 
@@ -178,7 +179,7 @@ func TestMinSizeAndTrials(t *testing.T) {
 func TestOncePerCall(t *testing.T) {
 	c := &counter{Compressor: codecs(t)[0]}
 	tr := &coretest.Transport{Do: func(_ context.Context, at *core.Attempt) (*core.Result, error) {
-		return nil, coretest.Refuse(at, core.CodeSystemBusy, "")
+		return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "")
 	}}
 	cfg := config(tr, step(t, c))
 	cfg.Retry = coretest.Retry(3)
@@ -209,7 +210,7 @@ func TestRunAgain(t *testing.T) {
 	tr := &coretest.Transport{}
 	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 		if n := len(tr.Attempts()); n < 3 {
-			return nil, coretest.Refuse(at, core.CodeSystemBusy, "")
+			return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "")
 		}
 		return tr.Ack(at), nil
 	}

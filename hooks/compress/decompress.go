@@ -9,6 +9,8 @@ import (
 	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
+
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // The bounds of [Decompress] when none is given.
@@ -36,11 +38,11 @@ var (
 func Decompress(dst, src []byte, sysFlag int32, limit int) ([]byte, error) {
 	if limit <= 0 {
 		limit = DefaultMaxUnpacked
-		if sysFlag&FlagCompressed != 0 && len(src) < limit/DefaultMaxRatio {
+		if sysFlag&rocketmq.SysCompressed != 0 && len(src) < limit/DefaultMaxRatio {
 			limit = len(src) * DefaultMaxRatio
 		}
 	}
-	if sysFlag&FlagCompressed == 0 {
+	if sysFlag&rocketmq.SysCompressed == 0 {
 		if len(src) > limit {
 			return nil, tooLarge(limit)
 		}
@@ -49,16 +51,16 @@ func Decompress(dst, src []byte, sysFlag int32, limit int) ([]byte, error) {
 	if len(src) == 0 { // not even an empty body packs into nothing
 		return nil, fmt.Errorf("compress: empty packed body: %w", io.ErrUnexpectedEOF)
 	}
-	switch t := sysFlag & FlagTypeMask; t {
-	case 0, FlagZlib:
+	switch t := sysFlag & rocketmq.SysCompressionMask; t {
+	case 0, rocketmq.SysCompressionZlib:
 		r, err := zlib.NewReader(bytes.NewReader(src))
 		if err != nil {
 			return nil, fmt.Errorf("compress: zlib: %w", err)
 		}
 		return readAll(dst, r, limit, "zlib")
-	case FlagLZ4:
+	case rocketmq.SysCompressionLZ4:
 		return readAll(dst, lz4.NewReader(bytes.NewReader(src)), limit, "lz4")
-	case FlagZstd:
+	case rocketmq.SysCompressionZstd:
 		// One decoder at a time runs without goroutines. Its window is what has
 		// to be in memory; 8 MiB is what every decoder must support (RFC 8878).
 		r, err := zstd.NewReader(bytes.NewReader(src), zstd.WithDecoderConcurrency(1),

@@ -7,6 +7,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/compress"
 )
 
@@ -78,9 +79,9 @@ func ExampleDecompress() {
 		fmt.Println(err)
 		return
 	}
-	body, err := compress.Decompress(nil, packed, compress.FlagCompressed|compress.FlagLZ4, 0)
+	body, err := compress.Decompress(nil, packed, rocketmq.SysCompressed|rocketmq.SysCompressionLZ4, 0)
 	fmt.Println(string(body), err)
-	_, err = compress.Decompress(nil, packed, compress.FlagCompressed|compress.FlagLZ4, 10)
+	_, err = compress.Decompress(nil, packed, rocketmq.SysCompressed|rocketmq.SysCompressionLZ4, 10)
 	fmt.Println(err)
 	// Output:
 	// hello, hello, hello <nil>

@@ -10,6 +10,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/forbid"
 )
 
@@ -74,7 +75,7 @@ func TestRefusal(t *testing.T) {
 func TestClassIsForbiddenWhateverTheCause(t *testing.T) {
 	for _, cause := range []error{
 		context.Canceled, context.DeadlineExceeded, core.ErrInvalidMessage, core.ErrCircuitOpen,
-		&core.BrokerError{Code: core.CodeSystemBusy, Addr: "elsewhere"},
+		&core.BrokerError{Code: rocketmq.CodeSystemBusy, Addr: "elsewhere"},
 	} {
 		check := newCheck(t, "x", func(context.Context, *forbid.Context) error { return fmt.Errorf("policy: %w", cause) })
 		p := coretest.Start(t, config(&coretest.Transport{}, check.Step()))

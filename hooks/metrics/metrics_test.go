@@ -14,6 +14,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 	"github.com/liftoff-mq/liftoff/hooks/metrics"
 	"github.com/liftoff-mq/liftoff/hooks/tracing"
@@ -151,7 +152,7 @@ func TestRetriesCountAgain(t *testing.T) {
 	r := newRig(t, func(c *core.Config) { c.Retry = coretest.Retry(2) })
 	r.transport.Do = func(_ context.Context, a *core.Attempt) (*core.Result, error) {
 		if a.Number() == 1 {
-			return nil, coretest.Refuse(a, core.CodeSystemBusy, "")
+			return nil, coretest.Refuse(a, rocketmq.CodeSystemBusy, "")
 		}
 		return a.Result(), nil
 	}

@@ -19,15 +19,13 @@ import (
 	"sync/atomic"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // MaxLength is the longest namespace in bytes: it leaves room for a topic.
 const MaxLength = 100
 
 const (
-	maxTopicLength = 127 // of the protocol
-	instanceID     = "INSTANCE_ID"
-
 	// maxCached bounds the table of wrapped topics; a topic beyond it costs one
 	// allocation a send.
 	maxCached = 256
@@ -63,15 +61,11 @@ func Check(name string) error {
 		return fmt.Errorf("namespace: name has %d bytes, at most %d are allowed", len(name), MaxLength)
 	}
 	for i := 0; i < len(name); i++ {
-		if !nameChar(name[i]) {
+		if name[i] == '%' || !rocketmq.NameChar(name[i]) {
 			return fmt.Errorf("namespace: name %q has characters other than | a-z A-Z 0-9 _ -", name)
 		}
 	}
 	return nil
-}
-
-func nameChar(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '|' || c == '_' || c == '-'
 }
 
 // Name is the namespace.
@@ -94,7 +88,7 @@ func (n *Namespace) Intercept(ctx context.Context, call *core.Call, next core.Ha
 			return nil, err
 		}
 		o.SetTopic(topic)
-		o.SetProperty(instanceID, n.name)
+		o.SetProperty(rocketmq.PropertyInstanceID, n.name)
 	}
 	return next(ctx, call)
 }
@@ -104,9 +98,9 @@ func (n *Namespace) wrap(topic string) (string, error) {
 		return w, nil
 	}
 	w := Wrap(n.name, topic)
-	if len(w) > maxTopicLength {
+	if len(w) > rocketmq.MaxTopicLength {
 		return "", fmt.Errorf("%w: topic has %d bytes with its namespace %q, at most %d are allowed",
-			core.ErrInvalidMessage, len(w), n.name, maxTopicLength)
+			core.ErrInvalidMessage, len(w), n.name, rocketmq.MaxTopicLength)
 	}
 	n.remember(strings.Clone(topic), w) // the topic may be part of something large
 	return w, nil

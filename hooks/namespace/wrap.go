@@ -1,12 +1,12 @@
 package namespace
 
-import "strings"
+import (
+	"strings"
 
-const (
-	separator   = "%"
-	retryPrefix = "%RETRY%"
-	dlqPrefix   = "%DLQ%"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
+
+const separator = "%"
 
 // Wrap gives the name on the wire of a topic or group in a namespace:
 // "ns%name", and with %RETRY% or %DLQ% kept in front, "%RETRY%ns%name". Names
@@ -55,7 +55,7 @@ func Of(name string) string {
 
 // cut splits the prefix of a retry or dead-letter topic off.
 func cut(name string) (prefix, bare string) {
-	for _, p := range [...]string{retryPrefix, dlqPrefix} {
+	for _, p := range [...]string{rocketmq.RetryPrefix, rocketmq.DLQPrefix} {
 		if bare, ok := strings.CutPrefix(name, p); ok {
 			return p, bare
 		}
@@ -70,11 +70,5 @@ func inside(namespace, bare string) bool {
 // systemName reports whether a topic or group is the cluster's own and shared by
 // all namespaces (Java: TopicValidator.isSystemTopic, MixAll.isSysConsumerGroup).
 func systemName(name string) bool {
-	switch name {
-	case "TBW102", "SCHEDULE_TOPIC_XXXX", "BenchmarkTest", "RMQ_SYS_TRANS_HALF_TOPIC",
-		"RMQ_SYS_TRACE_TOPIC", "RMQ_SYS_TRANS_OP_HALF_TOPIC", "TRANS_CHECK_MAX_TIME_TOPIC",
-		"SELF_TEST_TOPIC", "OFFSET_MOVED_EVENT", "CHECKPOINT_TOPIC":
-		return true
-	}
-	return strings.HasPrefix(name, "rmq_sys_") || strings.HasPrefix(name, "CID_RMQ_SYS_")
+	return rocketmq.IsSystemTopic(name) || rocketmq.IsSystemGroup(name)
 }

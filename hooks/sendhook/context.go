@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // Context is one attempt as a hook sees it. Before and After of one attempt get
@@ -37,7 +38,7 @@ func (c *Context) Topic() string { return c.at.Call().Outgoing().Topic() }
 
 // Namespace is the namespace that the message is sent in, "" if it has none.
 func (c *Context) Namespace() string {
-	ns, _ := c.Property("INSTANCE_ID")
+	ns, _ := c.Property(rocketmq.PropertyInstanceID)
 	return ns
 }
 
@@ -61,8 +62,8 @@ func (c *Context) Property(name string) (string, bool) {
 func (c *Context) Properties() iter.Seq2[string, string] {
 	wire := string(c.at.Call().Outgoing().Properties())
 	return func(yield func(name, value string) bool) {
-		for entry := range strings.SplitSeq(wire, "\x02") {
-			name, value, ok := strings.Cut(entry, "\x01")
+		for entry := range strings.SplitSeq(wire, string(rocketmq.PropertySeparator)) {
+			name, value, ok := strings.Cut(entry, string(rocketmq.NameValueSeparator))
 			if ok && !yield(name, value) {
 				return
 			}

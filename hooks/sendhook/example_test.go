@@ -7,6 +7,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/sendhook"
 )
 
@@ -30,7 +31,7 @@ func ExampleNew() {
 	tr := &coretest.Transport{}
 	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 		if at.Number() == 1 {
-			return nil, coretest.Refuse(at, core.CodeSystemBusy, "queue full")
+			return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "queue full")
 		}
 		return tr.Ack(at), nil
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/namespace"
 	"github.com/liftoff-mq/liftoff/hooks/sendhook"
 )
@@ -222,7 +223,7 @@ func TestValuesDoNotLeak(t *testing.T) {
 		}
 	}}
 	tr := &coretest.Transport{Do: func(_ context.Context, at *core.Attempt) (*core.Result, error) {
-		return nil, coretest.Refuse(at, core.CodeSystemBusy, "")
+		return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "")
 	}}
 	cfg := config(tr, step(t, rec))
 	cfg.Retry = coretest.Retry(4)
@@ -261,7 +262,7 @@ func TestAfterSeesEveryFailure(t *testing.T) {
 	}{
 		"broker": {
 			do: func(_ context.Context, at *core.Attempt) (*core.Result, error) {
-				return nil, coretest.Refuse(at, core.CodeSystemBusy, "")
+				return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "")
 			},
 			is: func(err error) bool { return core.ClassOf(err) == core.ClassBusy },
 		},

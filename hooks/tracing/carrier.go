@@ -3,9 +3,9 @@ package tracing
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -33,8 +33,7 @@ func (c *carrier) Get(key string) string {
 // Set collects a property. One that RocketMQ cannot encode is left out, because
 // it would fail the send.
 func (c *carrier) Set(key, value string) {
-	const separators = "\x01\x02"
-	if key == "" || value == "" || strings.ContainsAny(key, separators) || strings.ContainsAny(value, separators) {
+	if rocketmq.CheckProperty(key, value) != nil {
 		return
 	}
 	if i := c.index(key); i >= 0 {
@@ -90,7 +89,7 @@ func (t *Tracing) inject(ctx context.Context, out *core.Outgoing) {
 	for _, e := range c.entries {
 		size += growth(out, e)
 	}
-	for size > core.MaxPropertiesLength && len(c.entries) > 0 {
+	for size > rocketmq.MaxPropertiesLength && len(c.entries) > 0 {
 		victim := c.entries[0]
 		for _, name := range []string{baggage, tracestate} {
 			if i := c.index(name); i >= 0 {
@@ -111,12 +110,12 @@ func (c *carrier) drop(name string) {
 	c.entries = slices.DeleteFunc(c.entries, func(e core.Property) bool { return e.Name == name })
 }
 
-// growth is by how many bytes e makes the encoded properties longer: name and
-// value with their two separators, less what it replaces.
+// growth is by how many bytes e makes the encoded properties longer, less what it
+// replaces.
 func growth(out *core.Outgoing, e core.Property) int {
-	n := len(e.Name) + len(e.Value) + 2
+	n := rocketmq.PropertyLength(len(e.Name), len(e.Value))
 	if old, ok := out.Property(e.Name); ok {
-		n -= len(e.Name) + len(old) + 2
+		n -= rocketmq.PropertyLength(len(e.Name), len(old))
 	}
 	return n
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/tracing"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/propagation"
@@ -124,7 +125,7 @@ func guard(f core.InterceptorFunc) core.Step {
 // busyOnce refuses the first attempt of each call.
 func busyOnce(_ context.Context, at *core.Attempt) (*core.Result, error) {
 	if at.Number() == 1 {
-		return nil, coretest.Refuse(at, core.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]")
+		return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]")
 	}
 	r := at.Result()
 	r.Queue = at.Queue()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/tracing"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/baggage"
@@ -180,7 +181,7 @@ func TestPropertiesLimit(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t, nil)
-			m := fill(core.MaxPropertiesLength - bare - tt.room)
+			m := fill(rocketmq.MaxPropertiesLength - bare - tt.room)
 			if _, err := r.producer.Send(parent(t, trace.FlagsSampled, "alice"), m); err != nil {
 				t.Fatal(err)
 			}
@@ -190,7 +191,7 @@ func TestPropertiesLimit(t *testing.T) {
 			if got != [3]bool{tt.hasParent, tt.hasState, tt.hasBags} {
 				t.Errorf("parent, state, baggage present: %v", got)
 			}
-			if tt.name == "all fit" && len(a.Properties) != core.MaxPropertiesLength {
+			if tt.name == "all fit" && len(a.Properties) != rocketmq.MaxPropertiesLength {
 				t.Errorf("properties have %d bytes, want the limit", len(a.Properties))
 			}
 		})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 	"github.com/liftoff-mq/liftoff/hooks/namespace"
 	"github.com/liftoff-mq/liftoff/hooks/tracing"
@@ -299,7 +300,7 @@ func TestLocalFailuresAreVisible(t *testing.T) {
 		{fmt.Errorf("rules: %w", core.ErrForbidden), "forbidden"},
 		{fmt.Errorf("wrapped: %w", namedError{}), "quota_exceeded"},
 		{errors.New("plain"), "*errors.errorString"},
-		{&core.BrokerError{Code: core.CodeTopicNotExist}, "TOPIC_NOT_EXIST"},
+		{&core.BrokerError{Code: rocketmq.CodeTopicNotExist}, "TOPIC_NOT_EXIST"},
 		{&core.SendError{Class: core.ClassUnknown, Cause: errors.New("x")}, "*errors.errorString"},
 	}
 	for _, tt := range tests {

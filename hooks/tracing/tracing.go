@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/internal/conventions"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -130,17 +131,13 @@ func (t *Tracing) CallDone(ctx context.Context, r *core.CallReport) {
 // errGoexit is the outcome of a call whose goroutine ended below.
 var errGoexit = fmt.Errorf("%w: a step ended the goroutine", core.ErrContract)
 
-// namespaceProperty is where RocketMQ's clients keep a message's namespace (Java:
-// MessageConst.PROPERTY_INSTANCE_ID).
-const namespaceProperty = "INSTANCE_ID"
-
 // end ends the call's span with its outcome.
 func end(span trace.Span, call *core.Call, res *core.Result, err error) {
 	const room = 8
 	attrs := make([]attribute.KeyValue, 0, room)
 	attrs = append(attrs, conventions.AttemptsKey.Int(call.Attempts()))
 	// The namespace is set further in, after the span began.
-	if ns, ok := call.Outgoing().Property(namespaceProperty); ok {
+	if ns, ok := call.Outgoing().Property(rocketmq.PropertyInstanceID); ok {
 		attrs = append(attrs, conventions.Namespace(ns))
 	}
 	if queue, addr := call.Last(); addr != "" {

@@ -1,17 +1,9 @@
 package validate
 
 import (
-	"strings"
-
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
-
-// recordOverhead is what a message takes in a batch besides body and
-// properties (Java: MessageDecoder.encodeMessage): size, magic, checksum, flag,
-// body length (4 bytes each) and properties length (2 bytes).
-const recordOverhead = 22
-
-const retryPrefix = "%RETRY%"
 
 // batch checks each message, and what they must have in common (Java:
 // MessageBatch.generateFromList, which does not look at DeliverAt).
@@ -35,7 +27,7 @@ func (v *Validator) batch(call *core.Call) error {
 		if !m.DeliverAt.IsZero() {
 			r.add("DeliverAt", NoBatch, "is set, but delayed messages cannot be in a batch")
 		}
-		if strings.HasPrefix(m.Topic, retryPrefix) {
+		if rocketmq.IsRetryTopic(m.Topic) {
 			r.add("Topic", NoBatch, "is a %%RETRY%% topic, which takes no batches")
 		}
 		if m.NoWaitStore != first.NoWaitStore {
@@ -47,7 +39,7 @@ func (v *Validator) batch(call *core.Call) error {
 		if !sameQueue(m.Queue, first.Queue) {
 			r.add("Queue", NotSingle, "differs from message 0, a batch goes to one queue")
 		}
-		total += recordOverhead + len(m.Body) + props
+		total += rocketmq.BatchMessageOverhead + len(m.Body) + props
 		r.index++
 	}
 	if total > v.maxBody && len(r.errs) == 0 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/compress"
 	"github.com/liftoff-mq/liftoff/hooks/namespace"
 	"github.com/liftoff-mq/liftoff/hooks/validate"
@@ -55,7 +56,7 @@ func TestPropertiesThatLaterStepsAddCount(t *testing.T) {
 	const other = 8 + 32 + 2 + 1 + 2
 	p := coretest.Start(t, config(&coretest.Transport{}, chain(t)...))
 	_, err := p.Send(context.Background(), with(func(m *core.Message) {
-		m.Properties = map[string]string{"n": strings.Repeat("v", core.MaxPropertiesLength-other)}
+		m.Properties = map[string]string{"n": strings.Repeat("v", rocketmq.MaxPropertiesLength-other)}
 	}))
 	if !errors.Is(err, core.ErrInvalidMessage) || core.CertaintyOf(err) != core.NotSent {
 		t.Errorf("got %v", err)

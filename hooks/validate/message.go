@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // message checks the rules for one message, alone or in a batch, and returns the
@@ -61,38 +62,26 @@ func Topic(topic string) error {
 	return r.err()
 }
 
-// checkTopic has the rules of Java's Validators.checkTopic and
-// isNotAllowedSendTopic.
+// checkTopic puts the rules of [rocketmq.CheckTopic] into words.
 func checkTopic(r *report, topic string) {
-	switch {
-	case blank(topic):
+	switch rocketmq.CheckTopic(topic) {
+	case rocketmq.NameOK:
+	case rocketmq.NameBlank:
 		r.add("Topic", Required, "is blank")
-		return
-	case len(topic) > MaxTopicLength:
-		r.tooLong("Topic", len(topic), MaxTopicLength, "has")
-		return
-	}
-	for i := 0; i < len(topic); i++ {
-		if !topicChar(topic[i]) {
-			r.add("Topic", BadChar, "%s has characters other than %% | a-z A-Z 0-9 _ -", quote(topic))
-			return
-		}
-	}
-	if forbiddenTopic(topic) {
+	case rocketmq.NameTooLong:
+		r.tooLong("Topic", len(topic), rocketmq.MaxTopicLength, "has")
+	case rocketmq.NameReserved:
 		r.add("Topic", Reserved, "%s belongs to the broker, nobody may send to it", quote(topic))
+	default:
+		r.add("Topic", BadChar, "%s has characters other than %% | a-z A-Z 0-9 _ -", quote(topic))
 	}
-}
-
-func topicChar(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
-		c == '%' || c == '|' || c == '_' || c == '-'
 }
 
 func checkKey(r *report, i int, key string) {
 	switch {
 	case key == "":
 		r.add(fmt.Sprintf("Keys[%d]", i), Required, "is empty")
-	case strings.IndexByte(key, ' ') >= 0:
+	case strings.Contains(key, rocketmq.KeySeparator):
 		r.add(fmt.Sprintf("Keys[%d]", i), BadChar, "holds a blank, which separates keys on the wire")
 	case !textOK(key):
 		checkText(r, fmt.Sprintf("Keys[%d]", i), key)
@@ -124,7 +113,7 @@ func checkProperties(r *report, props map[string]string) {
 	}
 	before := len(r.errs)
 	for name, value := range props {
-		if textOK(name) && textOK(value) && !reserved(name) && !blank(name) && !blank(value) && name != multiDispatch {
+		if textOK(name) && textOK(value) && !reserved(name) && !rocketmq.IsBlank(name) && !rocketmq.IsBlank(value) && name != rocketmq.PropertyInnerMultiDispatch {
 			continue // the only way in the usual case: it builds no text
 		}
 		checkProperty(r, name, value)
@@ -133,15 +122,12 @@ func checkProperties(r *report, props map[string]string) {
 	slices.SortStableFunc(r.errs[before:], func(a, b *Error) int { return strings.Compare(a.Field, b.Field) })
 }
 
-// multiDispatch lists the light queues that also get the message.
-const multiDispatch = "INNER_MULTI_DISPATCH"
-
 func checkProperty(r *report, name, value string) {
 	field := "Properties[" + quote(name) + "]"
 	switch {
 	case !textOK(name): // first, because the separators are blank too
 		checkText(r, field, name)
-	case blank(name):
+	case rocketmq.IsBlank(name):
 		r.add(field, Required, "has a blank name")
 	case reserved(name):
 		if f := typed(name); f != "" {
@@ -153,9 +139,9 @@ func checkProperty(r *report, name, value string) {
 	switch {
 	case !textOK(value):
 		checkText(r, field, value)
-	case blank(value):
+	case rocketmq.IsBlank(value):
 		r.add(field, Required, "has a blank value")
-	case name == multiDispatch && strings.IndexByte(value, '/') >= 0:
+	case name == rocketmq.PropertyInnerMultiDispatch && strings.IndexByte(value, '/') >= 0:
 		// Java (Validators.checkMessage): it would become a path on the broker.
 		r.add(field, BadChar, "holds a /, which is not allowed in the name of a light queue")
 	}
@@ -164,26 +150,16 @@ func checkProperty(r *report, name, value string) {
 // textOK reports whether s can be part of the properties string: valid UTF-8,
 // because Java decodes it so, and without the separators.
 func textOK(s string) bool {
-	return strings.IndexByte(s, 1) < 0 && strings.IndexByte(s, 2) < 0 && utf8.ValidString(s)
+	return !rocketmq.HasSeparator(s) && utf8.ValidString(s)
 }
 
 func checkText(r *report, field, s string) {
-	if strings.IndexByte(s, 1) >= 0 || strings.IndexByte(s, 2) >= 0 {
+	if rocketmq.HasSeparator(s) {
 		r.add(field, BadChar, "holds U+0001 or U+0002, which separate properties on the wire")
 	}
 	if !utf8.ValidString(s) {
 		r.add(field, BadUTF8, "is not valid UTF-8")
 	}
-}
-
-// blank reports whether nothing of s is above U+0020 (Java: String.trim).
-func blank(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] > ' ' {
-			return false
-		}
-	}
-	return true
 }
 
 // quote makes a name safe and short enough for an error's text.

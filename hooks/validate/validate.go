@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // The defaults, which are those of brokers.
@@ -15,8 +16,6 @@ const (
 	DefaultMaxBodySize = 4 << 20
 	// DefaultMaxDelay is 3 days (broker 5.x: timerMaxDelaySec).
 	DefaultMaxDelay = 72 * time.Hour
-	// MaxTopicLength is the protocol's limit of a topic in bytes.
-	MaxTopicLength = 127
 )
 
 // Validator is the step that checks messages. It is safe for concurrent use.
@@ -34,7 +33,7 @@ type Option func(*Validator)
 func MaxBodySize(n int) Option { return func(v *Validator) { v.maxBody = n } }
 
 // MaxPropertiesSize limits the encoded properties to n bytes. Brokers can keep
-// [core.MaxPropertiesLength].
+// [rocketmq.MaxPropertiesLength].
 func MaxPropertiesSize(n int) Option { return func(v *Validator) { v.maxProperties = n } }
 
 // MaxDelay limits how far ahead of the call DeliverAt may be.
@@ -45,7 +44,7 @@ func MaxDelay(d time.Duration) Option { return func(v *Validator) { v.maxDelay =
 func New(opts ...Option) (*Validator, error) {
 	v := &Validator{
 		maxBody:       DefaultMaxBodySize,
-		maxProperties: core.MaxPropertiesLength,
+		maxProperties: rocketmq.MaxPropertiesLength,
 		maxDelay:      DefaultMaxDelay,
 	}
 	var errs []error
@@ -60,8 +59,8 @@ func New(opts ...Option) (*Validator, error) {
 		errs = append(errs, fmt.Errorf("MaxBodySize is %d, at least 1 is needed", v.maxBody))
 	}
 	// The unique id alone takes 42 bytes.
-	if v.maxProperties < 42 || v.maxProperties > core.MaxPropertiesLength {
-		errs = append(errs, fmt.Errorf("MaxPropertiesSize is %d, allowed is 42 to %d", v.maxProperties, core.MaxPropertiesLength))
+	if v.maxProperties < 42 || v.maxProperties > rocketmq.MaxPropertiesLength {
+		errs = append(errs, fmt.Errorf("MaxPropertiesSize is %d, allowed is 42 to %d", v.maxProperties, rocketmq.MaxPropertiesLength))
 	}
 	if v.maxDelay < 0 {
 		errs = append(errs, fmt.Errorf("MaxDelay is negative: %v", v.maxDelay))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/validate"
 )
 
@@ -232,7 +233,7 @@ func TestPropertiesSize(t *testing.T) {
 	for _, tt := range []struct {
 		value int
 		ok    bool
-	}{{core.MaxPropertiesLength - other, true}, {core.MaxPropertiesLength - other + 1, false}} {
+	}{{rocketmq.MaxPropertiesLength - other, true}, {rocketmq.MaxPropertiesLength - other + 1, false}} {
 		p, _ := newProducer(t)
 		_, err := p.Send(context.Background(), with(func(m *core.Message) {
 			m.Properties = map[string]string{"n": strings.Repeat("v", tt.value)}
@@ -331,7 +332,7 @@ func TestErrorsHoldNoContents(t *testing.T) {
 func TestOptions(t *testing.T) {
 	for name, opts := range map[string][]validate.Option{
 		"body":            {validate.MaxBodySize(0)},
-		"properties":      {validate.MaxPropertiesSize(core.MaxPropertiesLength + 1)},
+		"properties":      {validate.MaxPropertiesSize(rocketmq.MaxPropertiesLength + 1)},
 		"properties less": {validate.MaxPropertiesSize(41)},
 		"delay":           {validate.MaxDelay(-1)},
 		"nil":             {nil},
@@ -354,7 +355,7 @@ func TestOncePerCallAndBeforeTheRoute(t *testing.T) {
 		return next(ctx, c)
 	})
 	tr := &coretest.Transport{Do: func(_ context.Context, at *core.Attempt) (*core.Result, error) {
-		return nil, coretest.Refuse(at, core.CodeSystemBusy, "")
+		return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "")
 	}}
 	lookups := 0
 	cfg := config(tr, newValidator(t).Step(), core.Step{Name: "count", Stage: core.StageGuard, After: []string{"validate"}, Use: count})

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // Request codes of the remoting protocol (org.apache.rocketmq.remoting.protocol.RequestCode) that this client uses.
@@ -97,7 +99,7 @@ func (c *Cluster) SetTopic(t testing.TB, topic string, queues, perm int, brokers
 	n := strconv.Itoa(queues)
 	for _, b := range brokers {
 		answer, _, err := call(ctx, c.BrokerAddr(b), codeCreateTopic, map[string]string{
-			"topic": topic, "defaultTopic": "TBW102", "readQueueNums": n, "writeQueueNums": n, "perm": strconv.Itoa(perm),
+			"topic": topic, "defaultTopic": rocketmq.DefaultTopic, "readQueueNums": n, "writeQueueNums": n, "perm": strconv.Itoa(perm),
 			"topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false",
 		})
 		if err != nil || answer.Code != 0 {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/breaker"
 	"github.com/liftoff-mq/liftoff/strategies/retry"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
@@ -29,39 +30,39 @@ func TestFault10ResponseCodes(t *testing.T) {
 		often  = 1 + retry.DefaultBusy
 	)
 	for _, row := range []struct {
-		code      core.ResponseCode
+		code      rocketmq.ResponseCode
 		remark    string
 		class     core.Class
 		certainty core.Certainty
 		requests  int
 	}{
-		{core.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy", core.ClassBusy, core.NotStored, often},
-		{core.CodeSystemBusy, "[REJECTREQUEST]system busy", core.ClassBusy, core.NotStored, often},
-		{core.CodeServiceNotAvailable, "service not available now", core.ClassUnavailable, core.NotStored, thrice},
-		{core.CodeNoPermission, "the topic[T] sending message is forbidden", core.ClassForbidden, core.NotStored, other},
-		{core.CodeNoPermission, "check signature failed", core.ClassAuth, core.NotStored, never},
-		{core.CodeNoPermission, "username cannot be null", core.ClassAuth, core.NotStored, never},
-		{core.CodeNoPermission, "User:x is not found", core.ClassAuth, core.NotStored, never},
-		{core.CodeNoPermission, "User:x has no permission to access Topic:T", core.ClassAuth, core.NotStored, never},
-		{core.CodeSystemError, "org.apache.rocketmq.acl.common.AclException: No accessKey is configured", core.ClassAuth, core.NotStored, never},
-		{core.CodeSystemError, "broker unable to service, until 2286-11-20", core.ClassUnavailable, core.NotStored, thrice},
-		{core.CodeSystemError, "service not available now, in-sync replicas not enough", core.ClassUnavailable, core.NotStored, thrice},
-		{core.CodeSystemError, "create mapped file failed, server is busy or broken.", core.ClassUnavailable, core.NotStored, thrice},
-		{core.CodeSystemError, "java.lang.IllegalArgumentException, x", core.ClassRejected, core.NotStored, never},
-		{core.CodeSystemError, "java.lang.ArrayIndexOutOfBoundsException, 7", core.ClassRejected, core.NotStored, never},
-		{core.CodeSystemError, "java.lang.NullPointerException, x", core.ClassRejected, core.NotStored, never},
-		{core.CodeSystemError, "the specified topic contains illegal characters", core.ClassRejected, core.NotStored, never},
-		{core.CodeSystemError, "the specified topic is longer than topic max length 127.", core.ClassRejected, core.NotStored, never},
-		{core.CodeSystemError, "something else", core.ClassBroker, core.MaybeStored, thrice},
-		{core.CodeMessageIllegal, "the message is illegal", core.ClassRejected, core.NotStored, never},
-		{core.CodeInvalidParameter, "request queueId[9] is illegal", core.ClassStale, core.NotStored, thrice},
-		{core.CodeSystemError, "request queueId[9] is illegal, TopicConfig [topicName=T]", core.ClassStale, core.NotStored, thrice},
-		{core.CodeInvalidParameter, "something else", core.ClassRejected, core.NotStored, never},
-		{core.CodeSystemError, "java.lang.RuntimeException: message body size exceeded, x", core.ClassRejected, core.NotStored, never},
-		{core.CodeTopicNotExist, "topic[T] not exist", core.ClassNoTopic, core.NotStored, thrice},
-		{core.CodeNotLeaderForQueue, "not leader", core.ClassStale, core.NotStored, thrice},
-		{core.CodeFlowControl, "flow control", core.ClassBusy, core.NotStored, often},
-		{core.CodeVersionNotSupported, "", core.ClassRejected, core.NotStored, never},
+		{rocketmq.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy", core.ClassBusy, core.NotStored, often},
+		{rocketmq.CodeSystemBusy, "[REJECTREQUEST]system busy", core.ClassBusy, core.NotStored, often},
+		{rocketmq.CodeServiceNotAvailable, "service not available now", core.ClassUnavailable, core.NotStored, thrice},
+		{rocketmq.CodeNoPermission, "the topic[T] sending message is forbidden", core.ClassForbidden, core.NotStored, other},
+		{rocketmq.CodeNoPermission, "check signature failed", core.ClassAuth, core.NotStored, never},
+		{rocketmq.CodeNoPermission, "username cannot be null", core.ClassAuth, core.NotStored, never},
+		{rocketmq.CodeNoPermission, "User:x is not found", core.ClassAuth, core.NotStored, never},
+		{rocketmq.CodeNoPermission, "User:x has no permission to access Topic:T", core.ClassAuth, core.NotStored, never},
+		{rocketmq.CodeSystemError, "org.apache.rocketmq.acl.common.AclException: No accessKey is configured", core.ClassAuth, core.NotStored, never},
+		{rocketmq.CodeSystemError, "broker unable to service, until 2286-11-20", core.ClassUnavailable, core.NotStored, thrice},
+		{rocketmq.CodeSystemError, "service not available now, in-sync replicas not enough", core.ClassUnavailable, core.NotStored, thrice},
+		{rocketmq.CodeSystemError, "create mapped file failed, server is busy or broken.", core.ClassUnavailable, core.NotStored, thrice},
+		{rocketmq.CodeSystemError, "java.lang.IllegalArgumentException, x", core.ClassRejected, core.NotStored, never},
+		{rocketmq.CodeSystemError, "java.lang.ArrayIndexOutOfBoundsException, 7", core.ClassRejected, core.NotStored, never},
+		{rocketmq.CodeSystemError, "java.lang.NullPointerException, x", core.ClassRejected, core.NotStored, never},
+		{rocketmq.CodeSystemError, "the specified topic contains illegal characters", core.ClassRejected, core.NotStored, never},
+		{rocketmq.CodeSystemError, "the specified topic is longer than topic max length 127.", core.ClassRejected, core.NotStored, never},
+		{rocketmq.CodeSystemError, "something else", core.ClassBroker, core.MaybeStored, thrice},
+		{rocketmq.CodeMessageIllegal, "the message is illegal", core.ClassRejected, core.NotStored, never},
+		{rocketmq.CodeInvalidParameter, "request queueId[9] is illegal", core.ClassStale, core.NotStored, thrice},
+		{rocketmq.CodeSystemError, "request queueId[9] is illegal, TopicConfig [topicName=T]", core.ClassStale, core.NotStored, thrice},
+		{rocketmq.CodeInvalidParameter, "something else", core.ClassRejected, core.NotStored, never},
+		{rocketmq.CodeSystemError, "java.lang.RuntimeException: message body size exceeded, x", core.ClassRejected, core.NotStored, never},
+		{rocketmq.CodeTopicNotExist, "topic[T] not exist", core.ClassNoTopic, core.NotStored, thrice},
+		{rocketmq.CodeNotLeaderForQueue, "not leader", core.ClassStale, core.NotStored, thrice},
+		{rocketmq.CodeFlowControl, "flow control", core.ClassBusy, core.NotStored, often},
+		{rocketmq.CodeVersionNotSupported, "", core.ClassRejected, core.NotStored, never},
 		{777, "a code of the future", core.ClassBroker, core.MaybeStored, thrice},
 	} {
 		sub(t, fmt.Sprintf("%d %.30s", row.code, row.remark), func(t *testing.T) {
@@ -92,10 +93,10 @@ func TestFault10ResponseCodes(t *testing.T) {
 			}
 		})
 	}
-	for code, status := range map[core.ResponseCode]core.SendStatus{
-		core.CodeFlushDiskTimeout:  core.FlushDiskTimeout,
-		core.CodeFlushSlaveTimeout: core.FlushSlaveTimeout,
-		core.CodeSlaveNotAvailable: core.SlaveNotAvailable,
+	for code, status := range map[rocketmq.ResponseCode]core.SendStatus{
+		rocketmq.CodeFlushDiskTimeout:  core.FlushDiskTimeout,
+		rocketmq.CodeFlushSlaveTimeout: core.FlushSlaveTimeout,
+		rocketmq.CodeSlaveNotAvailable: core.SlaveNotAvailable,
 	} {
 		sub(t, code.String(), func(t *testing.T) {
 			w := newWorld(t, 2)
@@ -114,7 +115,7 @@ func TestFault10ResponseCodes(t *testing.T) {
 	sub(t, "REQUEST_CODE_NOT_SUPPORTED", func(t *testing.T) {
 		w := newWorld(t, 1)
 		p := w.start(t)
-		w.on("", embedded.Reply(core.CodeRequestCodeNotSupported, " request type 310 not supported"))
+		w.on("", embedded.Reply(rocketmq.CodeRequestCodeNotSupported, " request type 310 not supported"))
 		for i := range 3 {
 			want(t, "attempts", p.ok(t, fmt.Sprint(i)).Attempts, 1)
 		}

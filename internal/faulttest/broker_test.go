@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/breaker"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/wire"
@@ -184,9 +185,9 @@ func TestFault03AllBrokersDown(t *testing.T) {
 // writable queue.
 func TestFault09WritePermissionTaken(t *testing.T) {
 	for name, take := range map[string]func(w *world){
-		"from the broker": func(w *world) { w.Broker("broker-a").SetPerm(wire.PermRead) },
+		"from the broker": func(w *world) { w.Broker("broker-a").SetPerm(rocketmq.PermRead) },
 		"from the topic": func(w *world) {
-			if err := w.PutTopic(embedded.Topic{Name: "T", ReadQueues: 4, WriteQueues: 4, Perm: wire.PermRead}); err != nil {
+			if err := w.PutTopic(embedded.Topic{Name: "T", ReadQueues: 4, WriteQueues: 4, Perm: rocketmq.PermRead}); err != nil {
 				panic(err)
 			}
 		},
@@ -218,7 +219,7 @@ func TestFault11FloodOfSystemBusy(t *testing.T) {
 		w := newWorld(t, 2)
 		p := w.start(t)
 		p.warm(t, w)
-		lift := w.on("", embedded.Reply(core.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy"))
+		lift := w.on("", embedded.Reply(rocketmq.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy"))
 		send := func(n int) (waits map[time.Duration]int) {
 			waits = map[time.Duration]int{}
 			for i := range n {
@@ -250,7 +251,7 @@ func TestFault11FloodOfSystemBusy(t *testing.T) {
 			if n.Add(1)%2 == 0 {
 				return embedded.Pass()
 			}
-			return embedded.Reply(core.CodeSystemBusy, "[OVERLOAD]")
+			return embedded.Reply(rocketmq.CodeSystemBusy, "[OVERLOAD]")
 		})
 		time.Sleep(10 * time.Second)
 		before = w.count()
@@ -272,7 +273,7 @@ func TestFault25GoAway(t *testing.T) {
 		p.warm(t, w)
 		before := w.count()
 		w.ControlOnce(wire.SendMessageV2, func(*embedded.Request) embedded.Action {
-			return embedded.Reply(core.CodeGoAway, "please go away")
+			return embedded.Reply(rocketmq.CodeGoAway, "please go away")
 		})
 		res := p.ok(t, "x")
 		want(t, "attempts", res.Attempts, 1)
@@ -289,7 +290,7 @@ func TestFault25GoAway(t *testing.T) {
 		w := newWorld(t, 1)
 		p := w.start(t, liftoff.WithRetry(once()))
 		p.warm(t, w)
-		w.on("", embedded.Reply(core.CodeGoAway, "please go away"))
+		w.on("", embedded.Reply(rocketmq.CodeGoAway, "please go away"))
 		before := w.count()
 		_, err := p.Send(bg, msg("x"))
 		wantFailure(t, err, core.ClassUnavailable, core.NotStored)

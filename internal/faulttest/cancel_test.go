@@ -11,6 +11,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -90,13 +91,13 @@ func places() []place {
 		{
 			name: "back-off", certainty: core.NotStored,
 			arrange: func(_ *testing.T, w *world, _ *sender) {
-				w.on("", embedded.Reply(core.CodeSystemBusy, "busy"))
+				w.on("", embedded.Reply(rocketmq.CodeSystemBusy, "busy"))
 			},
 		},
 		{
 			name: "route look-up before a retry", certainty: core.NotStored,
 			arrange: func(_ *testing.T, w *world, _ *sender) {
-				w.on("", embedded.Reply(core.CodeTopicNotExist, "topic[T] not exist"))
+				w.on("", embedded.Reply(rocketmq.CodeTopicNotExist, "topic[T] not exist"))
 				w.Control(wire.GetRouteInfoByTopic, func(*embedded.Request) embedded.Action { return embedded.Hang() })
 			},
 		},

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -64,7 +64,7 @@ func (s *simulation) fault(rnd *rand.Rand, n int) (begin, end func()) {
 		begin, end = s.unreachable(b.Addr())
 	case 5:
 		name = b.Name() + " is read-only"
-		begin, end = func() { b.SetPerm(wire.PermRead) }, func() { b.SetPerm(wire.PermRead | wire.PermWrite) }
+		begin, end = func() { b.SetPerm(rocketmq.PermRead) }, func() { b.SetPerm(rocketmq.PermRead | rocketmq.PermWrite) }
 	case 6:
 		if rnd.IntN(2) == 0 {
 			name, begin, end = "pause "+ns.Name(), ns.Pause, ns.Resume
@@ -106,13 +106,13 @@ func (s *simulation) script(rnd *rand.Rand, n int, broker string) (begin, end fu
 		{"store and answer late", embedded.StoreThen(embedded.Delay(d, embedded.Pass()))},
 		{"hang", embedded.Hang()},
 		{"store and hang", embedded.StoreThen(embedded.Hang())},
-		{"busy", embedded.Reply(core.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]")},
-		{"unavailable", embedded.Reply(core.CodeServiceNotAvailable, "shutting down")},
-		{"system error", embedded.Reply(core.CodeSystemError, "who knows")},
-		{"store and system error", embedded.StoreThen(embedded.Reply(core.CodeSystemError, "who knows"))},
-		{"go away", embedded.Reply(core.CodeGoAway, "go away")},
-		{"topic not there", embedded.Reply(core.CodeTopicNotExist, "topic not exist")},
-		{"rejected", embedded.Reply(core.CodeMessageIllegal, "illegal")},
+		{"busy", embedded.Reply(rocketmq.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]")},
+		{"unavailable", embedded.Reply(rocketmq.CodeServiceNotAvailable, "shutting down")},
+		{"system error", embedded.Reply(rocketmq.CodeSystemError, "who knows")},
+		{"store and system error", embedded.StoreThen(embedded.Reply(rocketmq.CodeSystemError, "who knows"))},
+		{"go away", embedded.Reply(rocketmq.CodeGoAway, "go away")},
+		{"topic not there", embedded.Reply(rocketmq.CodeTopicNotExist, "topic not exist")},
+		{"rejected", embedded.Reply(rocketmq.CodeMessageIllegal, "illegal")},
 		{"answer twice", embedded.Duplicate()},
 		{"wrong number", embedded.WrongOpaque()},
 		// An answer takes a second and a half like this, and holds up those behind it.
@@ -120,7 +120,7 @@ func (s *simulation) script(rnd *rand.Rand, n int, broker string) (begin, end fu
 		{"garbage", embedded.Garbage([]byte("HTTP/1.1 200 OK\r\n\r\n"))},
 		{"weaker", embedded.Edit(func(c *wire.Command) {
 			if c.Code == 0 {
-				c.Code = int(core.CodeFlushDiskTimeout)
+				c.Code = int(rocketmq.CodeFlushDiskTimeout)
 			}
 		})},
 	}
@@ -158,7 +158,7 @@ func (s *simulation) heal() {
 	for _, b := range s.w.Brokers() {
 		b.Resume()
 		b.SetReadPaused(false)
-		b.SetPerm(wire.PermRead | wire.PermWrite)
+		b.SetPerm(rocketmq.PermRead | rocketmq.PermWrite)
 		if s.virtual {
 			if err := s.w.net.SetUnreachable(b.Addr(), false); err != nil {
 				s.t.Error(err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/breaker"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
@@ -96,8 +97,8 @@ func routeTo(addrs ...string) *wire.RouteData {
 	r := &wire.RouteData{}
 	for i, addr := range addrs {
 		name := fmt.Sprintf("peer-%d", i)
-		r.Brokers = append(r.Brokers, wire.BrokerData{Cluster: "C", BrokerName: name, Addrs: map[int64]string{wire.MasterID: addr}})
-		r.Queues = append(r.Queues, wire.QueueData{BrokerName: name, ReadQueueNums: 1, WriteQueueNums: 1, Perm: wire.PermRead | wire.PermWrite})
+		r.Brokers = append(r.Brokers, wire.BrokerData{Cluster: "C", BrokerName: name, Addrs: map[int64]string{rocketmq.MasterID: addr}})
+		r.Queues = append(r.Queues, wire.QueueData{BrokerName: name, ReadQueueNums: 1, WriteQueueNums: 1, Perm: rocketmq.PermRead | rocketmq.PermWrite})
 	}
 	return r
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 	"github.com/liftoff-mq/liftoff/strategies/breaker"
 	"github.com/liftoff-mq/liftoff/strategies/health"
@@ -136,14 +137,14 @@ func (w *truth) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Result, 
 	}
 	switch w.roll(24) {
 	case 0, 1:
-		return nil, coretest.Refuse(at, core.CodeSystemBusy, "")
+		return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "")
 	case 2:
-		return nil, coretest.Refuse(at, core.CodeMessageIllegal, "")
+		return nil, coretest.Refuse(at, rocketmq.CodeMessageIllegal, "")
 	case 3:
 		if w.roll(2) == 0 {
 			w.store(at)
 		}
-		return nil, coretest.Refuse(at, core.CodeSystemError, "?")
+		return nil, coretest.Refuse(at, rocketmq.CodeSystemError, "?")
 	case 4, 5:
 		if w.roll(2) == 0 {
 			w.store(at)
@@ -166,7 +167,7 @@ func (w *truth) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Result, 
 		}
 		return nil, core.ErrConnectionLost
 	case 12:
-		return nil, coretest.Refuse(at, core.CodeNotLeaderForQueue, "")
+		return nil, coretest.Refuse(at, rocketmq.CodeNotLeaderForQueue, "")
 	}
 	return ok(core.SendOK)
 }
@@ -185,7 +186,7 @@ func (w *truth) trouble(n int) error {
 	case 3:
 		return fmt.Errorf("mine: %w", core.ErrCircuitOpen)
 	case 4:
-		return coretest.Refuse(nowhere, core.CodeSystemBusy, "made up")
+		return coretest.Refuse(nowhere, rocketmq.CodeSystemBusy, "made up")
 	}
 	return nil
 }

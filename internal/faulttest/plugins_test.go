@@ -17,7 +17,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
-	"github.com/liftoff-mq/liftoff/hooks/compress"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/forbid"
 	"github.com/liftoff-mq/liftoff/hooks/sendhook"
 	"github.com/liftoff-mq/liftoff/strategies/breaker"
@@ -73,7 +73,7 @@ func (b badBudget) Deposit()       { b.act() }
 func (b badHealth) Health(string) core.Health { b.act(); return core.HealthGood }
 
 func (badCodec) Name() string   { return "bad" }
-func (badCodec) SysFlag() int32 { return compress.FlagCompressed | compress.FlagZlib }
+func (badCodec) SysFlag() int32 { return rocketmq.SysCompressed | rocketmq.SysCompressionZlib }
 
 func (b badCodec) Append(dst, src []byte) ([]byte, error) {
 	b.act()
@@ -143,7 +143,7 @@ func TestFault33UserCodePanics(t *testing.T) {
 			}
 			b.on.Store(true)
 			if s.fault {
-				w.on("", embedded.Reply(core.CodeSystemBusy, "busy"))
+				w.on("", embedded.Reply(rocketmq.CodeSystemBusy, "busy"))
 			}
 			before := w.StoredCount("T")
 			for _, mode := range []core.Mode{core.Sync, core.Async} {

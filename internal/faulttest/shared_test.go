@@ -11,6 +11,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/compress"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 )
@@ -72,7 +73,7 @@ func TestOneMessageSentByManyGoroutines(t *testing.T) {
 				if err != nil || !bytes.Equal(got, m.Body) {
 					t.Fatalf("stored %d bytes that are not the body: %v", len(s.Body), err)
 				}
-				if s.SysFlag&compress.FlagCompressed != 0 {
+				if s.SysFlag&rocketmq.SysCompressed != 0 {
 					packed++
 				}
 				if s.Flag != m.Flag || s.Property("TAGS") != "tag" || s.Property("KEYS") != "k1 k2" || s.Property("color") != "blue" || s.Property("size") != "12" {

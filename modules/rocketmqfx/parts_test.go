@@ -10,6 +10,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/compress"
 	"github.com/liftoff-mq/liftoff/hooks/forbid"
 	"github.com/liftoff-mq/liftoff/hooks/sendhook"
@@ -93,7 +94,7 @@ func TestEveryPartIsUsed(t *testing.T) {
 	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 		if !failed {
 			failed = true
-			return nil, coretest.Refuse(at, core.CodeSystemBusy, "")
+			return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "")
 		}
 		return tr.Ack(at), nil
 	}

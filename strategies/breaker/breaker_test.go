@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/breaker"
 )
 
@@ -85,7 +86,7 @@ func TestOpensAtOnceForAHungBroker(t *testing.T) {
 // that the broker gave.
 func TestSlowAnswerUnderLoadOpensNothing(t *testing.T) {
 	for name, quick := range map[string]behaviour{
-		"successes": ok, "refusals": fail(&core.BrokerError{Code: core.CodeMessageIllegal}),
+		"successes": ok, "refusals": fail(&core.BrokerError{Code: rocketmq.CodeMessageIllegal}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, breaker.Config{}, func(w *world) {
@@ -105,7 +106,7 @@ func TestSlowAnswerUnderLoadOpensNothing(t *testing.T) {
 }
 
 func TestWhatCounts(t *testing.T) {
-	refuse := func(code core.ResponseCode, remark string) behaviour {
+	refuse := func(code rocketmq.ResponseCode, remark string) behaviour {
 		return fail(&core.BrokerError{Code: code, Remark: remark})
 	}
 	tests := []struct {
@@ -115,15 +116,15 @@ func TestWhatCounts(t *testing.T) {
 	}{
 		{"connect", refused, breaker.Open},
 		{"connection lost", fail(core.ErrConnectionLost), breaker.Open},
-		{"busy", refuse(core.CodeSystemBusy, ""), breaker.Open},
-		{"not available", refuse(core.CodeServiceNotAvailable, ""), breaker.Open},
-		{"system error", refuse(core.CodeSystemError, "?"), breaker.Open},
+		{"busy", refuse(rocketmq.CodeSystemBusy, ""), breaker.Open},
+		{"not available", refuse(rocketmq.CodeServiceNotAvailable, ""), breaker.Open},
+		{"system error", refuse(rocketmq.CodeSystemError, "?"), breaker.Open},
 		{"unclassified, written", fail(errors.New("EOF")), breaker.Open},
-		{"illegal message", refuse(core.CodeMessageIllegal, ""), breaker.Closed},
-		{"no permission", refuse(core.CodeNoPermission, ""), breaker.Closed},
-		{"not authenticated", refuse(core.CodeNoPermission, "check signature failed"), breaker.Closed},
-		{"no topic", refuse(core.CodeTopicNotExist, ""), breaker.Closed},
-		{"not leader", refuse(core.CodeNotLeaderForQueue, ""), breaker.Closed},
+		{"illegal message", refuse(rocketmq.CodeMessageIllegal, ""), breaker.Closed},
+		{"no permission", refuse(rocketmq.CodeNoPermission, ""), breaker.Closed},
+		{"not authenticated", refuse(rocketmq.CodeNoPermission, "check signature failed"), breaker.Closed},
+		{"no topic", refuse(rocketmq.CodeTopicNotExist, ""), breaker.Closed},
+		{"not leader", refuse(rocketmq.CodeNotLeaderForQueue, ""), breaker.Closed},
 		{"aborted", fail(core.ErrAborted), breaker.Closed},
 		{"closed", fail(core.ErrClosed), breaker.Closed},
 		{"panic", func(context.Context, *core.Attempt) error { panic("x") }, breaker.Closed},
@@ -271,7 +272,7 @@ func TestProbeThatProvesNothing(t *testing.T) {
 			_ = w.p.SendOneway(w.Context(), msg)
 		}},
 		{name: "refusal of the message", send: func(w *world) {
-			w.times(1, fail(&core.BrokerError{Code: core.CodeMessageIllegal}))
+			w.times(1, fail(&core.BrokerError{Code: rocketmq.CodeMessageIllegal}))
 		}},
 	}
 	for _, tt := range tests {
@@ -323,7 +324,7 @@ func TestLastResort(t *testing.T) {
 			t.Errorf("%d of 3 last-resort attempts passed", got)
 		}
 		w.expect(breaker.Open)
-		w.times(1, fail(&core.BrokerError{Code: core.CodeMessageIllegal}))
+		w.times(1, fail(&core.BrokerError{Code: rocketmq.CodeMessageIllegal}))
 		w.expect(breaker.Open)
 		w.times(1, ok)
 		w.expect(breaker.Closed)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/breaker"
 )
 
@@ -80,7 +81,7 @@ func TestOwnTrip(t *testing.T) {
 }
 
 func TestIgnore(t *testing.T) {
-	busy := fail(&core.BrokerError{Code: core.CodeSystemBusy})
+	busy := fail(&core.BrokerError{Code: rocketmq.CodeSystemBusy})
 	inBubble(t, breaker.Config{Ignore: func(err error) bool { return core.ClassOf(err) == core.ClassBusy }}, func(w *world) {
 		w.times(10, busy)
 		w.expect(breaker.Closed)

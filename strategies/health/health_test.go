@@ -16,6 +16,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/health"
 )
 
@@ -187,7 +188,7 @@ func TestQuickAnswerAfterFailure(t *testing.T) {
 }
 
 func TestWhatCounts(t *testing.T) {
-	refuse := func(code core.ResponseCode) error { return &core.BrokerError{Code: code} }
+	refuse := func(code rocketmq.ResponseCode) error { return &core.BrokerError{Code: code} }
 	tests := []struct {
 		name string
 		err  error
@@ -195,12 +196,12 @@ func TestWhatCounts(t *testing.T) {
 	}{
 		{"connect", core.ErrConnect, core.HealthDown},
 		{"lost", core.ErrConnectionLost, core.HealthDown},
-		{"busy", refuse(core.CodeSystemBusy), core.HealthDown},
-		{"not available", refuse(core.CodeServiceNotAvailable), core.HealthDown},
-		{"system error", refuse(core.CodeSystemError), core.HealthDown},
-		{"illegal message", refuse(core.CodeMessageIllegal), core.HealthGood},
-		{"no permission", refuse(core.CodeNoPermission), core.HealthGood},
-		{"no topic", refuse(core.CodeTopicNotExist), core.HealthGood},
+		{"busy", refuse(rocketmq.CodeSystemBusy), core.HealthDown},
+		{"not available", refuse(rocketmq.CodeServiceNotAvailable), core.HealthDown},
+		{"system error", refuse(rocketmq.CodeSystemError), core.HealthDown},
+		{"illegal message", refuse(rocketmq.CodeMessageIllegal), core.HealthGood},
+		{"no permission", refuse(rocketmq.CodeNoPermission), core.HealthGood},
+		{"no topic", refuse(rocketmq.CodeTopicNotExist), core.HealthGood},
 		{"aborted", core.ErrAborted, core.HealthGood},
 	}
 	for _, tt := range tests {
@@ -213,7 +214,7 @@ func TestWhatCounts(t *testing.T) {
 	}
 	t.Run("slow refusal", func(t *testing.T) {
 		inBubble(t, health.Config{}, func(w *world) {
-			w.send(w.t.Context(), 600*ms, refuse(core.CodeMessageIllegal))
+			w.send(w.t.Context(), 600*ms, refuse(rocketmq.CodeMessageIllegal))
 			w.expect(core.HealthSuspect)
 		})
 	})

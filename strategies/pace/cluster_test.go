@@ -10,6 +10,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/pace"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/wire"
@@ -55,7 +56,7 @@ func shedding(c *embedded.Cluster, each time.Duration) (dropped *atomic.Int64) {
 			if r.Command.IsOneway() {
 				return embedded.Hang()
 			}
-			return embedded.Reply(core.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy")
+			return embedded.Reply(rocketmq.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy")
 		}
 		free[r.Node] = now.Add(wait + each)
 		return embedded.Delay(wait+each, embedded.Pass())

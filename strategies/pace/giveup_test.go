@@ -13,6 +13,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/pace"
 )
 
@@ -212,7 +213,7 @@ func TestRandomOutcomes(t *testing.T) {
 					}
 					switch next(6) {
 					case 0:
-						return nil, coretest.Refuse(at, core.CodeSystemBusy, "")
+						return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "")
 					case 1:
 						return nil, coretest.Hang(ctx, at)
 					case 2:

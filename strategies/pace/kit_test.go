@@ -11,6 +11,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/pace"
 )
 
@@ -157,7 +158,7 @@ func (s *server) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Result,
 		return nil, core.ErrAborted
 	}
 	if busy {
-		return nil, coretest.Refuse(at, core.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy")
+		return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy")
 	}
 	res.Status = core.SendOK
 	return res, nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/pace"
 )
 
@@ -81,13 +82,13 @@ func TestWindowMoves(t *testing.T) {
 		"answered soon":             {0, nil, 340},
 		"answered in time":          {20 * ms, nil, 340},
 		"answered late":             {21 * ms, nil, 204},
-		"busy":                      {0, &core.BrokerError{Code: core.CodeSystemBusy}, 136},
-		"under flow control":        {0, &core.BrokerError{Code: core.CodeFlowControl}, 136},
-		"shutting down":             {0, &core.BrokerError{Code: core.CodeServiceNotAvailable}, 136},
+		"busy":                      {0, &core.BrokerError{Code: rocketmq.CodeSystemBusy}, 136},
+		"under flow control":        {0, &core.BrokerError{Code: rocketmq.CodeFlowControl}, 136},
+		"shutting down":             {0, &core.BrokerError{Code: rocketmq.CodeServiceNotAvailable}, 136},
 		"silent":                    {0, core.ErrTimeout, 136},
 		"connection lost":           {0, core.ErrConnectionLost, 136},
-		"the message's fault":       {0, &core.BrokerError{Code: core.CodeMessageIllegal}, 340},
-		"the message's fault, late": {21 * ms, &core.BrokerError{Code: core.CodeMessageIllegal}, 204},
+		"the message's fault":       {0, &core.BrokerError{Code: rocketmq.CodeMessageIllegal}, 340},
+		"the message's fault, late": {21 * ms, &core.BrokerError{Code: rocketmq.CodeMessageIllegal}, 204},
 		"anything else":             {0, errors.New("what"), 204},
 	} {
 		t.Run(name, func(t *testing.T) {

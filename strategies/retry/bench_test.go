@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/retry"
 )
 
@@ -14,8 +15,8 @@ func BenchmarkNext(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			f := &core.Failure{
-				Attempt: 1, Code: core.CodeSystemBusy, Class: core.ClassBusy, Certainty: core.NotStored,
-				Err: &core.BrokerError{Code: core.CodeSystemBusy, Remark: "[TIMEOUT_CLEAN_QUEUE]broker busy"},
+				Attempt: 1, Code: rocketmq.CodeSystemBusy, Class: core.ClassBusy, Certainty: core.NotStored,
+				Err: &core.BrokerError{Code: rocketmq.CodeSystemBusy, Remark: "[TIMEOUT_CLEAN_QUEUE]broker busy"},
 			}
 			b.ReportAllocs()
 			for b.Loop() {

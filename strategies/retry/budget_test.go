@@ -13,6 +13,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/retry"
 )
 
@@ -75,7 +76,7 @@ func TestBudgetBoundsRetries(t *testing.T) {
 	tr := &coretest.Transport{}
 	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 		if n.Add(1)%2 == 0 { // half of the attempts
-			return nil, coretest.Refuse(at, core.CodeSystemBusy, "[PC_SYNCHRONIZED]broker busy")
+			return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "[PC_SYNCHRONIZED]broker busy")
 		}
 		return tr.Ack(at), nil
 	}
@@ -126,11 +127,11 @@ func TestThroughAProducer(t *testing.T) {
 		attempts int
 		brokers  int
 	}{
-		{"busy everywhere", func(at *core.Attempt) error { return coretest.Refuse(at, core.CodeSystemBusy, "") }, 1 + retry.DefaultBusy, 2},
+		{"busy everywhere", func(at *core.Attempt) error { return coretest.Refuse(at, rocketmq.CodeSystemBusy, "") }, 1 + retry.DefaultBusy, 2},
 		{"credentials", func(at *core.Attempt) error {
-			return coretest.Refuse(at, core.CodeNoPermission, "check signature failed")
+			return coretest.Refuse(at, rocketmq.CodeNoPermission, "check signature failed")
 		}, 1, 1},
-		{"read-only brokers", func(at *core.Attempt) error { return coretest.Refuse(at, core.CodeNoPermission, "") }, 2, 2},
+		{"read-only brokers", func(at *core.Attempt) error { return coretest.Refuse(at, rocketmq.CodeNoPermission, "") }, 2, 2},
 		{"lost", func(*core.Attempt) error { return core.ErrConnectionLost }, 3, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

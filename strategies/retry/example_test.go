@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/retry"
 )
 
@@ -34,11 +35,11 @@ func ExampleSafe() {
 
 func ExampleJava5() {
 	busy := &core.Failure{
-		Attempt: 1, Err: &core.BrokerError{Code: core.CodeSystemBusy}, Class: core.ClassBusy,
-		Code: core.CodeSystemBusy, Certainty: core.NotStored, Untried: 1,
+		Attempt: 1, Err: &core.BrokerError{Code: rocketmq.CodeSystemBusy}, Class: core.ClassBusy,
+		Code: rocketmq.CodeSystemBusy, Certainty: core.NotStored, Untried: 1,
 	}
 	fmt.Println(retry.Java5().Next(busy).Retry, retry.Java49().Next(busy).Retry)
-	fmt.Println(retry.Java49(retry.Codes(core.CodeSystemBusy)).Next(busy).Retry)
+	fmt.Println(retry.Java49(retry.Codes(rocketmq.CodeSystemBusy)).Next(busy).Retry)
 	// Output:
 	// true false
 	// true
@@ -99,9 +100,9 @@ func ExampleRestoreWeak() {
 
 func ExampleBusy() {
 	policy := retry.AtLeastOnce(retry.Retries(1), retry.Busy(3), retry.Pause(time.Millisecond, 5*time.Millisecond),
-		retry.Codes(core.CodeTransactionFailed))
-	busy := core.Failure{Err: &core.BrokerError{Code: core.CodeSystemBusy}, Class: core.ClassBusy, Code: core.CodeSystemBusy, Certainty: core.NotStored}
-	other := core.Failure{Err: &core.BrokerError{Code: core.CodeTransactionFailed}, Class: core.ClassBroker, Code: core.CodeTransactionFailed, Certainty: core.NotStored}
+		retry.Codes(rocketmq.CodeTransactionFailed))
+	busy := core.Failure{Err: &core.BrokerError{Code: rocketmq.CodeSystemBusy}, Class: core.ClassBusy, Code: rocketmq.CodeSystemBusy, Certainty: core.NotStored}
+	other := core.Failure{Err: &core.BrokerError{Code: rocketmq.CodeTransactionFailed}, Class: core.ClassBroker, Code: rocketmq.CodeTransactionFailed, Certainty: core.NotStored}
 	for attempt := range 5 {
 		busy.Attempt, other.Attempt = attempt+1, attempt+1
 		fmt.Println(attempt+1, policy.Next(&busy).Retry, policy.Next(&other).Retry)

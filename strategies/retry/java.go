@@ -4,20 +4,21 @@ import (
 	"slices"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // Java49Codes returns the broker codes that the Java producer of 4.9 retries by
 // default: 17, 14, 1, 16, 204 and 205 (DefaultMQProducer.retryResponseCodes).
-func Java49Codes() []core.ResponseCode {
-	return []core.ResponseCode{
-		core.CodeTopicNotExist, core.CodeServiceNotAvailable, core.CodeSystemError,
-		core.CodeNoPermission, core.CodeNoBuyerID, core.CodeNotInCurrentUnit,
+func Java49Codes() []rocketmq.ResponseCode {
+	return []rocketmq.ResponseCode{
+		rocketmq.CodeTopicNotExist, rocketmq.CodeServiceNotAvailable, rocketmq.CodeSystemError,
+		rocketmq.CodeNoPermission, rocketmq.CodeNoBuyerID, rocketmq.CodeNotInCurrentUnit,
 	}
 }
 
 // Java5Codes returns those of 5.x: the codes of 4.9, and 2 and 1500.
-func Java5Codes() []core.ResponseCode {
-	return append(Java49Codes(), core.CodeSystemBusy, core.CodeGoAway)
+func Java5Codes() []rocketmq.ResponseCode {
+	return append(Java49Codes(), rocketmq.CodeSystemBusy, rocketmq.CodeGoAway)
 }
 
 // Java5 retries what the Java producer of 5.x does: up to two times, at once,
@@ -33,7 +34,7 @@ func Java5(opts ...Option) core.RetryPolicy { return java(Java5Codes(), opts) }
 // Java49 is [Java5] with the codes of [Java49Codes].
 func Java49(opts ...Option) core.RetryPolicy { return java(Java49Codes(), opts) }
 
-func java(codes []core.ResponseCode, opts []Option) core.RetryPolicy {
+func java(codes []rocketmq.ResponseCode, opts []Option) core.RetryPolicy {
 	o := newOptions(opts)
 	return core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
 		sync := f.Mode == core.Sync

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // The defaults of the options.
@@ -23,7 +24,7 @@ type options struct {
 	busy      int // -1: not set
 	base, max time.Duration
 	restore   bool
-	codes     []core.ResponseCode
+	codes     []rocketmq.ResponseCode
 }
 
 func newOptions(opts []Option) options {
@@ -63,7 +64,7 @@ func Pause(base, max time.Duration) Option {
 // Codes adds broker codes that are retried, whatever this package thinks of
 // them (Java: addRetryResponseCode). [Safe] retries them only where the message
 // is surely not stored.
-func Codes(codes ...core.ResponseCode) Option {
+func Codes(codes ...rocketmq.ResponseCode) Option {
 	return func(o *options) { o.codes = append(slices.Clip(o.codes), codes...) }
 }
 

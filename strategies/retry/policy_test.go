@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/retry"
 )
 
@@ -36,7 +37,7 @@ func with(f *core.Failure, change func(*core.Failure)) *core.Failure {
 	return f
 }
 
-func broker(code core.ResponseCode, remark string) error {
+func broker(code rocketmq.ResponseCode, remark string) error {
 	return &core.BrokerError{Code: code, Remark: remark}
 }
 
@@ -96,24 +97,24 @@ func TestPolicies(t *testing.T) {
 		{"raw network error", failure(refused), now, now, now, now, wait},
 		{"unknown, written", with(failure(errors.New("EOF")), written), now, no, now, now, wait},
 		{"a hook's error", failure(errors.New("hook")), no, no, no, no, no},
-		{"busy", failure(broker(core.CodeSystemBusy, "")), wait, wait, now, no, wait},
-		{"flow control", failure(broker(core.CodeFlowControl, "")), wait, wait, no, no, wait},
-		{"not available", failure(broker(core.CodeServiceNotAvailable, "")), now, now, now, now, wait},
-		{"go away", failure(broker(core.CodeGoAway, "")), now, now, now, no, wait},
-		{"no buyer id", failure(broker(core.CodeNoBuyerID, "")), now, now, now, now, wait},
-		{"not in unit", failure(broker(core.CodeNotInCurrentUnit, "")), now, now, now, now, wait},
-		{"broker not exist", failure(broker(core.CodeBrokerNotExist, "")), now, now, no, no, wait},
-		{"system error", failure(broker(core.CodeSystemError, "?")), now, no, now, now, wait},
-		{"system error, outage", failure(broker(core.CodeSystemError, "create mapped file failed")), now, now, now, now, wait},
-		{"system error, poison", failure(broker(core.CodeSystemError, "java.lang.NullPointerException")), no, no, no, no, no},
-		{"system error, credentials", failure(broker(core.CodeSystemError, "AclException")), no, no, no, no, no},
-		{"no permission", failure(broker(core.CodeNoPermission, "")), now, now, now, now, no},
-		{"no permission, credentials", failure(broker(core.CodeNoPermission, "check signature failed")), no, no, no, no, no},
+		{"busy", failure(broker(rocketmq.CodeSystemBusy, "")), wait, wait, now, no, wait},
+		{"flow control", failure(broker(rocketmq.CodeFlowControl, "")), wait, wait, no, no, wait},
+		{"not available", failure(broker(rocketmq.CodeServiceNotAvailable, "")), now, now, now, now, wait},
+		{"go away", failure(broker(rocketmq.CodeGoAway, "")), now, now, now, no, wait},
+		{"no buyer id", failure(broker(rocketmq.CodeNoBuyerID, "")), now, now, now, now, wait},
+		{"not in unit", failure(broker(rocketmq.CodeNotInCurrentUnit, "")), now, now, now, now, wait},
+		{"broker not exist", failure(broker(rocketmq.CodeBrokerNotExist, "")), now, now, no, no, wait},
+		{"system error", failure(broker(rocketmq.CodeSystemError, "?")), now, no, now, now, wait},
+		{"system error, outage", failure(broker(rocketmq.CodeSystemError, "create mapped file failed")), now, now, now, now, wait},
+		{"system error, poison", failure(broker(rocketmq.CodeSystemError, "java.lang.NullPointerException")), no, no, no, no, no},
+		{"system error, credentials", failure(broker(rocketmq.CodeSystemError, "AclException")), no, no, no, no, no},
+		{"no permission", failure(broker(rocketmq.CodeNoPermission, "")), now, now, now, now, no},
+		{"no permission, credentials", failure(broker(rocketmq.CodeNoPermission, "check signature failed")), no, no, no, no, no},
 		{"a hook forbids", failure(core.ErrForbidden), no, no, no, no, no},
-		{"no topic", failure(broker(core.CodeTopicNotExist, "")), now, now, now, now, wait},
-		{"not leader", failure(broker(core.CodeNotLeaderForQueue, "")), now, now, no, no, wait},
-		{"illegal message", failure(broker(core.CodeMessageIllegal, "")), no, no, no, no, no},
-		{"invalid parameter", failure(broker(core.CodeInvalidParameter, "")), no, no, no, no, no},
+		{"no topic", failure(broker(rocketmq.CodeTopicNotExist, "")), now, now, now, now, wait},
+		{"not leader", failure(broker(rocketmq.CodeNotLeaderForQueue, "")), now, now, no, no, wait},
+		{"illegal message", failure(broker(rocketmq.CodeMessageIllegal, "")), no, no, no, no, no},
+		{"invalid parameter", failure(broker(rocketmq.CodeInvalidParameter, "")), no, no, no, no, no},
 		{"unknown code", failure(broker(4711, "")), now, no, no, no, wait},
 		{"circuit open", failure(core.ErrCircuitOpen), now, now, now, now, wait},
 		{"limit per broker", failure(core.ErrTooManyInFlight), now, now, no, no, no},
@@ -161,20 +162,20 @@ func TestJavaCodes(t *testing.T) {
 		t.Errorf("5.x: %v, want %v", got, want)
 	}
 	retry.Java5Codes()[0] = 99 // a copy
-	if retry.Java5Codes()[0] != core.CodeTopicNotExist {
+	if retry.Java5Codes()[0] != rocketmq.CodeTopicNotExist {
 		t.Error("the list can be changed from outside")
 	}
 }
 
 func TestJavaCodesAreExact(t *testing.T) {
-	for code := core.ResponseCode(-2); code < 2000; code++ {
+	for code := rocketmq.ResponseCode(-2); code < 2000; code++ {
 		f := failure(broker(code, ""))
 		if code == core.CodeNone {
 			continue
 		}
 		for _, p := range []struct {
 			policy core.RetryPolicy
-			codes  []core.ResponseCode
+			codes  []rocketmq.ResponseCode
 		}{{retry.Java5(), retry.Java5Codes()}, {retry.Java49(), retry.Java49Codes()}} {
 			if got, want := p.policy.Next(f).Retry, slices.Contains(p.codes, code); got != want {
 				t.Errorf("code %v retried: %v, want %v", code, got, want)
@@ -211,15 +212,15 @@ func TestRetries(t *testing.T) {
 }
 
 func TestCodes(t *testing.T) {
-	f := failure(broker(core.CodeMessageIllegal, ""))
-	opt := retry.Codes(core.CodeMessageIllegal, 4711)
+	f := failure(broker(rocketmq.CodeMessageIllegal, ""))
+	opt := retry.Codes(rocketmq.CodeMessageIllegal, 4711)
 	check(t, "at least once", retry.AtLeastOnce(opt), f, now)
 	check(t, "safe", retry.Safe(opt), f, now)
 	check(t, "java 5", retry.Java5(opt), f, now)
 	check(t, "safe, perhaps stored", retry.Safe(opt), failure(broker(4711, "")), no)
 	check(t, "java 4.9", retry.Java49(opt), failure(broker(4711, "")), now)
-	both := retry.AtLeastOnce(retry.Codes(core.CodeInvalidParameter), opt)
-	check(t, "first of two lists", both, failure(broker(core.CodeInvalidParameter, "")), now)
+	both := retry.AtLeastOnce(retry.Codes(rocketmq.CodeInvalidParameter), opt)
+	check(t, "first of two lists", both, failure(broker(rocketmq.CodeInvalidParameter, "")), now)
 	check(t, "second of two lists", both, f, now)
 }
 
@@ -246,7 +247,7 @@ func TestPolicyProperties(t *testing.T) {
 		f := &core.Failure{
 			Attempt:    rapid.IntRange(1, 50).Draw(rt, "attempt"),
 			Class:      core.Class(rapid.IntRange(1, 20).Draw(rt, "class")),
-			Code:       core.ResponseCode(rapid.IntRange(-1, 20).Draw(rt, "code")),
+			Code:       rocketmq.ResponseCode(rapid.IntRange(-1, 20).Draw(rt, "code")),
 			Certainty:  core.Certainty(rapid.IntRange(0, 3).Draw(rt, "certainty")),
 			Mode:       core.Mode(rapid.IntRange(0, 2).Draw(rt, "mode")),
 			Untried:    rapid.IntRange(0, 2).Draw(rt, "untried"),
@@ -281,7 +282,7 @@ func TestAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	busy, connect := failure(broker(core.CodeSystemBusy, "")), failure(core.ErrConnect)
+	busy, connect := failure(broker(rocketmq.CodeSystemBusy, "")), failure(core.ErrConnect)
 	for name, p := range map[string]core.RetryPolicy{
 		"at least once": retry.AtLeastOnce(), "safe": retry.Safe(), "java 5": retry.Java5(),
 		"backoff": retry.WithBackoff(retry.Java49(), time.Millisecond, time.Second, 0.5),
@@ -297,7 +298,7 @@ func TestAllocatesNothing(t *testing.T) {
 
 // Busy brokers get more attempts than others, and only for what they refused.
 func TestBusyHasItsOwnLimit(t *testing.T) {
-	busy := &core.BrokerError{Code: core.CodeSystemBusy}
+	busy := &core.BrokerError{Code: rocketmq.CodeSystemBusy}
 	for _, tt := range []struct {
 		name    string
 		policy  core.RetryPolicy
@@ -312,7 +313,7 @@ func TestBusyHasItsOwnLimit(t *testing.T) {
 		{"of a busy broker only", retry.AtLeastOnce(retry.Busy(4), retry.Retries(0)), 4, true},
 		{"never below Retries", retry.AtLeastOnce(retry.Busy(0), retry.Retries(3)), 3, true},
 	} {
-		f := &core.Failure{Attempt: tt.attempt, Err: busy, Class: core.ClassBusy, Code: core.CodeSystemBusy, Certainty: core.NotStored}
+		f := &core.Failure{Attempt: tt.attempt, Err: busy, Class: core.ClassBusy, Code: rocketmq.CodeSystemBusy, Certainty: core.NotStored}
 		if d := tt.policy.Next(f); d.Retry != tt.want {
 			t.Errorf("%s: after %d attempts %+v, want retry %v", tt.name, tt.attempt, d, tt.want)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // RetryOptions says what is special about a retry policy.
@@ -171,10 +172,10 @@ func failures() []core.Failure {
 		core.ErrNoRoute, core.ErrCircuitOpen, core.ErrTooManyInFlight, core.ErrClosed, core.ErrAborted,
 		core.ErrContract, &core.PanicError{Step: "x", Value: "y"}, errors.New("something else"),
 		weak(core.FlushDiskTimeout), weak(core.FlushSlaveTimeout), weak(core.SlaveNotAvailable),
-		&core.BrokerError{Code: core.CodeNoPermission, Remark: "check signature failed"},
-		&core.BrokerError{Code: core.CodeSystemError, Remark: "create mapped file failed"},
+		&core.BrokerError{Code: rocketmq.CodeNoPermission, Remark: "check signature failed"},
+		&core.BrokerError{Code: rocketmq.CodeSystemError, Remark: "create mapped file failed"},
 	}
-	for _, code := range []core.ResponseCode{1, 2, 3, 4, 13, 14, 15, 16, 17, 29, 204, 205, 211, 215, 501, 604, 1500, 4711} {
+	for _, code := range []rocketmq.ResponseCode{1, 2, 3, 4, 13, 14, 15, 16, 17, 26, 29, 204, 205, 211, 215, 501, 604, 1500, 2017, 4711} {
 		errs = append(errs, &core.BrokerError{Code: code})
 	}
 	var all []core.Failure

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -84,7 +84,7 @@ func (x *exchange) command() wire.Command {
 func Pass() Action { return Action{} }
 
 // Reply answers with a code and a remark. The request has no effect.
-func Reply(code core.ResponseCode, remark string) Action {
+func Reply(code rocketmq.ResponseCode, remark string) Action {
 	return Action{func(x *exchange) {
 		x.rep, x.handled = refuse(code, remark), true
 		x.answer()
@@ -93,7 +93,7 @@ func Reply(code core.ResponseCode, remark string) Action {
 
 // ReplyWith answers with the code, remark, fields and body of cmd. The request has no effect.
 func ReplyWith(cmd wire.Command) Action {
-	rep := reply{code: core.ResponseCode(cmd.Code), remark: cmd.Remark, ext: slices.Clone(cmd.Ext), body: slices.Clone(cmd.Body)}
+	rep := reply{code: rocketmq.ResponseCode(cmd.Code), remark: cmd.Remark, ext: slices.Clone(cmd.Ext), body: slices.Clone(cmd.Body)}
 	return Action{func(x *exchange) {
 		x.rep, x.handled = rep, true
 		x.answer()
@@ -111,7 +111,7 @@ func Edit(fn func(answer *wire.Command)) Action {
 		}
 		cmd := x.command()
 		fn(&cmd)
-		x.rep = reply{code: core.ResponseCode(cmd.Code), remark: cmd.Remark, ext: cmd.Ext, body: cmd.Body}
+		x.rep = reply{code: rocketmq.ResponseCode(cmd.Code), remark: cmd.Remark, ext: cmd.Ext, body: cmd.Body}
 		x.answer()
 	}}
 }

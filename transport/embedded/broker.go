@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -31,12 +32,12 @@ func newBroker(c *Cluster, name, addr string) *Broker {
 	b := &Broker{node: newNode(c, name, addr), store: newStore(c.cfg.MaxStoredBytes)}
 	b.node.handle = b.handle
 	b.node.gone = b.gone
-	b.perm.Store(wire.PermRead | wire.PermWrite)
-	b.topics.put(Topic{Name: scheduleTopic, ReadQueues: len(delayLevels), WriteQueues: len(delayLevels), Perm: wire.PermRead | wire.PermWrite})
+	b.perm.Store(rocketmq.PermRead | rocketmq.PermWrite)
+	b.topics.put(Topic{Name: rocketmq.ScheduleTopic, ReadQueues: len(delayLevels), WriteQueues: len(delayLevels), Perm: rocketmq.PermRead | rocketmq.PermWrite})
 	if !c.cfg.NoAutoCreateTopics {
 		b.topics.put(Topic{
-			Name: defaultTopic, ReadQueues: c.cfg.Queues, WriteQueues: c.cfg.Queues,
-			Perm: wire.PermInherit | wire.PermRead | wire.PermWrite,
+			Name: rocketmq.DefaultTopic, ReadQueues: c.cfg.Queues, WriteQueues: c.cfg.Queues,
+			Perm: rocketmq.PermInherit | rocketmq.PermRead | rocketmq.PermWrite,
 		})
 	}
 	return b
@@ -111,7 +112,7 @@ func (b *Broker) Resume() { b.node.paused.set(false) }
 // client's side fills its socket.
 func (b *Broker) SetReadPaused(paused bool) { b.node.reading.set(paused) }
 
-// SetPerm sets the broker's permission, of wire.PermRead and wire.PermWrite. Without the latter
+// SetPerm sets the broker's permission, of rocketmq.PermRead and rocketmq.PermWrite. Without the latter
 // its queues stop being writable in routes, and sends that still come are refused with code 16.
 func (b *Broker) SetPerm(perm int) { b.perm.Store(int64(perm)) }
 
@@ -143,7 +144,7 @@ func (b *Broker) Push(cmd wire.Command) (clients int, err error) {
 
 func (b *Broker) data() wire.BrokerData {
 	return wire.BrokerData{
-		Cluster: b.node.cluster.cfg.ClusterName, BrokerName: b.Name(), Addrs: map[int64]string{wire.MasterID: b.Addr()},
+		Cluster: b.node.cluster.cfg.ClusterName, BrokerName: b.Name(), Addrs: map[int64]string{rocketmq.MasterID: b.Addr()},
 	}
 }
 

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -46,23 +46,23 @@ type delayed struct {
 // REAL_TOPIC and REAL_QID keep where the message belongs (Java HookUtils.handleScheduleMessage).
 func schedule(m *wire.StoredMessage, props *wire.Fields) (due time.Time, ok bool) {
 	now := time.Now()
-	if level, err := strconv.Atoi(props.Get(wire.PropertyDelay)); err == nil && level > 0 {
+	if level, err := strconv.Atoi(props.Get(rocketmq.PropertyDelay)); err == nil && level > 0 {
 		// A level takes precedence and removes the others.
 		level = min(level, len(delayLevels))
-		remove(props, wire.PropertyTimerDelaySec, wire.PropertyTimerDelayMS, wire.PropertyTimerDeliverMS)
-		park(m, props, scheduleTopic, level-1)
+		remove(props, rocketmq.PropertyTimerDelaySec, rocketmq.PropertyTimerDelayMS, rocketmq.PropertyTimerDeliverMS)
+		park(m, props, rocketmq.ScheduleTopic, level-1)
 		return now.Add(delayLevels[level-1]), true
 	}
 	var text string
 	var unit int64 = 1
 	base := now.UnixMilli()
 	switch {
-	case props.Get(wire.PropertyTimerDelaySec) != "":
-		text, unit = props.Get(wire.PropertyTimerDelaySec), 1000
-	case props.Get(wire.PropertyTimerDelayMS) != "":
-		text = props.Get(wire.PropertyTimerDelayMS)
-	case props.Get(wire.PropertyTimerDeliverMS) != "":
-		text, base = props.Get(wire.PropertyTimerDeliverMS), 0
+	case props.Get(rocketmq.PropertyTimerDelaySec) != "":
+		text, unit = props.Get(rocketmq.PropertyTimerDelaySec), 1000
+	case props.Get(rocketmq.PropertyTimerDelayMS) != "":
+		text = props.Get(rocketmq.PropertyTimerDelayMS)
+	case props.Get(rocketmq.PropertyTimerDeliverMS) != "":
+		text, base = props.Get(rocketmq.PropertyTimerDeliverMS), 0
 	default:
 		return time.Time{}, true
 	}
@@ -79,24 +79,24 @@ func schedule(m *wire.StoredMessage, props *wire.Fields) (due time.Time, ok bool
 	}
 	// The property is the last full second before.
 	out := (due.UnixMilli() - 1) / timerPrecision * timerPrecision
-	props.Set(wire.PropertyTimerOutMS, strconv.FormatInt(out, 10))
-	park(m, props, timerTopic, 0)
+	props.Set(rocketmq.PropertyTimerOutMS, strconv.FormatInt(out, 10))
+	park(m, props, rocketmq.TimerTopic, 0)
 	return due, true
 }
 
 // recallHandle is what a producer would need to take a timed message back, or "": version,
 // topic, broker, time and unique id in URL-safe Base64 (Java RecallMessageHandle).
 func recallHandle(topic, broker string, props wire.Fields) string {
-	out, err := strconv.ParseInt(props.Get(wire.PropertyTimerOutMS), 10, 64)
-	if err != nil || props.Get(wire.PropertyRealTopic) == "" || strings.HasPrefix(topic, retryPrefix) {
+	out, err := strconv.ParseInt(props.Get(rocketmq.PropertyTimerOutMS), 10, 64)
+	if err != nil || props.Get(rocketmq.PropertyRealTopic) == "" || rocketmq.IsRetryTopic(topic) {
 		return ""
 	}
-	return base64.URLEncoding.EncodeToString([]byte("v1 " + topic + " " + broker + " " + textOf(out+1) + " " + props.Get(wire.PropertyUniqKey)))
+	return base64.URLEncoding.EncodeToString([]byte("v1 " + topic + " " + broker + " " + textOf(out+1) + " " + props.Get(rocketmq.PropertyUniqKey)))
 }
 
 func park(m *wire.StoredMessage, props *wire.Fields, topic string, queue int) {
-	props.Set(wire.PropertyRealTopic, m.Topic)
-	props.Set(wire.PropertyRealQueueID, strconv.Itoa(m.QueueID))
+	props.Set(rocketmq.PropertyRealTopic, m.Topic)
+	props.Set(rocketmq.PropertyRealQueueID, strconv.Itoa(m.QueueID))
 	m.Topic, m.QueueID = topic, queue
 }
 
@@ -140,11 +140,11 @@ func (b *Broker) deliver(commit int64) error {
 		return err
 	}
 	props := wire.ParseProperties(m.Properties)
-	m.Topic = props.Get(wire.PropertyRealTopic)
-	if m.QueueID, err = strconv.Atoi(props.Get(wire.PropertyRealQueueID)); err != nil {
+	m.Topic = props.Get(rocketmq.PropertyRealTopic)
+	if m.QueueID, err = strconv.Atoi(props.Get(rocketmq.PropertyRealQueueID)); err != nil {
 		return err
 	}
-	remove(&props, wire.PropertyDelay, wire.PropertyTimerDeliverMS, wire.PropertyTimerDelaySec)
+	remove(&props, rocketmq.PropertyDelay, rocketmq.PropertyTimerDeliverMS, rocketmq.PropertyTimerDelaySec)
 	m.Properties = wire.AppendProperties(nil, props)
 	return b.store.append(&m)
 }

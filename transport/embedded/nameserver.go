@@ -4,7 +4,7 @@ import (
 	"context"
 	"strconv"
 
-	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -57,5 +57,5 @@ func (s *NameServer) handle(_ *conn, cmd *wire.Command) reply {
 // notSupported is the answer to a request code that the server does not know.
 func (n *node) notSupported(code int) reply {
 	n.log.Debug("request code not supported", "code", code)
-	return refuse(core.CodeRequestCodeNotSupported, " request type "+strconv.Itoa(code)+" not supported")
+	return refuse(rocketmq.CodeRequestCodeNotSupported, " request type "+strconv.Itoa(code)+" not supported")
 }

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -121,7 +122,7 @@ func TestPullWithoutMessages(t *testing.T) {
 			}
 		})
 	}
-	b.SetPerm(wire.PermWrite)
+	b.SetPerm(rocketmq.PermWrite)
 	mustCode(t, p.call(pullCommand("t", 0, 0, 32)), 16)
 }
 

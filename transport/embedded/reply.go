@@ -1,7 +1,7 @@
 package embedded
 
 import (
-	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -10,15 +10,15 @@ const serverVersion = wire.V5_3_3
 
 // Response codes beyond those a producer meets (Java ResponseCode).
 const (
-	codePullNotFound         core.ResponseCode = 19
-	codePullRetryImmediately core.ResponseCode = 20
-	codePullOffsetMoved      core.ResponseCode = 21
-	codeQueryNotFound        core.ResponseCode = 22
+	codePullNotFound         rocketmq.ResponseCode = 19
+	codePullRetryImmediately rocketmq.ResponseCode = 20
+	codePullOffsetMoved      rocketmq.ResponseCode = 21
+	codeQueryNotFound        rocketmq.ResponseCode = 22
 )
 
 // reply is the answer to a request before it is encoded.
 type reply struct {
-	code   core.ResponseCode
+	code   rocketmq.ResponseCode
 	remark string
 	ext    wire.Fields
 	body   []byte
@@ -34,13 +34,13 @@ type reply struct {
 	later bool
 }
 
-func refuse(code core.ResponseCode, remark string) reply {
+func refuse(code rocketmq.ResponseCode, remark string) reply {
 	return reply{code: code, remark: remark}
 }
 
 // javaException is how a real server answers when its handler threw: always with code 1.
 func javaException(exception, detail string) reply {
-	return reply{code: core.CodeSystemError, remark: exception + ": " + detail, thrown: true}
+	return reply{code: rocketmq.CodeSystemError, remark: exception + ": " + detail, thrown: true}
 }
 
 // badField is the answer to a header that lacks a field or holds nonsense.

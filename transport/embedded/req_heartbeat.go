@@ -18,7 +18,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -94,7 +94,7 @@ func (b *Broker) heartbeat(c *conn, cmd *wire.Command) reply {
 	if client == nil {
 		if len(t.byID) >= maxClients {
 			t.mu.Unlock()
-			return refuse(core.CodeSystemBusy, "too many clients")
+			return refuse(rocketmq.CodeSystemBusy, "too many clients")
 		}
 		if t.byID == nil {
 			t.byID = make(map[string]*Client)
@@ -120,9 +120,9 @@ func (b *Broker) heartbeat(c *conn, cmd *wire.Command) reply {
 	client.ConsumerGroups = union(client.ConsumerGroups, h.ConsumerGroups)
 	t.mu.Unlock()
 	for _, group := range h.ConsumerGroups {
-		name := retryPrefix + group
+		name := rocketmq.RetryPrefix + group
 		if _, there := b.topics.get(name); !there && illegalTopic(name) == "" {
-			b.topics.put(Topic{Name: name, ReadQueues: 1, WriteQueues: 1, Perm: wire.PermRead | wire.PermWrite})
+			b.topics.put(Topic{Name: name, ReadQueues: 1, WriteQueues: 1, Perm: rocketmq.PermRead | rocketmq.PermWrite})
 		}
 	}
 	b.notify(joined)
@@ -221,7 +221,7 @@ func (b *Broker) consumerList(cmd *wire.Command) reply {
 		}
 	}
 	if len(list.ConsumerIDs) == 0 {
-		return refuse(core.CodeSystemError, "no consumer for this group, "+wire.TrimRemark(group))
+		return refuse(rocketmq.CodeSystemError, "no consumer for this group, "+wire.TrimRemark(group))
 	}
 	body, err := json.Marshal(list)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -74,7 +74,7 @@ func (b *Broker) lockQueues(cmd *wire.Command) reply {
 	b.locks.mu.Unlock()
 	body, err := json.Marshal(got)
 	if err != nil {
-		return refuse(core.CodeSystemError, err.Error())
+		return refuse(rocketmq.CodeSystemError, err.Error())
 	}
 	return reply{body: body}
 }

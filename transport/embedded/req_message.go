@@ -12,7 +12,7 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -24,7 +24,7 @@ func (b *Broker) viewMessage(cmd *wire.Command) reply {
 	}
 	record := b.store.view(at)
 	if record == nil {
-		return refuse(core.CodeSystemError, "can not find message by the offset, "+textOf(at))
+		return refuse(rocketmq.CodeSystemError, "can not find message by the offset, "+textOf(at))
 	}
 	return reply{body: record}
 }

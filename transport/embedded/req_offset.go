@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -88,10 +88,10 @@ func (b *Broker) updateOffset(cmd *wire.Command) reply {
 		return badField(f.err)
 	}
 	if _, ok := b.topics.get(key.topic); !ok {
-		return refuse(core.CodeTopicNotExist, "Topic "+wire.TrimRemark(key.topic)+" not exist!")
+		return refuse(rocketmq.CodeTopicNotExist, "Topic "+wire.TrimRemark(key.topic)+" not exist!")
 	}
 	if !b.offsets.set(group, key, n) {
-		return refuse(core.CodeSystemBusy, "too many consumer offsets")
+		return refuse(rocketmq.CodeSystemBusy, "too many consumer offsets")
 	}
 	return reply{}
 }

@@ -16,7 +16,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -56,21 +56,21 @@ func (b *Broker) pull(c *conn, cmd *wire.Command) reply {
 	if f.err != nil {
 		return badField(f.err)
 	}
-	if b.Perm()&wire.PermRead == 0 {
-		return refuse(core.CodeNoPermission, "the broker["+b.host()+"] pulling message is forbidden")
+	if b.Perm()&rocketmq.PermRead == 0 {
+		return refuse(rocketmq.CodeNoPermission, "the broker["+b.host()+"] pulling message is forbidden")
 	}
 	topic, ok := b.topics.get(req.topic)
 	switch {
 	case !ok:
-		return refuse(core.CodeTopicNotExist, "topic["+wire.TrimRemark(req.topic)+"] not exist, apply first please!")
-	case topic.Perm&wire.PermRead == 0:
-		return refuse(core.CodeNoPermission, "the topic["+req.topic+"] pulling message is forbidden")
+		return refuse(rocketmq.CodeTopicNotExist, "topic["+wire.TrimRemark(req.topic)+"] not exist, apply first please!")
+	case topic.Perm&rocketmq.PermRead == 0:
+		return refuse(rocketmq.CodeNoPermission, "the topic["+req.topic+"] pulling message is forbidden")
 	case req.queue < 0 || req.queue >= topic.ReadQueues:
-		return refuse(core.CodeInvalidParameter, "queueId["+strconv.Itoa(req.queue)+"] is illegal, topic:["+req.topic+
+		return refuse(rocketmq.CodeInvalidParameter, "queueId["+strconv.Itoa(req.queue)+"] is illegal, topic:["+req.topic+
 			"] topicConfig.readQueueNums:["+strconv.Itoa(topic.ReadQueues)+"] consumer:["+c.remote.String()+"]")
 	}
 	if kind := cmd.Ext.Get("expressionType"); kind != "" && kind != "TAG" {
-		return refuse(core.CodeSystemError, "The broker does not support consumer to filter message by "+wire.TrimRemark(kind))
+		return refuse(rocketmq.CodeSystemError, "The broker does not support consumer to filter message by "+wire.TrimRemark(kind))
 	}
 	if req.sysFlag&pullCommitOffset != 0 && commit >= 0 {
 		b.offsets.set(req.group, queueKey{req.topic, req.queue}, commit)

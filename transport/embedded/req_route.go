@@ -15,7 +15,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -35,7 +35,7 @@ func (s *NameServer) route(cmd *wire.Command) reply {
 		r.Brokers = append(r.Brokers, b.data())
 	}
 	if len(r.Brokers) == 0 {
-		return refuse(core.CodeTopicNotExist, "No topic route info in name server for the topic: "+wire.TrimRemark(topic))
+		return refuse(rocketmq.CodeTopicNotExist, "No topic route info in name server for the topic: "+wire.TrimRemark(topic))
 	}
 	style := wire.BareKeys
 	if cmd.Version >= wire.V4_9_4 || strings.EqualFold(cmd.Ext.Get("acceptStandardJsonOnly"), "true") {
@@ -47,7 +47,7 @@ func (s *NameServer) route(cmd *wire.Command) reply {
 // routePerm is a topic's permission as the broker registers it: a broker that may do everything
 // leaves it alone, the bit for inheriting included.
 func routePerm(topic, broker int) int {
-	if broker&(wire.PermRead|wire.PermWrite) == wire.PermRead|wire.PermWrite {
+	if broker&(rocketmq.PermRead|rocketmq.PermWrite) == rocketmq.PermRead|rocketmq.PermWrite {
 		return topic
 	}
 	return topic & broker

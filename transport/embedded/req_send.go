@@ -22,7 +22,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -44,14 +44,14 @@ func (b *Broker) send(c *conn, cmd *wire.Command) reply {
 	r := b.put(c, &req, cmd.Body)
 	if !r.stored && !r.thrown {
 		// A refusal carries the two fields as well, the answer to an exception does not.
-		r.ext = wire.Fields{{Key: wire.PropertyMsgRegion, Value: regionID}, {Key: wire.PropertyTraceOn, Value: "true"}}
+		r.ext = wire.Fields{{Key: rocketmq.PropertyMsgRegion, Value: regionID}, {Key: rocketmq.PropertyTraceOn, Value: "true"}}
 	}
 	return r
 }
 
 func (b *Broker) put(c *conn, req *wire.SendRequest, body []byte) reply {
 	topic, refusal := b.admit(c, req)
-	if refusal.code != core.CodeSuccess {
+	if refusal.code != rocketmq.CodeSuccess {
 		return refusal
 	}
 	if req.QueueID < 0 {
@@ -68,31 +68,31 @@ func (b *Broker) put(c *conn, req *wire.SendRequest, body []byte) reply {
 
 // admit checks the request in the order of Java's AbstractSendMessageProcessor.msgCheck.
 func (b *Broker) admit(c *conn, req *wire.SendRequest) (Topic, reply) {
-	if b.Perm()&wire.PermWrite == 0 {
-		return Topic{}, refuse(core.CodeNoPermission, "the broker["+b.host()+"] sending message is forbidden")
+	if b.Perm()&rocketmq.PermWrite == 0 {
+		return Topic{}, refuse(rocketmq.CodeNoPermission, "the broker["+b.host()+"] sending message is forbidden")
 	}
 	if remark := illegalTopic(req.Topic); remark != "" {
-		return Topic{}, refuse(core.CodeInvalidParameter, remark)
+		return Topic{}, refuse(rocketmq.CodeInvalidParameter, remark)
 	}
-	if forbiddenTopic(req.Topic) {
-		return Topic{}, refuse(core.CodeNoPermission, "Sending message to topic["+req.Topic+"] is forbidden.")
+	if rocketmq.IsForbiddenTopic(req.Topic) {
+		return Topic{}, refuse(rocketmq.CodeNoPermission, "Sending message to topic["+req.Topic+"] is forbidden.")
 	}
 	topic, ok := b.topics.get(req.Topic)
 	if !ok {
 		topic, ok = b.topics.create(req.Topic, req.DefaultTopic, req.DefaultTopicQueueNums)
 	}
-	if !ok && strings.HasPrefix(req.Topic, retryPrefix) {
-		topic = Topic{Name: req.Topic, ReadQueues: 1, WriteQueues: 1, Perm: wire.PermRead | wire.PermWrite}
+	if !ok && rocketmq.IsRetryTopic(req.Topic) {
+		topic = Topic{Name: req.Topic, ReadQueues: 1, WriteQueues: 1, Perm: rocketmq.PermRead | rocketmq.PermWrite}
 		ok = b.topics.put(topic)
 	}
 	if !ok {
-		return Topic{}, refuse(core.CodeTopicNotExist, "topic["+req.Topic+"] not exist, apply first please!")
+		return Topic{}, refuse(rocketmq.CodeTopicNotExist, "topic["+req.Topic+"] not exist, apply first please!")
 	}
-	if topic.Perm&wire.PermWrite == 0 {
-		return Topic{}, refuse(core.CodeNoPermission, "the topic["+req.Topic+"] sending message is forbidden")
+	if topic.Perm&rocketmq.PermWrite == 0 {
+		return Topic{}, refuse(rocketmq.CodeNoPermission, "the topic["+req.Topic+"] sending message is forbidden")
 	}
 	if req.QueueID >= max(topic.WriteQueues, topic.ReadQueues) {
-		return Topic{}, refuse(core.CodeInvalidParameter, "request queueId["+strconv.Itoa(req.QueueID)+"] is illegal, topic "+topic.Name+
+		return Topic{}, refuse(rocketmq.CodeInvalidParameter, "request queueId["+strconv.Itoa(req.QueueID)+"] is illegal, topic "+topic.Name+
 			" has "+strconv.Itoa(topic.WriteQueues)+" write and "+strconv.Itoa(topic.ReadQueues)+" read queues. Producer: "+c.remote.String())
 	}
 	return topic, reply{}
@@ -106,45 +106,45 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 	var due time.Time
 	var recall string
 	text := string(req.Properties)
-	unique, given := wire.LookupProperty(text, wire.PropertyUniqKey)
+	unique, given := wire.LookupProperty(text, rocketmq.PropertyUniqKey)
 	if !given {
 		unique = b.uniqueID()
 	}
 	if plainProperties(text) {
 		m.Properties = req.Properties
-		if n := len(text); n > 0 && text[n-1] != '\x02' {
-			m.Properties = append(m.Properties, '\x02') // 4.9 leaves the last one out
+		if n := len(text); n > 0 && text[n-1] != rocketmq.PropertySeparator {
+			m.Properties = append(m.Properties, rocketmq.PropertySeparator) // 4.9 leaves the last one out
 		}
 		m.Properties = slices.Grow(m.Properties, 140)
 		if !given {
-			m.Properties = wire.AppendProperty(m.Properties, wire.PropertyUniqKey, unique)
+			m.Properties = wire.AppendProperty(m.Properties, rocketmq.PropertyUniqKey, unique)
 		}
-		m.Properties = wire.AppendProperty(m.Properties, wire.PropertyMsgRegion, regionID)
-		m.Properties = wire.AppendProperty(m.Properties, wire.PropertyTraceOn, "true")
-		m.Properties = wire.AppendProperty(m.Properties, wire.PropertyCluster, b.node.cluster.cfg.ClusterName)
+		m.Properties = wire.AppendProperty(m.Properties, rocketmq.PropertyMsgRegion, regionID)
+		m.Properties = wire.AppendProperty(m.Properties, rocketmq.PropertyTraceOn, "true")
+		m.Properties = wire.AppendProperty(m.Properties, rocketmq.PropertyCluster, b.node.cluster.cfg.ClusterName)
 	} else {
 		props := wire.ParseProperties(text)
-		if strings.EqualFold(props.Get(wire.PropertyTransactionPrepared), "true") {
-			return refuse(core.CodeNoPermission, "the broker["+b.host()+"] sending transaction message is forbidden")
+		if strings.EqualFold(props.Get(rocketmq.PropertyTransactionPrepared), "true") {
+			return refuse(rocketmq.CodeNoPermission, "the broker["+b.host()+"] sending transaction message is forbidden")
 		}
-		props.Set(wire.PropertyMsgRegion, regionID)
-		props.Set(wire.PropertyTraceOn, "true")
-		props.Set(wire.PropertyCluster, b.node.cluster.cfg.ClusterName)
-		props.Set(wire.PropertyUniqKey, unique)
+		props.Set(rocketmq.PropertyMsgRegion, regionID)
+		props.Set(rocketmq.PropertyTraceOn, "true")
+		props.Set(rocketmq.PropertyCluster, b.node.cluster.cfg.ClusterName)
+		props.Set(rocketmq.PropertyUniqKey, unique)
 		var ok bool
 		if due, ok = schedule(&m, &props); !ok {
-			return refuse(core.CodeMessageIllegal, "timer message illegal, the delay time should not be bigger than the max delay "+
+			return refuse(rocketmq.CodeMessageIllegal, "timer message illegal, the delay time should not be bigger than the max delay "+
 				strconv.FormatInt(maxTimer.Milliseconds(), 10)+"ms; or if set del msg, the delay time should be bigger than the current time")
 		}
 		recall = recallHandle(req.Topic, b.Name(), props)
 		m.Properties = wire.AppendProperties(nil, props)
 	}
-	if len(body) > maxMessageSize || len(m.Properties) > wire.MaxPropertiesLength {
+	if len(body) > maxMessageSize || len(m.Properties) > rocketmq.ProtocolMaxPropertiesLength {
 		return illegalMessage()
 	}
 	if !due.IsZero() && b.delayed.waiting.Add(1) > maxDelayed {
 		b.delayed.waiting.Add(-1)
-		return refuse(core.CodeSystemError, "timer message is under flow control, max num limit is "+strconv.Itoa(maxDelayed))
+		return refuse(rocketmq.CodeSystemError, "timer message is under flow control, max num limit is "+strconv.Itoa(maxDelayed))
 	}
 	if err := b.store.append(&m); err != nil {
 		if !due.IsZero() {
@@ -182,7 +182,7 @@ func (b *Broker) uniqueID() string {
 // the text can be stored as it is. It may err on the safe side.
 func plainProperties(text string) bool {
 	for _, name := range [...]string{
-		wire.PropertyDelay, "TIMER_", wire.PropertyTransactionPrepared, wire.PropertyMsgRegion, wire.PropertyTraceOn, wire.PropertyCluster,
+		rocketmq.PropertyDelay, "TIMER_", rocketmq.PropertyTransactionPrepared, rocketmq.PropertyMsgRegion, rocketmq.PropertyTraceOn, rocketmq.PropertyCluster,
 	} {
 		if strings.Contains(text, name) {
 			return false
@@ -192,8 +192,8 @@ func plainProperties(text string) bool {
 }
 
 func (b *Broker) putBatch(c *conn, req *wire.SendRequest, body []byte) reply {
-	if strings.HasPrefix(req.Topic, retryPrefix) {
-		return refuse(core.CodeMessageIllegal, "batch request does not support retry group "+req.Topic)
+	if rocketmq.IsRetryTopic(req.Topic) {
+		return refuse(rocketmq.CodeMessageIllegal, "batch request does not support retry group "+req.Topic)
 	}
 	if len(body) > maxMessageSize {
 		return javaException("java.lang.RuntimeException", "message body size exceeded")
@@ -206,18 +206,18 @@ func (b *Broker) putBatch(c *conn, req *wire.SendRequest, body []byte) reply {
 		return illegalMessage()
 	}
 	outer := wire.ParseProperties(req.Properties)
-	outer.Set(wire.PropertyMsgRegion, regionID)
-	outer.Set(wire.PropertyTraceOn, "true")
-	outer.Set(wire.PropertyCluster, b.node.cluster.cfg.ClusterName)
+	outer.Set(rocketmq.PropertyMsgRegion, regionID)
+	outer.Set(rocketmq.PropertyTraceOn, "true")
+	outer.Set(rocketmq.PropertyCluster, b.node.cluster.cfg.ClusterName)
 	common := wire.AppendProperties(nil, outer)
 	messages := make([]wire.StoredMessage, len(batch))
 	places := make([]*wire.StoredMessage, len(batch))
 	for i, m := range batch {
 		props := append(make([]byte, 0, len(m.Properties)+1+len(common)), m.Properties...)
-		if n := len(props); n > 0 && props[n-1] != '\x02' {
-			props = append(props, '\x02')
+		if n := len(props); n > 0 && props[n-1] != rocketmq.PropertySeparator {
+			props = append(props, rocketmq.PropertySeparator)
 		}
-		if props = append(props, common...); len(props) > wire.MaxPropertiesLength {
+		if props = append(props, common...); len(props) > rocketmq.ProtocolMaxPropertiesLength {
 			return javaException("java.lang.RuntimeException", "message properties length exceeded")
 		}
 		messages[i] = wire.StoredMessage{
@@ -238,11 +238,11 @@ func (b *Broker) putBatch(c *conn, req *wire.SendRequest, body []byte) reply {
 	}
 	return reply{stored: true, send: wire.SendResponse{
 		MsgID: string(ids), QueueID: req.QueueID, QueueOffset: messages[0].QueueOffset,
-		TransactionID: outer.Get(wire.PropertyUniqKey), RegionID: regionID, TraceOn: true,
+		TransactionID: outer.Get(rocketmq.PropertyUniqKey), RegionID: regionID, TraceOn: true,
 	}}
 }
 
 func illegalMessage() reply {
-	return refuse(core.CodeMessageIllegal, "the message is illegal, maybe msg body or properties length not matched. msg body length limit "+
+	return refuse(rocketmq.CodeMessageIllegal, "the message is illegal, maybe msg body or properties length not matched. msg body length limit "+
 		strconv.Itoa(maxMessageSize)+"B, msg properties length limit 32KB.")
 }

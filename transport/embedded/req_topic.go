@@ -9,9 +9,8 @@ package embedded
 
 import (
 	"strconv"
-	"strings"
 
-	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -25,25 +24,16 @@ func (b *Broker) createTopic(cmd *wire.Command) reply {
 		return badField(f.err)
 	}
 	if remark := illegalTopic(topic.Name); remark != "" {
-		return refuse(core.CodeInvalidParameter, remark)
+		return refuse(rocketmq.CodeInvalidParameter, remark)
 	}
-	if systemTopic(topic.Name) {
-		return refuse(core.CodeInvalidParameter, "The topic["+topic.Name+"] is conflict with system topic.")
+	if rocketmq.IsSystemTopic(topic.Name) {
+		return refuse(rocketmq.CodeInvalidParameter, "The topic["+topic.Name+"] is conflict with system topic.")
 	}
 	if min(topic.ReadQueues, topic.WriteQueues) < 0 || max(topic.ReadQueues, topic.WriteQueues) > maxQueues {
-		return refuse(core.CodeInvalidParameter, "the number of queues is not within 0 to "+strconv.Itoa(maxQueues))
+		return refuse(rocketmq.CodeInvalidParameter, "the number of queues is not within 0 to "+strconv.Itoa(maxQueues))
 	}
 	if !b.topics.put(topic) {
-		return refuse(core.CodeSystemError, "too many topics")
+		return refuse(rocketmq.CodeSystemError, "too many topics")
 	}
 	return reply{}
-}
-
-// systemTopic reports whether clients may not create the topic (Java TopicValidator.isSystemTopic).
-func systemTopic(topic string) bool {
-	switch topic {
-	case defaultTopic, "BenchmarkTest", "RMQ_SYS_TRACE_TOPIC", "CHECKPOINT_TOPIC":
-		return true
-	}
-	return forbiddenTopic(topic) || strings.HasPrefix(topic, "rmq_sys_")
 }

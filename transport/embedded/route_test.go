@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -107,8 +108,8 @@ func TestRouteFollowsTheBrokers(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("started again", "t", "broker-a")
-	a.SetPerm(wire.PermRead)
-	if q := routeOf(t, p, "t").Queues; q[0].Perm != wire.PermRead {
+	a.SetPerm(rocketmq.PermRead)
+	if q := routeOf(t, p, "t").Queues; q[0].Perm != rocketmq.PermRead {
 		t.Errorf("read-only broker: %+v", q)
 	}
 	mustCode(t, connect(t, c, a.Addr(), wire.JSON).send("t", 0, "x"), 16)

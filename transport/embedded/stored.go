@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -34,7 +35,7 @@ type Stored struct {
 func (m *Stored) Property(name string) string { return m.Properties.Get(name) }
 
 // UniqueID returns the id that the producer gave the message (property UNIQ_KEY), or "".
-func (m *Stored) UniqueID() string { return m.Properties.Get(wire.PropertyUniqKey) }
+func (m *Stored) UniqueID() string { return m.Properties.Get(rocketmq.PropertyUniqKey) }
 
 // Stored returns the messages of a topic on all brokers, stopped ones included, ordered by
 // broker name, queue and offset. The messages are copies.

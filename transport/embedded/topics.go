@@ -4,29 +4,20 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
-	"github.com/liftoff-mq/liftoff/transport/wire"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
-const (
-	defaultTopic  = "TBW102"
-	scheduleTopic = "SCHEDULE_TOPIC_XXXX"
-	timerTopic    = "rmq_sys_wheel_timer"
-	retryPrefix   = "%RETRY%"
-
-	maxTopicLength = 127
-	// maxTopics bounds what a peer can make a broker remember.
-	maxTopics = 65536
-)
+// maxTopics bounds what a peer can make a broker remember.
+const maxTopics = 65536
 
 // Topic is a topic's configuration on one broker.
 type Topic struct {
 	Name        string
 	ReadQueues  int
 	WriteQueues int
-	// Perm holds wire.PermRead and wire.PermWrite; on the topic TBW102 also wire.PermInherit.
+	// Perm holds rocketmq.PermRead and rocketmq.PermWrite; on the topic TBW102 also rocketmq.PermInherit.
 	Perm    int
 	SysFlag int
 }
@@ -71,11 +62,11 @@ func (t *topicTable) create(name, from string, queues int) (Topic, bool) {
 		return topic, true
 	}
 	model, ok := t.topics[from]
-	if !ok || model.Perm&wire.PermInherit == 0 {
+	if !ok || model.Perm&rocketmq.PermInherit == 0 {
 		return Topic{}, false
 	}
 	n := max(0, min(queues, model.WriteQueues))
-	topic := Topic{Name: name, ReadQueues: n, WriteQueues: n, Perm: model.Perm &^ wire.PermInherit}
+	topic := Topic{Name: name, ReadQueues: n, WriteQueues: n, Perm: model.Perm &^ rocketmq.PermInherit}
 	return topic, t.set(topic)
 }
 
@@ -87,47 +78,26 @@ func (t *topicTable) names() []string {
 
 // illegalTopic returns why a broker refuses the name, in its words, or "" (Java TopicValidator).
 func illegalTopic(topic string) string {
-	switch {
-	case strings.TrimSpace(topic) == "":
+	switch rocketmq.CheckName(topic, rocketmq.MaxTopicLength) {
+	case rocketmq.NameBlank:
 		return "The specified topic is blank."
-	case !legalCharacters(topic):
+	case rocketmq.NameBadChar:
 		return "The specified topic contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$"
-	case len(topic) > maxTopicLength:
+	case rocketmq.NameTooLong:
 		return "The specified topic is longer than topic max length."
 	}
 	return ""
 }
 
-func legalCharacters(name string) bool {
-	for i := range len(name) {
-		switch c := name[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '%', c == '|', c == '-', c == '_':
-		default:
-			return false
-		}
-	}
-	return true
-}
-
 // illegalName returns why a broker cannot have the name, or "".
 func illegalName(name string) string {
-	switch {
-	case name == "" || len(name) > maxTopicLength:
+	switch rocketmq.CheckName(name, rocketmq.MaxTopicLength) {
+	case rocketmq.NameBlank, rocketmq.NameTooLong:
 		return "1 to 127 characters are allowed"
-	case !legalCharacters(name):
+	case rocketmq.NameBadChar:
 		return "letters, digits, percent, bar, underscore and hyphen are allowed"
 	}
 	return ""
-}
-
-// forbiddenTopic reports whether no client may send to the topic.
-func forbiddenTopic(topic string) bool {
-	switch topic {
-	case scheduleTopic, "RMQ_SYS_TRANS_HALF_TOPIC", "RMQ_SYS_TRANS_OP_HALF_TOPIC", "TRANS_CHECK_MAX_TIME_TOPIC",
-		"SELF_TEST_TOPIC", "OFFSET_MOVED_EVENT":
-		return true
-	}
-	return false
 }
 
 // Topics returns the names of the topics of all brokers, their system topics included, sorted.
@@ -144,7 +114,7 @@ func (c *Cluster) Topics() []string {
 // if none is named. An existing topic is changed. Errors: an unknown broker, an illegal name, a
 // number of queues outside 0 to 65536.
 func (c *Cluster) CreateTopic(topic string, queues int, brokers ...string) error {
-	return c.PutTopic(Topic{Name: topic, ReadQueues: queues, WriteQueues: queues, Perm: wire.PermRead | wire.PermWrite}, brokers...)
+	return c.PutTopic(Topic{Name: topic, ReadQueues: queues, WriteQueues: queues, Perm: rocketmq.PermRead | rocketmq.PermWrite}, brokers...)
 }
 
 // PutTopic is [Cluster.CreateTopic] with everything that can be set.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -49,8 +50,8 @@ func (c *Client) ask(ctx context.Context, p *peer, cmd wire.Command, limit time.
 
 // answered turns an answer that is no success into an error.
 func answered(p *peer, cmd wire.Command) error {
-	if cmd.Code == int(core.CodeSuccess) {
+	if cmd.Code == int(rocketmq.CodeSuccess) {
 		return nil
 	}
-	return &core.BrokerError{Code: core.ResponseCode(cmd.Code), Remark: wire.TrimRemark(cmd.Remark), Addr: p.addr}
+	return &core.BrokerError{Code: rocketmq.ResponseCode(cmd.Code), Remark: wire.TrimRemark(cmd.Remark), Addr: p.addr}
 }

@@ -8,13 +8,14 @@ import (
 	"net"
 	"time"
 
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
 // The defaults of a [Config].
 const (
-	DefaultCreateTopicKey        = "TBW102" // Java: TopicValidator.AUTO_CREATE_TOPIC_KEY_TOPIC
-	DefaultDefaultTopicQueueNums = 4        // Java: DefaultMQProducer.defaultTopicQueueNums
+	DefaultCreateTopicKey        = rocketmq.DefaultTopic
+	DefaultDefaultTopicQueueNums = 4 // Java: DefaultMQProducer.defaultTopicQueueNums
 	DefaultHeartbeatInterval     = 30 * time.Second
 	DefaultConnectTimeout        = 3 * time.Second
 	DefaultNameServerTimeout     = time.Second

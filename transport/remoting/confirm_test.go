@@ -7,6 +7,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -33,7 +34,7 @@ func confirming(t *testing.T, c *remoting.Client, addr string) (*core.Producer, 
 func TestConfirmedOneway(t *testing.T) {
 	b := broker(t, func(s *session, c wire.Command) {
 		if string(c.Body) == "refuse" {
-			s.answer(c, int(core.CodeSystemBusy), "[TIMEOUT_CLEAN_QUEUE]")
+			s.answer(c, int(rocketmq.CodeSystemBusy), "[TIMEOUT_CLEAN_QUEUE]")
 			return
 		}
 		s.ok(c)
@@ -48,7 +49,7 @@ func TestConfirmedOneway(t *testing.T) {
 	}
 	err := p.SendOneway(bg, coretest.Message("refuse"))
 	wantFailure(t, err, core.ClassBusy, core.NotStored)
-	if be := (*core.BrokerError)(nil); !errors.As(err, &be) || be.Code != core.CodeSystemBusy {
+	if be := (*core.BrokerError)(nil); !errors.As(err, &be) || be.Code != rocketmq.CodeSystemBusy {
 		t.Errorf("got %v", err)
 	}
 	seen := b.requests(wire.SendMessageV2)

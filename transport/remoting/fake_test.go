@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -242,7 +243,7 @@ func nameServer(t testing.TB, routes func(topic string) *wire.RouteData) *fake {
 func answerRoute(s *session, c wire.Command, routes func(topic string) *wire.RouteData) {
 	r := routes(c.Ext.Get("topic"))
 	if r == nil {
-		s.answer(c, int(core.CodeTopicNotExist), "No topic route info in name server for the topic")
+		s.answer(c, int(rocketmq.CodeTopicNotExist), "No topic route info in name server for the topic")
 		return
 	}
 	s.answer(c, 0, "", wire.AppendRoute(nil, r, wire.StandardKeys)...)
@@ -254,10 +255,10 @@ func routeTo(queues int, addrs ...string) *wire.RouteData {
 	for i, addr := range addrs {
 		name := "broker-" + string(rune('a'+i))
 		r.Brokers = append(r.Brokers, wire.BrokerData{
-			Cluster: "DefaultCluster", BrokerName: name, Addrs: map[int64]string{wire.MasterID: addr},
+			Cluster: "DefaultCluster", BrokerName: name, Addrs: map[int64]string{rocketmq.MasterID: addr},
 		})
 		r.Queues = append(r.Queues, wire.QueueData{
-			BrokerName: name, ReadQueueNums: queues, WriteQueueNums: queues, Perm: wire.PermRead | wire.PermWrite,
+			BrokerName: name, ReadQueueNums: queues, WriteQueueNums: queues, Perm: rocketmq.PermRead | rocketmq.PermWrite,
 		})
 	}
 	return r

@@ -11,6 +11,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -109,10 +110,10 @@ func TestAnswersToOnewaySends(t *testing.T) {
 	b := broker(t, func(s *session, c wire.Command) {
 		switch {
 		case c.IsOneway():
-			s.answer(c, int(core.CodeSystemBusy), "[TIMEOUT_CLEAN_QUEUE]")
+			s.answer(c, int(rocketmq.CodeSystemBusy), "[TIMEOUT_CLEAN_QUEUE]")
 		case string(c.Body) == "strays":
 			for range 15 {
-				s.answer(wire.Command{Opaque: c.Opaque + 1000, Serialization: c.Serialization}, int(core.CodeSystemBusy), "")
+				s.answer(wire.Command{Opaque: c.Opaque + 1000, Serialization: c.Serialization}, int(rocketmq.CodeSystemBusy), "")
 			}
 			s.ok(c)
 		default:
@@ -391,8 +392,8 @@ func TestRequestsFromBroker(t *testing.T) {
 	if s := c.Stats(); s.Requests != 1002 || s.DroppedChecks != 1 || s.UnknownAnswers != 0 {
 		t.Errorf("stats %+v", s)
 	}
-	eventually(t, "refusals", func() bool { return len(b.requests(int(core.CodeRequestCodeNotSupported))) > 0 })
-	for _, r := range b.requests(int(core.CodeRequestCodeNotSupported)) {
+	eventually(t, "refusals", func() bool { return len(b.requests(int(rocketmq.CodeRequestCodeNotSupported))) > 0 })
+	for _, r := range b.requests(int(rocketmq.CodeRequestCodeNotSupported)) {
 		if !r.IsResponse() || r.Serialization != wire.JSON || r.Remark == "" {
 			t.Errorf("refusal %+v", r)
 		}

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -108,7 +109,7 @@ func (c *Client) lookUpAt(ctx context.Context, addr, topic string) (*wire.RouteD
 	if err != nil {
 		return nil, err
 	}
-	if answer.Code == int(core.CodeTopicNotExist) {
+	if answer.Code == int(rocketmq.CodeTopicNotExist) {
 		return nil, nil
 	}
 	if err := answered(p, answer); err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -124,7 +125,7 @@ func noQueue(topic string, err, refused error) error {
 // readOnly reports whether nobody may write to any queue of a route. A route without
 // queues, or with none to write to, says no such thing: it is half a route.
 func readOnly(data *wire.RouteData) bool {
-	return len(data.Queues) > 0 && !slices.ContainsFunc(data.Queues, func(q wire.QueueData) bool { return q.Perm&wire.PermWrite != 0 })
+	return len(data.Queues) > 0 && !slices.ContainsFunc(data.Queues, func(q wire.QueueData) bool { return q.Perm&rocketmq.PermWrite != 0 })
 }
 
 // knownRoutes remembers where the topics in use live: their brokers get

@@ -6,13 +6,14 @@ import (
 	"fmt"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
 // codeNotSupported is REQUEST_CODE_NOT_SUPPORTED, codeGoAway GO_AWAY.
 const (
-	codeNotSupported = int(core.CodeRequestCodeNotSupported)
-	codeGoAway       = int(core.CodeGoAway)
+	codeNotSupported = int(rocketmq.CodeRequestCodeNotSupported)
+	codeGoAway       = int(rocketmq.CodeGoAway)
 )
 
 // maxStale is how many connections that went away under its hands a request
@@ -21,14 +22,14 @@ const maxStale = 3
 
 // sendStatus maps the codes that mean stored.
 func sendStatus(code int) (core.SendStatus, bool) {
-	switch core.ResponseCode(code) {
-	case core.CodeSuccess:
+	switch rocketmq.ResponseCode(code) {
+	case rocketmq.CodeSuccess:
 		return core.SendOK, true
-	case core.CodeFlushDiskTimeout:
+	case rocketmq.CodeFlushDiskTimeout:
 		return core.FlushDiskTimeout, true
-	case core.CodeSlaveNotAvailable:
+	case rocketmq.CodeSlaveNotAvailable:
 		return core.SlaveNotAvailable, true
-	case core.CodeFlushSlaveTimeout:
+	case rocketmq.CodeFlushSlaveTimeout:
 		return core.FlushSlaveTimeout, true
 	}
 	return 0, false
@@ -146,8 +147,8 @@ func (c *Client) appendSend(dst []byte, at *core.Attempt, code int, opaque int32
 	}
 	var props [16]byte
 	req.Properties = props[:0]
-	if v, ok := out.Property(wire.PropertyWait); ok {
-		req.Properties = wire.AppendProperty(req.Properties, wire.PropertyWait, v)
+	if v, ok := out.Property(rocketmq.PropertyWait); ok {
+		req.Properties = wire.AppendProperty(req.Properties, rocketmq.PropertyWait, v)
 	}
 	req.Batch, req.Flag = true, 0
 	dst, err := wire.AppendSendHead(dst, c.ser, code, opaque, flag, &req, nil, size)
@@ -172,7 +173,7 @@ func (cl *call) result(at *core.Attempt, status core.SendStatus) *core.Result {
 	res.QueueOffset = r.QueueOffset
 	res.RegionID, res.TraceOn, res.RecallHandle = r.RegionID, r.TraceOn, r.RecallHandle
 	// Brokers of 5.x send it with every answer; it means something for a half message.
-	if at.Call().Outgoing().SysFlag()&wire.SysTransactionMask == wire.SysTransactionPrepared {
+	if at.Call().Outgoing().SysFlag()&rocketmq.SysTransactionMask == rocketmq.SysTransactionPrepared {
 		res.TransactionID = r.TransactionID
 	}
 	return res
@@ -180,5 +181,5 @@ func (cl *call) result(at *core.Attempt, status core.SendStatus) *core.Result {
 
 // refusal is an answer that is no success.
 func (cl *call) refusal(addr string) *core.BrokerError {
-	return &core.BrokerError{Code: core.ResponseCode(cl.code), Remark: wire.TrimRemark(cl.remark), Addr: addr}
+	return &core.BrokerError{Code: rocketmq.ResponseCode(cl.code), Remark: wire.TrimRemark(cl.remark), Addr: addr}
 }

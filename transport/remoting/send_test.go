@@ -7,6 +7,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -169,7 +170,7 @@ func TestStatuses(t *testing.T) {
 
 // Row 10: every other code is an error that names it.
 func TestBrokerErrors(t *testing.T) {
-	for _, code := range []core.ResponseCode{1, 2, 3, 13, 14, 16, 17, 29, 215, 501, 604, 9999} {
+	for _, code := range []rocketmq.ResponseCode{1, 2, 3, 13, 14, 16, 17, 29, 215, 501, 604, 9999} {
 		b := broker(t, func(s *session, c wire.Command) { s.answer(c, int(code), "why\nnot "+strings.Repeat("x", 5000)) })
 		p := producer(t, client(t, remoting.Config{}), b.addr())
 		_, err := p.Send(bg, coretest.Message("x"))
@@ -199,7 +200,7 @@ func TestMalformedSuccess(t *testing.T) {
 func TestLegacySend(t *testing.T) {
 	b := broker(t, func(s *session, c wire.Command) {
 		if c.Code == wire.SendMessageV2 {
-			s.answer(c, int(core.CodeRequestCodeNotSupported), "request type 310 not supported")
+			s.answer(c, int(rocketmq.CodeRequestCodeNotSupported), "request type 310 not supported")
 			return
 		}
 		s.ok(c)

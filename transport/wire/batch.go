@@ -1,9 +1,10 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
 
-// batchFixed is the length of a batch record without body and properties.
-const batchFixed = 22
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
+)
 
 // BatchMessage is one message of a batch body. Its topic is that of the send request.
 type BatchMessage struct {
@@ -13,14 +14,16 @@ type BatchMessage struct {
 }
 
 // BatchSize returns how many bytes one message takes in a batch body.
-func BatchSize(bodyLen, propertiesLen int) int { return batchFixed + bodyLen + propertiesLen }
+func BatchSize(bodyLen, propertiesLen int) int {
+	return rocketmq.BatchMessageOverhead + bodyLen + propertiesLen
+}
 
 // AppendBatchMessage appends one record of a batch body: total size, magic 0, crc 0, flag, body
 // length, body, properties length in 16 bits, properties (Java MessageDecoder.encodeMessage).
-// Errors match [ErrEncode]: properties of more than [MaxPropertiesLength] bytes, which Java
+// Errors match [ErrEncode]: properties of more than [rocketmq.ProtocolMaxPropertiesLength] bytes, which Java
 // writes with a wrapped length, and a record of more than [MaxFrame].
 func AppendBatchMessage(dst []byte, flag int32, body, properties []byte) ([]byte, error) {
-	if len(properties) > MaxPropertiesLength {
+	if len(properties) > rocketmq.ProtocolMaxPropertiesLength {
 		return dst, &EncodeError{What: "batch message", Reason: "properties longer than 32767 bytes"}
 	}
 	if len(body) > MaxFrame {
@@ -44,7 +47,7 @@ func ParseBatch(body []byte) ([]BatchMessage, error) {
 	count := 0
 	for at := 0; at < len(body); count++ {
 		n := recordSize(body[at:])
-		if n < batchFixed || n > len(body)-at {
+		if n < rocketmq.BatchMessageOverhead || n > len(body)-at {
 			return nil, malformed(part, "record size does not fit", at)
 		}
 		at += n
@@ -53,7 +56,7 @@ func ParseBatch(body []byte) ([]BatchMessage, error) {
 	for at := 0; at < len(body); {
 		record := body[at : at+recordSize(body[at:])]
 		bodyLen := int(int32(binary.BigEndian.Uint32(record[16:])))
-		if bodyLen < 0 || bodyLen > len(record)-batchFixed {
+		if bodyLen < 0 || bodyLen > len(record)-rocketmq.BatchMessageOverhead {
 			return nil, malformed(part, "body length does not fit", at+16)
 		}
 		rest := record[20+bodyLen:]

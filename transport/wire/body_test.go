@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -51,55 +52,11 @@ func TestProperties(t *testing.T) {
 	}
 }
 
-func TestCheckProperty(t *testing.T) {
-	for _, test := range []struct {
-		name, value string
-		ok          bool
-	}{
-		{"a", "b", true},
-		{"é ", "\n\x00\x03", true},
-		{"", "b", false},
-		{"a", "", false},
-		{"a\x01", "b", false},
-		{"a\x02", "b", false},
-		{"a", "\x01b", false},
-		{"a", "b\x02", false},
-		{strings.Repeat("a", 32768), "b", false},
-	} {
-		err := wire.CheckProperty(test.name, test.value)
-		var pe *wire.PropertyError
-		if (err == nil) != test.ok || err != nil && (!errors.Is(err, wire.ErrProperty) || !errors.As(err, &pe) || len(err.Error()) > 300) {
-			t.Errorf("%.20q, %q: got %v, want ok %v", test.name, test.value, err, test.ok)
-		}
-	}
-}
-
-func TestIsReservedProperty(t *testing.T) {
-	// Typed from Java's MessageConst of 5.x, of whose set that of 4.9 is a part.
-	reserved := strings.Fields(`TRACE_ON MSG_REGION KEYS TAGS WAIT DELAY RETRY_TOPIC REAL_TOPIC REAL_QID TRAN_MSG PGROUP
-		MIN_OFFSET MAX_OFFSET BUYER_ID ORIGIN_MESSAGE_ID TRANSFER_FLAG CORRECTION_FLAG MQ2_FLAG RECONSUME_TIME UNIQ_KEY
-		MAX_RECONSUME_TIMES CONSUME_START_TIME POP_CK POP_CK_OFFSET 1ST_POP_TIME TRAN_PREPARED_QUEUE_OFFSET DUP_INFO
-		EXTEND_UNIQ_INFO INSTANCE_ID CORRELATION_ID REPLY_TO_CLIENT TTL ARRIVE_TIME PUSH_REPLY_TIME CLUSTER MSG_TYPE
-		INNER_MULTI_QUEUE_OFFSET TIMER_DELAY_MS TIMER_DELAY_SEC TIMER_DELIVER_MS TIMER_ENQUEUE_MS TIMER_DEQUEUE_MS
-		TIMER_ROLL_TIMES TIMER_OUT_MS TIMER_DEL_UNIQKEY TIMER_DELAY_LEVEL __BORNHOST BORN_TIMESTAMP DLQ_ORIGIN_TOPIC
-		DLQ_ORIGIN_MESSAGE_ID __CRC32#`)
-	for _, name := range reserved {
-		if !wire.IsReservedProperty(name) {
-			t.Errorf("%s is not reserved", name)
-		}
-	}
-	for _, name := range strings.Fields("REDIRECT TRACE_CONTEXT __SHARDINGKEY INNER_NUM INNER_BASE INNER_MULTI_DISPATCH __transactionId__ CHECK_IMMUNITY_TIME_IN_SECONDS TRANSACTION_CHECK_TIMES PROPERTY_FORWARD_QUEUE_ID keys a") {
-		if wire.IsReservedProperty(name) {
-			t.Errorf("%s is reserved", name)
-		}
-	}
-}
-
 func TestBatch(t *testing.T) {
 	want := []wire.BatchMessage{
 		{Flag: 1, Body: []byte("one"), Properties: []byte("A\x01b\x02")},
 		{Flag: -1, Body: []byte{}, Properties: []byte{}},
-		{Body: bytes.Repeat([]byte("x"), 5000), Properties: bytes.Repeat([]byte("y"), wire.MaxPropertiesLength)},
+		{Body: bytes.Repeat([]byte("x"), 5000), Properties: bytes.Repeat([]byte("y"), rocketmq.ProtocolMaxPropertiesLength)},
 	}
 	var body []byte
 	size := 0
@@ -148,7 +105,7 @@ func TestBatch(t *testing.T) {
 
 func storedMessage() wire.StoredMessage {
 	return wire.StoredMessage{
-		QueueID: 3, Flag: 7, QueueOffset: 42, CommitLogOffset: 1 << 33, SysFlag: wire.SysTransactionPrepared,
+		QueueID: 3, Flag: 7, QueueOffset: 42, CommitLogOffset: 1 << 33, SysFlag: rocketmq.SysTransactionPrepared,
 		BornTimestamp: 1758000000000, BornHost: netip.MustParseAddrPort("192.168.0.1:50000"),
 		StoreTimestamp: 1758000000005, StoreHost: netip.MustParseAddrPort("127.0.0.1:10911"),
 		ReconsumeTimes: 1, PreparedTransactionOffset: 99, Body: []byte("stored body"), Topic: "orders",
@@ -160,8 +117,8 @@ func TestStored(t *testing.T) {
 	v6 := netip.MustParseAddrPort("[2001:db8::1]:65535")
 	for name, change := range map[string]func(*wire.StoredMessage){
 		"v4":             func(*wire.StoredMessage) {},
-		"born v6":        func(m *wire.StoredMessage) { m.BornHost, m.SysFlag = v6, m.SysFlag|wire.SysBornHostV6 },
-		"store v6":       func(m *wire.StoredMessage) { m.StoreHost, m.SysFlag = v6, m.SysFlag|wire.SysStoreHostV6 },
+		"born v6":        func(m *wire.StoredMessage) { m.BornHost, m.SysFlag = v6, m.SysFlag|rocketmq.SysBornHostV6 },
+		"store v6":       func(m *wire.StoredMessage) { m.StoreHost, m.SysFlag = v6, m.SysFlag|rocketmq.SysStoreHostV6 },
 		"topic of 127":   func(m *wire.StoredMessage) { m.Topic = strings.Repeat("t", 127) },
 		"topic of 128":   func(m *wire.StoredMessage) { m.Topic = strings.Repeat("t", 128) },
 		"topic of 32767": func(m *wire.StoredMessage) { m.Topic = strings.Repeat("t", 32767) },

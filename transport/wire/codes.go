@@ -88,34 +88,3 @@ const (
 	// CurrentVersion is what Liftoff sends.
 	CurrentVersion = V5_3_3
 )
-
-// Bits of a message's system flag (Java MessageSysFlag).
-const (
-	SysCompressed          int32 = 0x1
-	SysMultiTags           int32 = 0x2
-	SysTransactionMask     int32 = 0xC
-	SysTransactionNone     int32 = 0x0
-	SysTransactionPrepared int32 = 0x4
-	SysTransactionCommit   int32 = 0x8
-	SysTransactionRollback int32 = 0xC
-	SysBornHostV6          int32 = 0x10
-	SysStoreHostV6         int32 = 0x20
-	SysNeedUnwrap          int32 = 0x40
-	SysInnerBatch          int32 = 0x80
-	SysCompressionMask     int32 = 0x700
-	SysCompressionLZ4      int32 = 0x100
-	SysCompressionZstd     int32 = 0x200
-	// SysCompressionZlib is what Java 4.9.4 and later write; a receiver takes a missing type for zlib too.
-	SysCompressionZlib int32 = 0x300
-)
-
-// Permission bits of a queue (Java PermName).
-const (
-	PermInherit  = 1
-	PermWrite    = 2
-	PermRead     = 4
-	PermPriority = 8
-)
-
-// MasterID is the broker id of a master.
-const MasterID int64 = 0

@@ -21,9 +21,6 @@ var (
 
 	// ErrEncode: a value has no form on the wire.
 	ErrEncode = errors.New("wire: cannot be encoded")
-
-	// ErrProperty: a property name or value that would corrupt the property text.
-	ErrProperty = errors.New("wire: bad property")
 )
 
 // FrameError reports a stream that is no sequence of frames. It matches [ErrFrame].
@@ -107,22 +104,6 @@ func (e *EncodeError) Error() string { return "wire: " + e.What + ": " + e.Reaso
 
 // Is makes errors.Is(err, ErrEncode) true.
 func (e *EncodeError) Is(target error) bool { return target == ErrEncode }
-
-// PropertyError reports a property that would corrupt the property text. It matches [ErrProperty].
-type PropertyError struct {
-	// Name is the property's name; values are not put into errors.
-	Name string
-	// Reason says what is wrong.
-	Reason string
-}
-
-// Error gives the name, quoted, and the reason.
-func (e *PropertyError) Error() string {
-	return "wire: property " + strconv.Quote(e.Name) + ": " + e.Reason
-}
-
-// Is makes errors.Is(err, ErrProperty) true.
-func (e *PropertyError) Is(target error) bool { return target == ErrProperty }
 
 func malformed(part, reason string, offset int) error {
 	return &DecodeError{Part: part, Reason: reason, Offset: offset}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -58,7 +59,7 @@ func ExampleFrameError() {
 func ExampleAppendSend() {
 	request := wire.SendRequest{
 		Group: "orders-producer", Topic: "orders", DefaultTopic: "TBW102", DefaultTopicQueueNums: 4, QueueID: 2,
-		Properties: wire.AppendProperty(nil, wire.PropertyTags, "paid"), MaxReconsumeTimes: -1,
+		Properties: wire.AppendProperty(nil, rocketmq.PropertyTags, "paid"), MaxReconsumeTimes: -1,
 	}
 	buf := make([]byte, 0, 1024) // reused from send to send
 	buf, err := wire.AppendSend(buf, wire.RocketMQ, wire.SendMessageV2, 1, 0, &request, nil, []byte("body"))

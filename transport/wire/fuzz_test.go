@@ -14,6 +14,7 @@ import (
 	"testing/iotest"
 	"unicode/utf8"
 
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -352,7 +353,7 @@ func FuzzProperties(f *testing.F) {
 		if again := wire.ParseProperties(wire.AppendProperties(nil, got)); !reflect.DeepEqual(again, got) {
 			t.Fatalf("%q became %q", got, again)
 		}
-		if wire.CheckProperty(name, text) == nil {
+		if rocketmq.CheckProperty(name, text) == nil {
 			one := wire.ParseProperties(wire.AppendProperty([]byte("x\x01y\x02"), name, text))
 			if len(one) != 2 || one[1] != (wire.Field{Key: name, Value: text}) {
 				t.Fatalf("checked property %q=%q became %q", name, text, one)
@@ -429,7 +430,7 @@ func FuzzStored(f *testing.F) {
 		}
 		// The checksum is computed anew, and a mapped address is written as IPv4.
 		m.BodyCRC = wire.BodyCRC(m.Body)
-		const hosts = wire.SysBornHostV6 | wire.SysStoreHostV6
+		const hosts = rocketmq.SysBornHostV6 | rocketmq.SysStoreHostV6
 		if again.BornHost.Addr() != m.BornHost.Addr().Unmap() || again.StoreHost.Addr() != m.StoreHost.Addr().Unmap() ||
 			again.BornHost.Port() != m.BornHost.Port() || again.SysFlag&^hosts != m.SysFlag&^hosts {
 			t.Fatalf("%+v became %+v", m, again)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -27,7 +28,7 @@ func golden(t testing.TB) map[string][]byte {
 	}
 	send := wire.SendRequest{
 		Group: "golden-group", Topic: "golden-topic", DefaultTopic: "TBW102", DefaultTopicQueueNums: 4, QueueID: 3,
-		SysFlag: wire.SysCompressed | wire.SysCompressionZlib, BornTimestamp: 1758000000123, Flag: 7,
+		SysFlag: rocketmq.SysCompressed | rocketmq.SysCompressionZlib, BornTimestamp: 1758000000123, Flag: 7,
 		Properties:        []byte("KEYS\x01k1 k2\x02UNIQ_KEY\x010A0B0C0D000100000000000000000001\x02note\x01zu \"Ende\" \\ für \U0001F680\x02"),
 		MaxReconsumeTimes: -1, BrokerName: "broker-a",
 	}

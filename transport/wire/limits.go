@@ -14,7 +14,7 @@ const (
 	MaxFrame = 16 << 20
 
 	// MaxHeader is the greatest length of a ROCKETMQ (binary) header. A send request needs at most
-	// MaxPropertiesLength plus some hundred bytes.
+	// [rocketmq.ProtocolMaxPropertiesLength] plus some hundred bytes.
 	MaxHeader = 64 << 10
 
 	// MaxHeaderJSON is the greatest length of a JSON header. It is larger than MaxHeader because a
@@ -35,10 +35,6 @@ const (
 
 	// MaxRouteQueues is the greatest number of queues of one topic, over all brokers.
 	MaxRouteQueues = 65536
-
-	// MaxPropertiesLength is the greatest length of a message's encoded properties: the length
-	// is a signed 16-bit number in batches and stored messages (Java MessageDecoder).
-	MaxPropertiesLength = 32767
 
 	// MaxHeartbeat is the greatest length of a heartbeat body in bytes.
 	MaxHeartbeat = 1 << 20

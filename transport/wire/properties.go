@@ -1,19 +1,18 @@
 package wire
 
-import "strings"
+import (
+	"strings"
 
-const (
-	nameValueSeparator = '\x01'
-	propertySeparator  = '\x02'
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // AppendProperty appends one property in text form: name, U+0001, value, U+0002. It does not
-// check its arguments; see [CheckProperty].
+// check its arguments; see [rocketmq.CheckProperty].
 func AppendProperty(dst []byte, name, value string) []byte {
 	dst = append(dst, name...)
-	dst = append(dst, nameValueSeparator)
+	dst = append(dst, rocketmq.NameValueSeparator)
 	dst = append(dst, value...)
-	return append(dst, propertySeparator)
+	return append(dst, rocketmq.PropertySeparator)
 }
 
 // AppendProperties appends the properties in their order. Entries with an empty value are left
@@ -34,9 +33,9 @@ func ParseProperties[T string | []byte](text T) Fields {
 	s := string(text)
 	var out Fields
 	for s != "" {
-		entry, rest, _ := strings.Cut(s, "\x02")
+		entry, rest, _ := strings.Cut(s, string(rocketmq.PropertySeparator))
 		s = rest
-		if name, value, ok := strings.Cut(entry, "\x01"); ok && name != "" && value != "" {
+		if name, value, ok := strings.Cut(entry, string(rocketmq.NameValueSeparator)); ok && name != "" && value != "" {
 			if out == nil {
 				out = make(Fields, 0, 8)
 			}
@@ -49,30 +48,11 @@ func ParseProperties[T string | []byte](text T) Fields {
 // LookupProperty returns the value of one property of the text form, or "". It allocates nothing.
 func LookupProperty(text, name string) (value string, ok bool) {
 	for text != "" {
-		entry, rest, _ := strings.Cut(text, "\x02")
+		entry, rest, _ := strings.Cut(text, string(rocketmq.PropertySeparator))
 		text = rest
-		if n, v, found := strings.Cut(entry, "\x01"); found && n == name && n != "" && v != "" {
+		if n, v, found := strings.Cut(entry, string(rocketmq.NameValueSeparator)); found && n == name && n != "" && v != "" {
 			value, ok = v, true
 		}
 	}
 	return value, ok
-}
-
-// CheckProperty refuses what would corrupt the property text or vanish from it: an empty name
-// or value and the characters U+0001 and U+0002. No existing client checks the characters. The
-// error matches [ErrProperty].
-func CheckProperty(name, value string) error {
-	switch {
-	case name == "":
-		return &PropertyError{Name: name, Reason: "the name is empty"}
-	case len(name) > MaxPropertiesLength:
-		return &PropertyError{Name: name[:64], Reason: "the name is too long"}
-	case value == "":
-		return &PropertyError{Name: name, Reason: "the value is empty"}
-	case strings.ContainsAny(name, "\x01\x02"):
-		return &PropertyError{Name: name, Reason: "the name contains a separator (U+0001 or U+0002)"}
-	case strings.ContainsAny(value, "\x01\x02"):
-		return &PropertyError{Name: name, Reason: "the value contains a separator (U+0001 or U+0002)"}
-	}
-	return nil
 }

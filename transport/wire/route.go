@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // Reasons why a route gives nothing to publish to. Both are normal states of a cluster.
@@ -30,7 +32,7 @@ type QueueData struct {
 	BrokerName     string
 	ReadQueueNums  int
 	WriteQueueNums int
-	// Perm holds PermRead, PermWrite and so on.
+	// Perm holds rocketmq.PermRead, rocketmq.PermWrite and so on.
 	Perm         int
 	TopicSysFlag int
 }
@@ -39,7 +41,7 @@ type QueueData struct {
 type BrokerData struct {
 	Cluster    string
 	BrokerName string
-	// Addrs maps broker ids to addresses; [MasterID] is the master's.
+	// Addrs maps broker ids to addresses; [rocketmq.MasterID] is the master's.
 	Addrs              map[int64]string
 	ZoneName           string
 	EnableActingMaster bool
@@ -47,7 +49,7 @@ type BrokerData struct {
 
 // Master returns the address of the broker's master.
 func (b *BrokerData) Master() (addr string, ok bool) {
-	addr, ok = b.Addrs[MasterID]
+	addr, ok = b.Addrs[rocketmq.MasterID]
 	return addr, ok && addr != ""
 }
 
@@ -123,7 +125,7 @@ func PublishQueues(r *RouteData) ([]PublishQueue, error) {
 	seen := make(map[string]bool, len(r.Queues))
 	writable := false
 	for _, q := range r.Queues {
-		if q.Perm&PermWrite == 0 || q.WriteQueueNums <= 0 {
+		if q.Perm&rocketmq.PermWrite == 0 || q.WriteQueueNums <= 0 {
 			continue
 		}
 		writable = true

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // SendRequest is the header of SEND_MESSAGE in both of its name forms (Java
@@ -68,7 +70,7 @@ func namesOf(code int) (sendNames, bool) {
 //
 // Errors match [ErrEncode]: another code, an empty Group, Topic or DefaultTopic (mandatory
 // fields, and a binary header cannot carry an empty string), Properties of more than
-// [MaxPropertiesLength] bytes, and what [AppendCommand] refuses.
+// [rocketmq.ProtocolMaxPropertiesLength] bytes, and what [AppendCommand] refuses.
 func AppendSend(dst []byte, ser Serialization, code int, opaque, flag int32, r *SendRequest, extra Fields, body []byte) ([]byte, error) {
 	return appendSend(slices.Grow(dst, sendSize(r, extra)+len(body)), ser, code, opaque, flag, r, extra, body, len(body))
 }
@@ -184,7 +186,7 @@ func (r *SendRequest) check(extra Fields) error {
 		reason = "no topic"
 	case r.DefaultTopic == "":
 		reason = "no default topic"
-	case len(r.Properties) > MaxPropertiesLength:
+	case len(r.Properties) > rocketmq.ProtocolMaxPropertiesLength:
 		reason = "properties longer than 32767 bytes"
 	case len(extra) > MaxExtFields-14:
 		reason = "too many extra fields"

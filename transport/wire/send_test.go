@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -50,7 +51,7 @@ func TestAppendSendRefuses(t *testing.T) {
 // much JSON makes of them.
 func TestAppendSendWorstProperties(t *testing.T) {
 	r := usualSend()
-	r.Properties = []byte(strings.Repeat("\x01", wire.MaxPropertiesLength))
+	r.Properties = []byte(strings.Repeat("\x01", rocketmq.ProtocolMaxPropertiesLength))
 	for _, ser := range forms {
 		b, err := wire.AppendSend(nil, ser, 310, 1, 0, r, nil, []byte("body"))
 		if err != nil {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // SendResponse is the header of a send's answer (Java SendMessageResponseHeader).
@@ -45,9 +47,9 @@ func (f *sendSpans) note(key []byte, value span) {
 		f.batch = value
 	case "recallHandle":
 		f.recall = value
-	case PropertyMsgRegion:
+	case rocketmq.PropertyMsgRegion:
 		f.region = value
-	case PropertyTraceOn:
+	case rocketmq.PropertyTraceOn:
 		f.trace = value
 	}
 }
@@ -124,13 +126,13 @@ func AppendSendResponse(dst []byte, head ResponseHead, remark string, r *SendRes
 			{"transactionId", r.TransactionID},
 			{"batchUniqId", r.BatchUniqID},
 			{"recallHandle", r.RecallHandle},
-			{PropertyMsgRegion, r.RegionID},
+			{rocketmq.PropertyMsgRegion, r.RegionID},
 		} {
 			if f.Value != "" {
 				e.field(f.Key, f.Value)
 			}
 		}
-		e.fieldBool(PropertyTraceOn, r.TraceOn)
+		e.fieldBool(rocketmq.PropertyTraceOn, r.TraceOn)
 	}
 	return e.end(nil, 0)
 }

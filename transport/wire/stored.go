@@ -5,6 +5,8 @@ import (
 	"hash/crc32"
 	"math"
 	"net/netip"
+
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // Magic numbers of stored messages (Java MessageDecoder): the second form has two bytes for the
@@ -57,7 +59,7 @@ func AppendStored(dst []byte, m *StoredMessage) ([]byte, error) {
 	switch {
 	case len(m.Topic) > math.MaxInt16:
 		return dst, &EncodeError{What: partStored, Reason: "topic longer than 32767 bytes"}
-	case len(m.Properties) > MaxPropertiesLength:
+	case len(m.Properties) > rocketmq.ProtocolMaxPropertiesLength:
 		return dst, &EncodeError{What: partStored, Reason: "properties longer than 32767 bytes"}
 	case len(m.Body) > MaxFrame:
 		return dst, &EncodeError{What: partStored, Reason: "body longer than a frame"}
@@ -65,12 +67,12 @@ func AppendStored(dst []byte, m *StoredMessage) ([]byte, error) {
 		return dst, &EncodeError{What: partStored, Reason: "number beyond 32 bits"}
 	}
 	born, store := hostAddr(m.BornHost), hostAddr(m.StoreHost)
-	sysFlag := m.SysFlag &^ (SysBornHostV6 | SysStoreHostV6)
+	sysFlag := m.SysFlag &^ (rocketmq.SysBornHostV6 | rocketmq.SysStoreHostV6)
 	if born.Is6() {
-		sysFlag |= SysBornHostV6
+		sysFlag |= rocketmq.SysBornHostV6
 	}
 	if store.Is6() {
-		sysFlag |= SysStoreHostV6
+		sysFlag |= rocketmq.SysStoreHostV6
 	}
 	magic := storedMagicV1
 	if len(m.Topic) > math.MaxInt8 {
@@ -145,9 +147,9 @@ func ParseStored(b []byte) (m StoredMessage, rest []byte, err error) {
 	m.CommitLogOffset = r.int64()
 	m.SysFlag = r.int32()
 	m.BornTimestamp = r.int64()
-	m.BornHost = r.host(m.SysFlag&SysBornHostV6 != 0)
+	m.BornHost = r.host(m.SysFlag&rocketmq.SysBornHostV6 != 0)
 	m.StoreTimestamp = r.int64()
-	m.StoreHost = r.host(m.SysFlag&SysStoreHostV6 != 0)
+	m.StoreHost = r.host(m.SysFlag&rocketmq.SysStoreHostV6 != 0)
 	m.ReconsumeTimes = int(r.int32())
 	m.PreparedTransactionOffset = r.int64()
 	m.Body = r.bytes(int(r.int32()))

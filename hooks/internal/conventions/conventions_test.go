@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/internal/conventions"
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
@@ -41,8 +42,8 @@ func TestErrorType(t *testing.T) {
 		{core.ErrInvalidMessage, "invalid_message"},
 		{core.ErrNoRoute, "no_route"},
 		{core.ErrCircuitOpen, "circuit_open"},
-		{fmt.Errorf("deep: %w", &core.BrokerError{Code: core.CodeFlowControl}), "FLOW_CONTROL"},
-		{&core.SendError{Class: core.ClassBusy, Cause: &core.BrokerError{Code: core.CodeSystemBusy}}, "SYSTEM_BUSY"},
+		{fmt.Errorf("deep: %w", &core.BrokerError{Code: rocketmq.CodeFlowControl}), "FLOW_CONTROL"},
+		{&core.SendError{Class: core.ClassBusy, Cause: &core.BrokerError{Code: rocketmq.CodeSystemBusy}}, "SYSTEM_BUSY"},
 		{&core.SendError{Class: core.ClassUnknown, Cause: fmt.Errorf("wrapped: %w", errors.New("x"))}, "*errors.errorString"},
 		{&core.PanicError{Step: "s", Value: 1}, "plugin"},
 	}

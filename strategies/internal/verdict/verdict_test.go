@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/internal/verdict"
 )
 
@@ -23,7 +24,7 @@ func TestOf(t *testing.T) {
 	cancel(errors.New("user went away"))
 	late, stop := context.WithDeadline(live, time.Now().Add(-time.Second))
 	defer stop()
-	refusal := func(code core.ResponseCode, remark string) error {
+	refusal := func(code rocketmq.ResponseCode, remark string) error {
 		return fmt.Errorf("attempt: %w", &core.BrokerError{Code: code, Remark: remark})
 	}
 	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
@@ -38,15 +39,17 @@ func TestOf(t *testing.T) {
 		{"stored", live, core.SendOK, nil, true, verdict.Served},
 		{"stored, not flushed", live, core.FlushDiskTimeout, nil, true, verdict.Served},
 		{"one-way", live, core.Written, nil, true, verdict.Nothing},
-		{"busy", live, 0, refusal(core.CodeSystemBusy, ""), true, verdict.Failed},
-		{"not available", live, 0, refusal(core.CodeServiceNotAvailable, ""), true, verdict.Failed},
-		{"system error", live, 0, refusal(core.CodeSystemError, "?"), true, verdict.Failed},
-		{"busy, and the caller gone", canceled, 0, refusal(core.CodeSystemBusy, ""), true, verdict.Failed},
-		{"illegal message", live, 0, refusal(core.CodeMessageIllegal, ""), true, verdict.Answered},
-		{"no permission", live, 0, refusal(core.CodeNoPermission, ""), true, verdict.Answered},
-		{"not authenticated", live, 0, refusal(core.CodeNoPermission, "check signature failed"), true, verdict.Answered},
-		{"no topic", live, 0, refusal(core.CodeTopicNotExist, ""), true, verdict.Answered},
-		{"not leader", live, 0, refusal(core.CodeNotLeaderForQueue, ""), true, verdict.Answered},
+		{"busy", live, 0, refusal(rocketmq.CodeSystemBusy, ""), true, verdict.Failed},
+		{"not available", live, 0, refusal(rocketmq.CodeServiceNotAvailable, ""), true, verdict.Failed},
+		{"system error", live, 0, refusal(rocketmq.CodeSystemError, "?"), true, verdict.Failed},
+		{"busy, and the caller gone", canceled, 0, refusal(rocketmq.CodeSystemBusy, ""), true, verdict.Failed},
+		{"illegal message", live, 0, refusal(rocketmq.CodeMessageIllegal, ""), true, verdict.Answered},
+		{"no permission", live, 0, refusal(rocketmq.CodeNoPermission, ""), true, verdict.Answered},
+		{"timers are off", live, 0, refusal(rocketmq.CodeSystemError, "accurate timer message is not enabled, timerWheelEnable is false"), true, verdict.Answered},
+		{"too many light queues", live, 0, refusal(rocketmq.CodeLMQQuotaExceeded, ""), true, verdict.Answered},
+		{"not authenticated", live, 0, refusal(rocketmq.CodeNoPermission, "check signature failed"), true, verdict.Answered},
+		{"no topic", live, 0, refusal(rocketmq.CodeTopicNotExist, ""), true, verdict.Answered},
+		{"not leader", live, 0, refusal(rocketmq.CodeNotLeaderForQueue, ""), true, verdict.Answered},
 		{"hook forbids", live, 0, core.ErrForbidden, false, verdict.Nothing},
 		{"no connection", live, 0, fmt.Errorf("%w: %w", core.ErrConnect, refused), false, verdict.Failed},
 		{"no connection, the caller gone", canceled, 0, core.ErrConnect, false, verdict.Nothing},
