@@ -50,10 +50,12 @@ var Law = []Rule{
 	{Folder: "hooks/internal/conventions", Ours: []string{"core"}, Theirs: []string{otelAPI}},
 	{Folder: "strategies", Ours: []string{"core", "strategies/internal", "internal/fifo"}},
 	{Folder: "strategies/breaker", Ours: []string{"core", "strategies/internal"}, Theirs: []string{gobreaker}},
-	// The two transports share the wire format and nothing else.
+	// The two transports share the wire format and nothing else. That and the embedded
+	// cluster speak RocketMQ's words and know no producer.
 	{Folder: "transport", Ours: []string{"core"}},
+	{Folder: "transport/wire", Ours: []string{"core/rocketmq"}},
 	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "internal/fifo"}, Theirs: []string{system}},
-	{Folder: "transport/embedded", Ours: []string{"core", "transport/wire"}, Theirs: []string{sync}},
+	{Folder: "transport/embedded", Ours: []string{"core/rocketmq", "transport/wire"}, Theirs: []string{sync}},
 	// The front door assembles everything and knows no fx.
 	{Folder: ".", Exact: true, Ours: []string{Any}, Except: []string{"modules", "examples", "cmd", "internal"}},
 	{Folder: "modules", Ours: []string{Any}, Except: []string{"examples", "cmd", "internal"}, Theirs: []string{fx, otelAPI}},
