@@ -39,9 +39,9 @@ func TestOptionsReplaceParts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nop := core.Step{Name: "nop", Stage: core.StageGuard, Use: core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+	nop := core.CallStep("nop", core.StageGuard, core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 		return next(ctx, c)
-	})}
+	}))
 	tr := &coretest.Transport{}
 	tests := []struct {
 		name    string

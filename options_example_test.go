@@ -25,7 +25,7 @@ func ExampleWithSteps() {
 	})
 	producer, err := liftoff.New(
 		liftoff.Config{Group: "orders", NameServers: []string{"127.0.0.1:9876"}},
-		liftoff.WithSteps(core.Step{Name: "quota", Stage: core.StageGuard, After: []string{"validate"}, Use: quota}),
+		liftoff.WithSteps(core.CallStep("quota", core.StageGuard, quota).After("validate")),
 		liftoff.WithoutBreaker(), liftoff.WithoutCompression(),
 	)
 	if err != nil {

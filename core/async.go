@@ -18,32 +18,34 @@ func (p *Producer) SendAsync(ctx context.Context, msg *Message, done func(Result
 		go p.finish(done, Result{}, err)
 		return
 	}
-	c := p.newCall(ctx, Async, opts)
-	c.outs = c.one[:]
-	c.outs[0].reset(c, msg, p.ids.take(c.start, 1))
+	c := p.engine.newCall(ctx, Async, msg)
+	wrong := c.applyOptionsIn(ctx, opts)
 	weight := p.weight(msg)
-	if !p.tryAcquire(weight) {
+	if wrong == nil && !p.tryAcquire(weight) {
 		if err := p.acquire(ctx, c, weight); err != nil {
-			p.workers.run(taskFunc(func() { p.noRoom(ctx, c, g, err, done) }))
-			return
+			wrong = fmt.Errorf("%w: %w", ErrTooManyInFlight, err)
 		}
+	}
+	if wrong != nil {
+		p.workers.run(taskFunc(func() { p.notBegun(ctx, c, g, wrong, done) }))
+		return
 	}
 	p.begin(ctx, c, g, weight, done)
 }
 
-// noRoom ends an asynchronous send that found no room in flight, on a worker, since
-// a listener may end the goroutine.
-func (p *Producer) noRoom(ctx context.Context, c *Call, generation uint32, why error, done func(Result, error)) {
+// notBegun ends an asynchronous send that found no room in flight or has wrong options, on
+// a worker, since a listener may end the goroutine.
+func (p *Producer) notBegun(ctx context.Context, c *Call, generation uint32, why error, done func(Result, error)) {
 	defer p.inflight.leave(generation)
-	var err error = &SendError{Class: ClassPlugin, Topic: c.Message().Topic, Cause: errGoexit}
+	var err error = &SendError{Class: ClassPlugin, Certainty: NotSent, Topic: c.Message().Topic, Cause: errGoexit}
 	defer func() { p.finish(done, Result{}, err) }()
-	_, err = p.outcome(ctx, c, nil, fmt.Errorf("%w: %w", ErrTooManyInFlight, why))
-	p.release(c)
+	_, err = p.engine.outcome(ctx, c, nil, why)
+	p.engine.release(c)
 }
 
 // TrySendAsync is SendAsync where there is room at once. Otherwise, and when the
-// producer is not running or msg is nil, it returns an error, and done is never
-// called.
+// producer is not running, msg is nil or an option is wrong, it returns an error, and done
+// is never called.
 func (p *Producer) TrySendAsync(ctx context.Context, msg *Message, done func(Result, error), opts ...SendOption) error {
 	g, err := p.enter(ctx, msg)
 	if err != nil {
@@ -52,11 +54,16 @@ func (p *Producer) TrySendAsync(ctx context.Context, msg *Message, done func(Res
 	weight := p.weight(msg)
 	if !p.tryAcquire(weight) {
 		p.inflight.leave(g)
-		return &SendError{Class: ClassInFlight, Topic: msg.Topic, Cause: ErrTooManyInFlight}
+		return &SendError{Class: ClassInFlight, Certainty: NotSent, Topic: msg.Topic, Cause: ErrTooManyInFlight}
 	}
-	c := p.newCall(ctx, Async, opts)
-	c.outs = c.one[:]
-	c.outs[0].reset(c, msg, p.ids.take(c.start, 1))
+	c := p.engine.newCall(ctx, Async, msg)
+	if wrong := c.applyOptionsIn(ctx, opts); wrong != nil {
+		err := c.failed(wrong)
+		p.release(weight)
+		p.engine.release(c)
+		p.inflight.leave(g)
+		return err
+	}
 	p.begin(ctx, c, g, weight, done)
 	return nil
 }
@@ -79,7 +86,7 @@ func (p *Producer) begin(ctx context.Context, c *Call, generation uint32, weight
 // run is the worker's side of an asynchronous send. Every exit, also one by
 // runtime.Goexit in a step, gives the permits back first and then calls done.
 func (c *Call) run() {
-	p, a, topic := c.producer, c.async, c.Message().Topic
+	p, a, topic := c.engine.producer, c.async, c.Message().Topic
 	defer p.inflight.leave(a.generation)
 	var res Result
 	err := errGoexit
@@ -87,12 +94,11 @@ func (c *Call) run() {
 		if err == errGoexit {
 			err = &SendError{Class: ClassPlugin, Certainty: MaybeStored, Topic: topic, Cause: errGoexit}
 		}
-		p.bytes.Release(a.weight)
-		p.slots.Release(1)
+		p.release(a.weight)
 		p.finish(a.done, res, err)
 	}()
-	res, err = p.run(a.ctx, c)
-	p.release(c)
+	res, err = p.engine.run(a.ctx, c, nil)
+	p.engine.release(c)
 }
 
 // finish calls done and keeps its panic.
@@ -123,27 +129,28 @@ func (p *Producer) tryAcquire(weight int64) bool {
 		p.slots.Release(1)
 		return false
 	}
+	p.held.Add(weight)
 	return true
+}
+
+// release gives the room of an asynchronous send back.
+func (p *Producer) release(weight int64) {
+	p.held.Add(-weight)
+	p.bytes.Release(weight)
+	p.slots.Release(1)
 }
 
 // acquire waits for room until the call ends.
 func (p *Producer) acquire(ctx context.Context, c *Call, weight int64) error {
-	ctx, cancel := context.WithDeadlineCause(ctx, c.deadline, ErrTimeout)
+	ctx, cancel := p.engine.bound(ctx, c.deadline)
 	defer cancel()
-	stop := context.AfterFunc(p.life, cancel)
-	defer stop()
-	err := p.slots.Acquire(ctx, 1)
-	if err == nil {
-		if err = p.bytes.Acquire(ctx, weight); err != nil {
-			p.slots.Release(1)
-		}
-	}
-	switch {
-	case err == nil:
-		return nil
-	case p.life.Err() != nil:
-		return ErrAborted
-	default:
+	if p.slots.Acquire(ctx, 1) != nil {
 		return ContextError(ctx)
 	}
+	if p.bytes.Acquire(ctx, weight) != nil {
+		p.slots.Release(1)
+		return ContextError(ctx)
+	}
+	p.held.Add(weight)
+	return nil
 }

@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"time"
-
-	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // Batch collects the messages of separate calls, which wait in message scope, to
@@ -23,16 +20,18 @@ import (
 //
 // What goes through the rest of the chain is a call of its own with all the
 // messages, or the one message in plain form. It has the mode of the first call
-// added, the latest deadline and the producer's retry policy; its slots are
+// added, the latest deadline and the policy of the first call; its slots are
 // empty. The calls themselves see none of its attempts.
 type Batch struct {
 	p        *Producer
 	outs     []Outgoing
 	msgs     []Message
-	data     []byte  // each message's body and encoded properties
-	places   []place // of them in data
+	data     []byte     // the messages' bodies, one after the other
+	props    []Property // what interceptors set in them, likewise
+	places   []place    // of the two
 	size     int
 	mode     Mode
+	served   *served // of the first call: all are of one topic
 	start    time.Time
 	deadline time.Time
 
@@ -41,12 +40,12 @@ type Batch struct {
 	queue       Queue // of the last attempt
 	broker      Broker
 	res         Result
-	ids         offsetIDs // of the stored messages
+	answer      batchAnswer
 	err         *SendError
 }
 
-// place says where a message's bytes lie.
-type place struct{ body, properties, end int }
+// place says where a message's body and properties lie, and what it takes in the batch.
+type place struct{ body, bodyEnd, props, propsEnd, size int }
 
 // NewBatch makes an empty batch.
 func (p *Producer) NewBatch() *Batch { return p.batches.Get().(*Batch) }
@@ -58,7 +57,7 @@ func (p *Producer) NewBatch() *Batch { return p.batches.Get().(*Batch) }
 // The call must be of the same producer and mode, and no batch itself.
 func (b *Batch) Add(c *Call, limit int) (ok bool, err error) {
 	n := len(b.outs)
-	if c.batch || c.producer != b.p || n > 0 && c.mode != b.mode {
+	if c.batch || c.engine.producer != b.p || n > 0 && c.mode != b.mode {
 		return false, fmt.Errorf("%w: only single calls of one producer and mode make a batch", ErrContract)
 	}
 	defer c.thaw()
@@ -66,21 +65,20 @@ func (b *Batch) Add(c *Call, limit int) (ok bool, err error) {
 		return false, err
 	}
 	from := &c.outs[0]
-	size := rocketmq.BatchMessageOverhead + len(from.body) + len(from.encoded)
+	size := from.batchSize()
 	if n > 0 && b.size+size > limit {
 		return false, nil
 	}
-	b.outs = append(b.outs, Outgoing{id: from.id, topic: from.topic, sysFlag: from.sysFlag, prepared: true})
+	b.outs = append(b.outs, Outgoing{id: from.id, topic: from.topic, codec: from.codec, size: from.size, joined: true})
 	b.msgs = append(b.msgs, from.msg.copied())
-	at := place{body: len(b.data)}
+	at := place{body: len(b.data), props: len(b.props), size: size}
 	b.data = append(b.data, from.body...)
-	at.properties = len(b.data)
-	b.data = append(b.data, from.encoded...)
-	at.end = len(b.data)
+	b.props = append(b.props, from.props...)
+	at.bodyEnd, at.propsEnd = len(b.data), len(b.props)
 	b.places = append(b.places, at)
 	b.size += size
 	if n == 0 {
-		b.mode, b.start = c.mode, c.start
+		b.mode, b.start, b.served = c.mode, c.start, c.served
 	}
 	if c.deadline.After(b.deadline) {
 		b.deadline = c.deadline
@@ -109,7 +107,7 @@ func (b *Batch) Drop(c *Call) bool {
 		return false
 	}
 	// Its bytes stay in data, unused.
-	b.size -= rocketmq.BatchMessageOverhead + b.places[i].end - b.places[i].body
+	b.size -= b.places[i].size
 	b.places = slices.Delete(b.places, i, i+1)
 	b.msgs = slices.Delete(b.msgs, i, i+1)
 	b.outs = slices.Delete(b.outs, i, i+1)
@@ -141,21 +139,23 @@ func (b *Batch) Send(ctx context.Context, next Handler) {
 	if len(b.outs) == 0 {
 		return
 	}
-	c := b.p.calls.Get().(*Call)
+	e := b.p.engine
+	c := e.calls.Get().(*Call)
 	c.mode, c.batch, c.outs = b.mode, len(b.outs) > 1, b.outs
-	c.start, c.deadline, c.retry = b.start, b.deadline, b.p.cfg.Retry
+	c.start, c.deadline, c.certainty = b.start, b.deadline, NotSent
+	c.served, c.retry = b.served, b.served.policy.Retry
 	for i := range b.outs {
 		o, at := &b.outs[i], b.places[i]
 		o.call, o.msg = c, &b.msgs[i]
-		o.body, o.encoded = b.data[at.body:at.properties:at.properties], b.data[at.properties:at.end:at.end]
+		o.body = b.data[at.body:at.bodyEnd:at.bodyEnd]
+		o.props = b.props[at.props:at.propsEnd:at.propsEnd]
 		o.msg.Body = o.body
 	}
 	b.sent = true
 	res, err := b.run(ctx, c, next)
 	b.attempts, b.queue, b.broker = c.attempts, c.at.queue, c.at.broker
 	if err == nil {
-		b.res = *res
-		b.ids = splitOffsetIDs(res.OffsetMessageID, len(b.outs))
+		b.res, b.answer = *res, c.answer
 	} else {
 		b.err = c.failed(err).(*SendError)
 		if c.misuse != nil && errors.Is(err, c.misuse) {
@@ -163,7 +163,7 @@ func (b *Batch) Send(ctx context.Context, next Handler) {
 		}
 	}
 	b.ended = true
-	b.p.release(c)
+	e.release(c)
 }
 
 // run calls next. The chain below recovers its steps' panics, but what is left of
@@ -173,7 +173,7 @@ func (b *Batch) run(ctx context.Context, c *Call, next Handler) (res *Result, er
 		if v := recover(); v != nil {
 			res, err = nil, &SendError{
 				Class: ClassPlugin, Certainty: MaybeStored, Topic: c.Message().Topic, MessageID: c.MessageID(),
-				Cause: &PanicError{Step: "batch", Value: v, Stack: debug.Stack()},
+				Cause: panicError("batch", v),
 			}
 		}
 	}()
@@ -203,7 +203,7 @@ func (b *Batch) Outcome(c *Call) (*Result, error) {
 	case !b.sent:
 		return nil, fmt.Errorf("%w: the batch was not sent", ErrContract)
 	case !b.ended:
-		return nil, b.Leave(c, errGoexit) // a batch without an outcome is no success
+		return nil, b.Leave(c, errGoexit) // the batch's goroutine ended: it is no success
 	}
 	// The call itself remembers what happened, as if it had made the attempts: an
 	// error that a step further out wraps must not say less.
@@ -217,11 +217,25 @@ func (b *Batch) Outcome(c *Call) (*Result, error) {
 		mine.Attempts = slices.Clone(c.failures)
 		return nil, &mine
 	}
-	c.result = b.ids.result(&b.res, c.MessageID(), i)
+	if err := b.answer.err(i); err != nil {
+		return nil, c.refused(err)
+	}
+	c.result = b.answer.result(&b.res, c.MessageID(), i)
 	c.result.Attempts = c.attempts
 	c.result.MaybeDuplicate = b.res.MaybeDuplicate || c.certainty >= MaybeStored
 	c.certainty = Stored
 	return &c.result, nil
+}
+
+// refused makes the error of a message that the broker refused while it stored others.
+func (c *Call) refused(err error) error {
+	certainty := NotStored
+	if be := (*BrokerError)(nil); errors.As(err, &be) {
+		certainty = be.Certainty.orMaybe()
+	}
+	c.certainty = max(c.certainty, certainty)
+	c.stop = StopFinal
+	return c.failed(err)
 }
 
 // Leave makes the error of a call that gives up on its message while the batch is
@@ -235,6 +249,7 @@ func (b *Batch) Leave(c *Call, why error) error {
 func (b *Batch) Release() {
 	clear(b.outs)
 	clear(b.msgs)
-	*b = Batch{p: b.p, outs: b.outs[:0], msgs: b.msgs[:0], data: b.data[:0], places: b.places[:0]}
+	clear(b.props)
+	*b = Batch{p: b.p, outs: b.outs[:0], msgs: b.msgs[:0], data: b.data[:0], props: b.props[:0], places: b.places[:0]}
 	b.p.batches.Put(b)
 }

@@ -86,11 +86,11 @@ func TestBatchOfSeparateCalls(t *testing.T) {
 			}
 			g := &gatherer{n: n, limit: 1 << 20, drop: tt.drop}
 			p := coretest.Start(t, coretest.Config(tr,
-				core.Step{Name: "gather", Stage: core.StageEncode, Use: g},
-				core.Step{Name: "shape", Stage: core.StageShape, Use: core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+				core.CallStep("gather", core.StageEncode, g),
+				core.CallStep("shape", core.StageShape, core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 					c.Outgoing().SetProperty("shape", "yes")
 					return next(ctx, c)
-				})}))
+				}))))
 			var wg sync.WaitGroup
 			offsets := make([]int64, n)
 			for i := range n {
@@ -139,7 +139,7 @@ func TestBatchOfSeparateCalls(t *testing.T) {
 
 func TestBatchLimits(t *testing.T) {
 	g := &gatherer{n: 1, limit: 10}
-	p := coretest.Start(t, coretest.Config(&coretest.Transport{}, core.Step{Name: "gather", Stage: core.StageEncode, Use: g}))
+	p := coretest.Start(t, coretest.Config(&coretest.Transport{}, core.CallStep("gather", core.StageEncode, g)))
 	if _, err := p.Send(t.Context(), coretest.Message("larger than the limit, but the first")); err != nil {
 		t.Error(err)
 	}
@@ -203,7 +203,7 @@ func TestSendBatch(t *testing.T) {
 // A handler that panics on the producer's goroutine ends no program.
 func TestBatchHandlerPanics(t *testing.T) {
 	boom := errors.New("boom")
-	p := coretest.Start(t, coretest.Config(&coretest.Transport{}, core.Step{Name: "batch", Stage: core.StageEncode, Use: core.InterceptorFunc(
+	p := coretest.Start(t, coretest.Config(&coretest.Transport{}, core.CallStep("batch", core.StageEncode, core.InterceptorFunc(
 		func(ctx context.Context, c *core.Call, _ core.Handler) (*core.Result, error) {
 			b := c.Producer().NewBatch()
 			defer b.Release()
@@ -220,7 +220,7 @@ func TestBatchHandlerPanics(t *testing.T) {
 			b.Go(ctx, func(context.Context, *core.Call) (*core.Result, error) { panic(boom) }, func() { close(done) })
 			<-done
 			return b.Outcome(c)
-		})}))
+		}))))
 	_, err := p.Send(t.Context(), coretest.Message("x"))
 	var pe *core.PanicError
 	if se := sendError(t, err); !errors.As(err, &pe) || !errors.Is(err, boom) || se.Certainty != core.MaybeStored || se.Class != core.ClassPlugin {

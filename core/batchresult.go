@@ -1,28 +1,90 @@
 package core
 
 import (
+	"fmt"
 	"iter"
+	"slices"
 	"strings"
 )
 
-// BatchResult describes the messages of a batch that a broker acknowledged, in
-// the order in which they were given. It keeps what they share once, so it takes
-// the same room for any number of them.
+// MessageResult is what became of one message of a batch.
+type MessageResult struct {
+	// OffsetMessageID and QueueOffset are those of [Result].
+	OffsetMessageID string
+	QueueOffset     int64
+	// Err is why this message was not stored; nil if it is stored.
+	Err error
+}
+
+// batchAnswer is what a transport says of the messages of a batch, one by one. Mostly it
+// says nothing but the ids: they are stored one after the other.
+type batchAnswer struct {
+	text    string
+	find    func(text string, i int) string
+	each    []MessageResult
+	refused int
+}
+
+func (b *batchAnswer) set(i, n int, r MessageResult) {
+	if b.each == nil {
+		b.each = make([]MessageResult, n)
+	}
+	if b.each[i].Err == nil && r.Err != nil {
+		b.refused++
+	}
+	b.each[i] = r
+}
+
+// result gives message i its own result.
+func (b *batchAnswer) result(shared *Result, id MessageID, i int) Result {
+	r := *shared
+	r.MessageID = id
+	switch {
+	case b.each != nil:
+		r.OffsetMessageID, r.QueueOffset = b.each[i].OffsetMessageID, b.each[i].QueueOffset
+		if b.each[i].Err != nil {
+			r.Status = StatusNone
+		}
+	case b.find != nil:
+		r.OffsetMessageID = b.find(b.text, i)
+		r.QueueOffset += int64(i)
+	}
+	return r
+}
+
+func (b *batchAnswer) err(i int) error {
+	if b.each == nil {
+		return nil
+	}
+	return b.each[i].Err
+}
+
+// BatchResult describes the messages of a batch, in the order in which they were given. It
+// keeps once what they share, so it takes the same room for any number of them.
 type BatchResult struct {
 	shared Result // what the broker said of the whole; its MessageID is the first message's
 	n      int
-	ids    offsetIDs
+	answer batchAnswer
 }
 
-// Len is the number of messages.
+// Len is the number of messages; 0 if the batch failed as a whole.
 func (b *BatchResult) Len() int { return b.n }
 
-// At is the result of message i, from 0. It panics if there is no such message.
+// At is the result of message i, from 0. It panics if there is no such message. A message
+// that the broker refused while it stored others has the status StatusNone.
 func (b *BatchResult) At(i int) Result {
 	if uint(i) >= uint(b.n) {
 		panic("core: no such message in the batch")
 	}
-	return b.ids.result(&b.shared, b.shared.MessageID.plus(i), i)
+	return b.answer.result(&b.shared, b.shared.MessageID.plus(i), i)
+}
+
+// Err is why message i is not stored; nil if it is.
+func (b *BatchResult) Err(i int) error {
+	if uint(i) >= uint(b.n) {
+		panic("core: no such message in the batch")
+	}
+	return b.answer.err(i)
 }
 
 // All goes over the results in order.
@@ -36,57 +98,45 @@ func (b *BatchResult) All() iter.Seq2[int, Result] {
 	}
 }
 
-// offsetIDs are the offset ids of a batch's messages, which the broker joins by
-// commas. The zero value names none.
-type offsetIDs struct {
-	joined string
-	each   int // the length of one, 0 if they differ
+// BatchError is a batch of which a broker stored a part only. [BatchResult] beside it has
+// what became of each message.
+type BatchError struct {
+	// Refused are the numbers of the messages that are not stored, in order.
+	Refused []int
+	// Errs are their errors, in the same order.
+	Errs []error
 }
 
-// splitOffsetIDs takes the ids of n messages apart. A list that is too long or too
-// short names nobody's message.
-func splitOffsetIDs(joined string, n int) offsetIDs {
-	if n < 2 || strings.Count(joined, ",") != n-1 {
-		return offsetIDs{}
+// Error gives the numbers and the first few errors.
+func (e *BatchError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d messages of the batch were refused", len(e.Refused))
+	for i, n := range e.Refused {
+		if i == shownAttempts {
+			fmt.Fprintf(&b, "; %d more", len(e.Refused)-i)
+			break
+		}
+		fmt.Fprintf(&b, "; message %d: %v", n, e.Errs[i])
 	}
-	each := strings.IndexByte(joined, ',')
-	if len(joined) != n*(each+1)-1 {
-		return offsetIDs{joined: joined}
+	return b.String()
+}
+
+// Unwrap gives the errors.
+func (e *BatchError) Unwrap() []error { return slices.Clone(e.Errs) }
+
+// ErrorClass is the class of the first error.
+func (e *BatchError) ErrorClass() Class { return ClassOf(e.Errs[0]) }
+
+// partial is the error of a batch of which some messages were refused, nil if none was.
+func (b *batchAnswer) partial() error {
+	if b.refused == 0 {
+		return nil
 	}
-	for at := each; at < len(joined); at += each + 1 {
-		if joined[at] != ',' {
-			return offsetIDs{joined: joined}
+	e := &BatchError{}
+	for i := range b.each {
+		if err := b.each[i].Err; err != nil {
+			e.Refused, e.Errs = append(e.Refused, i), append(e.Errs, err)
 		}
 	}
-	return offsetIDs{joined: joined, each: each}
-}
-
-// at is the id of message i. It is quick where all are of one length, as brokers
-// make them.
-func (l *offsetIDs) at(i int) string {
-	if l.each > 0 {
-		from := i * (l.each + 1)
-		return l.joined[from : from+l.each]
-	}
-	id, rest, _ := strings.Cut(l.joined, ",")
-	for range i {
-		id, rest, _ = strings.Cut(rest, ",")
-	}
-	return id
-}
-
-// result gives message i of a batch its own result. Without ids of their own the
-// messages share what the broker said: of a single message, or of a batch that is
-// stored as one (an inner batch).
-func (l *offsetIDs) result(shared *Result, id MessageID, i int) Result {
-	r := *shared
-	r.MessageID = id
-	switch {
-	case l.joined != "":
-		r.OffsetMessageID = l.at(i)
-		r.QueueOffset += int64(i)
-	case strings.Contains(r.OffsetMessageID, ","):
-		r.OffsetMessageID = ""
-	}
-	return r
+	return e
 }

@@ -35,9 +35,7 @@ func BenchmarkSend(b *testing.B) {
 		b.Run(fmt.Sprintf("steps=%d", n), func(b *testing.B) {
 			var steps []core.Step
 			for i := range n {
-				steps = append(steps, core.Step{
-					Name: fmt.Sprintf("pass.%d", i), Stage: core.StageGuard, AttemptStage: core.AttemptGuard, Use: passing{},
-				})
+				steps = append(steps, core.CallStep(fmt.Sprintf("pass.%d", i), core.StageGuard, passing{}).WithAttempt(core.AttemptGuard, passing{}))
 			}
 			p, msg := benchProducer(b, steps...), coretest.Message(strings.Repeat("x", 1024))
 			b.ReportAllocs()

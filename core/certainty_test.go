@@ -12,7 +12,7 @@ import (
 
 // around is a step in message scope.
 func around(name string, f core.InterceptorFunc) core.Step {
-	return core.Step{Name: name, Stage: core.StageGuard, Use: f}
+	return core.CallStep(name, core.StageGuard, f)
 }
 
 // A step that turns to another producer passes that one's error on. What this
@@ -66,14 +66,14 @@ func TestRefusalOfAnotherAttempt(t *testing.T) {
 		}
 		return nil, core.ErrConnectionLost
 	}}
-	cfg := coretest.Config(tr, core.Step{Name: "explain", AttemptStage: core.AttemptObserve, Use: core.AttemptInterceptorFunc(
+	cfg := coretest.Config(tr, core.AttemptStep("explain", core.AttemptObserve, core.AttemptInterceptorFunc(
 		func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
 			res, err := next(ctx, at)
 			if err != nil && at.Prev() != nil {
 				err = fmt.Errorf("%w (after %w)", err, at.Prev())
 			}
 			return res, err
-		})})
+		})))
 	cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
 		return core.Decision{Retry: f.Certainty <= core.NotStored && f.Attempt < 5}
 	})
@@ -187,13 +187,13 @@ func TestRefusalsOfABreaker(t *testing.T) {
 				}
 				return tr.Ack(at), nil
 			}
-			cfg := coretest.Config(tr, core.Step{Name: "open", AttemptStage: core.AttemptProtect, Use: core.AttemptInterceptorFunc(
+			cfg := coretest.Config(tr, core.AttemptStep("open", core.AttemptProtect, core.AttemptInterceptorFunc(
 				func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
 					if at.Number() >= tt.from && at.Broker().Name == "broker-a" && !at.LastResort() {
 						return nil, core.ErrCircuitOpen
 					}
 					return next(ctx, at)
-				})})
+				})))
 			cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
 				return core.Decision{Retry: f.Attempt < 10, Reroute: tt.reroute}
 			})

@@ -54,14 +54,22 @@ type Config struct {
 	// Steps are the pipeline, in any order. Order may fix theirs outright.
 	Steps []Step
 	Order Order
-	// Selector, Retry, Budget and Health are the strategies. Budget and Health
-	// may be nil. A strategy that is a listener is subscribed.
+	// Selector, Retry, Budget and Health are the strategies of every policy that does not
+	// name its own. Budget and Health may be nil: every retry is granted then, and every
+	// broker counts as good. A strategy that is a listener is subscribed.
 	Selector SelectorFactory
 	Retry    RetryPolicy
 	Budget   RetryBudget
 	Health   HealthView
+	// Policies say which topics are sent how; see [PolicySource]. Nil means one policy,
+	// "default", made of the fields above, for every topic.
+	Policies PolicySource
+	// Handlers handle what servers ask of the producer group. A request of a kind that has
+	// none is refused, where the server waits for an answer, counted and logged.
+	Handlers map[ServerRequestKind]ServerRequestHandler
 	// Own are services that live as long as the producer: started by its Start,
-	// in order, before everything else, and shut down last, in reverse order.
+	// in order, before everything else, and shut down last, in reverse order. Steps and
+	// strategies that are services need not be listed: they are started after these.
 	Own []Service
 	// Logger gets what no error can report, such as a listener's panic. Nil
 	// means silence.
@@ -90,27 +98,39 @@ func (c Config) withDefaults() (Config, error) {
 	if err := checkGroup(c.Group); err != nil {
 		errs = append(errs, err)
 	}
-	positive(&errs, "Timeout", &c.Timeout, DefaultTimeout)
-	positive(&errs, "AttemptTimeout", &c.AttemptTimeout, DefaultAttemptTimeout)
+	if c.Timeout == 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.AttemptTimeout == 0 {
+		c.AttemptTimeout = DefaultAttemptTimeout
+	}
 	positive(&errs, "MaxInFlight", &c.MaxInFlight, DefaultMaxInFlight)
 	positive(&errs, "MaxInFlightBytes", &c.MaxInFlightBytes, DefaultMaxInFlightBytes)
 	positive(&errs, "MaxWorkers", &c.MaxWorkers, DefaultMaxWorkers)
 	positive(&errs, "RouteRefresh", &c.RouteRefresh, DefaultRouteRefresh)
 	positive(&errs, "RouteTimeout", &c.RouteTimeout, DefaultRouteTimeout)
 	for _, part := range []struct {
-		name     string
-		value    any
-		required bool
+		name  string
+		value any
 	}{
-		{"Transport", c.Transport, true},
-		{"Routes", c.Routes, true},
-		{"Selector", c.Selector, true},
-		{"Retry", c.Retry, true},
-		{"Budget", c.Budget, false},
-		{"Health", c.Health, false},
+		{"Transport", c.Transport},
+		{"Routes", c.Routes},
 	} {
-		if (part.required || part.value != nil) && isNil(part.value) {
+		if isNil(part.value) {
 			errs = append(errs, fmt.Errorf("%s is nil", part.name))
+		}
+	}
+	if c.Policies != nil && isNil(c.Policies) {
+		//lint:ignore ST1005 it begins with the field's name
+		errs = append(errs, errors.New("Policies is nil"))
+	}
+	if c.Policies == nil {
+		c.Policies = &PolicyTable{Default: &Policy{Name: defaultPolicy}}
+	}
+	for kind, h := range c.Handlers {
+		if isNil(h) {
+			//lint:ignore ST1005 it begins with the field's name
+			errs = append(errs, fmt.Errorf("Handlers[%v] is nil", kind))
 		}
 	}
 	for i, s := range c.Own {
@@ -126,6 +146,17 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(errs...)
 }
 
+// defaultPolicy is the name of the policy of a producer that was given none.
+const defaultPolicy = "default"
+
+// policy is what the configuration's own fields say, for the gaps of policies.
+func (c *Config) policy() Policy {
+	return Policy{
+		Timeout: c.Timeout, AttemptTimeout: c.AttemptTimeout,
+		Selector: c.Selector, Retry: c.Retry, Budget: c.Budget, Health: c.Health,
+	}
+}
+
 func positive[T int | int64 | time.Duration](errs *[]error, name string, v *T, def T) {
 	if *v == 0 {
 		*v = def
@@ -133,4 +164,20 @@ func positive[T int | int64 | time.Duration](errs *[]error, name string, v *T, d
 	if *v < 0 {
 		*errs = append(*errs, fmt.Errorf("%s is negative: %v", name, *v))
 	}
+}
+
+// minTimeout is the shortest time that a send can have. Less is a number that was meant in
+// another unit: 3000 is 3 µs.
+const minTimeout = time.Millisecond
+
+// checkTimeout says what is wrong with the time of a call or an attempt.
+func checkTimeout(d time.Duration) error {
+	switch {
+	case d < 0:
+		return fmt.Errorf("is negative: %v", d)
+	case d < minTimeout:
+		return fmt.Errorf("is %v, at least %v is needed; a plain number counts nanoseconds, so %d ms is %d*time.Millisecond",
+			d, minTimeout, int64(d), int64(d))
+	}
+	return nil
 }

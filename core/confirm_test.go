@@ -12,7 +12,7 @@ import (
 
 // confirm asks for an answer to every attempt whose number is in the list.
 func confirm(numbers ...int) core.Step {
-	return core.Step{Name: "confirm", AttemptStage: core.AttemptProtect, Use: core.AttemptInterceptorFunc(
+	return core.AttemptStep("confirm", core.AttemptProtect, core.AttemptInterceptorFunc(
 		func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
 			for _, n := range numbers {
 				if at.Number() == n {
@@ -22,7 +22,7 @@ func confirm(numbers ...int) core.Step {
 			res, err := next(ctx, at)
 			at.Confirm() // too late
 			return res, err
-		})}
+		}))
 }
 
 // outcomes collects what attempts and calls end with.
@@ -90,7 +90,7 @@ func TestConfirmedOneway(t *testing.T) {
 				}
 				return tt.do(tr, at)
 			}
-			cfg := coretest.Config(tr, confirm(1), core.Step{Name: "seen", Use: seen})
+			cfg := coretest.Config(tr, confirm(1), core.ListenerStep("seen", seen))
 			cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
 				return core.Decision{Retry: f.Attempt < 3, Restore: true}
 			})
@@ -121,7 +121,7 @@ func TestConfirmIsForOneAttempt(t *testing.T) {
 		return tr.Ack(at), nil
 	}
 	seen := &outcomes{}
-	cfg := coretest.Config(tr, confirm(2), core.Step{Name: "seen", Use: seen})
+	cfg := coretest.Config(tr, confirm(2), core.ListenerStep("seen", seen))
 	cfg.Retry = coretest.Retry(3)
 	if err := coretest.Start(t, cfg).SendOneway(t.Context(), coretest.Message("x")); err != nil {
 		t.Fatal(err)
@@ -160,13 +160,13 @@ func TestOtherModesAlwaysWantAnAnswer(t *testing.T) {
 // message unsent.
 func TestConfirmedAndFailedByAStep(t *testing.T) {
 	cause := errors.New("no")
-	fail := core.Step{Name: "after", AttemptStage: core.AttemptGuard, Use: core.AttemptInterceptorFunc(
+	fail := core.AttemptStep("after", core.AttemptGuard, core.AttemptInterceptorFunc(
 		func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
 			if _, err := next(ctx, at); err != nil {
 				return nil, err
 			}
 			return nil, cause
-		})}
+		}))
 	for want, steps := range map[core.Certainty][]core.Step{
 		core.Stored:      {fail, confirm(1)},
 		core.MaybeStored: {fail},

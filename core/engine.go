@@ -5,249 +5,269 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
-// deliver is the innermost handler of message scope: it finds the route and
-// makes attempts until one succeeds, the retry policy gives up, or the call
-// ends. Every failure is a *SendError.
-func (p *Producer) deliver(ctx context.Context, c *Call) (*Result, error) {
+// engine carries calls: it finds routes, chooses queues, makes attempts and decides what
+// comes after them. A Producer is the facade of one engine.
+//
+// A call goes through the phases below. advance takes it from one to the next and never
+// blocks, but for the attempt itself; where a call has to wait, advance gives the wait
+// back. Today deliver waits on the goroutine of the call. Because every wait is a value,
+// something else can wait for it later without a goroutine.
+//
+//	routing ──route──► choosing ──queue──► attempting ──┬─ success, or no further attempt ──► over
+//	                       ▲                             │
+//	                       ├── a breaker refused ────────┤
+//	                       │                             ▼
+//	                       ├────────────────────────── pausing (the policy's pause)
+//	                       │                             │ the route is outdated
+//	                       └────────────────────────── refreshing
+type engine struct {
+	cfg          *Config
+	producer     *Producer
+	listeners    listeners // of the pipeline's steps
+	callChain    Handler
+	attemptChain AttemptHandler
+	opChain      OperationHandler
+	routes       *routeCache
+	policies     atomic.Pointer[policySet]
+	lacks        features // what the transport cannot carry
+	ids          idMaker
+	calls        sync.Pool
+	totals       totals
+
+	aborted chan struct{}   // closed when calls under way are given up
+	life    context.Context // ends with aborted, for waits that need a context
+	abort   context.CancelFunc
+}
+
+// phase is where a call stands.
+type phase uint8
+
+const (
+	routing    phase = iota // it has no route yet
+	choosing                // it needs a queue
+	attempting              // it has a queue and is to be tried there
+	pausing                 // it waits before the next attempt
+	refreshing              // and for the topic's new route
+	over                    // it has its outcome
+)
+
+// delivery is what the engine knows of a call between two advances.
+type delivery struct {
+	phase      phase
+	topic      *topic
+	look       *lookUp // that is waited for
+	route      *Route
+	index      int    // of the chosen queue
+	consistent bool   // the queue carries meaning: no other may be used
+	same       bool   // the policy wants the same queue again
+	rejected   int    // attempts that breakers refused in this round
+	weak       Result // stored with a weaker status, while the policy asks for more
+	hasWeak    bool
+	res        *Result // the outcome, once over
+	err        error
+}
+
+// deliver is the innermost handler of message scope: it makes attempts until one succeeds,
+// the retry policy gives up, or the call ends. Every failure is a *SendError.
+func (e *engine) deliver(ctx context.Context, c *Call) (*Result, error) {
 	defer c.thaw()
 	if err := c.freeze(); err != nil {
 		return nil, c.failed(err)
 	}
-
-	t := p.routes.topic(c.outs[0].topic)
-	route, err := p.route(ctx, c, t)
-	if err != nil {
-		return nil, c.failed(err)
-	}
-	selector, err := t.selector()
-	if err != nil {
-		return nil, c.failed(err)
-	}
-	var (
-		weak     Result // stored with a weaker status, while the policy asks for more
-		hasWeak  bool
-		same     bool // the policy wants the same queue again
-		rejected int  // attempts that breakers refused
-		retry    = c.retry
-	)
+	c.delivery = delivery{topic: e.routes.topicOf(c.served, c.outs[0].topic)}
+	c.stop = StopNone
 	for {
-		if err := p.ended(ctx, c); err != nil {
-			return c.settle(&weak, hasWeak, err)
+		w := e.advance(ctx, c)
+		if c.phase == over {
+			return c.res, c.err
 		}
+		if err := c.await(ctx, w); err != nil {
+			e.cut(c, err)
+			return c.res, c.err
+		}
+	}
+}
+
+// advance takes the call on until it has to wait or is over.
+func (e *engine) advance(ctx context.Context, c *Call) wait {
+	for {
+		switch c.phase {
+		case routing:
+			if w, must := e.findRoute(c); must {
+				return w
+			}
+		case choosing:
+			e.choose(ctx, c)
+		case attempting:
+			if w, must := e.attempt(ctx, c); must {
+				return w
+			}
+		case pausing:
+			if c.phase = choosing; c.look != nil {
+				c.phase = refreshing
+				return wait{ready: c.look.done, until: c.deadline}
+			}
+		case refreshing:
+			c.look, c.phase = nil, choosing
+		case over:
+			return wait{}
+		}
+	}
+}
+
+// findRoute gives the call its route: from the cache, or by a look-up that it waits for.
+func (e *engine) findRoute(c *Call) (w wait, must bool) {
+	if r := c.topic.route.Load(); r != nil {
+		c.route, c.phase = r, choosing
+		return wait{}, false
+	}
+	if c.look == nil {
+		c.look = e.routes.lookUp(c.topic, 0)
+		return wait{ready: c.look.done, until: c.deadline}, true
+	}
+	look := c.look
+	c.look = nil
+	if look.err != nil {
+		e.end(c, nil, look.err)
+	} else {
+		c.route, c.phase = look.route, choosing
+	}
+	return wait{}, false
+}
+
+// choose finds the queue of the next attempt.
+func (e *engine) choose(ctx context.Context, c *Call) {
+	err := c.ended(ctx)
+	if err == nil {
 		// A refresh may have brought a new route since the last attempt.
-		if r := t.route.Load(); r != nil {
-			route = r
+		if r := c.topic.route.Load(); r != nil {
+			c.route = r
 		}
-		index, consistent, err := p.choose(ctx, c, selector, route, same)
-		if err != nil {
-			return c.settle(&weak, hasWeak, err)
-		}
-		before := c.certainty // of all attempts, those of an earlier next included
-		res, err := p.try(ctx, c, selector, route, index, consistent)
-		at := &c.at
-
-		f := &c.failure
-		*f = Failure{Code: CodeNone}
-		if err == nil {
-			if res != &c.result {
-				c.result = *res
-				res = &c.result
-			}
-			res.MessageID = c.outs[0].id
-			res.Attempts = c.attempts
-			res.MaybeDuplicate = before >= MaybeStored
-			// A one-way message is sent once, however weakly it is stored.
-			if res.Status == SendOK || c.mode == Oneway || res.Status == Written {
-				p.deposit()
-				return res, nil
-			}
-			weak, hasWeak = *res, true
-			f.Status, f.Certainty = res.Status, Stored
-		} else {
-			f.Err, f.Class = err, ClassOf(err)
-			f.Certainty = at.certainty()
-			c.certainty = max(c.certainty, f.Certainty)
-			if f.Class == ClassCircuitOpen && !at.entered {
-				// Not an attempt: nothing was asked of the broker. Each broker
-				// is refused at most once a call, so this ends.
-				c.attempts--
-				if rejected++; consistent || rejected > len(route.brokers) {
-					return c.settle(&weak, hasWeak, err)
-				}
-				c.addTried(at.broker.Name)
-				same = false
-				continue
-			}
-			c.failures = append(c.failures, AttemptError{
-				Number: at.number, Queue: at.queue, Addr: at.broker.Addr, Duration: at.latency,
-				Class: f.Class, Certainty: f.Certainty, Err: err,
-			})
-			at.prev = err
-			var be *BrokerError
-			if at.answer != nil && errors.As(err, &be) {
-				f.Code = be.Code
-			}
-		}
-		c.addTried(at.broker.Name)
-		fresh := p.refreshAfter(t, f)
-		if err != nil && final(c, f) {
-			return c.settle(&weak, hasWeak, err)
-		}
-
-		f.Attempt, f.Mode, f.Message, f.Consistent = c.attempts, c.mode, c.Message(), consistent
-		f.Elapsed = time.Since(c.start)
-		f.Remaining = time.Until(c.deadline)
-		f.Untried = c.untried(route)
-		d, perr := decide(retry, f)
-		if perr != nil {
-			return c.settle(&weak, hasWeak, perr)
-		}
-		if !d.Retry || err == nil && !d.Restore || d.After >= f.Remaining || c.attempts >= maxAttempts {
-			return c.settle(&weak, hasWeak, err)
-		}
-		if granted, perr := p.withdraw(); perr != nil {
-			return c.settle(&weak, hasWeak, perr)
-		} else if !granted {
-			c.denied = true
-			return c.settle(&weak, hasWeak, err)
-		}
-		if len(p.listeners.retry) > 0 {
-			p.listeners.retryScheduled(ctx, &RetryReport{Call: c, Attempt: c.attempts, Err: err, Delay: max(0, d.After)})
-		}
-		if d.After > 0 {
-			if err := p.wait(ctx, c, c.until(d.After), nil); err != nil && err != errTimer {
-				return c.settle(&weak, hasWeak, err)
-			}
-		}
-		if fresh != nil {
-			if err := p.wait(ctx, c, c.until(time.Until(c.deadline)), fresh.done); err != nil {
-				if err == errTimer {
-					err = ErrTimeout
-				}
-				return c.settle(&weak, hasWeak, err)
-			}
-		}
-		same = d.Reroute == SameQueue
-		if d.Reroute == AnyQueue {
-			c.tried = c.tried[:0]
-			rejected = 0
-		}
+		c.index, c.consistent, err = e.chooseQueue(ctx, c)
 	}
+	if err != nil {
+		e.end(c, nil, err)
+		return
+	}
+	c.phase = attempting
 }
 
-// maxAttempts ends a call whose policy never does: without a pause between them
-// millions of attempts would fit into its time, and each is kept for its error.
-const maxAttempts = 1000
-
-// settle ends a call whose attempts are over: with the weaker result if there
-// is one, else with the error.
-func (c *Call) settle(weak *Result, hasWeak bool, err error) (*Result, error) {
-	if hasWeak {
-		c.result = *weak
-		c.result.Attempts = c.attempts
-		// An attempt after it that nobody answered may have stored the message too.
-		c.result.MaybeDuplicate = weak.MaybeDuplicate ||
-			slices.ContainsFunc(c.failures, func(f AttemptError) bool { return f.Certainty >= MaybeStored })
-		c.producer.deposit()
-		return &c.result, nil
+// attempt makes one attempt and does what is decided after it.
+func (e *engine) attempt(ctx context.Context, c *Call) (w wait, must bool) {
+	before := c.certainty // of all attempts, those of an earlier next included
+	res, err := e.try(ctx, c)
+	switch c.observe(res, err, before) {
+	case succeed:
+		e.end(c, &c.result, nil)
+		return wait{}, false
+	case giveUp:
+		e.end(c, nil, err)
+		return wait{}, false
+	case nextBroker:
+		c.addTried(c.at.broker.Name)
+		c.same, c.phase = false, choosing
+		return wait{}, false
 	}
-	return nil, c.failed(err)
+	c.addTried(c.at.broker.Name)
+	c.look = e.refreshAfter(c)
+	if c.final() {
+		c.stop = StopFinal
+		e.end(c, nil, err)
+		return wait{}, false
+	}
+	d, r, broken := e.mayGoOn(c)
+	if broken != nil {
+		err = broken
+	}
+	if r == giveUp {
+		e.end(c, nil, err)
+		return wait{}, false
+	}
+	return e.retry(ctx, c, d)
 }
 
-// failed makes the call's *SendError, unless err is one already. One that says less
-// than the call knows is another call's, which a step passed on.
-func (c *Call) failed(err error) error {
-	if se, ok := err.(*SendError); ok && se.Certainty >= c.certainty {
-		return se
+// retry prepares the next attempt.
+func (e *engine) retry(ctx context.Context, c *Call, d Decision) (w wait, must bool) {
+	e.retryScheduled(ctx, c, d)
+	c.same = d.Reroute == SameQueue
+	if d.Reroute == AnyQueue {
+		c.tried, c.rejected = c.tried[:0], 0
 	}
-	se := &SendError{
-		Class: ClassOf(err), Certainty: max(c.certainty, CertaintyOf(err)), Cause: err,
-		Attempts: slices.Clone(c.failures), BudgetSpent: c.denied,
+	c.phase = pausing
+	if d.After > 0 {
+		return wait{until: time.Now().Add(d.After), pause: true}, true
 	}
-	if len(c.outs) > 0 {
-		se.Topic, se.MessageID = c.outs[0].msg.Topic, c.outs[0].id
-	}
-	return se
+	return wait{}, false
 }
 
-// ended says why the call must not go on, or nil.
-func (p *Producer) ended(ctx context.Context, c *Call) error {
-	select {
-	case <-ctx.Done():
-		return ContextError(ctx)
-	case <-p.aborted:
-		return ErrAborted
-	default:
+// cut ends a call whose wait ended early.
+func (e *engine) cut(c *Call, why error) {
+	if c.phase == routing {
+		why = fmt.Errorf("route of %q: %w", c.topic.name, why)
 	}
-	if !time.Now().Before(c.deadline) {
-		return ErrTimeout
-	}
-	return nil
+	e.end(c, nil, why)
 }
 
-// final reports whether a retry could not be right, whatever the policy says.
-func final(c *Call, f *Failure) bool {
-	switch f.Class {
-	case ClassInvalid, ClassCanceled, ClassClosed, ClassPlugin:
-		return true
-	}
-	return f.Certainty == Stored || c.mode == Oneway && f.Certainty != NotSent
-}
-
-// route gives the topic's route, from the cache or, bounded by the call, from
-// its look-up.
-func (p *Producer) route(ctx context.Context, c *Call, t *topic) (*Route, error) {
-	if r := t.route.Load(); r != nil {
-		return r, nil
-	}
-	f := p.routes.lookUp(t, 0)
-	if err := p.wait(ctx, c, c.until(time.Until(c.deadline)), f.done); err != nil {
-		if err == errTimer {
-			err = ErrTimeout
-		}
-		return nil, fmt.Errorf("route of %q: %w", t.name, err)
-	}
-	return f.route, f.err
-}
-
-// refreshAfter looks the route up again where the failure means that it may be
-// outdated. Where a retry makes no sense with the old route, it returns the
-// look-up to wait for.
-func (p *Producer) refreshAfter(t *topic, f *Failure) *flight {
+// end gives the call its outcome: the result, else a weaker result of an earlier attempt,
+// else the error.
+func (e *engine) end(c *Call, res *Result, err error) {
+	c.phase = over
 	switch {
-	case f.Class == ClassAuth:
-		return nil
-	case f.Code == rocketmq.CodeTopicNotExist, f.Code == rocketmq.CodeInvalidParameter,
-		f.Code == rocketmq.CodeNoPermission, f.Class == ClassStale:
-		return p.routes.lookUp(t, refreshGap)
-	case f.Code == rocketmq.CodeServiceNotAvailable, f.Class == ClassNetwork:
-		p.routes.lookUp(t, refreshGap)
+	case res != nil:
+		e.deposit(c)
+		c.res = res
+	case c.hasWeak:
+		e.deposit(c)
+		c.result = c.weak
+		c.result.Attempts = c.attempts
+		// An attempt after it that got no answer may have stored the message too.
+		c.result.MaybeDuplicate = c.weak.MaybeDuplicate ||
+			slices.ContainsFunc(c.failures, func(f AttemptError) bool { return f.Certainty >= MaybeStored })
+		c.res = &c.result
+	default:
+		c.err = c.failed(err)
+	}
+}
+
+// refreshAfter looks the route up again where the failure means that it may be outdated.
+// Where a retry makes no sense with the old route, it gives the look-up to wait for.
+func (e *engine) refreshAfter(c *Call) *lookUp {
+	switch c.failure.staleness() {
+	case outdated:
+		return e.routes.lookUp(c.topic, refreshGap)
+	case doubtful:
+		e.routes.lookUp(c.topic, refreshGap)
 	}
 	return nil
 }
 
-// choose asks for the next queue.
-func (p *Producer) choose(ctx context.Context, c *Call, s QueueSelector, r *Route, same bool) (index int, consistent bool, err error) {
+// chooseQueue gives the next queue: the message's own, the same again, or the selector's.
+func (e *engine) chooseQueue(ctx context.Context, c *Call) (index int, consistent bool, err error) {
+	r := c.route
 	if q := c.Message().Queue; q != nil {
 		if index = r.Index(*q); index < 0 {
 			return 0, true, fmt.Errorf("%w: %q has no writable queue %v", ErrNoRoute, c.outs[0].topic, *q)
 		}
 		return index, true, nil
 	}
-	if same {
+	if c.same {
 		if index = r.Index(c.at.queue); index >= 0 {
 			return index, false, nil
 		}
 	}
-	return p.ask(ctx, c, s, r)
+	return e.ask(ctx, c)
 }
 
-func (p *Producer) ask(ctx context.Context, c *Call, s QueueSelector, r *Route) (index int, consistent bool, err error) {
+func (e *engine) ask(ctx context.Context, c *Call) (index int, consistent bool, err error) {
+	s, err := c.queueSelector()
+	if err != nil {
+		return 0, false, err
+	}
 	defer func() {
 		if v := recover(); v != nil {
 			err = panicError(fmt.Sprintf("selector %T", s), v)
@@ -256,34 +276,38 @@ func (p *Producer) ask(ctx context.Context, c *Call, s QueueSelector, r *Route) 
 	if cs, ok := s.(ConsistentSelector); ok {
 		consistent = cs.RequiresConsistency(c.Message())
 	}
-	c.selection = Selection{route: r, call: c, health: p.cfg.Health}
+	c.selection = Selection{route: c.route, call: c, health: c.served.policy.Health}
 	index, err = s.Select(ctx, &c.selection)
 	if err != nil {
 		checkError(err)
 		return 0, consistent, fmt.Errorf("select a queue: %w", err)
 	}
-	if index < 0 || index >= r.Len() {
-		return 0, consistent, fmt.Errorf("%w: selector %T chose queue %d of %d", ErrContract, s, index, r.Len())
+	if index < 0 || index >= c.route.Len() {
+		return 0, consistent, fmt.Errorf("%w: selector %T chose queue %d of %d", ErrContract, s, index, c.route.Len())
 	}
 	return index, consistent, nil
 }
 
 // try makes one attempt and reports its end exactly once, even if a step ends
 // the goroutine.
-func (p *Producer) try(ctx context.Context, c *Call, s QueueSelector, r *Route, index int, consistent bool) (res *Result, err error) {
+func (e *engine) try(ctx context.Context, c *Call) (res *Result, err error) {
 	c.attempts++
 	at := &c.at
-	*at = Attempt{call: c, number: c.attempts, queue: r.queues[index], broker: r.Broker(index), prev: at.prev, deadline: c.deadline}
+	*at = Attempt{
+		call: c, number: c.attempts, queue: c.route.queues[c.index], broker: c.route.Broker(c.index),
+		prev: at.prev, deadline: c.deadline,
+	}
+	c.answer = batchAnswer{}
 	c.result = Result{Queue: at.queue, Status: SendOK}
 	if c.mode == Oneway {
 		c.result.Status = Written
 	}
 	err = errGoexit
-	defer func() { p.attemptDone(ctx, c, s, res, err) }()
-	if err = p.bound(c, r, consistent); err != nil {
+	defer func() { e.attemptDone(ctx, c, res, err) }()
+	if err = e.limit(c); err != nil {
 		return nil, err
 	}
-	res, err = p.attemptChain(ctx, at)
+	res, err = e.attemptChain(ctx, at)
 	switch {
 	case err != nil:
 	case c.misuse != nil:
@@ -294,75 +318,60 @@ func (p *Producer) try(ctx context.Context, c *Call, s QueueSelector, r *Route, 
 	return res, err
 }
 
-// bound sets the attempt's deadline, which is capped while another broker is left.
-func (p *Producer) bound(c *Call, r *Route, consistent bool) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = panicError("health view", v)
-		}
-	}()
-	at := &c.at
-	alone := !p.othersLeft(c, r, at.broker.Name)
-	at.last = alone && (!consistent || len(r.brokers) == 1)
-	if !alone && !consistent {
-		if cap := time.Now().Add(p.cfg.AttemptTimeout); cap.Before(at.deadline) {
-			at.deadline = cap
-		}
+// limit sets the attempt's deadlines. They are capped while another broker is left and the
+// policy would use it: the one for sending if the policy goes elsewhere with a message that
+// was not sent, the one for the answer if it does so even without knowing.
+func (e *engine) limit(c *Call) (err error) {
+	defer containPanic("health view", &err)
+	at, p := &c.at, c.served.policy
+	alone := !c.othersLeft(p.Health)
+	at.last = alone && (!c.consistent || len(c.route.brokers) == 1)
+	at.sendBy = at.deadline
+	if alone || c.consistent {
+		return nil
+	}
+	most := p.AttemptTimeout
+	if c.attemptTimeout != 0 {
+		most = c.attemptTimeout
+	}
+	end := time.Now().Add(most)
+	if !end.Before(at.deadline) {
+		return nil
+	}
+	use := p.capped.of(c.mode, c.attempts)
+	if c.ownRetry {
+		use = capUse(c.retry, c.mode, c.attempts)
+	}
+	if use.unsent {
+		at.sendBy = end
+	}
+	if use.unanswered || c.attemptTimeout != 0 {
+		at.sendBy, at.deadline = end, end
 	}
 	return nil
 }
 
-// within gives a context that ends with ctx, at the deadline and with an abort.
-func (p *Producer) within(ctx context.Context, deadline time.Time) (context.Context, context.CancelFunc) {
-	ctx, over := context.WithDeadlineCause(ctx, deadline, ErrTimeout)
-	ctx, end := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(p.life, func() { end(ErrAborted) })
-	return ctx, func() {
-		stop()
-		end(nil)
-		over()
-	}
-}
-
-// errGoexit stands in the report of an attempt whose goroutine ended under it.
-var errGoexit = fmt.Errorf("%w: a step ended the goroutine", ErrContract)
-
 // othersLeft reports whether a broker other than the chosen one is untried and
 // not down.
-func (p *Producer) othersLeft(c *Call, r *Route, chosen string) bool {
+func (c *Call) othersLeft(health HealthView) bool {
+	r := c.route
 	for i := range r.brokers {
-		name := r.brokers[i].Name
-		if name != chosen && !slices.Contains(c.tried, name) &&
-			(p.cfg.Health == nil || p.cfg.Health.Health(name) != HealthDown) {
+		b := &r.brokers[i]
+		if b.Name != c.at.broker.Name && !slices.Contains(c.tried, b.Name) &&
+			(health == nil || health.Health(*b) != HealthDown) {
 			return true
 		}
 	}
 	return false
 }
 
-func (p *Producer) attemptDone(ctx context.Context, c *Call, s QueueSelector, res *Result, err error) {
-	own, _ := s.(AttemptListener)
-	if own != nil && p.listeners.has(own) {
-		own = nil // its factory is the same value, or a step is
-	}
-	if len(p.listeners.attempt) == 0 && own == nil {
-		return
-	}
-	at := &c.at
-	c.attemptReport = AttemptReport{
-		Attempt: at, Result: res, Err: err, Class: ClassOf(err),
-		Latency: at.latency, Written: at.written, Abandoned: !at.entered,
-	}
-	p.listeners.attemptDone(ctx, &c.attemptReport)
-	if own != nil {
-		p.listeners.guard("selector", "AttemptDone", func() { own.AttemptDone(ctx, &c.attemptReport) })
-	}
-}
-
 // carry is the innermost handler of attempt scope: the transport.
-func (p *Producer) carry(ctx context.Context, at *Attempt) (res *Result, err error) {
+func (e *engine) carry(ctx context.Context, at *Attempt) (res *Result, err error) {
 	if at.entered {
 		return nil, ErrNextTwice
+	}
+	if at.call == nil {
+		return nil, fmt.Errorf("%w: next was called after its attempt had ended", ErrContract)
 	}
 	if at.call.misuse != nil {
 		return nil, at.call.misuse
@@ -370,12 +379,12 @@ func (p *Producer) carry(ctx context.Context, at *Attempt) (res *Result, err err
 	at.entered = true
 	start := time.Now()
 	defer func() { at.latency = time.Since(start) }()
-	defer recoverStep("transport", &res, &err)
-	res, err = p.cfg.Transport.RoundTrip(ctx, at)
+	defer containResult("transport", &res, &err)
+	res, err = e.cfg.Transport.RoundTrip(ctx, at)
 	if res != nil {
 		at.written = true // whatever is wrong with it
 	} else {
-		errors.As(err, &at.answer)
+		errors.As(err, &at.refusal)
 	}
 	res, err = checkContract("transport", res, err)
 	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
@@ -389,141 +398,68 @@ func (p *Producer) carry(ctx context.Context, at *Attempt) (res *Result, err err
 	return res, err
 }
 
-// success is what a result says about the message: a one-way send was only written.
-func (a *Attempt) success(res *Result) Certainty {
-	if res.Acked() {
-		return Stored
-	}
-	return MaybeStored
-}
-
-// certainty is what the attempt's failure says about the message.
-func (a *Attempt) certainty() Certainty {
-	switch {
-	case !a.entered:
-		return NotSent // a veto, whatever error it brought along
-	case a.acked:
-		return Stored // a step failed the attempt after the broker had confirmed it
-	case a.answer != nil: // the transport's word: a step's error may tell of other attempts
-		return a.answer.Certainty()
-	case a.written:
-		return MaybeStored
-	default:
-		return NotSent
-	}
-}
-
-func decide(p RetryPolicy, f *Failure) (d Decision, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = panicError("retry policy", v)
-		}
-	}()
-	return p.Next(f), nil
-}
-
-// withdraw asks the budget for a retry.
-func (p *Producer) withdraw() (granted bool, err error) {
-	if p.cfg.Budget == nil {
-		return true, nil
-	}
-	defer func() {
-		if v := recover(); v != nil {
-			err = panicError("retry budget", v)
-		}
-	}()
-	return p.cfg.Budget.Withdraw(), nil
-}
-
 // deposit tells the budget of a success. A panic in it changes nothing about
 // that, so it is logged like a listener's.
-func (p *Producer) deposit() {
-	if p.cfg.Budget == nil {
+func (e *engine) deposit(c *Call) {
+	b := c.served.policy.Budget
+	if b == nil {
 		return
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			p.cfg.Logger.Error("retry budget panicked", "group", p.cfg.Group, "panic", v)
+			e.cfg.Logger.Error("retry budget panicked", "group", e.cfg.Group, "panic", v)
 		}
 	}()
-	p.cfg.Budget.Deposit()
+	b.Deposit()
 }
 
-// errTimer tells wait's callers that the timer ended the wait.
-var errTimer = errors.New("timer")
+// attemptDone reports the end of an attempt to the listeners of the pipeline, of the
+// policy, and to the selector.
+func (e *engine) attemptDone(ctx context.Context, c *Call, res *Result, err error) {
+	e.totals.attempt(&c.at, err)
+	ls := &c.served.policy.listeners
+	own := c.selectorListener(&e.listeners, ls)
+	if len(e.listeners.attempt) == 0 && len(ls.attempt) == 0 && own == nil {
+		return
+	}
+	at := &c.at
+	c.attemptReport = AttemptReport{
+		Attempt: at, Result: res, Err: err, Class: ClassOf(err),
+		Latency: at.latency, Written: at.written, Abandoned: !at.entered,
+	}
+	e.listeners.attemptDone(ctx, &c.attemptReport)
+	ls.attemptDone(ctx, &c.attemptReport)
+	if own != nil {
+		ls.guard("selector", "AttemptDone", func() { own.AttemptDone(ctx, &c.attemptReport) })
+	}
+}
 
-// wait waits until ready is closed (nil error), the timer fires (errTimer), or
-// the call ends.
-func (p *Producer) wait(ctx context.Context, c *Call, timer <-chan time.Time, ready <-chan struct{}) error {
-	defer c.timer.Stop()
-	select {
-	case <-ready:
+// selectorListener is the call's selector, if it listens and is not told already as its own
+// factory or as a step.
+func (c *Call) selectorListener(lists ...*listeners) AttemptListener {
+	s, err := c.queueSelector()
+	if err != nil {
 		return nil
-	case <-timer:
-		return errTimer
-	case <-ctx.Done():
-		return ContextError(ctx)
-	case <-p.aborted:
-		return ErrAborted
 	}
-}
-
-// until starts the call's timer.
-func (c *Call) until(d time.Duration) <-chan time.Time {
-	if c.timer == nil {
-		c.timer = time.NewTimer(d)
-	} else {
-		c.timer.Reset(d)
+	own, _ := s.(AttemptListener)
+	if own == nil {
+		return nil
 	}
-	return c.timer.C
-}
-
-func (c *Call) addTried(broker string) {
-	if !slices.Contains(c.tried, broker) {
-		c.tried = append(c.tried, broker)
-	}
-}
-
-func (c *Call) untried(r *Route) int {
-	n := 0
-	for i := range r.brokers {
-		if !slices.Contains(c.tried, r.brokers[i].Name) {
-			n++
+	for _, ls := range lists {
+		if ls.has(own) {
+			return nil
 		}
 	}
-	return n
+	return own
 }
 
-// freeze ends message scope: the properties get their wire form, once for all
-// attempts, and have to fit the protocol.
-func (c *Call) freeze() error {
-	b := c.properties[:0]
-	for i := range c.outs {
-		o := &c.outs[i]
-		if o.prepared {
-			o.frozen = true
-			continue
-		}
-		for _, p := range o.props {
-			if err := p.check(); err != nil {
-				return err
-			}
-		}
-		from := len(b)
-		b = o.appendProperties(b)
-		o.encoded = b[from:len(b):len(b)] // stays where it is when b moves
-		if len(o.encoded) > rocketmq.MaxPropertiesLength {
-			return fmt.Errorf("%w: properties take %d bytes encoded, at most %d are allowed",
-				ErrInvalidMessage, len(o.encoded), rocketmq.MaxPropertiesLength)
-		}
-		o.frozen = true
+func (e *engine) retryScheduled(ctx context.Context, c *Call, d Decision) {
+	e.totals.retries.Add(1)
+	ls := &c.served.policy.listeners
+	if len(e.listeners.retry)+len(ls.retry) == 0 {
+		return
 	}
-	c.properties = b
-	return nil
-}
-
-func (c *Call) thaw() {
-	for i := range c.outs {
-		c.outs[i].frozen = false
-	}
+	r := &RetryReport{Call: c, Attempt: c.attempts, Err: c.failure.Err, Delay: max(0, d.After)}
+	e.listeners.retryScheduled(ctx, r)
+	ls.retryScheduled(ctx, r)
 }

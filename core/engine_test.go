@@ -284,7 +284,7 @@ func TestOpenCircuitIsNoAttempt(t *testing.T) {
 		}
 		return next(ctx, at)
 	})
-	p := coretest.Start(t, coretest.Config(tr, core.Step{Name: "breaker", AttemptStage: core.AttemptProtect, Use: open}))
+	p := coretest.Start(t, coretest.Config(tr, core.AttemptStep("breaker", core.AttemptProtect, open)))
 	res, err := p.Send(t.Context(), coretest.Message("x")) // with a policy that never retries
 	if err != nil {
 		t.Fatal(err)
@@ -305,7 +305,7 @@ func TestOpenCircuitIsNoAttempt(t *testing.T) {
 		always := core.AttemptInterceptorFunc(func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
 			return nil, core.ErrCircuitOpen
 		})
-		p := coretest.Start(t, coretest.Config(&coretest.Transport{}, core.Step{Name: "breaker", AttemptStage: core.AttemptProtect, Use: always}))
+		p := coretest.Start(t, coretest.Config(&coretest.Transport{}, core.AttemptStep("breaker", core.AttemptProtect, always)))
 		_, err := p.Send(t.Context(), coretest.Message("x"))
 		if se := sendError(t, err); se.Class != core.ClassCircuitOpen || se.Certainty != core.NotSent || len(se.Attempts) != 0 {
 			t.Errorf("%v", err)
@@ -459,18 +459,18 @@ func TestNextAgainRepeatsEverythingBelow(t *testing.T) {
 	}
 	inner := 0
 	p := coretest.Start(t, coretest.Config(tr,
-		core.Step{Name: "again", Stage: core.StageObserve, Use: core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+		core.CallStep("again", core.StageObserve, core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 			for {
 				if r, err := next(ctx, c); err == nil {
 					return r, nil
 				}
 			}
-		})},
-		core.Step{Name: "inner", Stage: core.StageEncode, Use: core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+		})),
+		core.CallStep("inner", core.StageEncode, core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 			inner++
 			c.Outgoing().SetProperty("run", fmt.Sprint(inner))
 			return next(ctx, c)
-		})}))
+		}))))
 	if _, err := p.Send(t.Context(), coretest.Message("x")); err != nil {
 		t.Fatal(err)
 	}

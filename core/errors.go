@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // The errors that callers branch on. Each is found with errors.Is in whatever a
@@ -15,12 +14,13 @@ import (
 var (
 	ErrNotRunning     = errors.New("rocketmq: producer is not running")
 	ErrClosed         = errors.New("rocketmq: producer is shut down")
-	ErrAborted        = errors.New("rocketmq: send aborted by shutdown")
+	ErrAborted        = errors.New("rocketmq: aborted by shutdown")
 	ErrInvalidMessage = errors.New("rocketmq: invalid message")
 	ErrNoRoute        = errors.New("rocketmq: no route to topic")
-	// ErrNotWritable is an ErrNoRoute of a topic whose queues are all there to be read
-	// only: somebody took the permission away, and the old route must not be used any
-	// longer. One that nobody confirms may be: name servers can lose their memory.
+	// ErrNotWritable is an ErrNoRoute of a topic whose queues are all there for reading
+	// only. The permission was taken away, so the old route is given up. After other
+	// errors of a look-up the old route stays in use, because name servers can lose
+	// their memory.
 	ErrNotWritable     = fmt.Errorf("%w: its queues are read-only", ErrNoRoute)
 	ErrForbidden       = errors.New("rocketmq: send forbidden")
 	ErrCircuitOpen     = errors.New("rocketmq: circuit breaker open")
@@ -33,10 +33,20 @@ var (
 	// ErrTimeout is the end of the call's or the attempt's time. It is also
 	// context.DeadlineExceeded to errors.Is.
 	ErrTimeout error = timeoutError{}
+	// ErrUnsupported is something that the producer's transport cannot carry; see
+	// [Capabilities].
+	ErrUnsupported = errors.New("rocketmq: not supported by the transport")
+	// ErrNoHandler is a server's request for which the producer has no handler, and
+	// ErrInboxFull one that found no room; see [Inbox].
+	ErrNoHandler = errors.New("rocketmq: no handler for this request")
+	ErrInboxFull = errors.New("rocketmq: too many requests from servers")
 
-	// ErrNextTwice, ErrFrozen and ErrContract are mistakes of a plugin.
-	ErrNextTwice = errors.New("rocketmq: attempt interceptor called next twice")
+	// ErrNextTwice, ErrFrozen, ErrEncoded and ErrContract are mistakes of a plugin.
+	// ErrFrozen is a change of an outgoing message in attempt scope, ErrEncoded a change
+	// of a body that is packed already.
+	ErrNextTwice = errors.New("rocketmq: next was called twice")
 	ErrFrozen    = errors.New("rocketmq: outgoing message changed in attempt scope")
+	ErrEncoded   = errors.New("rocketmq: outgoing body changed after it was packed; the step that changes it belongs outside of compression")
 	ErrContract  = errors.New("rocketmq: step broke its contract")
 )
 
@@ -46,179 +56,11 @@ func (timeoutError) Error() string   { return "rocketmq: timeout" }
 func (timeoutError) Timeout() bool   { return true }
 func (timeoutError) Is(t error) bool { return t == context.DeadlineExceeded }
 
-// Certainty says what became of the message of a failed send.
-type Certainty uint8
-
-// The certainties. A call's certainty is the weakest of its attempts: one
-// unanswered attempt makes the whole call MaybeStored.
-const (
-	NotSent     Certainty = iota // no byte of it left the process
-	NotStored                    // a broker got it and refused it
-	MaybeStored                  // it was sent and nobody answered
-	Stored                       // it is stored, with a weaker status than was asked for
-)
-
-// String gives "not-sent", "not-stored", "maybe-stored" or "stored".
-func (c Certainty) String() string {
-	switch c {
-	case NotSent:
-		return "not-sent"
-	case NotStored:
-		return "not-stored"
-	case MaybeStored:
-		return "maybe-stored"
-	case Stored:
-		return "stored"
-	default:
-		return "unknown"
-	}
-}
-
-// Class says what kind of failure an error is.
-type Class uint8
-
-// The classes.
-const (
-	ClassNone        Class = iota
-	ClassInvalid           // the message was refused locally
-	ClassRejected          // a broker refused the message for good (13, 29, some of 1)
-	ClassForbidden         // a hook or a permission forbids it (16)
-	ClassAuth              // the broker did not accept the credentials
-	ClassNoRoute           // no name server knows a writable queue of the topic
-	ClassNoTopic           // the broker does not know the topic (17)
-	ClassStale             // the route was outdated (501, a queue that is gone)
-	ClassBusy              // the broker is overloaded (2, 215)
-	ClassUnavailable       // the broker cannot serve now (14, some of 1)
-	ClassBroker            // any other broker answer
-	ClassNetwork           // no connection, or it was lost
-	ClassTimeout           // no answer in time
-	ClassCanceled          // the caller's context ended
-	ClassCircuitOpen       // a breaker refused the broker
-	ClassInFlight          // the in-flight limit was reached
-	ClassClosed            // the producer is not running or was shut down
-	ClassPlugin            // a step or strategy panicked or broke its contract
-	ClassUnknown           // anything else, such as a user interceptor's error
-	classCount       = iota
-)
-
-var classNames = [classCount]string{
-	"none", "invalid", "rejected", "forbidden", "auth", "no-route", "no-topic", "stale", "busy",
-	"unavailable", "broker", "network", "timeout", "canceled", "circuit-open", "in-flight",
-	"closed", "plugin", "unknown",
-}
-
-// String gives the class's name, for example "no-route".
-func (c Class) String() string {
-	if int(c) < len(classNames) {
-		return classNames[c]
-	}
-	return "unknown"
-}
-
-// Classified may be implemented by an error to name its own class.
-type Classified interface{ ErrorClass() Class }
-
-// ClassOf finds the class of err: that of the first error in its chain which is
-// [Classified], a sentinel of this package or a context error. A nil error has
-// ClassNone.
-func ClassOf(err error) Class {
-	if err == nil {
-		return ClassNone
-	}
-	var c Classified
-	if errors.As(err, &c) {
-		return c.ErrorClass()
-	}
-	for _, s := range sentinelClasses {
-		if errors.Is(err, s.err) {
-			return s.class
-		}
-	}
-	return ClassUnknown
-}
-
-// The order matters: ErrTimeout is context.DeadlineExceeded as well.
-var sentinelClasses = []struct {
-	err   error
-	class Class
-}{
-	{ErrInvalidMessage, ClassInvalid},
-	{ErrForbidden, ClassForbidden},
-	{ErrNoRoute, ClassNoRoute},
-	{ErrCircuitOpen, ClassCircuitOpen},
-	{ErrTooManyInFlight, ClassInFlight},
-	{ErrNotRunning, ClassClosed},
-	{ErrClosed, ClassClosed},
-	{ErrAborted, ClassClosed},
-	{ErrNextTwice, ClassPlugin},
-	{ErrFrozen, ClassPlugin},
-	{ErrContract, ClassPlugin},
-	{context.Canceled, ClassCanceled},
-	{context.DeadlineExceeded, ClassTimeout},
-	{ErrConnect, ClassNetwork},
-	{ErrConnectionLost, ClassNetwork},
-}
-
-// BrokerError is an answer of a broker or name server that is not a success:
-// the server said so, the client did not guess.
-type BrokerError struct {
-	Code   rocketmq.ResponseCode
-	Remark string // the server's own words, at most 1 KiB, one line
-	Addr   string // who said it
-}
-
-// Error gives "broker 127.0.0.1:10911: SYSTEM_BUSY (2): remark".
-func (e *BrokerError) Error() string {
-	s := fmt.Sprintf("broker %s: %v (%d)", e.Addr, e.Code, int(e.Code))
-	if e.Remark != "" {
-		s += ": " + e.Remark
-	}
-	return s
-}
-
-// ErrorType is the code's name; OpenTelemetry's error.type uses it.
-func (e *BrokerError) ErrorType() string { return e.Code.String() }
-
-// ErrorClass is the kind of failure that [rocketmq.Judge] sees in code and remark.
-func (e *BrokerError) ErrorClass() Class {
-	class, _ := judge(e.Code, e.Remark)
-	return class
-}
-
-// Certainty says whether the broker may have stored the message all the same: an
-// answer that does not explain itself leaves that open.
-func (e *BrokerError) Certainty() Certainty {
-	_, certainty := judge(e.Code, e.Remark)
-	return certainty
-}
-
-// judge says what an answer means in core's words.
-func judge(code rocketmq.ResponseCode, remark string) (Class, Certainty) {
-	switch rocketmq.Judge(code, remark) {
-	case rocketmq.VerdictBusy:
-		return ClassBusy, NotStored
-	case rocketmq.VerdictUnavailable:
-		return ClassUnavailable, NotStored
-	case rocketmq.VerdictForbidden:
-		return ClassForbidden, NotStored
-	case rocketmq.VerdictAuth:
-		return ClassAuth, NotStored
-	case rocketmq.VerdictNoTopic:
-		return ClassNoTopic, NotStored
-	case rocketmq.VerdictStale:
-		return ClassStale, NotStored
-	case rocketmq.VerdictRejected:
-		return ClassRejected, NotStored
-	default:
-		return ClassBroker, MaybeStored
-	}
-}
-
 // PanicError is a panic of a step, strategy or hook, turned into an error.
 type PanicError struct {
-	Step  string // whose code panicked
+	Step  string // the step or strategy that panicked
 	Value any    // what was passed to panic
-	Stack []byte // where
+	Stack []byte // of the goroutine at that moment
 }
 
 // Error names the step and the value, without the stack.
@@ -253,6 +95,35 @@ func (e *AttemptError) Error() string {
 // Unwrap gives the cause.
 func (e *AttemptError) Unwrap() error { return e.Err }
 
+// StopReason says why a failed call made no further attempt.
+type StopReason uint8
+
+// The reasons. The zero value is a call that ended before its first attempt, or by
+// something that came between attempts, such as the caller's cancellation.
+const (
+	StopNone   StopReason = iota
+	StopFinal             // another attempt could not be right: refused locally, cancelled, one-way and written
+	StopPolicy            // the retry policy gave up
+	StopBudget            // the policy wanted another attempt; the retry budget had none left
+	StopTime              // the policy's pause is longer than the time left
+	StopLimit             // the engine's limit of 1,000 attempts
+)
+
+var stopNames = []string{"none", "final", "policy", "budget", "time", "limit"}
+
+// String gives the reason's name.
+func (s StopReason) String() string { return nameOf(stopNames, int(s)) }
+
+// MarshalText gives the name.
+func (s StopReason) MarshalText() ([]byte, error) {
+	return marshalName("stop reason", stopNames, int(s))
+}
+
+// UnmarshalText takes a name.
+func (s *StopReason) UnmarshalText(text []byte) error {
+	return unmarshalName("stop reason", stopNames, text, s)
+}
+
 // SendError is what every failed send returns. errors.Is and errors.As see
 // through it to the cause and to the cause of every attempt.
 type SendError struct {
@@ -262,9 +133,8 @@ type SendError struct {
 	MessageID MessageID
 	// Attempts are the failed attempts in order; empty if none was made.
 	Attempts []AttemptError
-	// BudgetSpent says that the retry policy wanted another attempt, and the retry
-	// budget had none left.
-	BudgetSpent bool
+	// Stop says why there was no further attempt.
+	Stop StopReason
 	// Cause is what ended the call. It is the last attempt's error unless
 	// something else came between, such as the caller's cancellation.
 	Cause error
@@ -301,8 +171,13 @@ func (e *SendError) Error() string {
 		b.WriteString(e.Attempts[i].Error())
 		sep = "; "
 	}
-	if e.BudgetSpent {
+	switch e.Stop {
+	case StopBudget:
 		b.WriteString("; no other attempt: the retry budget is spent")
+	case StopTime:
+		b.WriteString("; no other attempt: the pause before it is longer than the time left")
+	case StopLimit:
+		fmt.Fprintf(&b, "; no other attempt: %d is the limit", maxAttempts)
 	}
 	return b.String()
 }
@@ -330,26 +205,29 @@ func (e *SendError) ErrorType() string {
 	if errors.As(e.Cause, &be) {
 		return be.ErrorType()
 	}
-	if e.Class == ClassInvalid {
-		return "invalid_message"
-	}
-	return strings.ReplaceAll(e.Class.String(), "-", "_")
+	return classType(e.Class)
 }
 
-// CertaintyOf finds what the error of a send says of the message. An error that
-// is no *[SendError] came from a step before anything was sent: NotSent. It is for
-// errors of sends only, and without an error has no meaning.
-func CertaintyOf(err error) Certainty {
-	var se *SendError
-	if errors.As(err, &se) {
-		return se.Certainty
+// failed makes the call's *SendError, unless err is one already. A *SendError that says
+// less than the call knows came from another call: a step passed it on, so the call makes
+// its own around it.
+func (c *Call) failed(err error) error {
+	if se, ok := err.(*SendError); ok && se.Certainty >= c.certainty {
+		return se
 	}
-	return NotSent
+	se := &SendError{
+		Class: ClassOf(err), Certainty: max(c.certainty, CertaintyOf(err)), Cause: err,
+		Attempts: slices.Clone(c.failures), Stop: c.stop,
+	}
+	if len(c.outs) > 0 {
+		se.Topic, se.MessageID = c.outs[0].msg.Topic, c.outs[0].id
+	}
+	return se
 }
 
-// ContextError says why ctx ended, for whoever waits in a step, a strategy or a
-// transport: the cause, with the context's own error in front where the cause does
-// not show by itself that a context ended. It is nil while ctx lives.
+// ContextError says why ctx ended, for steps, strategies and transports that wait: the
+// cause, with the context's own error in front where the cause does not show by itself
+// that a context ended. It is nil while ctx lives.
 func ContextError(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if cause == nil || errors.Is(cause, err) {

@@ -41,15 +41,15 @@ func ExampleResolve() {
 	})
 	// The order in which steps are given does not matter.
 	pipeline, err := core.Resolve(core.Order{},
-		core.Step{Name: "quota", Stage: core.StageGuard, After: []string{"login"}, Use: pass},
-		core.Step{Name: "stamp", Stage: core.StageShape, Use: pass},
-		core.Step{Name: "login", Stage: core.StageGuard, Use: pass},
+		core.CallStep("quota", core.StageGuard, pass).After("login"),
+		core.CallStep("stamp", core.StageShape, pass),
+		core.CallStep("login", core.StageGuard, pass),
 	)
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Print(pipeline)
-	_, err = core.Resolve(core.Order{}, core.Step{Name: "quota", Stage: core.StageGuard, After: []string{"login"}, Use: pass})
+	_, err = core.Resolve(core.Order{}, core.CallStep("quota", core.StageGuard, pass).After("login"))
 	fmt.Println(err)
 	// Output:
 	// call     guard    login

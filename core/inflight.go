@@ -12,8 +12,8 @@ type inflight struct {
 	turn     atomic.Uint32 // which generation new sends belong to
 	count    [2]atomic.Int64
 	waiting  atomic.Bool
-	notice   chan struct{} // a generation became empty while somebody waits
-	draining chan struct{} // holds a token while somebody drains
+	notice   chan struct{} // a generation became empty while a drain waits
+	draining chan struct{} // holds a token during a drain
 }
 
 func newInflight() inflight {
@@ -30,7 +30,7 @@ func (f *inflight) enter() uint32 {
 // leave ends a send.
 func (f *inflight) leave(g uint32) {
 	// The order matters: a drain sets waiting before it reads the count, so
-	// either it sees zero or we see that it waits.
+	// either it sees zero or leave sees that it waits.
 	if f.count[g].Add(-1) == 0 && f.waiting.Load() {
 		select {
 		case f.notice <- struct{}{}:
@@ -43,8 +43,6 @@ func (f *inflight) len() int { return int(f.count[0].Load() + f.count[1].Load())
 
 // drain waits until every send that entered before it has left.
 func (f *inflight) drain(ctx context.Context) error {
-	// A channel and not a mutex: the wait obeys ctx, and tests in virtual time
-	// see it.
 	if err := take(ctx, f.draining); err != nil {
 		return err
 	}
@@ -58,21 +56,6 @@ func (f *inflight) drain(ctx context.Context) error {
 	}
 	f.turn.Add(1)
 	return f.empty(ctx, old)
-}
-
-// take takes a token, also with a context that has ended if nobody else has it.
-func take(ctx context.Context, token chan<- struct{}) error {
-	select {
-	case token <- struct{}{}:
-		return nil
-	default:
-	}
-	select {
-	case token <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 func (f *inflight) empty(ctx context.Context, g uint32) error {

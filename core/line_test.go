@@ -191,13 +191,13 @@ func TestShutdownWithLine(t *testing.T) {
 
 // A step that ends its goroutine ends one send, and the next in line goes on.
 func TestGoexitWithLine(t *testing.T) {
-	cfg := coretest.Config(&coretest.Transport{}, core.Step{Name: "exit", Stage: core.StageGuard, Use: core.InterceptorFunc(
+	cfg := coretest.Config(&coretest.Transport{}, core.CallStep("exit", core.StageGuard, core.InterceptorFunc(
 		func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 			if string(c.Message().Body) == "exit" {
 				runtime.Goexit()
 			}
 			return next(ctx, c)
-		})})
+		})))
 	cfg.MaxWorkers = 1
 	p := coretest.Start(t, cfg)
 	const sends = 200
@@ -276,13 +276,13 @@ func TestGoexitOfExpiredCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
 		cfg := g.config(1, 1000)
-		cfg.Steps = append(cfg.Steps, core.Step{Name: "exit", Stage: core.StageGuard, Use: core.InterceptorFunc(
+		cfg.Steps = append(cfg.Steps, core.CallStep("exit", core.StageGuard, core.InterceptorFunc(
 			func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 				if string(c.Message().Body) == "exit" {
 					runtime.Goexit()
 				}
 				return next(ctx, c)
-			})})
+			})))
 		p := coretest.Start(t, cfg)
 		var ended atomic.Int32
 		done := func(core.Result, error) { ended.Add(1) }

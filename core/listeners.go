@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"log/slog"
+	"slices"
 )
 
 // listeners are the subscribed listeners, sorted by event once, so that an
@@ -14,6 +15,14 @@ type listeners struct {
 	route   []named[RouteListener]
 	state   []named[StateListener]
 	log     *slog.Logger
+}
+
+// with gives a copy that logs to log.
+func (ls *listeners) with(log *slog.Logger) listeners {
+	return listeners{
+		call: slices.Clone(ls.call), attempt: slices.Clone(ls.attempt), retry: slices.Clone(ls.retry),
+		route: slices.Clone(ls.route), state: slices.Clone(ls.state), log: log,
+	}
 }
 
 type named[T any] struct {

@@ -67,16 +67,19 @@ const (
 	DelayMessage              // has a delay level or a delivery time
 )
 
+var messageTypeNames = []string{"normal", "fifo", "delay"}
+
 // String gives the name that the OpenTelemetry conventions use.
-func (t MessageType) String() string {
-	switch t {
-	case FIFOMessage:
-		return "fifo"
-	case DelayMessage:
-		return "delay"
-	default:
-		return "normal"
-	}
+func (t MessageType) String() string { return nameOf(messageTypeNames, int(t)) }
+
+// MarshalText gives the name.
+func (t MessageType) MarshalText() ([]byte, error) {
+	return marshalName("message type", messageTypeNames, int(t))
+}
+
+// UnmarshalText takes a name.
+func (t *MessageType) UnmarshalText(text []byte) error {
+	return unmarshalName("message type", messageTypeNames, text, t)
 }
 
 // Type reports how the broker will treat m. A delay wins over a sharding key,

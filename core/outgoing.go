@@ -2,47 +2,42 @@ package core
 
 import (
 	"fmt"
+	"iter"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
-// Outgoing is a call's private view of one message as it goes on the wire. In
-// message scope interceptors change it; the user's message stays as it is. In
-// attempt scope it is frozen: a change is ignored and fails the call with
-// [ErrFrozen].
+// Outgoing is a call's private view of one message as it is sent. In message scope
+// interceptors change it; the user's message stays as it is. In attempt scope it is
+// frozen: a change is ignored and fails the call with [ErrFrozen].
+//
+// It says what is sent, not in which form: the form on the wire is the transport's.
 type Outgoing struct {
-	msg      *Message
-	call     *Call
-	id       MessageID
-	topic    string
-	body     []byte
-	sysFlag  int32
-	props    []Property // set by interceptors; they shadow the message's own
-	prepared bool       // encoded holds the properties already (Batch)
-	frozen   bool
-	encoded  []byte // properties in wire form, once frozen: the call's, or the batch's
-}
-
-// Property is a name and a value of a message.
-type Property struct{ Name, Value string }
-
-func (p Property) check() error {
-	if err := rocketmq.CheckProperty(p.Name, p.Value); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalidMessage, err)
-	}
-	return nil
+	msg    *Message
+	call   *Call
+	id     MessageID
+	topic  string
+	body   []byte
+	codec  string     // that packed the body, "" for none
+	props  []Property // set by interceptors; they shadow the message's own
+	size   int        // of the properties, 0 if not known
+	frozen bool
+	joined bool   // copied into a Batch: it is frozen for good
+	form   []byte // the transport's, made at its first use; see Form
 }
 
 func (o *Outgoing) reset(c *Call, m *Message, id MessageID) {
-	o.msg, o.call, o.id = m, c, id
-	o.topic, o.body, o.sysFlag = m.Topic, m.Body, 0
-	clear(o.props)
-	o.props = o.props[:0]
-	o.prepared, o.frozen = false, false
-	o.encoded = nil
+	props := o.props
+	clear(props)
+	*o = Outgoing{call: c, msg: m, id: id, topic: m.Topic, body: m.Body, props: props[:0]}
+}
+
+// forget lets go of what belongs to a message, and keeps the room for its properties.
+func (o *Outgoing) forget() {
+	props := o.props
+	clear(props)
+	*o = Outgoing{props: props[:0]}
 }
 
 // Message is the user's message, for reading only.
@@ -51,82 +46,81 @@ func (o *Outgoing) Message() *Message { return o.msg }
 // MessageID is the message's unique id.
 func (o *Outgoing) MessageID() MessageID { return o.id }
 
-// Topic is the topic on the wire. All messages of a batch have one.
+// Topic is the topic that is sent to. All messages of a batch have one.
 func (o *Outgoing) Topic() string { return o.topic }
 
-// SetTopic changes the topic on the wire.
+// SetTopic changes the topic that is sent to.
 func (o *Outgoing) SetTopic(topic string) {
 	if o.mayChange() {
 		o.topic = topic
 	}
 }
 
-// Body is the body on the wire. It must not be written to: it may be the user's.
+// Body is the body that is sent. It must not be written to: it may be the user's.
 func (o *Outgoing) Body() []byte { return o.body }
 
-// SetBody changes the body on the wire. The slice must stay unchanged until the
-// interceptor's next has returned.
+// SetBody changes the body. The slice must stay unchanged until the interceptor's next has
+// returned. A body that a codec has packed cannot be changed any more, since consumers
+// would unpack something else: the call fails with [ErrEncoded]. A step that changes bodies,
+// such as encryption, belongs outside of compression (Step.Before).
 func (o *Outgoing) SetBody(body []byte) {
-	if o.mayChange() {
+	switch {
+	case !o.mayChange():
+	case o.codec != "":
+		o.call.misuse = ErrEncoded
+	default:
 		o.body = body
 	}
 }
 
-// SysFlag are the system flag bits (Java: MessageSysFlag), zero at first.
-func (o *Outgoing) SysFlag() int32 { return o.sysFlag }
+// Codec is the name of the codec that packed the body, such as "zlib"; "" if none did.
+func (o *Outgoing) Codec() string { return o.codec }
 
-// SetSysFlag changes the system flag bits.
-func (o *Outgoing) SetSysFlag(flag int32) {
+// SetPacked changes the body to one that the named codec has packed, and back: with the
+// codec "" the body is a plain one. The slice must stay unchanged until the interceptor's
+// next has returned. The transport tells consumers how to unpack it.
+func (o *Outgoing) SetPacked(body []byte, codec string) {
 	if o.mayChange() {
-		o.sysFlag = flag
+		o.body, o.codec = body, codec
 	}
 }
 
 // Flag is the message's own flag.
 func (o *Outgoing) Flag() int32 { return o.msg.Flag }
 
-// Property finds a property as it goes on the wire, under RocketMQ's name:
-// "TAGS" for the tag, "KEYS" for the joined keys.
+// Property finds a property as it is sent, under RocketMQ's name: "TAGS" for the tag,
+// "KEYS" for the joined keys.
 func (o *Outgoing) Property(name string) (string, bool) {
 	for i := range o.props {
 		if o.props[i].Name == name {
 			return o.props[i].Value, true
 		}
 	}
-	m := o.msg
 	switch name {
-	case rocketmq.PropertyUniqKey:
-		return o.id.String(), true
-	case rocketmq.PropertyTags:
-		return m.Tag, m.Tag != ""
-	case rocketmq.PropertyKeys:
-		return strings.Join(m.Keys, rocketmq.KeySeparator), len(m.Keys) > 0
-	case rocketmq.PropertyShardingKey:
-		return m.ShardingKey, m.ShardingKey != ""
-	case rocketmq.PropertyDelay:
-		return strconv.Itoa(m.DelayLevel), m.DelayLevel != 0
-	case rocketmq.PropertyTimerDeliverMS:
-		if m.DeliverAt.IsZero() {
-			return "", false
+	case rocketmq.PropertyUniqKey, rocketmq.PropertyTags, rocketmq.PropertyKeys, rocketmq.PropertyShardingKey,
+		rocketmq.PropertyDelay, rocketmq.PropertyTimerDeliverMS, rocketmq.PropertyWait:
+		for f, v := range o.typed {
+			if f == name {
+				return v.String(), true
+			}
 		}
-		return strconv.FormatInt(m.DeliverAt.UnixMilli(), 10), true
-	case rocketmq.PropertyWait:
-		return "false", m.NoWaitStore
+		return "", false
 	}
-	if len(m.Properties) == 0 {
+	if len(o.msg.Properties) == 0 {
 		return "", false // no need to hash the name
 	}
-	v, ok := m.Properties[name]
+	v, ok := o.msg.Properties[name]
 	return v, ok
 }
 
-// SetProperty sets a property on the wire, under RocketMQ's name. Neither name
-// nor value may be empty or hold the separators U+0001 and U+0002; a property
-// that breaks this fails the call as an invalid message.
+// SetProperty sets a property, under RocketMQ's name. Neither name nor value may be empty
+// or hold the separators U+0001 and U+0002; a property that breaks this fails the call as
+// an invalid message. The unique id cannot be set: it is the call's for all its attempts.
 func (o *Outgoing) SetProperty(name, value string) {
 	if !o.mayChange() {
 		return
 	}
+	o.size = 0
 	for i := range o.props {
 		if o.props[i].Name == name {
 			o.props[i].Value = value
@@ -136,123 +130,69 @@ func (o *Outgoing) SetProperty(name, value string) {
 	o.props = append(o.props, Property{name, value})
 }
 
-// PropertiesSize is the encoded size, in bytes, that the properties have now.
-func (o *Outgoing) PropertiesSize() int {
-	if o.frozen || o.prepared {
-		return len(o.encoded)
-	}
-	m := o.msg
-	n := rocketmq.PropertyLength(len(rocketmq.PropertyUniqKey), hexDigits)
-	if m.Tag != "" && !o.shadowed(rocketmq.PropertyTags) {
-		n += rocketmq.PropertyLength(len(rocketmq.PropertyTags), len(m.Tag))
-	}
-	if len(m.Keys) > 0 && !o.shadowed(rocketmq.PropertyKeys) {
-		n += rocketmq.PropertyLength(len(rocketmq.PropertyKeys), (len(m.Keys)-1)*len(rocketmq.KeySeparator))
-		for _, k := range m.Keys {
-			n += len(k)
+// Properties goes over the properties as they are sent, in a fixed order: the unique id,
+// the message's typed fields, the user's own by name, then what interceptors set. So every
+// attempt, and every run of a program, sends the same for the same message.
+func (o *Outgoing) Properties() iter.Seq2[string, PropertyValue] { return o.properties }
+
+func (o *Outgoing) properties(yield func(name string, value PropertyValue) bool) {
+	for name, v := range o.typed {
+		if !o.shadowed(name) && !yield(name, v) {
+			return
 		}
 	}
-	if m.ShardingKey != "" && !o.shadowed(rocketmq.PropertyShardingKey) {
-		n += rocketmq.PropertyLength(len(rocketmq.PropertyShardingKey), len(m.ShardingKey))
-	}
-	var digits [20]byte
-	if m.DelayLevel != 0 && !o.shadowed(rocketmq.PropertyDelay) {
-		n += rocketmq.PropertyLength(len(rocketmq.PropertyDelay), len(strconv.AppendInt(digits[:0], int64(m.DelayLevel), 10)))
-	}
-	if !m.DeliverAt.IsZero() && !o.shadowed(rocketmq.PropertyTimerDeliverMS) {
-		n += rocketmq.PropertyLength(len(rocketmq.PropertyTimerDeliverMS), len(strconv.AppendInt(digits[:0], m.DeliverAt.UnixMilli(), 10)))
-	}
-	if m.NoWaitStore && !o.shadowed(rocketmq.PropertyWait) {
-		n += rocketmq.PropertyLength(len(rocketmq.PropertyWait), len("false"))
-	}
-	for name, value := range m.Properties {
-		if !o.shadowed(name) {
-			n += rocketmq.PropertyLength(len(name), len(value))
-		}
+	if len(o.msg.Properties) > 0 && !o.own(yield) {
+		return
 	}
 	for i := range o.props {
-		n += rocketmq.PropertyLength(len(o.props[i].Name), len(o.props[i].Value))
+		if !yield(o.props[i].Name, textValue(o.props[i].Value)) {
+			return
+		}
 	}
-	return n
 }
 
-// Properties are the properties in wire form, unique id included. In attempt
-// scope only; nil before. They must not be written to.
-func (o *Outgoing) Properties() []byte {
-	if !o.frozen {
-		return nil
-	}
-	return o.encoded
-}
-
-func (o *Outgoing) mayChange() bool {
-	if o.frozen || o.prepared {
-		o.call.misuse = ErrFrozen
-		return false
-	}
-	return true
-}
-
-// appendProperties encodes in a fixed order - unique id, typed fields, then the
-// user's names sorted, then what interceptors added - so that every attempt and
-// every run sends the same bytes for the same message.
-func (o *Outgoing) appendProperties(dst []byte) []byte {
+// typed goes over the properties that the fields of a [Message] become (Java: MessageConst).
+func (o *Outgoing) typed(yield func(name string, value PropertyValue) bool) {
 	m := o.msg
-	dst = append(dst, rocketmq.PropertyUniqKey...)
-	dst = append(dst, rocketmq.NameValueSeparator)
-	dst = o.id.appendHex(dst)
-	dst = append(dst, rocketmq.PropertySeparator)
-	if m.Tag != "" && !o.shadowed(rocketmq.PropertyTags) {
-		dst = appendProperty(dst, rocketmq.PropertyTags, m.Tag)
+	if !yield(rocketmq.PropertyUniqKey, PropertyValue{kind: valueID, id: &o.id}) {
+		return
 	}
-	if len(m.Keys) > 0 && !o.shadowed(rocketmq.PropertyKeys) {
-		dst = append(dst, rocketmq.PropertyKeys...)
-		for i, k := range m.Keys {
-			if i == 0 {
-				dst = append(dst, rocketmq.NameValueSeparator)
-			} else {
-				dst = append(dst, rocketmq.KeySeparator...)
-			}
-			dst = append(dst, k...)
+	if m.Tag != "" && !yield(rocketmq.PropertyTags, textValue(m.Tag)) {
+		return
+	}
+	if len(m.Keys) > 0 && !yield(rocketmq.PropertyKeys, keysValue(m.Keys)) {
+		return
+	}
+	if m.ShardingKey != "" && !yield(rocketmq.PropertyShardingKey, textValue(m.ShardingKey)) {
+		return
+	}
+	if m.DelayLevel != 0 && !yield(rocketmq.PropertyDelay, numberValue(int64(m.DelayLevel))) {
+		return
+	}
+	if !m.DeliverAt.IsZero() && !yield(rocketmq.PropertyTimerDeliverMS, millisValue(m.DeliverAt)) {
+		return
+	}
+	if m.NoWaitStore {
+		yield(rocketmq.PropertyWait, textValue("false"))
+	}
+}
+
+// own goes over the user's own properties by name. It reports whether to go on.
+func (o *Outgoing) own(yield func(name string, value PropertyValue) bool) (more bool) {
+	names := o.call.names[:0]
+	for name := range o.msg.Properties {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	more = true
+	for _, name := range names {
+		if more = o.shadowed(name) || yield(name, textValue(o.msg.Properties[name])); !more {
+			break
 		}
-		dst = append(dst, rocketmq.PropertySeparator)
 	}
-	if m.ShardingKey != "" && !o.shadowed(rocketmq.PropertyShardingKey) {
-		dst = appendProperty(dst, rocketmq.PropertyShardingKey, m.ShardingKey)
-	}
-	if m.DelayLevel != 0 && !o.shadowed(rocketmq.PropertyDelay) {
-		dst = append(dst, rocketmq.PropertyDelay...)
-		dst = append(dst, rocketmq.NameValueSeparator)
-		dst = strconv.AppendInt(dst, int64(m.DelayLevel), 10)
-		dst = append(dst, rocketmq.PropertySeparator)
-	}
-	if !m.DeliverAt.IsZero() && !o.shadowed(rocketmq.PropertyTimerDeliverMS) {
-		dst = append(dst, rocketmq.PropertyTimerDeliverMS...)
-		dst = append(dst, rocketmq.NameValueSeparator)
-		dst = strconv.AppendInt(dst, m.DeliverAt.UnixMilli(), 10)
-		dst = append(dst, rocketmq.PropertySeparator)
-	}
-	if m.NoWaitStore && !o.shadowed(rocketmq.PropertyWait) {
-		dst = appendProperty(dst, rocketmq.PropertyWait, "false")
-	}
-	if len(m.Properties) > 0 {
-		names := o.call.names[:0]
-		for name := range m.Properties {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		for _, name := range names {
-			if !o.shadowed(name) {
-				dst = appendProperty(dst, name, m.Properties[name])
-			}
-		}
-		clear(names)
-		o.call.names = names
-	}
-	for i := range o.props {
-		dst = appendProperty(dst, o.props[i].Name, o.props[i].Value)
-	}
-	return dst
+	clear(names)
+	o.call.names = names
+	return more
 }
 
 func (o *Outgoing) shadowed(name string) bool {
@@ -264,10 +204,101 @@ func (o *Outgoing) shadowed(name string) bool {
 	return false
 }
 
-// appendProperty writes name U+0001 value U+0002 (Java: MessageDecoder.messageProperties2String).
-func appendProperty(dst []byte, name, value string) []byte {
-	dst = append(dst, name...)
-	dst = append(dst, rocketmq.NameValueSeparator)
-	dst = append(dst, value...)
-	return append(dst, rocketmq.PropertySeparator)
+// PropertiesSize is how many bytes the properties take in a broker's store now, at most
+// [rocketmq.MaxPropertiesLength].
+func (o *Outgoing) PropertiesSize() int {
+	if o.size > 0 {
+		return o.size
+	}
+	n := 0
+	for name, v := range o.typed {
+		if !o.shadowed(name) {
+			n += rocketmq.PropertyLength(len(name), v.Len())
+		}
+	}
+	for name, value := range o.msg.Properties {
+		if !o.shadowed(name) {
+			n += rocketmq.PropertyLength(len(name), len(value))
+		}
+	}
+	for i := range o.props {
+		n += rocketmq.PropertyLength(len(o.props[i].Name), len(o.props[i].Value))
+	}
+	o.size = n
+	return n
+}
+
+// batchSize is how many bytes the message takes in a batch.
+func (o *Outgoing) batchSize() int {
+	return rocketmq.BatchMessageOverhead + len(o.body) + o.PropertiesSize()
+}
+
+// Form is the message's form on the wire, as far as it is the same for every attempt: the
+// transport's encode makes it when it first asks, and later attempts of the call get the
+// same bytes. It is for transports, in attempt scope, and for one transport only. Encode
+// appends to dst and returns the result; it should be a plain function, which costs no
+// allocation. Its error is returned, and it is asked again next time.
+func (o *Outgoing) Form(encode func(dst []byte, o *Outgoing) ([]byte, error)) ([]byte, error) {
+	if o.form != nil {
+		return o.form, nil
+	}
+	c := o.call
+	from := len(c.forms)
+	b, err := encode(c.forms, o)
+	if err != nil {
+		return nil, err
+	}
+	c.forms = b
+	o.form = b[from:len(b):len(b)] // stays where it is when forms moves
+	return o.form, nil
+}
+
+func (o *Outgoing) mayChange() bool {
+	if o.frozen || o.joined {
+		o.call.misuse = ErrFrozen
+		return false
+	}
+	return true
+}
+
+// freeze ends message scope: nothing changes any more, and the properties have to fit
+// RocketMQ's limits.
+func (c *Call) freeze() error {
+	c.forms = c.forms[:0]
+	for i := range c.outs {
+		o := &c.outs[i]
+		o.form = nil
+		if o.joined {
+			o.frozen = true
+			continue
+		}
+		for _, p := range o.props {
+			if err := checkOwn(p); err != nil {
+				return err
+			}
+		}
+		if n := o.PropertiesSize(); n > rocketmq.MaxPropertiesLength {
+			return fmt.Errorf("%w: properties take %d bytes encoded, at most %d are allowed",
+				ErrInvalidMessage, n, rocketmq.MaxPropertiesLength)
+		}
+		o.frozen = true
+	}
+	return nil
+}
+
+// checkOwn checks a property that an interceptor set.
+func checkOwn(p Property) error {
+	if p.Name == rocketmq.PropertyUniqKey {
+		return fmt.Errorf("%w: property %q cannot be set: it is the message's id for all attempts", ErrInvalidMessage, p.Name)
+	}
+	if err := rocketmq.CheckProperty(p.Name, p.Value); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidMessage, err)
+	}
+	return nil
+}
+
+func (c *Call) thaw() {
+	for i := range c.outs {
+		c.outs[i].frozen = false
+	}
 }

@@ -35,7 +35,7 @@ func TestPropertiesOnTheWire(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tr := &coretest.Transport{}
-			p := coretest.Start(t, coretest.Config(tr, core.Step{Name: "set", Stage: core.StageShape, Use: core.InterceptorFunc(
+			p := coretest.Start(t, coretest.Config(tr, core.CallStep("set", core.StageShape, core.InterceptorFunc(
 				func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 					out := c.Outgoing()
 					for _, kv := range tt.set {
@@ -50,7 +50,7 @@ func TestPropertiesOnTheWire(t *testing.T) {
 						t.Errorf("size %d before, %d after", before, after)
 					}
 					return res, err
-				})}))
+				}))))
 			m := tt.msg
 			m.Topic, m.Body = "T", []byte("x")
 			res, err := p.Send(t.Context(), &m)
@@ -70,7 +70,7 @@ func TestOutgoingProperty(t *testing.T) {
 		Topic: "T", Body: []byte("x"), Tag: "t", Keys: []string{"a", "b"}, ShardingKey: "s", DelayLevel: 2,
 		DeliverAt: time.UnixMilli(5), NoWaitStore: true, Properties: map[string]string{"mine": "1"},
 	}
-	p := coretest.Start(t, coretest.Config(&coretest.Transport{}, core.Step{Name: "look", Stage: core.StageShape, Use: core.InterceptorFunc(
+	p := coretest.Start(t, coretest.Config(&coretest.Transport{}, core.CallStep("look", core.StageShape, core.InterceptorFunc(
 		func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 			out := c.Outgoing()
 			out.SetProperty("added", "2")
@@ -86,7 +86,7 @@ func TestOutgoingProperty(t *testing.T) {
 				t.Errorf("property other is %q", v)
 			}
 			return next(ctx, c)
-		})}))
+		}))))
 	if _, err := p.Send(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
@@ -96,22 +96,22 @@ func TestSlots(t *testing.T) {
 	slot, other := core.NewSlot[int]("n"), core.NewSlot[int]("n")
 	var seen []int
 	p := coretest.Start(t, coretest.Config(&coretest.Transport{},
-		core.Step{Name: "set", Stage: core.StageObserve, Use: core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+		core.CallStep("set", core.StageObserve, core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 			if _, ok := slot.Get(c); ok {
 				t.Error("a slot outlived its call")
 			}
 			slot.Set(c, 1)
 			slot.Set(c, 2)
 			return next(ctx, c)
-		})},
-		core.Step{Name: "get", AttemptStage: core.AttemptWire, Use: core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+		})),
+		core.AttemptStep("get", core.AttemptWire, core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
 			v, ok := slot.Get(at.Call())
 			if _, wrong := other.Get(at.Call()); !ok || wrong {
 				t.Error("slots are mixed up")
 			}
 			seen = append(seen, v)
 			return next(ctx, at)
-		})}))
+		}))))
 	for range 2 {
 		if _, err := p.Send(t.Context(), coretest.Message("x")); err != nil {
 			t.Fatal(err)

@@ -59,7 +59,7 @@ func TestPanicsOfBudgetAndHealth(t *testing.T) {
 				res := at.Result()
 				res.Queue = at.Queue()
 				return res, nil
-			}}, core.Step{Name: "ends", Use: attemptEnds(func(*core.AttemptReport) { ends++ })})
+			}}, core.ListenerStep("ends", attemptEnds(func(*core.AttemptReport) { ends++ })))
 			cfg.Retry, cfg.Budget, cfg.Health, cfg.Selector = coretest.Retry(2), m, m, tt.selector
 			p := coretest.Start(t, cfg)
 			m.mood = tt.mood

@@ -9,13 +9,18 @@ import (
 	"strings"
 )
 
-// Pipeline is the resolved chain of steps. It is immutable, and the same for
-// every order in which the same steps were given.
+// Pipeline is the resolved chain of steps and, for a producer's, its policies. It is
+// immutable, and the same for every order in which the same steps were given.
 type Pipeline struct {
+	steps     []Step // by name
 	call      []placed[Interceptor]
 	attempt   []placed[AttemptInterceptor]
+	outer     []placed[OperationInterceptor] // of operations, before their broker is known
+	inner     []placed[OperationInterceptor] // and after
 	listeners listeners
 	listening []listening
+	transport Transport
+	policies  []*policy
 }
 
 // placed is an interceptor at its place.
@@ -38,93 +43,126 @@ var stepName = regexp.MustCompile(`^[a-z0-9]+([._-][a-z0-9]+)*$`)
 // order replaces all three for its scope.
 //
 // All mistakes are reported at once, each naming its step: bad and duplicate
-// names, a nil or useless Use, a role without a stage, a stage without a role,
-// unknown neighbours, cycles, and an order that does not list exactly the steps
-// of its scope.
+// names, nil and useless values, missing and unknown stages, unknown neighbours, cycles,
+// and an order that does not list exactly the steps of its scope.
 func Resolve(order Order, steps ...Step) (*Pipeline, error) {
 	steps = slices.Clone(steps)
-	slices.SortStableFunc(steps, func(a, b Step) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(steps, func(a, b Step) int { return strings.Compare(a.name, b.name) })
 
 	var errs []error
 	var twice string
 	steps = slices.CompactFunc(steps, func(a, b Step) bool {
-		if a.Name == b.Name && a.Name != twice {
-			twice = a.Name
+		if a.name == b.name && a.name != twice {
+			twice = a.name
 			errs = append(errs, fmt.Errorf("step %q: given more than once", twice))
 		}
-		return a.Name == b.Name
+		return a.name == b.name
 	})
 	for i := range steps {
 		errs = append(errs, steps[i].check()...)
 	}
-	callNames, callErrs := arrange(steps, order.Call, "call", func(s *Step) int { return int(s.Stage) })
-	attemptNames, attemptErrs := arrange(steps, order.Attempt, "attempt", func(s *Step) int { return int(s.AttemptStage) })
+	callNames, callErrs := arrange(steps, order.Call, "call", func(s *Step) int { return int(s.stage) })
+	attemptNames, attemptErrs := arrange(steps, order.Attempt, "attempt", func(s *Step) int { return int(s.attemptStage) })
 	errs = slices.Concat(errs, callErrs, attemptErrs, checkNeighbours(steps))
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("pipeline: %w", err)
 	}
-	p := &Pipeline{}
+	return assemble(steps, callNames, attemptNames), nil
+}
+
+// assemble puts steps without mistakes at their places.
+func assemble(steps []Step, callNames, attemptNames []string) *Pipeline {
+	p := &Pipeline{steps: steps}
 	byName := make(map[string]*Step, len(steps))
 	for i := range steps {
-		byName[steps[i].Name] = &steps[i]
+		byName[steps[i].name] = &steps[i]
 	}
 	for _, n := range callNames {
 		s := byName[n]
-		p.call = append(p.call, placed[Interceptor]{n, s.Stage.String(), s.Use.(Interceptor)})
+		p.call = append(p.call, placed[Interceptor]{n, s.stage.String(), s.call})
+		if op, ok := s.call.(OperationInterceptor); ok {
+			p.outer = append(p.outer, placed[OperationInterceptor]{n, s.stage.String(), op})
+		}
 	}
 	for _, n := range attemptNames {
 		s := byName[n]
-		p.attempt = append(p.attempt, placed[AttemptInterceptor]{n, s.AttemptStage.String(), s.Use.(AttemptInterceptor)})
-	}
-	for _, s := range steps {
-		if events := p.listeners.add(s.Name, s.Use); len(events) > 0 {
-			p.listening = append(p.listening, listening{s.Name, events})
+		p.attempt = append(p.attempt, placed[AttemptInterceptor]{n, s.attemptStage.String(), s.attempt})
+		if op, ok := s.attempt.(OperationInterceptor); ok && !same(s.attempt, s.call) {
+			p.inner = append(p.inner, placed[OperationInterceptor]{n, s.attemptStage.String(), op})
 		}
 	}
-	return p, nil
+	for _, s := range steps {
+		var events []string
+		for _, part := range s.Parts() {
+			events = append(events, p.listeners.add(s.name, part)...)
+		}
+		if len(events) > 0 {
+			p.listening = append(p.listening, listening{s.name, events})
+		}
+	}
+	return p
 }
 
 // check finds what is wrong with one step by itself.
 func (s *Step) check() []error {
 	var errs []error
 	fail := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("step %q: "+format, append([]any{s.Name}, args...)...))
+		errs = append(errs, fmt.Errorf("step %q: "+format, append([]any{s.name}, args...)...))
 	}
-	if !stepName.MatchString(s.Name) {
+	if !stepName.MatchString(s.name) {
 		fail("a name is dotted lower-case words, such as compress.zlib")
 	}
-	if isNil(s.Use) {
-		fail("Use is nil")
+	placedNowhere := s.stage == StageNone && s.attemptStage == AttemptNone
+	if s.call == nil && s.attempt == nil && s.listener == nil && placedNowhere {
+		fail("it is empty: make it with CallStep, AttemptStep or ListenerStep")
 		return errs
 	}
-	_, isCall := s.Use.(Interceptor)
-	_, isAttempt := s.Use.(AttemptInterceptor)
-	var l listeners
-	events := l.add(s.Name, s.Use)
-	if !isCall && !isAttempt && len(events) == 0 {
-		fail("%T is no interceptor, attempt interceptor or listener", s.Use)
-		return errs
-	}
-	switch {
-	case s.Stage > StageEncode:
-		fail("unknown stage %d", s.Stage)
-	case isCall && s.Stage == StageNone:
-		fail("%T is an interceptor, but Stage is not set", s.Use)
-	case !isCall && s.Stage != StageNone:
-		fail("Stage is %v, but %T is no interceptor", s.Stage, s.Use)
-	}
-	switch {
-	case s.AttemptStage > AttemptWire:
-		fail("unknown attempt stage %d", s.AttemptStage)
-	case isAttempt && s.AttemptStage == AttemptNone:
-		fail("%T is an attempt interceptor, but AttemptStage is not set", s.Use)
-	case !isAttempt && s.AttemptStage != AttemptNone:
-		fail("AttemptStage is %v, but %T is no attempt interceptor", s.AttemptStage, s.Use)
-	}
-	if !isCall && !isAttempt && len(s.After)+len(s.Before) > 0 {
+	s.checkPlaces(fail)
+	if len(s.after)+len(s.before) > 0 && s.call == nil && s.attempt == nil {
 		fail("After and Before have no meaning for a listener")
 	}
 	return errs
+}
+
+// checkPlaces finds parts that are nil, placed nowhere or placed wrongly.
+func (s *Step) checkPlaces(fail func(format string, args ...any)) {
+	if s.call != nil || s.stage != StageNone {
+		switch {
+		case isNil(s.call):
+			fail("the interceptor is nil")
+		case s.stage == StageNone:
+			fail("%T has no stage", s.call)
+		case s.stage > StageEncode:
+			fail("unknown stage %d", s.stage)
+		}
+	}
+	if s.attempt != nil || s.attemptStage != AttemptNone {
+		switch {
+		case isNil(s.attempt):
+			fail("the attempt interceptor is nil")
+		case s.attemptStage == AttemptNone:
+			fail("%T has no attempt stage", s.attempt)
+		case s.attemptStage > AttemptWire:
+			fail("unknown attempt stage %d", s.attemptStage)
+		}
+	}
+	if s.listener != nil {
+		var l listeners
+		if isNil(s.listener) {
+			fail("the listener is nil")
+		} else if len(l.add(s.name, s.listener)) == 0 {
+			fail("%T is no listener", s.listener)
+		}
+	}
+	// A value that is left out of one of its scopes would be silently without effect there.
+	for _, part := range s.Parts() {
+		if _, ok := part.(Interceptor); ok && s.call == nil {
+			fail("%T is an interceptor as well: place it with CallStep", part)
+		}
+		if _, ok := part.(AttemptInterceptor); ok && s.attempt == nil {
+			fail("%T is an attempt interceptor as well: place it with WithAttempt", part)
+		}
+	}
 }
 
 func isNil(v any) bool {
@@ -138,25 +176,31 @@ func isNil(v any) bool {
 	return false
 }
 
+// same reports whether a and b are one value. Values that cannot be compared are
+// not.
+func same(a, b any) bool {
+	return a != nil && b != nil && reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+}
+
 // checkNeighbours makes sure that every After and Before names a step of the
 // same stage in at least one scope.
 func checkNeighbours(steps []Step) []error {
 	var errs []error
 	byName := make(map[string]*Step, len(steps))
 	for i := range steps {
-		byName[steps[i].Name] = &steps[i]
+		byName[steps[i].name] = &steps[i]
 	}
 	for i := range steps {
 		s := &steps[i]
-		for _, name := range slices.Concat(s.After, s.Before) {
+		for _, name := range slices.Concat(s.after, s.before) {
 			bare, optional := strings.CutSuffix(name, "?")
 			other, known := byName[bare]
 			switch {
 			case !known && !optional:
-				errs = append(errs, fmt.Errorf("step %q: neighbour %q is unknown", s.Name, bare))
-			case known && !(s.Stage != StageNone && s.Stage == other.Stage) &&
-				!(s.AttemptStage != AttemptNone && s.AttemptStage == other.AttemptStage):
-				errs = append(errs, fmt.Errorf("step %q: neighbour %q is in no stage with it: %s, but %s", s.Name, bare, s.places(), other.places()))
+				errs = append(errs, fmt.Errorf("step %q: neighbour %q is unknown", s.name, bare))
+			case known && !(s.stage != StageNone && s.stage == other.stage) &&
+				!(s.attemptStage != AttemptNone && s.attemptStage == other.attemptStage):
+				errs = append(errs, fmt.Errorf("step %q: neighbour %q is in no stage with it: %s, but %s", s.name, bare, s.places(), other.places()))
 			}
 		}
 	}
@@ -166,152 +210,15 @@ func checkNeighbours(steps []Step) []error {
 // places says where a step stands.
 func (s *Step) places() string {
 	switch {
-	case s.Stage != StageNone && s.AttemptStage != AttemptNone:
-		return fmt.Sprintf("%v of message scope and %v of attempt scope", s.Stage, s.AttemptStage)
-	case s.Stage != StageNone:
-		return fmt.Sprintf("%v of message scope", s.Stage)
-	case s.AttemptStage != AttemptNone:
-		return fmt.Sprintf("%v of attempt scope", s.AttemptStage)
+	case s.stage != StageNone && s.attemptStage != AttemptNone:
+		return fmt.Sprintf("%v of message scope and %v of attempt scope", s.stage, s.attemptStage)
+	case s.stage != StageNone:
+		return fmt.Sprintf("%v of message scope", s.stage)
+	case s.attemptStage != AttemptNone:
+		return fmt.Sprintf("%v of attempt scope", s.attemptStage)
 	default:
 		return "no stage, it only listens"
 	}
-}
-
-// arrange gives the names of one scope's steps in order.
-func arrange(steps []Step, explicit []string, scope string, stageOf func(*Step) int) ([]string, []error) {
-	var names []string
-	for i := range steps {
-		if stageOf(&steps[i]) != 0 {
-			names = append(names, steps[i].Name)
-		}
-	}
-	if explicit != nil {
-		return checkOrder(names, explicit, scope)
-	}
-	const stages = 4
-	var out []string
-	for stage := 1; stage <= stages; stage++ {
-		var members []*Step
-		for i := range steps {
-			if stageOf(&steps[i]) == stage {
-				members = append(members, &steps[i])
-			}
-		}
-		sorted, err := sortStage(members)
-		if err != nil {
-			return nil, []error{fmt.Errorf("%s scope: %w", scope, err)}
-		}
-		out = append(out, sorted...)
-	}
-	return out, nil
-}
-
-// checkOrder accepts an explicit order that lists each of names exactly once.
-func checkOrder(names, explicit []string, scope string) ([]string, []error) {
-	var errs []error
-	seen := make(map[string]bool, len(explicit))
-	for _, n := range explicit {
-		switch {
-		case seen[n]:
-			errs = append(errs, fmt.Errorf("step %q: twice in the %s order", n, scope))
-		case !slices.Contains(names, n):
-			errs = append(errs, fmt.Errorf("step %q: in the %s order, but not a step of that scope", n, scope))
-		}
-		seen[n] = true
-	}
-	for _, n := range names {
-		if !seen[n] {
-			errs = append(errs, fmt.Errorf("step %q: missing in the %s order", n, scope))
-		}
-	}
-	return slices.Clone(explicit), errs
-}
-
-// sortStage sorts the members of one stage, given by name, topologically: of
-// those that may come next the first by name does.
-func sortStage(members []*Step) ([]string, error) {
-	index := make(map[string]int, len(members))
-	for i, s := range members {
-		index[s.Name] = i
-	}
-	outer := make([]map[int]bool, len(members)) // who must be further out than i
-	for i := range outer {
-		outer[i] = map[int]bool{}
-	}
-	for i, s := range members {
-		for _, n := range s.After {
-			if j, ok := index[strings.TrimSuffix(n, "?")]; ok {
-				outer[i][j] = true
-			}
-		}
-		for _, n := range s.Before {
-			if j, ok := index[strings.TrimSuffix(n, "?")]; ok {
-				outer[j][i] = true
-			}
-		}
-	}
-	var out []string
-	done := make([]bool, len(members))
-	for len(out) < len(members) {
-		next := -1
-		for i := range members {
-			if !done[i] && len(outer[i]) == 0 {
-				next = i
-				break
-			}
-		}
-		if next < 0 {
-			return nil, cycleError(members, outer, done)
-		}
-		done[next] = true
-		out = append(out, members[next].Name)
-		for i := range outer {
-			delete(outer[i], next)
-		}
-	}
-	return out, nil
-}
-
-// cycleError follows the constraints backwards until a step comes up again.
-func cycleError(members []*Step, outer []map[int]bool, done []bool) error {
-	at := slices.Index(done, false)
-	var path []int
-	for !slices.Contains(path, at) {
-		path = append(path, at)
-		// Every step that is left waits for another that is left; take the
-		// first by name, so that the message is the same each time.
-		for i := range members {
-			if outer[at][i] {
-				at = i
-				break
-			}
-		}
-	}
-	path = path[slices.Index(path, at):]
-	slices.Reverse(path)
-	var names []string
-	for _, i := range append(path, path[0]) {
-		names = append(names, fmt.Sprintf("%q", members[i].Name))
-	}
-	return fmt.Errorf("steps form a cycle: %s", strings.Join(names, " before "))
-}
-
-// String lists the chain, outermost first, one step a line.
-func (p *Pipeline) String() string {
-	var b strings.Builder
-	width := len("message id, route, queue selection, retry")
-	for _, s := range p.call {
-		fmt.Fprintf(&b, "call     %-8s %s\n", s.stage, s.name)
-	}
-	fmt.Fprintf(&b, "core     %-8s %-*s\n", "", width, "message id, route, queue selection, retry")
-	for _, s := range p.attempt {
-		fmt.Fprintf(&b, "attempt  %-8s %s\n", s.stage, s.name)
-	}
-	b.WriteString("attempt           transport\n")
-	for _, l := range p.listening {
-		fmt.Fprintf(&b, "listener          %s: %s\n", l.name, strings.Join(l.events, ", "))
-	}
-	return b.String()
 }
 
 // Names returns the names in message scope and in attempt scope, outermost first.

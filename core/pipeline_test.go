@@ -38,17 +38,17 @@ func (ear) CallDone(context.Context, *core.CallReport) {}
 
 func sampleSteps() []core.Step {
 	return []core.Step{
-		{Name: "otel.trace", Stage: core.StageObserve, AttemptStage: core.AttemptObserve, Use: both{}},
-		{Name: "otel.metrics", Stage: core.StageObserve, Use: onion{}},
-		{Name: "validate", Stage: core.StageGuard, Use: onion{}},
-		{Name: "limit", Stage: core.StageGuard, After: []string{"validate"}, Use: onion{}},
-		{Name: "audit", Stage: core.StageGuard, Before: []string{"validate"}, Use: onion{}},
-		{Name: "namespace", Stage: core.StageShape, Use: onion{}},
-		{Name: "compress.zlib", Stage: core.StageEncode, Before: []string{"encrypt?"}, Use: onion{}},
-		{Name: "sendhook.audit", AttemptStage: core.AttemptObserve, After: []string{"otel.trace?"}, Use: ring{}},
-		{Name: "forbid.night", AttemptStage: core.AttemptGuard, Use: ring{}},
-		{Name: "breaker", AttemptStage: core.AttemptProtect, Use: ring{}},
-		{Name: "counter", Use: ear{}},
+		core.CallStep("otel.trace", core.StageObserve, both{}).WithAttempt(core.AttemptObserve, both{}),
+		core.CallStep("otel.metrics", core.StageObserve, onion{}),
+		core.CallStep("validate", core.StageGuard, onion{}),
+		core.CallStep("limit", core.StageGuard, onion{}).After("validate"),
+		core.CallStep("audit", core.StageGuard, onion{}).Before("validate"),
+		core.CallStep("namespace", core.StageShape, onion{}),
+		core.CallStep("compress.zlib", core.StageEncode, onion{}).Before("encrypt?"),
+		core.AttemptStep("sendhook.audit", core.AttemptObserve, ring{}).After("otel.trace?"),
+		core.AttemptStep("forbid.night", core.AttemptGuard, ring{}),
+		core.AttemptStep("breaker", core.AttemptProtect, ring{}),
+		core.ListenerStep("counter", ear{}),
 	}
 }
 
@@ -92,45 +92,45 @@ func TestOrderIsTheApplicationsWord(t *testing.T) {
 
 func TestResolveErrors(t *testing.T) {
 	var typedNil *onion
-	ok := core.Step{Name: "ok", Stage: core.StageGuard, Use: onion{}}
+	ok := core.CallStep("ok", core.StageGuard, onion{})
 	tests := []struct {
 		name  string
 		order core.Order
 		steps []core.Step
 		want  []string // all of them, each naming its step
 	}{
-		{"empty name", core.Order{}, []core.Step{{Stage: core.StageGuard, Use: onion{}}}, []string{`step ""`, "dotted"}},
-		{"bad name", core.Order{}, []core.Step{{Name: "My Step", Stage: core.StageGuard, Use: onion{}}}, []string{`step "My Step"`, "dotted"}},
+		{"empty name", core.Order{}, []core.Step{core.CallStep("", core.StageGuard, onion{})}, []string{`step ""`, "dotted"}},
+		{"bad name", core.Order{}, []core.Step{core.CallStep("My Step", core.StageGuard, onion{})}, []string{`step "My Step"`, "dotted"}},
 		{"duplicate", core.Order{}, []core.Step{ok, ok, ok}, []string{`step "ok": given more than once`}},
-		{"nil use", core.Order{}, []core.Step{{Name: "a", Stage: core.StageGuard}}, []string{`step "a": Use is nil`}},
-		{"typed nil", core.Order{}, []core.Step{{Name: "a", Stage: core.StageGuard, Use: typedNil}}, []string{`step "a": Use is nil`}},
-		{"no role", core.Order{}, []core.Step{{Name: "a", Use: 42}}, []string{`step "a": int is no interceptor`}},
-		{"role without stage", core.Order{}, []core.Step{{Name: "a", Use: onion{}}}, []string{`step "a"`, "Stage is not set"}},
-		{"attempt role without stage", core.Order{}, []core.Step{{Name: "a", Use: ring{}}}, []string{`step "a"`, "AttemptStage is not set"}},
-		{"stage without role", core.Order{}, []core.Step{{Name: "a", Stage: core.StageGuard, AttemptStage: core.AttemptGuard, Use: ring{}}}, []string{`step "a"`, "Stage is guard"}},
-		{"attempt stage without role", core.Order{}, []core.Step{{Name: "a", Stage: core.StageGuard, AttemptStage: core.AttemptWire, Use: onion{}}}, []string{`step "a"`, "AttemptStage is wire"}},
-		{"unknown stage", core.Order{}, []core.Step{{Name: "a", Stage: 99, Use: onion{}}}, []string{`step "a": unknown stage 99`}},
-		{"unknown attempt stage", core.Order{}, []core.Step{{Name: "a", AttemptStage: 99, Use: ring{}}}, []string{`step "a": unknown attempt stage 99`}},
-		{"listener with neighbours", core.Order{}, []core.Step{ok, {Name: "a", After: []string{"ok"}, Use: ear{}}}, []string{`step "a"`, "no meaning"}},
-		{"unknown neighbour", core.Order{}, []core.Step{{Name: "a", Stage: core.StageGuard, After: []string{"ghost"}, Use: onion{}}}, []string{`step "a": neighbour "ghost" is unknown`}},
-		{"neighbour in another stage", core.Order{}, []core.Step{ok, {Name: "a", Stage: core.StageShape, After: []string{"ok"}, Use: onion{}}}, []string{`step "a": neighbour "ok" is in no stage with it: shape of message scope, but guard of message scope`}},
+		{"nil use", core.Order{}, []core.Step{core.CallStep("a", core.StageGuard, nil)}, []string{`step "a": Use is nil`}},
+		{"typed nil", core.Order{}, []core.Step{core.CallStep("a", core.StageGuard, typedNil)}, []string{`step "a": Use is nil`}},
+		{"no role", core.Order{}, []core.Step{core.ListenerStep("a", 42)}, []string{`step "a": int is no interceptor`}},
+		{"role without stage", core.Order{}, []core.Step{core.ListenerStep("a", onion{})}, []string{`step "a"`, "Stage is not set"}},
+		{"attempt role without stage", core.Order{}, []core.Step{core.ListenerStep("a", ring{})}, []string{`step "a"`, "AttemptStage is not set"}},
+		{"stage without role", core.Order{}, []core.Step{core.CallStep("a", core.StageGuard, ring{}).WithAttempt(core.AttemptGuard, ring{})}, []string{`step "a"`, "Stage is guard"}},
+		{"attempt stage without role", core.Order{}, []core.Step{core.CallStep("a", core.StageGuard, onion{}).WithAttempt(core.AttemptWire, onion{})}, []string{`step "a"`, "AttemptStage is wire"}},
+		{"unknown stage", core.Order{}, []core.Step{core.CallStep("a", 99, onion{})}, []string{`step "a": unknown stage 99`}},
+		{"unknown attempt stage", core.Order{}, []core.Step{core.AttemptStep("a", 99, ring{})}, []string{`step "a": unknown attempt stage 99`}},
+		{"listener with neighbours", core.Order{}, []core.Step{ok, core.ListenerStep("a", ear{}).After("ok")}, []string{`step "a"`, "no meaning"}},
+		{"unknown neighbour", core.Order{}, []core.Step{core.CallStep("a", core.StageGuard, onion{}).After("ghost")}, []string{`step "a": neighbour "ghost" is unknown`}},
+		{"neighbour in another stage", core.Order{}, []core.Step{ok, core.CallStep("a", core.StageShape, onion{}).After("ok")}, []string{`step "a": neighbour "ok" is in no stage with it: shape of message scope, but guard of message scope`}},
 		{"cycle", core.Order{}, []core.Step{
-			{Name: "a", Stage: core.StageGuard, After: []string{"c"}, Use: onion{}},
-			{Name: "b", Stage: core.StageGuard, After: []string{"a"}, Use: onion{}},
-			{Name: "c", Stage: core.StageGuard, After: []string{"b"}, Use: onion{}},
-			{Name: "d", Stage: core.StageGuard, After: []string{"c"}, Use: onion{}},
+			core.CallStep("a", core.StageGuard, onion{}).After("c"),
+			core.CallStep("b", core.StageGuard, onion{}).After("a"),
+			core.CallStep("c", core.StageGuard, onion{}).After("b"),
+			core.CallStep("d", core.StageGuard, onion{}).After("c"),
 		}, []string{"cycle", `"a"`, `"b"`, `"c"`}},
-		{"own neighbour", core.Order{}, []core.Step{{Name: "a", Stage: core.StageGuard, After: []string{"a"}, Use: onion{}}}, []string{"cycle", `"a" before "a"`}},
+		{"own neighbour", core.Order{}, []core.Step{core.CallStep("a", core.StageGuard, onion{}).After("a")}, []string{"cycle", `"a" before "a"`}},
 		{"order with unknown", core.Order{Call: []string{"ok", "ghost"}}, []core.Step{ok}, []string{`step "ghost": in the call order, but not a step`}},
 		{"order with missing", core.Order{Call: []string{}}, []core.Step{ok}, []string{`step "ok": missing in the call order`}},
 		{"order with duplicate", core.Order{Call: []string{"ok", "ok"}}, []core.Step{ok}, []string{`step "ok": twice in the call order`}},
 		{"attempt order", core.Order{Attempt: []string{"ok"}}, []core.Step{ok}, []string{`step "ok": in the attempt order`}},
 		{"several at once", core.Order{}, []core.Step{
-			{Name: "a", Use: 1},
-			{Name: "b", Use: onion{}},
+			core.ListenerStep("a", 1),
+			core.ListenerStep("b", onion{}),
 			ok, ok,
-			{Name: "c", Stage: core.StageGuard, After: []string{"d", "ghost"}, Use: onion{}},
-			{Name: "d", Stage: core.StageGuard, After: []string{"c"}, Use: onion{}},
+			core.CallStep("c", core.StageGuard, onion{}).After("d", "ghost"),
+			core.CallStep("d", core.StageGuard, onion{}).After("c"),
 		}, []string{`step "a"`, `step "b"`, `step "ok": given more than once`, `"ghost" is unknown`, "cycle"}},
 	}
 	for _, tt := range tests {

@@ -15,10 +15,10 @@ import (
 
 func TestPluginMistakes(t *testing.T) {
 	call := func(f core.InterceptorFunc) core.Step {
-		return core.Step{Name: "mine", Stage: core.StageGuard, Use: f}
+		return core.CallStep("mine", core.StageGuard, f)
 	}
 	attempt := func(f core.AttemptInterceptorFunc) core.Step {
-		return core.Step{Name: "mine", AttemptStage: core.AttemptGuard, Use: f}
+		return core.AttemptStep("mine", core.AttemptGuard, f)
 	}
 	boom := errors.New("boom")
 	selector := func(f core.QueueSelectorFunc) func(*core.Config) {
@@ -141,7 +141,7 @@ func TestPluginMistakes(t *testing.T) {
 			tt.change(&cfg)
 			tr := cfg.Transport.(*coretest.Transport)
 			count := &attemptCount{}
-			cfg.Steps = append(cfg.Steps, core.Step{Name: "count", Use: count})
+			cfg.Steps = append(cfg.Steps, core.ListenerStep("count", count))
 			p := coretest.Start(t, cfg)
 			_, err := p.Send(t.Context(), coretest.Message("x"))
 			se := sendError(t, err)
@@ -192,8 +192,8 @@ func TestAttemptDoneOncePerSelect(t *testing.T) {
 		r := at.Result()
 		return r, nil
 	}},
-		core.Step{Name: "count", Use: count},
-		core.Step{Name: "veto", AttemptStage: core.AttemptGuard, Use: core.AttemptInterceptorFunc(
+		core.ListenerStep("count", count),
+		core.AttemptStep("veto", core.AttemptGuard, core.AttemptInterceptorFunc(
 			func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
 				switch step {
 				case 1:
@@ -204,7 +204,7 @@ func TestAttemptDoneOncePerSelect(t *testing.T) {
 					runtime.Goexit()
 				}
 				return next(ctx, at)
-			})})
+			})))
 	cfg.Selector = core.SelectorFactoryFunc(func(string) core.QueueSelector {
 		return core.QueueSelectorFunc(func(context.Context, *core.Selection) (int, error) { selects++; return 0, nil })
 	})
@@ -245,7 +245,7 @@ func TestOneValueListensOnce(t *testing.T) {
 		{"selector", func(c *core.Config, a *allInOne) { c.Selector = a }},
 		{"selector and health", func(c *core.Config, a *allInOne) { c.Selector, c.Health = a, a }},
 		{"selector and step", func(c *core.Config, a *allInOne) {
-			c.Selector, c.Steps = a, []core.Step{{Name: "count", Use: a}}
+			c.Selector, c.Steps = a, []core.Step{core.ListenerStep("count", a)}
 		}},
 		{"its own selector only for topics", func(c *core.Config, a *allInOne) {
 			c.Selector, c.Health = core.SelectorFactoryFunc(func(string) core.QueueSelector { return a }), a
@@ -275,13 +275,13 @@ func TestFailedFreezeThaws(t *testing.T) {
 	tr := &coretest.Transport{}
 	runs := 0
 	p := coretest.Start(t, coretest.Config(tr,
-		core.Step{Name: "again", Stage: core.StageObserve, Use: core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+		core.CallStep("again", core.StageObserve, core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 			if _, err := next(ctx, c); !errors.Is(err, core.ErrInvalidMessage) {
 				t.Errorf("first run: %v", err)
 			}
 			return next(ctx, c)
-		})},
-		core.Step{Name: "grow", Stage: core.StageShape, Use: core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+		})),
+		core.CallStep("grow", core.StageShape, core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 			size := rocketmq.MaxPropertiesLength
 			if runs++; runs > 1 {
 				size = 10
@@ -295,7 +295,7 @@ func TestFailedFreezeThaws(t *testing.T) {
 				}
 			}
 			return next(ctx, c)
-		})}))
+		}))))
 	if _, err := p.SendBatch(t.Context(), []*core.Message{coretest.Message("1"), coretest.Message("2")}); err != nil {
 		t.Error(err)
 	}

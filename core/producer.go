@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -27,36 +24,39 @@ const (
 	StateShutdown
 )
 
+var stateNames = []string{"created", "running", "start failed", "shut down"}
+
 // String gives "created", "running", "start failed" or "shut down".
-func (s State) String() string {
-	return nameOf([]string{"created", "running", "start failed", "shut down"}, int(s))
-}
+func (s State) String() string { return nameOf(stateNames, int(s)) }
+
+// MarshalText gives the name.
+func (s State) MarshalText() ([]byte, error) { return marshalName("state", stateNames, int(s)) }
+
+// UnmarshalText takes a name.
+func (s *State) UnmarshalText(text []byte) error { return unmarshalName("state", stateNames, text, s) }
 
 // Producer sends messages through a pipeline. Make it with [NewProducer], start
 // it, and shut it down at the end. It is safe for concurrent use.
 type Producer struct {
-	cfg          Config
-	pipeline     *Pipeline
-	listeners    listeners
-	callChain    Handler
-	attemptChain AttemptHandler
-	routes       *routeCache
-	ids          idMaker
-	calls        sync.Pool
-	batches      sync.Pool
+	cfg      Config
+	engine   *engine
+	pipeline *Pipeline
+	inbox    *Inbox
+	services []Service // in the order in which they start
+	drainers []namedPart
+	batches  sync.Pool
 
-	lifecycle chan struct{} // holds a token during Start and Shutdown
+	lifecycle chan struct{} // holds a token during Start, Shutdown and SetPolicies
 	state     atomic.Uint32
 	inflight  inflight
-	batching  inflight            // batches under way; who began one is in flight
+	batching  inflight            // batches under way; the call that began one is in flight
 	slots     *semaphore.Weighted // asynchronous sends, by number
 	bytes     *semaphore.Weighted // and by bytes
+	held      atomic.Int64        // bytes taken
 	workers   *workers
-	aborted   chan struct{}
 	// undelivered counts the sends that failed because they were aborted.
 	undelivered atomic.Int64
-	life        context.Context // ends with aborted, for waits that need a context
-	abort       context.CancelFunc
+	retiring    sync.WaitGroup // services of replaced policies that are being stopped
 }
 
 // NewProducer makes a producer. It does no I/O and starts no goroutine. All
@@ -66,8 +66,8 @@ func NewProducer(cfg Config) (*Producer, error) {
 	cfg.Own = slices.Clone(cfg.Own)
 	cfg, cfgErr := cfg.withDefaults()
 	pipeline, pipeErr := Resolve(cfg.Order, cfg.Steps...)
-	if err := errors.Join(cfgErr, pipeErr); err != nil {
-		return nil, fmt.Errorf("producer %q: %w", cfg.Group, err)
+	if pipeErr != nil {
+		pipeline = &Pipeline{} // to find what else is wrong
 	}
 	p := &Producer{
 		cfg: cfg, pipeline: pipeline,
@@ -77,40 +77,107 @@ func NewProducer(cfg Config) (*Producer, error) {
 		inflight:  newInflight(),
 		batching:  newInflight(),
 		workers:   newWorkers(cfg.MaxWorkers),
-		aborted:   make(chan struct{}),
 	}
-	p.listeners = pipeline.listeners.clone(cfg.Logger)
-	// One value may be several of these, or a step as well, like a breaker: it is
-	// told once.
-	told := make([]any, 0, len(cfg.Steps)+4)
-	for i := range cfg.Steps {
-		told = append(told, cfg.Steps[i].Use)
+	e := newEngine(p)
+	policies, policyErr := newPolicySet(cfg.Policies, cfg.policy(), p.stepValues(), e.listeners)
+	capErr := p.checkCapabilities(policies)
+	if err := errors.Join(cfgErr, pipeErr, policyErr, capErr); err != nil {
+		return nil, fmt.Errorf("producer %q: %w", cfg.Group, err)
 	}
-	for _, s := range []struct {
-		name string
-		use  any
-	}{{"selector", cfg.Selector}, {"retry", cfg.Retry}, {"budget", cfg.Budget}, {"health", cfg.Health}} {
-		if !slices.ContainsFunc(told, func(t any) bool { return same(t, s.use) }) {
-			told = append(told, s.use)
-			p.listeners.add(s.name, s.use)
-		}
-	}
-	p.routes = newRouteCache(&cfg, &p.listeners)
-	p.callChain = composeCall(p.deliver, pipeline.call)
-	p.attemptChain = composeAttempt(p.carry, pipeline.attempt)
-	p.calls.New = func() any { return &Call{producer: p} }
+	e.policies.Store(policies)
+	p.services = p.findServices(policies)
+	p.drainers = p.findDrainers()
+	p.inbox = newInbox(&p.cfg, func() context.Context { return e.life })
 	p.batches.New = func() any { return &Batch{p: p} }
 	return p, nil
 }
 
-// same reports whether a and b are one value. Values that cannot be compared are
-// not.
-func same(a, b any) bool {
-	return a != nil && b != nil && reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+func newEngine(p *Producer) *engine {
+	e := &engine{cfg: &p.cfg, producer: p, aborted: make(chan struct{}), listeners: p.pipeline.listeners.with(p.cfg.Logger)}
+	p.engine = e
+	e.life, e.abort = context.WithCancel(context.Background())
+	e.routes = newRouteCache(&p.cfg, e.routeChanged, func() { e.policies.Load().forget() })
+	e.callChain = composeCall(e.deliver, p.pipeline.call)
+	e.attemptChain = composeAttempt(e.carry, p.pipeline.attempt)
+	e.opChain = composeOperation(e.locate(composeOperation(e.operate, p.pipeline.inner)), p.pipeline.outer)
+	e.calls.New = func() any { return &Call{engine: e} }
+	return e
 }
 
-// Pipeline is the resolved chain.
-func (p *Producer) Pipeline() *Pipeline { return p.pipeline }
+// stepValues are the values of all steps.
+func (p *Producer) stepValues() []any {
+	var out []any
+	for _, s := range p.cfg.Steps {
+		out = append(out, s.Parts()...)
+	}
+	return out
+}
+
+// parts are the steps' values and the strategies of all policies, each once.
+func (p *Producer) parts(policies *policySet) []namedPart {
+	var out []namedPart
+	add := func(name string, part any) {
+		if !slices.ContainsFunc(out, func(o namedPart) bool { return same(o.part, part) }) {
+			out = append(out, namedPart{name, part})
+		}
+	}
+	for _, s := range p.pipeline.steps {
+		for _, part := range s.Parts() {
+			add("step "+s.name, part)
+		}
+	}
+	for _, pol := range policies.order {
+		for _, s := range pol.strategies() {
+			add(fmt.Sprintf("%s of policy %q", s.name, pol.Name), s.part)
+		}
+	}
+	return out
+}
+
+// checkCapabilities compares what the parts need with what the transport can carry.
+func (p *Producer) checkCapabilities(policies *policySet) error {
+	if isNil(p.cfg.Transport) || policies == nil {
+		return nil // reported already
+	}
+	c, err := capabilities(p.cfg.Transport)
+	if err != nil {
+		return err
+	}
+	p.engine.lacks = c.set()
+	return errors.Join(c.missing(p.parts(policies))...)
+}
+
+// findServices are the owned services, then the parts that are services.
+func (p *Producer) findServices(policies *policySet) []Service {
+	out := slices.Clone(p.cfg.Own)
+	for _, part := range p.parts(policies) {
+		s, ok := part.part.(Service)
+		if ok && !slices.ContainsFunc(out, func(o Service) bool { return same(o, s) }) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func (p *Producer) findDrainers() []namedPart {
+	var out []namedPart
+	for _, s := range p.pipeline.steps {
+		for _, part := range s.Parts() {
+			if _, ok := part.(Drainer); ok {
+				out = append(out, namedPart{s.name, part})
+			}
+		}
+	}
+	return out
+}
+
+// Pipeline is the resolved chain with the policies as they are now.
+func (p *Producer) Pipeline() *Pipeline {
+	out := *p.pipeline
+	out.transport = p.cfg.Transport
+	out.policies = p.engine.policies.Load().order
+	return &out
+}
 
 // Group is the producer group.
 func (p *Producer) Group() string { return p.cfg.Group }
@@ -121,59 +188,18 @@ func (p *Producer) State() State { return State(p.state.Load()) }
 func (p *Producer) setState(s State) {
 	old := State(p.state.Swap(uint32(s)))
 	p.cfg.Logger.Info("producer state", "group", p.cfg.Group, "old", old.String(), "new", s.String())
-	p.listeners.stateChanged(&StateReport{Group: p.cfg.Group, Old: old, New: s})
+	r := &StateReport{Group: p.cfg.Group, Old: old, New: s}
+	p.engine.listeners.stateChanged(r)
+	for _, pol := range p.engine.policies.Load().order {
+		pol.listeners.stateChanged(r)
+	}
 }
 
-// Start brings the producer into service: it starts the services it owns,
-// registers the group, and begins to keep routes fresh. It returns an error,
-// and leaves nothing running, if a service or the registration fails, or if the
-// producer is not in StateCreated.
-func (p *Producer) Start(ctx context.Context) error {
-	// A channel and not a mutex, so that tests in virtual time see the wait.
-	if err := take(ctx, p.lifecycle); err != nil {
-		return fmt.Errorf("producer %q: start: another start or shutdown is under way: %w", p.cfg.Group, err)
+func (e *engine) routeChanged(r *RouteReport) {
+	e.listeners.routeChanged(r)
+	for _, pol := range e.policies.Load().order {
+		pol.listeners.routeChanged(r)
 	}
-	defer func() { <-p.lifecycle }()
-	if s := p.State(); s != StateCreated {
-		return fmt.Errorf("producer %q: cannot start: it is %v", p.cfg.Group, s)
-	}
-	for i, svc := range p.cfg.Own {
-		if err := svc.Start(ctx); err != nil {
-			p.setState(StateStartFailed)
-			return fmt.Errorf("producer %q: start: %w", p.cfg.Group, errors.Join(err, p.stopOwn(ctx, i)))
-		}
-	}
-	if r := p.registrar(); r != nil {
-		if err := r.RegisterGroup(ctx, p.cfg.Group); err != nil {
-			if !errors.Is(err, ErrGroupTaken) || len(p.cfg.Own) > 0 {
-				p.setState(StateStartFailed)
-			}
-			return fmt.Errorf("producer %q: start: %w", p.cfg.Group, errors.Join(err, p.stopOwn(ctx, len(p.cfg.Own))))
-		}
-	}
-	p.life, p.abort = context.WithCancel(context.Background())
-	p.routes.begin()
-	p.cfg.Logger.Debug("producer pipeline", "group", p.cfg.Group, "pipeline", p.pipeline.String())
-	p.setState(StateRunning)
-	return nil
-}
-
-// registrar is who announces the producer's group, if anybody does.
-func (p *Producer) registrar() GroupRegistrar {
-	if r, ok := p.cfg.Transport.(GroupRegistrar); ok {
-		return r
-	}
-	r, _ := p.cfg.Routes.(GroupRegistrar)
-	return r
-}
-
-// stopOwn shuts the first n owned services down, last one first.
-func (p *Producer) stopOwn(ctx context.Context, n int) error {
-	var errs []error
-	for i := n - 1; i >= 0; i-- {
-		errs = append(errs, p.cfg.Own[i].Shutdown(ctx))
-	}
-	return errors.Join(errs...)
 }
 
 // Flush waits until every send that was accepted before it has its outcome and,
@@ -183,104 +209,76 @@ func (p *Producer) Flush(ctx context.Context) error {
 	return p.inflight.drain(ctx)
 }
 
-// ShutdownError reports that Shutdown could not wait for every send.
-type ShutdownError struct {
-	// Undelivered is the number of sends that failed with [ErrAborted], and of those
-	// that had not returned when Shutdown did. What is still acknowledged after the
-	// abort is not among them.
-	Undelivered int
-	Cause       error // why Shutdown stopped waiting
-}
-
-// Error gives the number and the cause.
-func (e *ShutdownError) Error() string {
-	return fmt.Sprintf("shutdown aborted %d sends in flight: %v", e.Undelivered, e.Cause)
-}
-
-// Unwrap gives the cause.
-func (e *ShutdownError) Unwrap() error { return e.Cause }
-
-// abortGrace bounds the wait for aborted sends to come back. They do at once,
-// unless a step or a done function of the user's does not return.
-const abortGrace = time.Second
-
-// Shutdown takes the producer out of service: it refuses new sends with
-// [ErrClosed], waits until those in flight have their outcome, and when ctx ends
-// first aborts the rest, which then fail with [ErrAborted]; that is reported as
-// a *[ShutdownError]. Then it unregisters the group, shuts the owned services
-// down, and joins every goroutine. A second call does nothing.
-func (p *Producer) Shutdown(ctx context.Context) error {
+// SetPolicies replaces the policies of a running producer, or of one that was not started
+// yet. Calls under way end by the policies that they began with; every later call goes by
+// the new ones; no call sees some of each. A source with mistakes changes nothing: they are
+// all in the error.
+//
+// Strategies that are services are started before the change. Those that only the old
+// policies had are shut down when the last call that uses them has ended.
+func (p *Producer) SetPolicies(ctx context.Context, source PolicySource) error {
 	if err := take(ctx, p.lifecycle); err != nil {
-		return fmt.Errorf("producer %q: shutdown: another one is under way: %w", p.cfg.Group, err)
+		return fmt.Errorf("producer %q: set policies: another start, shutdown or change is under way: %w", p.cfg.Group, err)
 	}
 	defer func() { <-p.lifecycle }()
-	old := p.State()
-	if old == StateShutdown {
-		return nil
+	fail := func(err error) error { return fmt.Errorf("producer %q: set policies: %w", p.cfg.Group, err) }
+	if isNil(source) {
+		return fail(errors.New("the source is nil"))
 	}
-	p.setState(StateShutdown)
-	if old != StateRunning {
-		return nil
+	e := p.engine
+	policies, err := newPolicySet(source, p.cfg.policy(), p.stepValues(), e.listeners)
+	if err != nil {
+		return fail(err)
 	}
-	var errs []error
-	stuck := 0
-	if err := p.inflight.drain(ctx); err != nil {
-		close(p.aborted)
-		p.abort()
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortGrace)
-		if p.inflight.drain(grace) != nil {
-			stuck = p.inflight.len()
+	if err := p.checkCapabilities(policies); err != nil {
+		return fail(err)
+	}
+	old, services := p.services, p.findServices(policies)
+	switch s := p.State(); s {
+	case StateCreated:
+	case StateRunning:
+		begun := without(services, old)
+		for i, svc := range begun {
+			if err := svc.Start(ctx); err != nil {
+				return fail(errors.Join(err, shutDown(ctx, begun[:i+1])))
+			}
 		}
-		cancel()
-		if n := int(p.undelivered.Load()) + stuck; n > 0 {
-			errs = append(errs, &ShutdownError{Undelivered: n, Cause: err})
-		}
-		if stuck > 0 {
-			errs = append(errs, fmt.Errorf("%d sends did not return after the abort: a step or done function blocks", stuck))
-		}
+	default:
+		return fail(fmt.Errorf("it is %v", s))
 	}
-	if n := p.endBatches(ctx); n > 0 && stuck == 0 {
-		stuck = n
-		errs = append(errs, fmt.Errorf("%d batches did not return: a step blocks", n))
+	e.policies.Store(policies)
+	p.services = services
+	if gone := without(old, services); p.State() == StateRunning && len(gone) > 0 {
+		p.retiring.Go(func() { p.retire(gone) })
 	}
-	// What is left needs a moment even if ctx has ended, and each part its own:
-	// a broker that does not answer the unregistering must not take the time in
-	// which its connection is closed.
-	last := func(f func(context.Context) error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortGrace)
-		defer cancel()
-		errs = append(errs, f(ctx))
-	}
-	p.abort()
-	last(p.routes.end)
-	p.workers.stop()
-	if stuck == 0 {
-		p.workers.join()
-	}
-	if r := p.registrar(); r != nil {
-		last(func(ctx context.Context) error { return r.UnregisterGroup(ctx, p.cfg.Group) })
-	}
-	last(func(ctx context.Context) error { return p.stopOwn(ctx, len(p.cfg.Own)) })
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("producer %q: %w", p.cfg.Group, err)
-	}
+	p.cfg.Logger.Info("producer policies replaced", "group", p.cfg.Group, "policies", len(policies.order))
 	return nil
 }
 
-// endBatches waits for the batches that are left when every call is over. Nobody
-// waits for them any more, so they were told to end.
-func (p *Producer) endBatches(ctx context.Context) (stuck int) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortGrace)
-	defer cancel()
-	if p.batching.drain(ctx) != nil {
-		stuck = p.batching.len()
+// retire shuts down the services of replaced policies once no call uses them.
+func (p *Producer) retire(services []Service) {
+	if p.inflight.drain(p.engine.life) != nil {
+		p.cfg.Logger.Debug("services of replaced policies end with the producer", "group", p.cfg.Group)
 	}
-	return stuck
+	ctx, cancel := context.WithTimeout(context.Background(), abortGrace)
+	defer cancel()
+	if err := shutDown(ctx, services); err != nil {
+		p.cfg.Logger.Warn("a service of a replaced policy did not shut down", "group", p.cfg.Group, "err", err)
+	}
 }
 
-func (ls *listeners) clone(log *slog.Logger) listeners {
-	return listeners{
-		call: slices.Clone(ls.call), attempt: slices.Clone(ls.attempt), retry: slices.Clone(ls.retry),
-		route: slices.Clone(ls.route), state: slices.Clone(ls.state), log: log,
+// without are the services of a that are not in b.
+func without(a, b []Service) []Service {
+	return slices.DeleteFunc(slices.Clone(a), func(s Service) bool {
+		return slices.ContainsFunc(b, func(o Service) bool { return same(o, s) })
+	})
+}
+
+// shutDown shuts services down, the last one first.
+func shutDown(ctx context.Context, services []Service) error {
+	var errs []error
+	for _, s := range slices.Backward(services) {
+		errs = append(errs, s.Shutdown(ctx))
 	}
+	return errors.Join(errs...)
 }

@@ -17,7 +17,7 @@ import (
 )
 
 func TestNewProducerReportsEveryMistake(t *testing.T) {
-	_, err := core.NewProducer(core.Config{Timeout: -1, MaxInFlight: -1, Own: []core.Service{nil}, Steps: []core.Step{{Name: "a"}}})
+	_, err := core.NewProducer(core.Config{Timeout: -1, MaxInFlight: -1, Own: []core.Service{nil}, Steps: []core.Step{core.ListenerStep("a", nil)}})
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -111,7 +111,7 @@ func TestServiceStates(t *testing.T) {
 				cfg.Own = append(cfg.Own, service{string(rune('0' + i)), &log, err})
 			}
 			states := &stateLog{}
-			cfg.Steps = []core.Step{{Name: "states", Use: states}}
+			cfg.Steps = []core.Step{core.ListenerStep("states", states)}
 			p, err := core.NewProducer(cfg)
 			if err != nil {
 				t.Fatal(err)
@@ -439,14 +439,14 @@ func TestInFlightLimits(t *testing.T) {
 }
 
 func TestMessageIsNeverWrittenTo(t *testing.T) {
-	shape := core.Step{Name: "shape", Stage: core.StageShape, Use: core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+	shape := core.CallStep("shape", core.StageShape, core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 		out := c.Outgoing()
 		out.SetTopic("ns%" + out.Topic())
 		out.SetBody(append([]byte("packed "), out.Body()...))
 		out.SetProperty("added", "1")
 		out.SetSysFlag(1)
 		return next(ctx, c)
-	})}
+	}))
 	tr := &coretest.Transport{}
 	p := coretest.Start(t, coretest.Config(tr, shape))
 	m := &core.Message{
@@ -496,7 +496,7 @@ func TestMessageIsNeverWrittenTo(t *testing.T) {
 }
 
 func TestListenerPanicTouchesNothing(t *testing.T) {
-	p := coretest.Start(t, coretest.Config(&coretest.Transport{}, core.Step{Name: "bad", Use: badListener{}}))
+	p := coretest.Start(t, coretest.Config(&coretest.Transport{}, core.ListenerStep("bad", badListener{})))
 	if _, err := p.Send(t.Context(), coretest.Message("x")); err != nil {
 		t.Error(err)
 	}
@@ -517,7 +517,7 @@ func TestStrategiesListen(t *testing.T) {
 		cfg := coretest.Config(&coretest.Transport{})
 		cfg.Health = h
 		if asStep {
-			cfg.Steps = []core.Step{{Name: "health", Use: h}}
+			cfg.Steps = []core.Step{core.ListenerStep("health", h)}
 		}
 		p := coretest.Start(t, cfg)
 		if _, err := p.Send(t.Context(), coretest.Message("x")); err != nil {

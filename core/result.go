@@ -1,7 +1,5 @@
 package core
 
-import "fmt"
-
 // SendStatus says how firmly the broker holds an acknowledged message. Every
 // status but StatusNone and Written means that the message is stored.
 type SendStatus uint8
@@ -16,24 +14,17 @@ const (
 	Written                             // one-way: handed to the socket, no answer was asked for
 )
 
+var statusNames = []string{"NONE", "SEND_OK", "FLUSH_DISK_TIMEOUT", "FLUSH_SLAVE_TIMEOUT", "SLAVE_NOT_AVAILABLE", "WRITTEN"}
+
 // String gives the name that Java's SendStatus has.
-func (s SendStatus) String() string {
-	switch s {
-	case StatusNone:
-		return "NONE"
-	case SendOK:
-		return "SEND_OK"
-	case FlushDiskTimeout:
-		return "FLUSH_DISK_TIMEOUT"
-	case FlushSlaveTimeout:
-		return "FLUSH_SLAVE_TIMEOUT"
-	case SlaveNotAvailable:
-		return "SLAVE_NOT_AVAILABLE"
-	case Written:
-		return "WRITTEN"
-	default:
-		return fmt.Sprintf("STATUS_%d", uint8(s))
-	}
+func (s SendStatus) String() string { return nameOf(statusNames, int(s)) }
+
+// MarshalText gives the name.
+func (s SendStatus) MarshalText() ([]byte, error) { return marshalName("status", statusNames, int(s)) }
+
+// UnmarshalText takes a name.
+func (s *SendStatus) UnmarshalText(text []byte) error {
+	return unmarshalName("status", statusNames, text, s)
 }
 
 // Result describes a message that a broker acknowledged or, one-way, that was

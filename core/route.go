@@ -14,11 +14,12 @@ type Route struct {
 	brokers  []Broker
 }
 
-// Broker is a master broker of a route.
+// Broker is a master broker of a route. Its address tells brokers apart: two clusters may
+// use one name, and a broker that moved to another address is another process.
 type Broker struct {
-	Name    string
-	Addr    string // host:port
-	Cluster string
+	Name    string // unique in its cluster, such as "broker-a"
+	Addr    string // in the transport's form, such as host:port; never empty in a route
+	Cluster string // the cluster's name; may be empty
 }
 
 // NewRoute makes a route of writable queues, in the order in which a hash meets
@@ -76,6 +77,16 @@ func (r *Route) Broker(i int) Broker { return r.brokers[r.brokerOf[i]] }
 
 // Brokers returns a copy of the brokers.
 func (r *Route) Brokers() []Broker { return slices.Clone(r.brokers) }
+
+// named finds a broker by name.
+func (r *Route) named(name string) (Broker, bool) {
+	for _, b := range r.brokers {
+		if b.Name == name {
+			return b, true
+		}
+	}
+	return Broker{}, false
+}
 
 // Index finds a queue, or -1.
 func (r *Route) Index(q Queue) int { return slices.Index(r.queues, q) }

@@ -4,22 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// routeCache keeps the routes of the topics in use. A look-up is made by at most
-// one goroutine a topic and by no caller's: a caller that gives up does not take
-// it away from the others. While a known route is looked up again the old one
-// serves, and it stays when the new one cannot be had.
+// routeCache keeps the routes of the topics in use. A look-up is made by at most one
+// goroutine a topic (single flight), and never by a caller's: a caller that gives up does
+// not take the look-up away from the others. While a known route is looked up again the old
+// one serves, and it stays when the new one cannot be had.
 type routeCache struct {
-	source    RouteSource
-	selectors SelectorFactory
-	refresh   time.Duration
-	timeout   time.Duration
-	listeners *listeners
+	source  RouteSource
+	refresh time.Duration
+	timeout time.Duration
+	changed func(*RouteReport) // tells the listeners
+	polled  func()             // is called once a poll
 
 	mu     sync.RWMutex
 	topics map[string]*topic
@@ -41,33 +43,44 @@ const idlePolls = 20
 // parallelPolls is how many topics one poll looks up at a time.
 const parallelPolls = 8
 
-// topic is what the producer keeps for one topic.
+// topic is what the producer keeps for one topic, by its name on the wire.
 type topic struct {
-	name     string
-	route    atomic.Pointer[Route]
-	used     atomic.Bool // since the last poll
-	idle     int         // polls without use; the poller's own
-	selector func() (QueueSelector, error)
+	name  string
+	route atomic.Pointer[Route]
+	since atomic.Int64 // when a look-up last gave the route, in Unix nanoseconds
+	used  usage
+	gone  atomic.Bool // it is no longer in the cache
 
-	mu     sync.Mutex
-	flight *flight
-	last   time.Time // when the last look-up began
+	mu   sync.Mutex
+	look *lookUp   // under way
+	last time.Time // when the last look-up began
 }
 
-// flight is a look-up under way.
-type flight struct {
+// lookUp is a look-up under way. Route and err are set before done is closed.
+type lookUp struct {
 	done  chan struct{}
 	route *Route
 	err   error
 }
 
-func newRouteCache(cfg *Config, ls *listeners) *routeCache {
+func newRouteCache(cfg *Config, changed func(*RouteReport), polled func()) *routeCache {
 	life, stop := context.WithCancel(context.Background())
 	return &routeCache{
-		source: cfg.Routes, selectors: cfg.Selector,
-		refresh: cfg.RouteRefresh, timeout: cfg.RouteTimeout, listeners: ls,
+		source: cfg.Routes, refresh: cfg.RouteRefresh, timeout: cfg.RouteTimeout, changed: changed, polled: polled,
 		topics: map[string]*topic{}, life: life, stop: stop,
 	}
+}
+
+// topicOf is the entry of a topic by its name on the wire. The last one that calls to a
+// served topic went to is kept there, which saves the search.
+func (rc *routeCache) topicOf(s *served, wire string) *topic {
+	t := s.wire.Load()
+	if t == nil || t.name != wire || t.gone.Load() {
+		t = rc.topic(wire)
+		s.wire.Store(t)
+	}
+	t.used.mark()
+	return t
 }
 
 // topic finds or makes the entry of a topic.
@@ -79,117 +92,87 @@ func (rc *routeCache) topic(name string) *topic {
 		rc.mu.Lock()
 		defer rc.mu.Unlock()
 		if t = rc.topics[name]; t == nil {
-			t = &topic{name: name}
-			t.selector = onceSelector(rc.selectors, name)
-			rc.topics[name] = t
+			t = &topic{name: strings.Clone(name)} // it may be part of something large
+			rc.topics[t.name] = t
 		}
-	}
-	if !t.used.Load() {
-		t.used.Store(true)
 	}
 	return t
 }
 
-// onceSelector makes a selector once. A factory that ends the goroutine, which
-// sync.OnceValues would turn into a panic of every send, gives an error.
-func onceSelector(f SelectorFactory, topic string) func() (QueueSelector, error) {
-	var (
-		once sync.Once
-		s    QueueSelector
-		err  = fmt.Errorf("%w: the selector factory ended its goroutine", ErrContract)
-	)
-	return func() (QueueSelector, error) {
-		once.Do(func() { s, err = makeSelector(f, topic) })
-		return s, err
-	}
-}
-
-// makeSelector calls the user's factory and keeps its panic.
-func makeSelector(f SelectorFactory, topic string) (s QueueSelector, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			s, err = nil, &PanicError{Step: "selector factory", Value: v, Stack: debug.Stack()}
-		}
-	}()
-	if s = f.ForTopic(topic); isNil(s) {
-		return nil, fmt.Errorf("%w: selector factory gave no selector for topic %q", ErrContract, topic)
-	}
-	return s, nil
-}
-
-// lookUp returns the flight that looks t up, a new one if none is under way.
-// The flight waits first until gap has passed since the last one began.
-func (rc *routeCache) lookUp(t *topic, gap time.Duration) *flight {
+// lookUp gives the look-up of t that is under way, or begins one. A new one waits first
+// until gap has passed since the last one began.
+func (rc *routeCache) lookUp(t *topic, gap time.Duration) *lookUp {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.flight != nil {
-		return t.flight
+	if t.look != nil {
+		return t.look
 	}
-	f := &flight{done: make(chan struct{})}
-	if !rc.open() {
-		f.err = ErrClosed
-		close(f.done)
-		return f
+	l := &lookUp{done: make(chan struct{})}
+	if !rc.reserve() {
+		l.err = ErrClosed
+		close(l.done)
+		return l
 	}
-	var wait time.Duration
+	var pause time.Duration
 	if gap > 0 && !t.last.IsZero() {
-		wait = gap - time.Since(t.last)
+		pause = gap - time.Since(t.last)
 	}
-	t.flight = f
-	go rc.fly(t, f, wait)
-	return f
+	t.look = l
+	go rc.run(t, l, pause)
+	return l
 }
 
-func (rc *routeCache) fly(t *topic, f *flight, wait time.Duration) {
+func (rc *routeCache) run(t *topic, l *lookUp, pause time.Duration) {
 	defer rc.wg.Done()
-	if wait > 0 {
-		timer := time.NewTimer(wait)
+	if pause > 0 {
+		timer := time.NewTimer(pause)
 		defer timer.Stop()
 		select {
 		case <-timer.C:
 		case <-rc.life.Done():
 		}
 	}
-	if old, changed := rc.look(t, f); changed {
-		rc.listeners.routeChanged(&RouteReport{Topic: t.name, Old: old, New: f.route})
+	if old, changed := rc.renew(t, l); changed {
+		rc.changed(&RouteReport{Topic: t.name, Old: old, New: l.route})
 	}
 }
 
-// look asks for t's route and ends the flight, also if the source ends the goroutine.
-func (rc *routeCache) look(t *topic, f *flight) (old *Route, changed bool) {
-	f.err = fmt.Errorf("%w: the route source ended its goroutine", ErrContract)
+// renew asks for t's route and ends the look-up, also if the source ends the goroutine.
+func (rc *routeCache) renew(t *topic, l *lookUp) (old *Route, changed bool) {
+	l.err = fmt.Errorf("%w: the route source ended its goroutine", ErrContract)
 	defer func() {
 		t.mu.Lock()
-		t.flight = nil
+		t.look = nil
 		t.mu.Unlock()
-		close(f.done)
+		close(l.done)
 	}()
 	t.mu.Lock()
 	t.last = time.Now()
 	t.mu.Unlock()
 	ctx, cancel := context.WithTimeoutCause(rc.life, rc.timeout, ErrTimeout)
 	defer cancel()
-	f.route, f.err = rc.ask(ctx, t.name)
-	if f.err != nil && !errors.Is(f.err, ErrNotWritable) {
+	l.route, l.err = rc.ask(ctx, t.name)
+	if l.err != nil && !errors.Is(l.err, ErrNotWritable) {
 		return nil, false
 	}
 	// A topic that was forgotten meanwhile serves the sends that still have it, but
-	// nobody may hear of its routes: their end was reported.
+	// listeners do not hear of its routes: their end was reported.
 	rc.mu.RLock()
 	defer rc.mu.RUnlock()
-	if old = t.route.Load(); old.Equal(f.route) {
-		f.route = old // keep the identity of an unchanged route
+	t.since.Store(time.Now().UnixNano())
+	if old = t.route.Load(); old.Equal(l.route) {
+		l.route = old // keep the identity of an unchanged route
 		return old, false
 	}
-	t.route.Store(f.route)
-	return old, rc.topics[t.name] == t
+	t.route.Store(l.route)
+	return old, !t.gone.Load()
 }
 
 // ask calls the source and keeps its panic and its nonsense.
 func (rc *routeCache) ask(ctx context.Context, name string) (r *Route, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			r, err = nil, &PanicError{Step: "route source", Value: v, Stack: debug.Stack()}
+			r, err = nil, panicError("route source", v)
 		}
 	}()
 	r, err = rc.source.Route(ctx, name)
@@ -217,23 +200,24 @@ func (rc *routeCache) poll() {
 		case <-rc.life.Done():
 			return
 		}
-		var flights []*flight
+		rc.polled()
+		var looks []*lookUp
 		for _, t := range rc.inUse() {
-			if len(flights) == parallelPolls {
-				rc.wait(flights[0])
-				flights = flights[1:]
+			if len(looks) == parallelPolls {
+				rc.wait(looks[0])
+				looks = looks[1:]
 			}
-			flights = append(flights, rc.lookUp(t, 0))
+			looks = append(looks, rc.lookUp(t, 0))
 		}
-		for _, f := range flights {
-			rc.wait(f)
+		for _, l := range looks {
+			rc.wait(l)
 		}
 	}
 }
 
-func (rc *routeCache) wait(f *flight) {
+func (rc *routeCache) wait(l *lookUp) {
 	select {
-	case <-f.done:
+	case <-l.done:
 	case <-rc.life.Done():
 	}
 }
@@ -247,10 +231,9 @@ func (rc *routeCache) inUse() []*topic {
 	rc.mu.Lock()
 	for name, t := range rc.topics {
 		route := t.route.Load() // without one the next send asks
-		if t.used.Swap(false) {
-			t.idle = 0
-		} else if t.idle++; route == nil || t.idle >= idlePolls {
+		if idle := t.used.age(); idle > 0 && route == nil || idle >= idlePolls {
 			delete(rc.topics, name)
+			t.gone.Store(true)
 			if route != nil {
 				forgotten = append(forgotten, RouteReport{Topic: t.name, Old: route})
 			}
@@ -262,7 +245,7 @@ func (rc *routeCache) inUse() []*topic {
 	}
 	rc.mu.Unlock()
 	for i := range forgotten {
-		rc.listeners.routeChanged(&forgotten[i])
+		rc.changed(&forgotten[i])
 	}
 	return used
 }
@@ -279,21 +262,23 @@ func (rc *routeCache) end(ctx context.Context) error {
 	rc.closed = true // no look-up can begin now
 	rc.mu.Unlock()
 	rc.stop()
-	over := make(chan struct{})
+	ended := make(chan struct{})
 	go func() {
 		rc.wg.Wait()
-		close(over)
+		close(ended)
 	}()
-	select {
-	case <-over:
-		return nil
-	case <-ctx.Done():
-		return errors.New("a look-up did not return: the route source or a route listener blocks")
-	}
+	return join(ctx, ended, "a look-up did not return: the route source or a route listener blocks")
 }
 
-// open reserves a place for one more goroutine, unless the cache has ended.
-func (rc *routeCache) open() bool {
+// all are the topics in the cache.
+func (rc *routeCache) all() []*topic {
+	rc.mu.RLock()
+	defer rc.mu.RUnlock()
+	return slices.Collect(maps.Values(rc.topics))
+}
+
+// reserve reserves a place for one more goroutine, unless the cache has ended.
+func (rc *routeCache) reserve() bool {
 	rc.mu.RLock()
 	defer rc.mu.RUnlock()
 	if !rc.closed {

@@ -100,7 +100,7 @@ func TestRouteIsPolledAndServedStale(t *testing.T) {
 		cfg := coretest.Config(tr)
 		cfg.Routes = src
 		changes := &routeLog{}
-		cfg.Steps = []core.Step{{Name: "changes", Use: changes}}
+		cfg.Steps = []core.Step{core.ListenerStep("changes", changes)}
 		p := coretest.Start(t, cfg)
 		for range 20 {
 			start := time.Now()
@@ -213,7 +213,7 @@ func TestUnusedTopicsAreForgotten(t *testing.T) {
 		src := &source{give: func(int) (*core.Route, error) { return routeTo("broker-a"), nil }}
 		cfg.Routes = src
 		gone := &goneRoutes{}
-		cfg.Steps = []core.Step{{Name: "gone", Use: gone}}
+		cfg.Steps = []core.Step{core.ListenerStep("gone", gone)}
 		p := coretest.Start(t, cfg)
 		send := func() {
 			for i := range 100 {
@@ -315,7 +315,7 @@ func TestRoutesOfAForgottenTopic(t *testing.T) {
 			return tr.Ack(at), nil
 		}
 		b := &balance{count: map[string]int{}}
-		cfg := coretest.Config(tr, core.Step{Name: "balance", Use: b})
+		cfg := coretest.Config(tr, core.ListenerStep("balance", b))
 		cfg.Routes = coretest.RouteFunc(func(context.Context, string) (*core.Route, error) {
 			return routeTo(brokers.Load().(string)), nil
 		})
@@ -349,7 +349,7 @@ func TestReadOnlyTopic(t *testing.T) {
 			return routeTo("broker-a"), nil
 		}}
 		b := &balance{count: map[string]int{}}
-		cfg := coretest.Config(&coretest.Transport{}, core.Step{Name: "balance", Use: b})
+		cfg := coretest.Config(&coretest.Transport{}, core.ListenerStep("balance", b))
 		cfg.Routes, cfg.RouteRefresh = src, time.Second
 		p := coretest.Start(t, cfg)
 		for i := range answers {

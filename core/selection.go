@@ -43,7 +43,7 @@ func (s *Selection) Health(i int) Health {
 			panic(panicError("health view", v))
 		}
 	}()
-	return s.health.Health(s.route.Broker(i).Name)
+	return s.health.Health(s.route.Broker(i))
 }
 
 // Index finds a queue by broker and id, or returns -1.
@@ -52,7 +52,7 @@ func (s *Selection) Index(q Queue) int { return s.route.Index(q) }
 // Message is the message, for reading only; in a batch the first.
 func (s *Selection) Message() *Message { return s.call.Message() }
 
-// Topic is the topic on the wire.
+// Topic is the topic that is sent to, with its namespace if it has one.
 func (s *Selection) Topic() string { return s.call.Outgoing().Topic() }
 
 // Attempt is the number of the attempt to choose for, from 1.

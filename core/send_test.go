@@ -22,10 +22,10 @@ func TestChainAllocatesNothing(t *testing.T) {
 		return next(ctx, a)
 	})
 	p := coretest.Start(t, coretest.Config(tr,
-		core.Step{Name: "a", Stage: core.StageObserve, Use: nop},
-		core.Step{Name: "b", Stage: core.StageGuard, Use: nop},
-		core.Step{Name: "c", AttemptStage: core.AttemptObserve, Use: nopAttempt},
-		core.Step{Name: "d", AttemptStage: core.AttemptGuard, Use: nopAttempt},
+		core.CallStep("a", core.StageObserve, nop),
+		core.CallStep("b", core.StageGuard, nop),
+		core.AttemptStep("c", core.AttemptObserve, nopAttempt),
+		core.AttemptStep("d", core.AttemptGuard, nopAttempt),
 	))
 	ctx := context.Background()
 	m := &core.Message{Topic: "T", Body: []byte("x"), Tag: "tag", Keys: []string{"a", "b"}, Properties: map[string]string{"p": "1", "q": "2"}}

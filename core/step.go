@@ -1,5 +1,7 @@
 package core
 
+import "slices"
+
 // Stage is the named place of an interceptor in message scope. Stages have a
 // fixed order: observe, guard, shape, encode.
 type Stage uint8
@@ -13,10 +15,16 @@ const (
 	StageEncode        // compression, encryption: may change the body; the last writer
 )
 
+var stageNames = []string{"none", "observe", "guard", "shape", "encode"}
+
 // String gives the stage's name.
-func (s Stage) String() string {
-	return nameOf([]string{"none", "observe", "guard", "shape", "encode"}, int(s))
-}
+func (s Stage) String() string { return nameOf(stageNames, int(s)) }
+
+// MarshalText gives the name.
+func (s Stage) MarshalText() ([]byte, error) { return marshalName("stage", stageNames, int(s)) }
+
+// UnmarshalText takes a name.
+func (s *Stage) UnmarshalText(text []byte) error { return unmarshalName("stage", stageNames, text, s) }
 
 // AttemptStage is the named place of an interceptor in attempt scope. Stages
 // have a fixed order: observe, guard, protect, wire.
@@ -31,34 +39,87 @@ const (
 	AttemptWire                 // a last look, for reading only
 )
 
+var attemptStageNames = []string{"none", "observe", "guard", "protect", "wire"}
+
 // String gives the stage's name.
-func (s AttemptStage) String() string {
-	return nameOf([]string{"none", "observe", "guard", "protect", "wire"}, int(s))
+func (s AttemptStage) String() string { return nameOf(attemptStageNames, int(s)) }
+
+// MarshalText gives the name.
+func (s AttemptStage) MarshalText() ([]byte, error) {
+	return marshalName("attempt stage", attemptStageNames, int(s))
 }
 
-func nameOf(names []string, i int) string {
-	if i < len(names) {
-		return names[i]
-	}
-	return "unknown"
+// UnmarshalText takes a name.
+func (s *AttemptStage) UnmarshalText(text []byte) error {
+	return unmarshalName("attempt stage", attemptStageNames, text, s)
 }
 
-// Step is a named thing placed in the pipeline.
+// Step is a named thing placed in the pipeline. Make it with [CallStep], [AttemptStep] or
+// [ListenerStep]. It is a value: its methods return changed copies.
+//
+// What is placed may be more than it is placed as, and is found at construction: a
+// listener (see [CallListener] and its siblings) is told, an [OperationInterceptor] runs
+// around operations too, a [Service] is started and stopped with the producer, a [Drainer]
+// is told when the producer shuts down, a [Describer] and a [BrokerReporter] are asked when
+// the pipeline is described.
 type Step struct {
-	// Name is unique in the pipeline: dotted lower-case words such as
-	// "compress.zlib".
-	Name string
-	// Stage is where Use's Interceptor goes. It is set if and only if Use is one.
-	Stage Stage
-	// AttemptStage is where Use's AttemptInterceptor goes, likewise.
-	AttemptStage AttemptStage
-	// After and Before name neighbours in the same stage that must be further
-	// out or further in. A name that ends in "?" may be absent.
-	After, Before []string
-	// Use is the step itself: any of Interceptor, AttemptInterceptor and the
-	// listener interfaces, or several of them. A value that is none of them is
-	// an error.
-	Use any
+	name          string
+	stage         Stage
+	call          Interceptor
+	attemptStage  AttemptStage
+	attempt       AttemptInterceptor
+	listener      any
+	after, before []string
+}
+
+// CallStep places an interceptor in a stage of message scope. The name is unique in the
+// pipeline: dotted lower-case words such as "compress.zlib".
+func CallStep(name string, stage Stage, i Interceptor) Step {
+	return ListenerStep("", nil)
+}
+
+// AttemptStep places an interceptor in a stage of attempt scope.
+func AttemptStep(name string, stage AttemptStage, i AttemptInterceptor) Step {
+	return ListenerStep("", nil)
+}
+
+// ListenerStep subscribes a listener: a value that implements at least one of
+// [CallListener], [AttemptListener], [RetryListener], [RouteListener] and [StateListener].
+func ListenerStep(name string, listener any) Step {
+	return ListenerStep("", nil)
+}
+
+// WithAttempt places the step in attempt scope as well.
+func (s Step) WithAttempt(stage AttemptStage, i AttemptInterceptor) Step {
+	s.attemptStage, s.attempt = stage, i
+	return s
+}
+
+// After names neighbours in the same stage that must be further out. A name that ends in
+// "?" may be absent.
+func (s Step) After(names ...string) Step {
+	s.after = append(slices.Clip(s.after), names...)
+	return s
+}
+
+// Before names neighbours in the same stage that must be further in, likewise.
+func (s Step) Before(names ...string) Step {
+	s.before = append(slices.Clip(s.before), names...)
+	return s
+}
+
+// Name is the step's name.
+func (s Step) Name() string { return s.name }
+
+// Parts are the values that the step is made of, each once.
+func (s Step) Parts() []any {
+	var out []any
+	for _, v := range []any{s.call, s.attempt, s.listener} {
+		if !isNil(v) && !slices.ContainsFunc(out, func(o any) bool { return same(o, v) }) {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // Order is the application's word on the order: the complete lists of names,

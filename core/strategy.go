@@ -3,15 +3,14 @@ package core
 import (
 	"context"
 	"time"
-
-	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
-// SelectorFactory makes the queue selectors of a producer, one per topic.
+// SelectorFactory makes the queue selectors of a policy, one per topic.
 type SelectorFactory interface {
-	// ForTopic is called once per topic and producer, at the topic's first send; for
-	// several topics at a time. What it panics with is the error of every send to
-	// the topic.
+	// ForTopic is called at the topic's first send, once for each topic and policy, for
+	// several topics at a time, and again for a topic that was not used for long. The
+	// topic is the user's name of it, before a namespace. What ForTopic panics with is the
+	// error of every send to the topic.
 	ForTopic(topic string) QueueSelector
 }
 
@@ -62,25 +61,24 @@ const (
 	HealthDown                  // do not use it while another is left
 )
 
+var healthNames = []string{"good", "suspect", "down"}
+
 // String gives the grade's name.
-func (h Health) String() string {
-	switch h {
-	case HealthGood:
-		return "good"
-	case HealthSuspect:
-		return "suspect"
-	case HealthDown:
-		return "down"
-	default:
-		return "unknown"
-	}
+func (h Health) String() string { return nameOf(healthNames, int(h)) }
+
+// MarshalText gives the name.
+func (h Health) MarshalText() ([]byte, error) { return marshalName("health", healthNames, int(h)) }
+
+// UnmarshalText takes a name.
+func (h *Health) UnmarshalText(text []byte) error {
+	return unmarshalName("health", healthNames, text, h)
 }
 
-// HealthView judges brokers by name. It is called often and must be quick, must
-// not block, and is safe for concurrent use. A view that learns from attempts
-// is an [AttemptListener] too; the producer subscribes it by itself.
+// HealthView judges brokers, which their addresses tell apart ([Broker]). It is called often
+// and must be quick, must not block, and is safe for concurrent use. A view that learns from
+// attempts is an [AttemptListener] too; the producer subscribes it by itself.
 type HealthView interface {
-	Health(broker string) Health
+	Health(b Broker) Health
 }
 
 // RetryPolicy decides whether a failed attempt is followed by another. It only
@@ -95,7 +93,9 @@ type HealthView interface {
 //
 // The engine never asks where a retry cannot be right: the call is cancelled,
 // out of time or aborted, the message was refused locally, a plugin broke, or it is
-// one-way and was perhaps written. A breaker's rejection is not an attempt; the
+// one-way and was perhaps written. It is also asked ahead of any failure, when a producer
+// is made or described: whether it would go to another broker after a time-out decides
+// whether attempts are capped. A breaker's rejection is not an attempt; the
 // engine goes on to the next broker without asking. Nor is a topic without a route:
 // where no name server can be asked, a send fails at once. However a policy decides,
 // a call ends after 1,000 attempts.
@@ -111,22 +111,20 @@ func (fn RetryPolicyFunc) Next(f *Failure) Decision { return fn(f) }
 
 // Failure is what a retry policy sees of a failed attempt.
 type Failure struct {
-	Attempt    int                   // attempts made so far, from 1
-	Err        error                 // the last attempt's error; nil with a Status
-	Class      Class                 // what kind of error it is
-	Code       rocketmq.ResponseCode // the broker's answer; CodeNone if it did not answer
-	Certainty  Certainty             // of the last attempt alone
-	Status     SendStatus            // with Err nil: stored, but with this weaker status
-	Mode       Mode                  // how the message is sent
-	Message    *Message              // read-only
-	Elapsed    time.Duration         // since the call began
-	Remaining  time.Duration         // until its deadline
-	Untried    int                   // brokers of the route that this call has not tried
-	Consistent bool                  // the queue is fixed: a retry goes to it again
+	Attempt    int           // attempts made so far, from 1
+	Err        error         // the last attempt's error; nil with a Status
+	Class      Class         // what kind of error it is
+	Answered   bool          // a server said so; else the client found out by itself
+	Code       Code          // the server's answer; nil if it did not answer, or in no code
+	Certainty  Certainty     // of the last attempt alone
+	Status     SendStatus    // with Err nil: stored, but with this weaker status
+	Mode       Mode          // how the message is sent
+	Message    *Message      // read-only
+	Elapsed    time.Duration // since the call began
+	Remaining  time.Duration // until its deadline
+	Untried    int           // brokers of the route that this call has not tried
+	Consistent bool          // the queue is fixed: a retry goes to it again
 }
-
-// CodeNone is the code of a failure in which no broker answered.
-const CodeNone rocketmq.ResponseCode = -1
 
 // Decision is a retry policy's answer. The zero value gives up.
 type Decision struct {
@@ -153,6 +151,19 @@ const (
 	SameQueue                  // the same queue again
 )
 
+var rerouteNames = []string{"avoid-broker", "any-queue", "same-queue"}
+
+// String gives the choice's name.
+func (r Reroute) String() string { return nameOf(rerouteNames, int(r)) }
+
+// MarshalText gives the name.
+func (r Reroute) MarshalText() ([]byte, error) { return marshalName("reroute", rerouteNames, int(r)) }
+
+// UnmarshalText takes a name.
+func (r *Reroute) UnmarshalText(text []byte) error {
+	return unmarshalName("reroute", rerouteNames, text, r)
+}
+
 // RetryBudget bounds the retries of all calls together, so that a sick cluster
 // is not flooded. It is safe for concurrent use.
 type RetryBudget interface {
@@ -164,11 +175,9 @@ type RetryBudget interface {
 
 // Compressor packs message bodies. It is safe for concurrent use.
 type Compressor interface {
-	// Name is the codec's name: "zlib", "lz4", "zstd".
+	// Name is the codec's name: "zlib", "lz4" and "zstd" are those that RocketMQ's
+	// consumers know. The transport tells consumers which one it was.
 	Name() string
-	// SysFlag gives the bits that tell consumers how to unpack (Java:
-	// MessageSysFlag and CompressionType), the compressed bit included.
-	SysFlag() int32
 	// Append appends the packed form of src to dst and returns the result. It
 	// does not keep either.
 	Append(dst, src []byte) ([]byte, error)

@@ -39,12 +39,12 @@ func TestErrorsThatPanic(t *testing.T) {
 			c.Transport = &coretest.Transport{Do: func(context.Context, *core.Attempt) (*core.Result, error) { return nil, err }}
 		},
 		"interceptor": func(c *core.Config, err error) {
-			c.Steps = append(c.Steps, core.Step{Name: "mine", Stage: core.StageGuard, Use: core.InterceptorFunc(
-				func(context.Context, *core.Call, core.Handler) (*core.Result, error) { return nil, err })})
+			c.Steps = append(c.Steps, core.CallStep("mine", core.StageGuard, core.InterceptorFunc(
+				func(context.Context, *core.Call, core.Handler) (*core.Result, error) { return nil, err })))
 		},
 		"attempt interceptor": func(c *core.Config, err error) {
-			c.Steps = append(c.Steps, core.Step{Name: "mine", AttemptStage: core.AttemptGuard, Use: core.AttemptInterceptorFunc(
-				func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) { return nil, err })})
+			c.Steps = append(c.Steps, core.AttemptStep("mine", core.AttemptGuard, core.AttemptInterceptorFunc(
+				func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) { return nil, err })))
 		},
 		"selector": func(c *core.Config, err error) {
 			c.Selector = core.SelectorFactoryFunc(func(string) core.QueueSelector {
@@ -59,7 +59,7 @@ func TestErrorsThatPanic(t *testing.T) {
 		for who, plugin := range plugins {
 			t.Run(who+" "+what, func(t *testing.T) {
 				count := &attemptCount{}
-				cfg := coretest.Config(&coretest.Transport{}, core.Step{Name: "count", Use: count})
+				cfg := coretest.Config(&coretest.Transport{}, core.ListenerStep("count", count))
 				plugin(&cfg, bad)
 				p := coretest.Start(t, cfg)
 				_, err := p.Send(t.Context(), coretest.Message("x"))
@@ -105,11 +105,11 @@ func TestAttemptsHaveAnEnd(t *testing.T) {
 // The text of an error that a step made of the error of a send says things once.
 func TestWrappedSendErrorSaysThingsOnce(t *testing.T) {
 	cfg := coretest.Config(&coretest.Transport{Do: func(context.Context, *core.Attempt) (*core.Result, error) { return nil, core.ErrConnect }},
-		core.Step{Name: "fallback", Stage: core.StageGuard, Use: core.InterceptorFunc(
+		core.CallStep("fallback", core.StageGuard, core.InterceptorFunc(
 			func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 				_, err := next(ctx, c)
 				return nil, fmt.Errorf("no fallback either: %w", err)
-			})})
+			})))
 	_, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x"))
 	if n := strings.Count(err.Error(), "attempt 1 to"); n != 1 {
 		t.Errorf("%d times in %v", n, err)
@@ -256,19 +256,19 @@ func TestBound(t *testing.T) {
 						<-ctx.Done()
 						return core.ContextError(ctx)
 					}
-					step := core.Step{Name: "mine", Stage: core.StageGuard, Use: core.InterceptorFunc(
+					step := core.CallStep("mine", core.StageGuard, core.InterceptorFunc(
 						func(ctx context.Context, c *core.Call, _ core.Handler) (*core.Result, error) {
 							ctx, cancel := c.Bound(ctx)
 							defer cancel()
 							return nil, wait(ctx)
-						})}
+						}))
 					if scope == "attempt" {
-						step = core.Step{Name: "mine", AttemptStage: core.AttemptProtect, Use: core.AttemptInterceptorFunc(
+						step = core.AttemptStep("mine", core.AttemptProtect, core.AttemptInterceptorFunc(
 							func(ctx context.Context, at *core.Attempt, _ core.AttemptHandler) (*core.Result, error) {
 								ctx, cancel := at.Bound(ctx)
 								defer cancel()
 								return nil, wait(ctx)
-							})}
+							}))
 					}
 					p := coretest.Start(t, coretest.Config(&coretest.Transport{}, step))
 					ctx, cancel := context.WithCancel(t.Context())
@@ -333,7 +333,7 @@ func TestListenerEndsTheGoroutine(t *testing.T) {
 			<-hold
 			return tr.Ack(at), nil
 		}
-		cfg := coretest.Config(tr, core.Step{Name: "fatal", Use: fatal{}})
+		cfg := coretest.Config(tr, core.ListenerStep("fatal", fatal{}))
 		cfg.MaxInFlight = 1
 		p := coretest.Start(t, cfg)
 		p.SendAsync(t.Context(), coretest.Message("x"), nil)

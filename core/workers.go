@@ -5,14 +5,16 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/fifo"
 )
 
 // workers runs asynchronous sends. A goroutine that has become idle waits for
 // the next task, so that a steady load starts none; beyond maxIdle they end.
 //
-// Each send under way takes a goroutine and its stack, so only so many are worked
-// on at a time; the others stand in line, first come, first served. What is small
-// enough waits there by the hundred thousand.
+// Each send under way takes a goroutine and its stack, so at most `most` are worked on at
+// a time. The others stand in a wait queue, first come, first served, where each takes
+// only the memory of its call.
 type workers struct {
 	tasks chan task
 	quit  chan struct{}
@@ -21,17 +23,17 @@ type workers struct {
 
 	most   int32        // calls worked on at a time
 	active atomic.Int32 // now
-	length atomic.Int32 // of the line
+	queued atomic.Int32 // length of queue, to look at it without the lock
 
-	mu   sync.Mutex
-	line callList
-	late callList // those whose time ended in the line
-	rush int      // goroutines that work on late
+	mu      sync.Mutex
+	queue   fifo.List[Call]
+	expired fifo.List[Call] // those whose time ended in the queue
+	failing int             // goroutines that fail expired calls
 }
 
 const (
-	maxIdle = 256
-	maxRush = 256
+	maxIdle    = 256
+	maxFailing = 256
 )
 
 // task is what a worker does: a *Call that is sent asynchronously, or a function.
@@ -45,16 +47,16 @@ func newWorkers(most int) *workers {
 	return &workers{tasks: make(chan task), quit: make(chan struct{}), most: int32(min(most, 1<<30))}
 }
 
-// send gives c to a worker or, if enough are at work, puts it in line.
+// send gives c to a worker or, if enough are at work, queues it.
 func (w *workers) send(c *Call) {
 	if w.admit() {
 		w.run(c)
 		return
 	}
 	w.mu.Lock()
-	w.stand(c)
+	w.enqueue(c)
 	w.mu.Unlock()
-	// A worker may have looked at the line a moment ago.
+	// A worker may have looked at the queue a moment ago and found it empty.
 	if w.admit() {
 		if next := w.next(); next != nil {
 			w.run(next)
@@ -64,7 +66,7 @@ func (w *workers) send(c *Call) {
 
 // admit counts one more call at work, if there may be one. It never counts one too
 // many, not for a moment either: a worker and a sender could refuse each other
-// over that, and leave a call in line with nobody at work.
+// over that, and leave a call in the queue with no worker to come for it.
 func (w *workers) admit() bool {
 	for {
 		n := w.active.Load()
@@ -77,15 +79,15 @@ func (w *workers) admit() bool {
 	}
 }
 
-// next is the first call in line, for a worker that has ended one. If there is
+// next is the first call in the queue, for a worker that has ended one. If there is
 // none the worker no longer counts as at work.
 func (w *workers) next() *Call {
 	for {
-		if w.length.Load() > 0 {
+		if w.queued.Load() > 0 {
 			w.mu.Lock()
-			c := w.line.first
+			c := w.queue.First()
 			if c != nil {
-				w.leave(c)
+				w.dequeue(c)
 			}
 			w.mu.Unlock()
 			if c != nil {
@@ -93,18 +95,18 @@ func (w *workers) next() *Call {
 			}
 		}
 		w.active.Add(-1)
-		if w.length.Load() == 0 || !w.admit() {
+		if w.queued.Load() == 0 || !w.admit() {
 			return nil
 		}
 	}
 }
 
-// stand puts a call at the end of the line. Its time goes on: when it ends, or
-// when the caller's context does, the call leaves the line to fail. It is called
+// enqueue puts a call at the end of the queue. Its time goes on: when it ends, or
+// when the caller's context does, the call leaves the queue to fail. It is called
 // with the lock held.
-func (w *workers) stand(c *Call) {
-	w.line.push(c)
-	w.length.Add(1)
+func (w *workers) enqueue(c *Call) {
+	w.queue.Push(&c.waiting, c)
+	w.queued.Add(1)
 	left := time.Until(c.deadline)
 	if c.overdue == nil {
 		c.overdue = time.AfterFunc(left, func() { w.expire(c) })
@@ -112,59 +114,57 @@ func (w *workers) stand(c *Call) {
 		c.overdue.Reset(left)
 	}
 	if ctx := c.async.ctx; ctx.Done() != nil {
-		c.forsake = context.AfterFunc(ctx, func() { w.expire(c) })
+		c.leftWaiting = context.AfterFunc(ctx, func() { w.expire(c) })
 	}
 }
 
-// leave takes a call out of the line. It is called with the lock held.
-func (w *workers) leave(c *Call) {
-	w.line.remove(c)
-	w.length.Add(-1)
+// dequeue takes a call out of the queue. It is called with the lock held.
+func (w *workers) dequeue(c *Call) {
+	w.queue.Remove(&c.waiting)
+	w.queued.Add(-1)
 	c.overdue.Stop()
-	if c.forsake != nil {
-		c.forsake()
-		c.forsake = nil
+	if c.leftWaiting != nil {
+		c.leftWaiting()
+		c.leftWaiting = nil
 	}
 }
 
-// expire takes a call whose time has ended out of the line. It may come late, when
-// the call is another one by now: so it looks at the time itself.
+// expire takes a call whose time has ended out of the queue. The timer may ring late, when
+// the call's memory serves another call by now, so expire looks at the time itself.
 func (w *workers) expire(c *Call) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if c.list != &w.line || time.Now().Before(c.deadline) && c.async.ctx.Err() == nil {
+	if !c.waiting.In(&w.queue) || time.Now().Before(c.deadline) && c.async.ctx.Err() == nil {
 		return
 	}
-	w.leave(c)
-	w.late.push(c)
-	if w.rush < maxRush {
-		w.rush++
+	w.dequeue(c)
+	w.expired.Push(&c.waiting, c)
+	if w.failing < maxFailing {
+		w.failing++
 		w.wg.Add(1)
-		go w.hurry()
+		go w.failExpired()
 	}
 }
 
-// hurry runs calls whose time has ended. They fail before they are sent. A step
+// failExpired runs calls whose time has ended. They fail before they are sent. A step
 // that ends the goroutine ends only the one call.
-func (w *workers) hurry() {
+func (w *workers) failExpired() {
 	defer w.wg.Done()
-	ended := false
-	defer func() {
-		if !ended { // runtime.Goexit
-			w.wg.Add(1)
-			go w.hurry()
-		}
-	}()
+	returned := false
+	defer unlessReturned(&returned, func() {
+		w.wg.Add(1)
+		go w.failExpired()
+	})
 	for {
 		w.mu.Lock()
-		c := w.late.first
+		c := w.expired.First()
 		if c == nil {
-			ended = true
-			w.rush--
+			w.failing--
 			w.mu.Unlock()
+			returned = true
 			return
 		}
-		w.late.remove(c)
+		w.expired.Remove(&c.waiting)
 		w.mu.Unlock()
 		c.run()
 	}
@@ -197,7 +197,7 @@ func (w *workers) work(t task) {
 	}
 }
 
-// finish does t and, after a call, those in line. A step that ends the goroutine
+// finish does t and, after a call, those in the queue. A step that ends the goroutine
 // ends only the one call.
 func (w *workers) finish(t task) {
 	c, ok := t.(*Call)
@@ -205,49 +205,20 @@ func (w *workers) finish(t task) {
 		t.run()
 		return
 	}
-	ended := false
-	defer func() {
-		if !ended { // runtime.Goexit
-			if c := w.next(); c != nil {
-				w.run(c)
-			}
+	returned := false
+	defer unlessReturned(&returned, func() {
+		if c := w.next(); c != nil {
+			w.run(c)
 		}
-	}()
+	})
 	for ; c != nil; c = w.next() {
 		c.run()
 	}
-	ended = true
+	returned = true
 }
 
-// stop ends the idle workers. Nobody may call run any more.
+// stop ends the idle workers. No send may be given to run any more.
 func (w *workers) stop() { close(w.quit) }
 
 // join waits for every worker.
 func (w *workers) join() { w.wg.Wait() }
-
-// callList is a list of calls, each in one list at most.
-type callList struct{ first, last *Call }
-
-func (l *callList) push(c *Call) {
-	c.list, c.before, c.after = l, l.last, nil
-	if l.last == nil {
-		l.first = c
-	} else {
-		l.last.after = c
-	}
-	l.last = c
-}
-
-func (l *callList) remove(c *Call) {
-	if c.before == nil {
-		l.first = c.after
-	} else {
-		c.before.after = c.after
-	}
-	if c.after == nil {
-		l.last = c.before
-	} else {
-		c.after.before = c.before
-	}
-	c.list, c.before, c.after = nil, nil, nil
-}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/refusal"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
@@ -48,10 +49,10 @@ type Sent struct {
 	MessageID  core.MessageID
 	Topic      string
 	Body       string
-	SysFlag    int32
-	Properties string        // wire form
-	Messages   int           // 1, or the batch's size
-	Time       time.Duration // the attempt's time, from now to its deadline
+	Codec      string          // that packed the body
+	Properties []core.Property // in the order in which they are sent
+	Messages   int             // 1, or the batch's size
+	Time       time.Duration   // the attempt's time, from now to its deadline
 }
 
 // RoundTrip records the attempt and answers it.
@@ -61,7 +62,7 @@ func (t *Transport) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Resu
 		s := Sent{
 			Number: at.Number(), Queue: at.Queue(), Addr: at.Addr(), Mode: at.Call().Mode(), Answer: at.WantsAnswer(),
 			MessageID: out.MessageID(), Topic: out.Topic(), Body: string(out.Body()),
-			SysFlag: out.SysFlag(), Properties: string(out.Properties()), Messages: at.Call().Len(),
+			Codec: out.Codec(), Properties: properties(out), Messages: at.Call().Len(),
 			Time: time.Until(at.Deadline()),
 		}
 		t.mu.Lock()
@@ -100,23 +101,34 @@ func (t *Transport) Attempts() []Sent {
 	return append([]Sent(nil), t.attempts...)
 }
 
-// Refuse answers with a broker's code.
+// properties are copies of what out sends.
+func properties(out *core.Outgoing) []core.Property {
+	var all []core.Property
+	for name, value := range out.Properties() {
+		all = append(all, core.Property{Name: name, Value: value.String()})
+	}
+	return all
+}
+
+// Property is the value of a property as it was sent, "" if there was none.
+func (s Sent) Property(name string) string {
+	for _, p := range s.Properties {
+		if p.Name == name {
+			return p.Value
+		}
+	}
+	return ""
+}
+
+// Refuse answers with a broker's code, which means to core what it means to the client of
+// real clusters.
 func Refuse(at *core.Attempt, code rocketmq.ResponseCode, remark string) error {
-	return &core.BrokerError{Code: code, Remark: remark, Addr: at.Addr()}
+	return refusal.Of(code, remark, at.Addr())
 }
 
 // Hang waits until the attempt has to end, and says why as a transport does.
 func Hang(ctx context.Context, at *core.Attempt) error {
-	timer := time.NewTimer(time.Until(at.Deadline()))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-at.Aborted():
-		return core.ErrAborted
-	case <-timer.C:
-		return core.ErrTimeout
-	}
+	return at.Wait(ctx, nil)
 }
 
 // Routes is a source that gives every topic the same queues: queues per broker

@@ -23,7 +23,7 @@ func ExampleConfig() {
 		return next(ctx, call)
 	})
 	transport := &coretest.Transport{}
-	p, err := core.NewProducer(coretest.Config(transport, core.Step{Name: "stamp", Stage: core.StageShape, Use: stamp}))
+	p, err := core.NewProducer(coretest.Config(transport, core.CallStep("stamp", core.StageShape, stamp)))
 	if err != nil {
 		panic(err)
 	}

@@ -82,6 +82,9 @@ var codeNames = map[ResponseCode]string{
 	CodeRPCTimeOut:                 "RPC_TIME_OUT",
 }
 
+// Number is the code as a number.
+func (c ResponseCode) Number() int { return int(c) }
+
 // String gives RocketMQ's name of the code, CODE_n for one it does not know, and
 // NONE for -1, which stands for no answer.
 func (c ResponseCode) String() string {

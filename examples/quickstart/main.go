@@ -44,7 +44,7 @@ func run(ctx context.Context, w io.Writer) error {
 
 	producer, err := liftoff.New(
 		liftoff.Config{Group: "quickstart", NameServers: cluster.NameServers()},
-		liftoff.WithSteps(core.Step{Name: "stamp", Stage: core.StageShape, Use: stamp}),
+		liftoff.WithSteps(core.CallStep("stamp", core.StageShape, stamp)),
 	)
 	if err != nil {
 		return err

@@ -74,7 +74,7 @@ func New(cfg Config) (*Accumulator, error) {
 // Step places the accumulator in the encode stage of message scope, under the
 // name "accumulate". Compression places itself outside of it.
 func (a *Accumulator) Step() core.Step {
-	return core.Step{Name: "accumulate", Stage: core.StageEncode, Use: a}
+	return core.CallStep("accumulate", core.StageEncode, a)
 }
 
 // Intercept implements [core.Interceptor].

@@ -230,7 +230,7 @@ func TestSizeIsExact(t *testing.T) {
 	c := cluster(t, 1)
 	w := &weigher{}
 	p, err := liftoff.New(liftoff.Config{Group: "weigh", NameServers: c.NameServers(), Timeout: time.Minute}, liftoff.WithDial(c.Dial),
-		liftoff.WithSteps(core.Step{Name: "weigh", Stage: core.StageEncode, After: []string{"compress.zlib"}, Use: w}))
+		liftoff.WithSteps(core.CallStep("weigh", core.StageEncode, w).After("compress.zlib")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +294,7 @@ func (g *gate) InterceptAttempt(ctx context.Context, at *core.Attempt, next core
 }
 
 func (g *gate) step() core.Step {
-	return core.Step{Name: "gate", AttemptStage: core.AttemptWire, Use: g}
+	return core.AttemptStep("gate", core.AttemptWire, g)
 }
 
 // fly sends the message.

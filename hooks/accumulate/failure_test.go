@@ -149,7 +149,7 @@ func TestRetryKeepsIDs(t *testing.T) {
 // change what is known of the message.
 func TestWrappedErrors(t *testing.T) {
 	wrapper := func(also error) core.Step {
-		return core.Step{Name: "wrap", Stage: core.StageObserve, Use: core.InterceptorFunc(
+		return core.CallStep("wrap", core.StageObserve, core.InterceptorFunc(
 			func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 				res, err := next(ctx, c)
 				if string(c.Message().Body) == "flying" {
@@ -159,7 +159,7 @@ func TestWrappedErrors(t *testing.T) {
 					return nil, fmt.Errorf("wrapped: %v", err) // loses the type
 				}
 				return nil, also
-			})}
+			}))
 	}
 	tests := []struct {
 		name string
@@ -204,13 +204,13 @@ func TestRunAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLine(ms)
 		l.lost = func(n int) bool { return n == 2 }
-		again := core.Step{Name: "again", Stage: core.StageObserve, Use: core.InterceptorFunc(
+		again := core.CallStep("again", core.StageObserve, core.InterceptorFunc(
 			func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 				if res, err := next(ctx, c); err == nil {
 					return res, nil
 				}
 				return next(ctx, c)
-			})}
+			}))
 		p := coretest.Start(t, config(t, l, accumulate.Config{}, again))
 		for i, s := range together(t, l, p, "a", "b") {
 			body := string(rune('a' + i))
@@ -233,10 +233,10 @@ func TestStepsFurtherIn(t *testing.T) {
 		return false
 	}
 	attempt := func(f core.AttemptInterceptorFunc) core.Step {
-		return core.Step{Name: "step", AttemptStage: core.AttemptGuard, Use: f}
+		return core.AttemptStep("step", core.AttemptGuard, f)
 	}
 	inner := func(f core.InterceptorFunc) core.Step {
-		return core.Step{Name: "step", Stage: core.StageEncode, After: []string{"accumulate"}, Use: f}
+		return core.CallStep("step", core.StageEncode, f).After("accumulate")
 	}
 	forbidden := fmt.Errorf("b: %w", core.ErrForbidden)
 	tests := []struct {

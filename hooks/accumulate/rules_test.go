@@ -112,10 +112,10 @@ func TestPassesThrough(t *testing.T) {
 		}
 	}
 	property := func(name, value string) core.Step {
-		return core.Step{Name: "mark", Stage: core.StageShape, Use: core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+		return core.CallStep("mark", core.StageShape, core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 			c.Outgoing().SetProperty(name, value)
 			return next(ctx, c)
-		})}
+		}))
 	}
 	packed, err := compress.New(codec{}, compress.MinSize(1), compress.AlwaysTry())
 	if err != nil {

@@ -57,15 +57,12 @@ func TestLoneCaller(t *testing.T) {
 		type key struct{}
 		ctx := context.WithValue(t.Context(), key{}, "mine")
 		l := newLine(ms)
-		p := coretest.Start(t, config(t, l, accumulate.Config{Linger: 30 * time.Second}, core.Step{
-			Name: "look", AttemptStage: core.AttemptWire,
-			Use: core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
-				if ctx.Value(key{}) != "mine" {
-					t.Error("the caller's context is gone")
-				}
-				return next(ctx, at)
-			}),
-		}))
+		p := coretest.Start(t, config(t, l, accumulate.Config{Linger: 30 * time.Second}, core.AttemptStep("look", core.AttemptWire, core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+			if ctx.Value(key{}) != "mine" {
+				t.Error("the caller's context is gone")
+			}
+			return next(ctx, at)
+		}))))
 		for range 5 {
 			if _, err := p.Send(ctx, coretest.Message("x")); err != nil {
 				t.Error(err)
@@ -289,19 +286,16 @@ func TestCancelOnTheWay(t *testing.T) {
 		l := newLine(20 * ms)
 		var mu sync.Mutex
 		var seen []string
-		p := coretest.Start(t, config(t, l, accumulate.Config{Linger: 10 * ms}, core.Step{
-			Name: "late", AttemptStage: core.AttemptWire,
-			Use: core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
-				res, err := next(ctx, at)
-				mu.Lock()
-				defer mu.Unlock()
-				for o := range at.Call().All() {
-					m := o.Message()
-					seen = append(seen, fmt.Sprintf("%s%v%v%v", m.Body, m.Keys, m.Properties, *m.Queue))
-				}
-				return res, err
-			}),
-		}))
+		p := coretest.Start(t, config(t, l, accumulate.Config{Linger: 10 * ms}, core.AttemptStep("late", core.AttemptWire, core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+			res, err := next(ctx, at)
+			mu.Lock()
+			defer mu.Unlock()
+			for o := range at.Call().All() {
+				m := o.Message()
+				seen = append(seen, fmt.Sprintf("%s%v%v%v", m.Body, m.Keys, m.Properties, *m.Queue))
+			}
+			return res, err
+		}))))
 		message := func(body string) *core.Message {
 			return &core.Message{
 				Topic: "T", Body: []byte(body), Keys: []string{"k"},
@@ -416,7 +410,7 @@ func TestShutdownJoinsBatches(t *testing.T) {
 				}
 				return res, err
 			})
-			cfg := config(t, l, accumulate.Config{MaxCount: 2}, core.Step{Name: "slow", AttemptStage: core.AttemptObserve, Use: slow})
+			cfg := config(t, l, accumulate.Config{MaxCount: 2}, core.AttemptStep("slow", core.AttemptObserve, slow))
 			p, err := core.NewProducer(cfg)
 			if err != nil {
 				t.Fatal(err)
@@ -513,7 +507,7 @@ func TestLateDuringShutdown(t *testing.T) {
 			}
 			return next(ctx, c)
 		})
-		p := coretest.Start(t, config(t, l, accumulate.Config{Linger: 30 * time.Second}, core.Step{Name: "slow", Stage: core.StageGuard, Use: slow}))
+		p := coretest.Start(t, config(t, l, accumulate.Config{Linger: 30 * time.Second}, core.CallStep("slow", core.StageGuard, slow)))
 		land := waiting(t, l, p)
 		all := each(p, "a", "b")
 		synctest.Wait()
@@ -543,7 +537,7 @@ func TestLateCallJoinsNobody(t *testing.T) {
 			}
 			return next(ctx, c)
 		})
-		p := coretest.Start(t, config(t, l, accumulate.Config{Linger: 20 * ms}, core.Step{Name: "slow", Stage: core.StageGuard, Use: slow}))
+		p := coretest.Start(t, config(t, l, accumulate.Config{Linger: 20 * ms}, core.CallStep("slow", core.StageGuard, slow)))
 		var wg sync.WaitGroup
 		send := func(after time.Duration, body string, opts ...core.SendOption) (err error) {
 			time.Sleep(after)

@@ -85,7 +85,7 @@ func New(codec core.Compressor, opts ...Option) (*Compression, error) {
 // Step places the compression: "compress.<codec>", in the encode stage of
 // message scope, outside of hooks/accumulate.
 func (c *Compression) Step() core.Step {
-	return core.Step{Name: "compress." + c.name, Stage: core.StageEncode, Before: []string{"accumulate?"}, Use: c}
+	return core.CallStep("compress."+c.name, core.StageEncode, c).Before("accumulate?")
 }
 
 // Error is a codec's failure. The send fails with it: a body is never sent

@@ -214,7 +214,7 @@ func TestRunAgain(t *testing.T) {
 		}
 		return tr.Ack(at), nil
 	}
-	p := coretest.Start(t, config(tr, step(t, codecs(t)[0]), core.Step{Name: "again", Stage: core.StageShape, Use: again}))
+	p := coretest.Start(t, config(tr, step(t, codecs(t)[0]), core.CallStep("again", core.StageShape, again)))
 	if err := send(p, "sync", &core.Message{Topic: "T", Body: body}); err != nil {
 		t.Fatal(err)
 	}

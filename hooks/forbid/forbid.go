@@ -145,7 +145,7 @@ func New(hook Hook) (*Check, error) {
 
 // Step places the check: "forbid.<name>", in the guard stage of attempt scope.
 func (c *Check) Step() core.Step {
-	return core.Step{Name: "forbid." + c.name, AttemptStage: core.AttemptGuard, Use: c}
+	return core.AttemptStep("forbid."+c.name, core.AttemptGuard, c)
 }
 
 // InterceptAttempt asks the hook and goes on if it has no objection.

@@ -134,7 +134,7 @@ func TestRefusalIsNoAttemptAtTheBroker(t *testing.T) {
 	var reports []core.AttemptReport
 	listen := attemptListener(func(r *core.AttemptReport) { reports = append(reports, *r) })
 	check := newCheck(t, "x", func(context.Context, *forbid.Context) error { return errors.New("no") })
-	p := coretest.Start(t, config(&coretest.Transport{}, check.Step(), core.Step{Name: "listen", Use: listen}))
+	p := coretest.Start(t, config(&coretest.Transport{}, check.Step(), core.ListenerStep("listen", listen)))
 	if _, err := p.Send(context.Background(), coretest.Message("x")); err == nil {
 		t.Fatal("want a refusal")
 	}

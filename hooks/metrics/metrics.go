@@ -77,7 +77,7 @@ func New(opts ...Option) (*Metrics, error) {
 // Step is the step for a pipeline. It observes calls, inside the span of
 // tracing, so that its values carry exemplars of it.
 func (m *Metrics) Step() core.Step {
-	return core.Step{Name: StepName, Stage: core.StageObserve, After: []string{"otel.trace?"}, Use: m}
+	return core.CallStep(StepName, core.StageObserve, m).After("otel.trace?")
 }
 
 // Intercept measures the call.

@@ -171,10 +171,7 @@ func TestRetriesCountAgain(t *testing.T) {
 
 func TestUnsentMessagesAreNotCounted(t *testing.T) {
 	fail := func(c *core.Config, err error) {
-		c.Steps = append(c.Steps, core.Step{
-			Name: "guard", Stage: core.StageGuard,
-			Use: core.InterceptorFunc(func(context.Context, *core.Call, core.Handler) (*core.Result, error) { return nil, err }),
-		})
+		c.Steps = append(c.Steps, core.CallStep("guard", core.StageGuard, core.InterceptorFunc(func(context.Context, *core.Call, core.Handler) (*core.Result, error) { return nil, err })))
 	}
 	tests := []struct {
 		name   string
@@ -192,12 +189,9 @@ func TestUnsentMessagesAreNotCounted(t *testing.T) {
 			}
 		}, at("broker-a", failed("network"))},
 		{"vetoed attempt", func(c *core.Config) {
-			c.Steps = append(c.Steps, core.Step{
-				Name: "veto", AttemptStage: core.AttemptGuard,
-				Use: core.AttemptInterceptorFunc(func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
-					return nil, core.ErrForbidden
-				}),
-			})
+			c.Steps = append(c.Steps, core.AttemptStep("veto", core.AttemptGuard, core.AttemptInterceptorFunc(func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
+				return nil, core.ErrForbidden
+			})))
 		}, at("broker-a", failed("forbidden"))},
 		{
 			"somebody else's error", func(c *core.Config) { fail(c, fmt.Errorf("wrapped: %w", errors.New("x"))) },
@@ -247,13 +241,10 @@ func TestNoRoomInFlight(t *testing.T) {
 // A step that ends the goroutine still leaves one measurement.
 func TestGoexit(t *testing.T) {
 	r := newRig(t, func(c *core.Config) {
-		c.Steps = append(c.Steps, core.Step{
-			Name: "exit", Stage: core.StageGuard,
-			Use: core.InterceptorFunc(func(context.Context, *core.Call, core.Handler) (*core.Result, error) {
-				runtime.Goexit()
-				return nil, nil
-			}),
-		})
+		c.Steps = append(c.Steps, core.CallStep("exit", core.StageGuard, core.InterceptorFunc(func(context.Context, *core.Call, core.Handler) (*core.Result, error) {
+			runtime.Goexit()
+			return nil, nil
+		})))
 	})
 	done := make(chan error, 1)
 	r.producer.SendAsync(t.Context(), coretest.Message("x"), func(_ core.Result, err error) { done <- err })
@@ -365,11 +356,11 @@ func TestExemplars(t *testing.T) {
 // Topics that are none make no series of their own.
 func TestInvalidTopicsAreOneSeries(t *testing.T) {
 	r := newRig(t, func(c *core.Config) {
-		c.Steps = append(c.Steps, core.Step{Name: "refuse", Stage: core.StageGuard, Use: core.InterceptorFunc(
+		c.Steps = append(c.Steps, core.CallStep("refuse", core.StageGuard, core.InterceptorFunc(
 			func(context.Context, *core.Call, core.Handler) (*core.Result, error) {
 				return nil, core.ErrInvalidMessage
 			},
-		)})
+		)))
 	})
 	for i := range 100 {
 		if _, err := r.producer.Send(t.Context(), &core.Message{Topic: fmt.Sprintf("bad topic %d", i), Body: []byte("x")}); err == nil {

@@ -73,7 +73,7 @@ func (n *Namespace) Name() string { return n.name }
 
 // Step places the step: "namespace", in the shape stage of message scope.
 func (n *Namespace) Step() core.Step {
-	return core.Step{Name: "namespace", Stage: core.StageShape, Use: n}
+	return core.CallStep("namespace", core.StageShape, n)
 }
 
 // Intercept wraps the topic of every message of the call. A topic that gets

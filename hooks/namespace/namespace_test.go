@@ -158,7 +158,7 @@ func TestRunAgain(t *testing.T) {
 		return next(ctx, c)
 	})
 	tr := &coretest.Transport{}
-	p := coretest.Start(t, config(tr, newNamespace(t, "ns").Step(), core.Step{Name: "again", Stage: core.StageGuard, Use: again}))
+	p := coretest.Start(t, config(tr, newNamespace(t, "ns").Step(), core.CallStep("again", core.StageGuard, again)))
 	if _, err := p.Send(context.Background(), coretest.Message("x")); err != nil {
 		t.Fatal(err)
 	}

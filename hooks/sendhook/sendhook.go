@@ -106,10 +106,7 @@ func New(hook Hook) (*Observer, error) {
 // Step places the hook: "sendhook.<name>", in the observe stage of attempt
 // scope, inside the attempt's span.
 func (o *Observer) Step() core.Step {
-	return core.Step{
-		Name: "sendhook." + o.name, AttemptStage: core.AttemptObserve,
-		After: []string{"otel.trace?"}, Use: o,
-	}
+	return core.AttemptStep("sendhook."+o.name, core.AttemptObserve, o).After("otel.trace?")
 }
 
 // InterceptAttempt calls Before, what is further in, and After.

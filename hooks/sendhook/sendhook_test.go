@@ -290,7 +290,7 @@ func TestAfterSeesEveryFailure(t *testing.T) {
 					}
 				}
 				p := coretest.Start(t, config(&coretest.Transport{Do: tt.do}, step(t, rec),
-					core.Step{Name: "inner", AttemptStage: core.AttemptGuard, Use: inner}))
+					core.AttemptStep("inner", core.AttemptGuard, inner)))
 				err := send(p, mode, coretest.Message("x"))
 				if !tt.is(seen) || !tt.is(err) {
 					t.Errorf("the hook saw %v, the caller %v", seen, err)
@@ -395,7 +395,7 @@ func TestOrder(t *testing.T) {
 		return next(ctx, at)
 	})
 	p := coretest.Start(t, config(&coretest.Transport{}, mk("b"), mk("a"),
-		core.Step{Name: "otel.trace", AttemptStage: core.AttemptObserve, Use: span}))
+		core.AttemptStep("otel.trace", core.AttemptObserve, span)))
 	if _, err := p.Send(context.Background(), coretest.Message("x")); err != nil {
 		t.Fatal(err)
 	}

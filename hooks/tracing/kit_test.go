@@ -119,7 +119,7 @@ func wantErrorType(t *testing.T, attrs []attribute.KeyValue, want string) {
 
 // guard is a step that stands inside tracing in message scope.
 func guard(f core.InterceptorFunc) core.Step {
-	return core.Step{Name: "guard", Stage: core.StageGuard, Use: f}
+	return core.CallStep("guard", core.StageGuard, f)
 }
 
 // busyOnce refuses the first attempt of each call.

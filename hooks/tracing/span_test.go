@@ -340,12 +340,9 @@ func TestNoRouteAndVeto(t *testing.T) {
 	})
 	t.Run("veto in attempt scope", func(t *testing.T) {
 		r := newRig(t, func(c *core.Config) {
-			c.Steps = append(c.Steps, core.Step{
-				Name: "forbid.x", AttemptStage: core.AttemptGuard,
-				Use: core.AttemptInterceptorFunc(func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
-					return nil, fmt.Errorf("rule: %w", core.ErrForbidden)
-				}),
-			})
+			c.Steps = append(c.Steps, core.AttemptStep("forbid.x", core.AttemptGuard, core.AttemptInterceptorFunc(func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
+				return nil, fmt.Errorf("rule: %w", core.ErrForbidden)
+			})))
 		})
 		if _, err := r.producer.Send(t.Context(), coretest.Message("x")); !errors.Is(err, core.ErrForbidden) {
 			t.Fatal(err)
@@ -421,15 +418,12 @@ func TestNoRoomInFlight(t *testing.T) {
 // the message carries that of the run it was sent in.
 func TestOuterRepetition(t *testing.T) {
 	r := newRig(t, func(c *core.Config) {
-		c.Steps = append(c.Steps, core.Step{
-			Name: "again", Stage: core.StageObserve, Before: []string{"otel.trace"},
-			Use: core.InterceptorFunc(func(ctx context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
-				if _, err := next(ctx, call); err == nil {
-					return nil, errors.New("the first run should fail")
-				}
-				return next(ctx, call)
-			}),
-		})
+		c.Steps = append(c.Steps, core.CallStep("again", core.StageObserve, core.InterceptorFunc(func(ctx context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
+			if _, err := next(ctx, call); err == nil {
+				return nil, errors.New("the first run should fail")
+			}
+			return next(ctx, call)
+		})).Before("otel.trace"))
 	})
 	fails := true
 	r.transport.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {

@@ -69,7 +69,7 @@ func New(opts ...Option) *Tracing {
 
 // Step is the step for a pipeline: it observes in both scopes.
 func (t *Tracing) Step() core.Step {
-	return core.Step{Name: StepName, Stage: core.StageObserve, AttemptStage: core.AttemptObserve, Use: t}
+	return core.CallStep(StepName, core.StageObserve, t).WithAttempt(core.AttemptObserve, t)
 }
 
 // Intercept makes the span of a call and puts its context into the messages.

@@ -73,7 +73,7 @@ func New(opts ...Option) (*Validator, error) {
 
 // Step places the validator: "validate", in the guard stage of message scope.
 func (v *Validator) Step() core.Step {
-	return core.Step{Name: "validate", Stage: core.StageGuard, Use: v}
+	return core.CallStep("validate", core.StageGuard, v)
 }
 
 // Intercept lets the call pass if every rule holds.

@@ -358,7 +358,7 @@ func TestOncePerCallAndBeforeTheRoute(t *testing.T) {
 		return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "")
 	}}
 	lookups := 0
-	cfg := config(tr, newValidator(t).Step(), core.Step{Name: "count", Stage: core.StageGuard, After: []string{"validate"}, Use: count})
+	cfg := config(tr, newValidator(t).Step(), core.CallStep("count", core.StageGuard, count).After("validate"))
 	cfg.Retry = coretest.Retry(3)
 	routes := cfg.Routes
 	cfg.Routes = coretest.RouteFunc(func(ctx context.Context, topic string) (*core.Route, error) {

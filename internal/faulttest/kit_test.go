@@ -147,7 +147,7 @@ func (w *world) make(t testing.TB, cfg liftoff.Config, opts ...liftoff.Option) *
 	s := &sender{breakers: b, log: &attemptLog{}}
 	c, err := liftoff.Defaults(cfg, append([]liftoff.Option{
 		liftoff.WithDial(w.Dial), liftoff.WithBreaker(b),
-		liftoff.WithSteps(core.Step{Name: "log", Use: s.log}),
+		liftoff.WithSteps(core.ListenerStep("log", s.log)),
 	}, opts...)...)
 	if err != nil {
 		t.Fatal(err)

@@ -276,9 +276,9 @@ func model(t *testing.T, seed uint64) {
 		t.Fatal(err)
 	}
 	steps := []core.Step{
-		{Name: "mark", Stage: core.StageShape, Use: core.InterceptorFunc(w.call)},
-		{Name: "trouble", AttemptStage: core.AttemptGuard, Use: core.AttemptInterceptorFunc(w.attempt)},
-		{Name: "wire", AttemptStage: core.AttemptWire, Use: core.AttemptInterceptorFunc(w.attempt)},
+		core.CallStep("mark", core.StageShape, core.InterceptorFunc(w.call)),
+		core.AttemptStep("trouble", core.AttemptGuard, core.AttemptInterceptorFunc(w.attempt)),
+		core.AttemptStep("wire", core.AttemptWire, core.AttemptInterceptorFunc(w.attempt)),
 	}
 	if r.IntN(4) > 0 {
 		w.batches = true
@@ -287,7 +287,7 @@ func model(t *testing.T, seed uint64) {
 			t.Fatal(err)
 		}
 		steps = append(steps, acc.Step(),
-			core.Step{Name: "inner", Stage: core.StageEncode, After: []string{"accumulate"}, Use: core.InterceptorFunc(w.inner)})
+			core.CallStep("inner", core.StageEncode, core.InterceptorFunc(w.inner)).After("accumulate"))
 	}
 	if r.IntN(3) > 0 {
 		steps = append(steps, br.Step())

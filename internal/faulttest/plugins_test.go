@@ -88,7 +88,7 @@ func (b badListener) StateChanged(*core.StateReport)                    { b.act(
 
 // userStep makes the step of badCall and badAttempt.
 func userStep(use any) core.Step {
-	s := core.Step{Name: "user.step", Use: use}
+	s := core.ListenerStep("user.step", use)
 	if _, ok := use.(core.Interceptor); ok {
 		s.Stage = core.StageGuard
 	}
@@ -118,7 +118,7 @@ func TestFault33UserCodePanics(t *testing.T) {
 		{"health view", func(b *bad) liftoff.Option { return liftoff.WithHealth(badHealth{b}) }, "health view", false},
 		{"compressor", func(b *bad) liftoff.Option { return liftoff.WithCompressor(badCodec{b}) }, "compress.bad", false},
 		{"listener", func(b *bad) liftoff.Option {
-			return liftoff.WithSteps(core.Step{Name: "user.listener", Use: badListener{b}})
+			return liftoff.WithSteps(core.ListenerStep("user.listener", badListener{b}))
 		}, "", false},
 		{"forbid hook", func(b *bad) liftoff.Option {
 			h, err := forbid.New(forbid.Func("mine", func(context.Context, *forbid.Context) error { b.act(); return nil }))
@@ -192,15 +192,12 @@ func TestFault33UserCodePanics(t *testing.T) {
 	sub(t, "goexit", func(t *testing.T) {
 		w := newWorld(t, 1)
 		var exit atomic.Bool
-		p := w.start(t, liftoff.WithSteps(core.Step{
-			Name: "user.exit", AttemptStage: core.AttemptGuard,
-			Use: core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
-				if exit.Load() {
-					runtime.Goexit()
-				}
-				return next(ctx, at)
-			}),
-		}))
+		p := w.start(t, liftoff.WithSteps(core.AttemptStep("user.exit", core.AttemptGuard, core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+			if exit.Load() {
+				runtime.Goexit()
+			}
+			return next(ctx, at)
+		}))))
 		p.ok(t, "x")
 		exit.Store(true)
 		var load async
@@ -229,18 +226,18 @@ func TestFault33UserCodeBlocks(t *testing.T) {
 				}
 			}
 			p := w.make(t, liftoff.Config{}, liftoff.WithSteps(
-				core.Step{Name: "user.call", Stage: core.StageGuard, Use: core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+				core.CallStep("user.call", core.StageGuard, core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 					if name == "interceptor" {
 						block(c.Message())
 					}
 					return next(ctx, c)
-				})},
-				core.Step{Name: "user.attempt", AttemptStage: core.AttemptGuard, Use: core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+				})),
+				core.AttemptStep("user.attempt", core.AttemptGuard, core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
 					if name == "attempt interceptor" {
 						block(at.Call().Message())
 					}
 					return next(ctx, at)
-				})}))
+				}))))
 			if err := p.Start(bg); err != nil {
 				t.Fatal(err)
 			}
@@ -286,18 +283,15 @@ func TestFault33UserCodeChangesTheMessage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := w.start(t, liftoff.WithSteps(late.Step(), core.Step{
-			Name: "user.shape", Stage: core.StageShape,
-			Use: core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
-				for out := range c.All() {
-					out.SetTopic("other")
-					out.SetBody(append([]byte("changed "), out.Body()...))
-					out.SetProperty("TAGS", "changed")
-					out.SetProperty("user", "changed")
-				}
-				return next(ctx, c)
-			}),
-		}))
+		p := w.start(t, liftoff.WithSteps(late.Step(), core.CallStep("user.shape", core.StageShape, core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+			for out := range c.All() {
+				out.SetTopic("other")
+				out.SetBody(append([]byte("changed "), out.Body()...))
+				out.SetProperty("TAGS", "changed")
+				out.SetProperty("user", "changed")
+			}
+			return next(ctx, c)
+		}))))
 		m := &core.Message{
 			Topic: "T", Body: []byte("body"), Tag: "tag", Keys: []string{"k1", "k2"},
 			Properties: map[string]string{"user": "mine", "more": "x"}, Flag: 7,

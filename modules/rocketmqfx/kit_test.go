@@ -57,11 +57,11 @@ func wantErr(t *testing.T, validates bool, options fx.Option, names ...string) {
 }
 
 func note(name string, stage core.Stage, into *[]string) core.Step {
-	return core.Step{Name: name, Stage: stage, Use: core.InterceptorFunc(
+	return core.CallStep(name, stage, core.InterceptorFunc(
 		func(ctx context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
 			*into = append(*into, name)
 			return next(ctx, call)
-		})}
+		}))
 }
 
 func must(t *testing.T, p *core.Producer) core.Result {

@@ -46,7 +46,7 @@ func TestNamedProducers(t *testing.T) {
 			rocketmqfx.AsInterceptor("own", core.StageGuard, func() *passer { return &passer{&forAudit} }),
 			rocketmqfx.Provide(func() *atomic.Int64 { return &forAudit }),
 			rocketmqfx.AsStep(func(n *atomic.Int64) core.Step {
-				return core.Step{Name: "second", Stage: core.StageGuard, Use: &passer{n}}
+				return core.CallStep("second", core.StageGuard, &passer{n})
 			}),
 			rocketmqfx.WithoutBreaker()),
 		fx.Invoke(func(in three) { ps = in }))

@@ -52,7 +52,7 @@ func (l *stateListener) StateChanged(r *core.StateReport) { l.f(r) }
 type stepper struct{ n *atomic.Int64 }
 
 func (s *stepper) Step() core.Step {
-	return core.Step{Name: "own.hook", Stage: core.StageObserve, Use: &passer{s.n}}
+	return core.CallStep("own.hook", core.StageObserve, &passer{s.n})
 }
 
 func newForbid(name string) func() forbid.Hook {
@@ -100,7 +100,7 @@ func TestEveryPartIsUsed(t *testing.T) {
 	}
 	run(t, basics(tr,
 		rocketmqfx.AsStep(func() core.Step {
-			return core.Step{Name: "own.step", Stage: core.StageShape, Use: &passer{&n.step}}
+			return core.CallStep("own.step", core.StageShape, &passer{&n.step})
 		}),
 		rocketmqfx.AsHook(func() *stepper { return &stepper{&n.hook} }),
 		rocketmqfx.AsInterceptor("own.call", core.StageGuard, func() *passer { return &passer{&n.call} }),
@@ -164,7 +164,7 @@ func TestDuplicatesAreErrors(t *testing.T) {
 	app := func(more ...fx.Option) fx.Option {
 		return basics(&coretest.Transport{}, append(more, rocketmqfx.Eager())...)
 	}
-	step := func() core.Step { return core.Step{Name: "twin", Stage: core.StageGuard, Use: newPass()} }
+	step := func() core.Step { return core.CallStep("twin", core.StageGuard, newPass()) }
 	tests := []struct {
 		name      string
 		app       fx.Option
@@ -178,7 +178,7 @@ func TestDuplicatesAreErrors(t *testing.T) {
 		{"a step and an interceptor", app(rocketmqfx.AsStep(step), rocketmqfx.AsInterceptor("twin", core.StageGuard, newPass)), false, []string{`"twin"`}},
 		{"forbid hooks", app(rocketmqfx.AsForbidHook(newForbid("a")), rocketmqfx.AsForbidHook(newForbid("a"))), false, []string{"forbid.a"}},
 		{"a step of the default producer", app(rocketmqfx.AsStep(func() core.Step {
-			return core.Step{Name: "validate", Stage: core.StageGuard, Use: newPass()}
+			return core.CallStep("validate", core.StageGuard, newPass())
 		})), false, []string{`"validate"`}},
 		{
 			"breaker and none", app(rocketmqfx.WithoutBreaker(), rocketmqfx.AsBreaker(func() (*breaker.Breakers, error) { return breaker.New(breaker.Config{}) })), false,

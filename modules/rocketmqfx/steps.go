@@ -30,7 +30,7 @@ func Steps(steps ...core.Step) Part {
 // needs AsStep or AsHook.
 func AsInterceptor(name string, stage core.Stage, ctor any) Part {
 	return convert("AsInterceptor", ctor, name, groupSteps, func(_ Scope, _ string, i core.Interceptor) (core.Step, error) {
-		return core.Step{Name: name, Stage: stage, Use: i}, nil
+		return core.CallStep(name, stage, i), nil
 	})
 }
 
@@ -38,7 +38,7 @@ func AsInterceptor(name string, stage core.Stage, ctor any) Part {
 // core.AttemptInterceptor, as any type, and perhaps an error.
 func AsAttemptInterceptor(name string, stage core.AttemptStage, ctor any) Part {
 	return convert("AsAttemptInterceptor", ctor, name, groupSteps, func(_ Scope, _ string, i core.AttemptInterceptor) (core.Step, error) {
-		return core.Step{Name: name, AttemptStage: stage, Use: i}, nil
+		return core.AttemptStep(name, stage, i), nil
 	})
 }
 
@@ -46,7 +46,7 @@ func AsAttemptInterceptor(name string, stage core.AttemptStage, ctor any) Part {
 // several of core's listeners, and perhaps an error.
 func AsListener(name string, ctor any) Part {
 	return convert("AsListener", ctor, name, groupSteps, func(_ Scope, _ string, l any) (core.Step, error) {
-		return core.Step{Name: name, Use: l}, nil
+		return core.ListenerStep(name, l), nil
 	})
 }
 

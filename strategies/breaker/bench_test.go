@@ -12,13 +12,10 @@ import (
 // around calls f inside a real attempt at broker-a that has reached the transport.
 func around(tb testing.TB, f func(ctx context.Context, at *core.Attempt)) {
 	tb.Helper()
-	cfg := coretest.Config(&coretest.Transport{Forget: true}, core.Step{
-		Name: "around", AttemptStage: core.AttemptWire,
-		Use: core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
-			defer f(ctx, at)
-			return next(ctx, at)
-		}),
-	})
+	cfg := coretest.Config(&coretest.Transport{Forget: true}, core.AttemptStep("around", core.AttemptWire, core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+		defer f(ctx, at)
+		return next(ctx, at)
+	})))
 	if _, err := coretest.Start(tb, cfg).Send(tb.Context(), coretest.Message("x")); err != nil {
 		tb.Fatal(err)
 	}

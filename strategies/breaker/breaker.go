@@ -44,7 +44,7 @@ func New(cfg Config) (*Breakers, error) {
 // Step places the breakers around each attempt, in the stage that protects
 // brokers, under the name "breaker".
 func (b *Breakers) Step() core.Step {
-	return core.Step{Name: "breaker", AttemptStage: core.AttemptProtect, Use: b}
+	return core.AttemptStep("breaker", core.AttemptProtect, b)
 }
 
 // InterceptAttempt implements [core.AttemptInterceptor]. A refusal wraps

@@ -232,7 +232,7 @@ func TestProbeThatProvesNothing(t *testing.T) {
 	// below is a step further in than the breaker.
 	below := func(use core.AttemptInterceptorFunc) func(*core.Config) {
 		return func(c *core.Config) {
-			c.Steps = append(c.Steps, core.Step{Name: "below", AttemptStage: core.AttemptWire, Use: use})
+			c.Steps = append(c.Steps, core.AttemptStep("below", core.AttemptWire, use))
 		}
 	}
 	armed := false

@@ -274,12 +274,9 @@ func TestWhatProvesNothing(t *testing.T) {
 			w.expect(core.HealthDown)
 		})
 	})
-	veto := core.Step{
-		Name: "veto", AttemptStage: core.AttemptGuard,
-		Use: core.AttemptInterceptorFunc(func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
-			return nil, core.ErrConnect
-		}),
-	}
+	veto := core.AttemptStep("veto", core.AttemptGuard, core.AttemptInterceptorFunc(func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
+		return nil, core.ErrConnect
+	}))
 	t.Run("veto", func(t *testing.T) {
 		inBubble(t, health.Config{}, func(w *world) {
 			w.send(w.t.Context(), 0, core.ErrConnect)
@@ -398,17 +395,14 @@ func TestAllocatesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr := &coretest.Transport{Forget: true}
-	cfg := coretest.Config(tr, core.Step{
-		Name: "measure", AttemptStage: core.AttemptWire,
-		Use: core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
-			res, err := next(ctx, at)
-			report := &core.AttemptReport{Attempt: at, Result: res, Latency: time.Second, Written: true}
-			if n := testing.AllocsPerRun(100, func() { view.AttemptDone(ctx, report); view.Health("broker-a") }); n != 0 {
-				t.Errorf("%v allocations an attempt, want 0", n)
-			}
-			return res, err
-		}),
-	})
+	cfg := coretest.Config(tr, core.AttemptStep("measure", core.AttemptWire, core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+		res, err := next(ctx, at)
+		report := &core.AttemptReport{Attempt: at, Result: res, Latency: time.Second, Written: true}
+		if n := testing.AllocsPerRun(100, func() { view.AttemptDone(ctx, report); view.Health("broker-a") }); n != 0 {
+			t.Errorf("%v allocations an attempt, want 0", n)
+		}
+		return res, err
+	})))
 	if _, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x")); err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func New(cfg Config) (*Pacer, error) {
 // "pace". It stands within a breaker: an attempt that a breaker refuses must not
 // wait first.
 func (p *Pacer) Step() core.Step {
-	return core.Step{Name: "pace", AttemptStage: core.AttemptProtect, After: []string{"breaker?"}, Use: p}
+	return core.AttemptStep("pace", core.AttemptProtect, p).After("breaker?")
 }
 
 // InterceptAttempt implements [core.AttemptInterceptor].

@@ -168,15 +168,12 @@ func (s healthSubject) start(t coretest.TB) *healthWorld {
 		}
 		return tr.Ack(at), nil
 	}
-	hook := core.Step{
-		Name: "strategytest.hook", AttemptStage: core.AttemptWire,
-		Use: core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
-			if w.veto != nil {
-				return nil, w.veto
-			}
-			return next(ctx, at)
-		}),
-	}
+	hook := core.AttemptStep("strategytest.hook", core.AttemptWire, core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+		if w.veto != nil {
+			return nil, w.veto
+		}
+		return next(ctx, at)
+	}))
 	cfg := coretest.Config(tr, append(steps, hook)...)
 	w.routes.Store(routeTo(t, "a", "b"))
 	cfg.Routes = coretest.RouteFunc(func(context.Context, string) (*core.Route, error) { return w.routes.Load(), nil })

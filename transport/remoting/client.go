@@ -48,7 +48,7 @@ type Client struct {
 	stop   context.CancelFunc
 	wg     sync.WaitGroup
 	conns  map[*conn]struct{}
-	groups map[string]struct{}
+	groups map[string]*core.Inbox
 	kick   chan struct{} // asks for a heartbeat round
 }
 
@@ -67,7 +67,7 @@ func NewClient(cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		cfg: cfg, ser: cfg.Serialization.wire(), log: cfg.Logger, id: cfg.ClientID,
-		conns: map[*conn]struct{}{}, groups: map[string]struct{}{}, kick: make(chan struct{}, 1),
+		conns: map[*conn]struct{}{}, groups: map[string]*core.Inbox{}, kick: make(chan struct{}, 1),
 	}
 	if c.id == "" {
 		c.id = newClientID()

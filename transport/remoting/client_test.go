@@ -46,7 +46,7 @@ func TestLifecycle(t *testing.T) {
 	_, err = p.Send(bg, coretest.Message("x"))
 	wantFailure(t, err, core.ClassClosed, core.NotSent)
 	for name, err := range map[string]error{
-		"send": err, "route": func() error { _, err := c.Route(bg, "T"); return err }(), "register": c.RegisterGroup(bg, "g"),
+		"send": err, "route": func() error { _, err := c.Route(bg, "T"); return err }(), "register": c.RegisterGroup(bg, core.Registration{Group: "g"}),
 	} {
 		if !errors.Is(err, core.ErrNotRunning) {
 			t.Errorf("%s before start: %v", name, err)
@@ -70,7 +70,7 @@ func TestLifecycle(t *testing.T) {
 	wantFailure(t, err, core.ClassClosed, core.NotSent)
 	for name, err := range map[string]error{
 		"send": err, "route": func() error { _, err := c.Route(bg, "T"); return err }(),
-		"register": c.RegisterGroup(bg, "g"), "start": c.Start(bg),
+		"register": c.RegisterGroup(bg, core.Registration{Group: "g"}), "start": c.Start(bg),
 	} {
 		if !errors.Is(err, core.ErrClosed) {
 			t.Errorf("%s after shutdown: %v", name, err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/refusal"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -53,5 +54,5 @@ func answered(p *peer, cmd wire.Command) error {
 	if cmd.Code == int(rocketmq.CodeSuccess) {
 		return nil
 	}
-	return &core.BrokerError{Code: rocketmq.ResponseCode(cmd.Code), Remark: wire.TrimRemark(cmd.Remark), Addr: p.addr}
+	return refusal.Of(rocketmq.ResponseCode(cmd.Code), wire.TrimRemark(cmd.Remark), p.addr)
 }

@@ -16,7 +16,7 @@ import (
 func confirming(t *testing.T, c *remoting.Client, addr string) (*core.Producer, *core.Result) {
 	t.Helper()
 	last := new(core.Result)
-	cfg := coretest.Config(unregistered{c}, core.Step{Name: "confirm", AttemptStage: core.AttemptWire, Use: core.AttemptInterceptorFunc(
+	cfg := coretest.Config(unregistered{c}, core.AttemptStep("confirm", core.AttemptWire, core.AttemptInterceptorFunc(
 		func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
 			at.Confirm()
 			res, err := next(ctx, at)
@@ -24,7 +24,7 @@ func confirming(t *testing.T, c *remoting.Client, addr string) (*core.Producer, 
 				*last = *res
 			}
 			return res, err
-		})})
+		})))
 	cfg.Routes, cfg.Timeout = fixed(t, 1, addr), minute
 	return coretest.Start(t, cfg), last
 }

@@ -18,16 +18,16 @@ const parallelBeats = 16
 // RegisterGroup announces a producer group: brokers get heartbeats with it, at
 // once and then regularly. It fails with [core.ErrGroupTaken] if the group is in
 // use in this client. It does not wait for brokers.
-func (c *Client) RegisterGroup(_ context.Context, group string) error {
+func (c *Client) RegisterGroup(_ context.Context, r core.Registration) error {
 	if err := c.usable(); err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, taken := c.groups[group]; taken {
-		return fmt.Errorf("%w: %q", core.ErrGroupTaken, group)
+	if _, taken := c.groups[r.Group]; taken {
+		return fmt.Errorf("%w: %q", core.ErrGroupTaken, r.Group)
 	}
-	c.groups[group] = struct{}{}
+	c.groups[r.Group] = r.Inbox
 	c.kickHeartbeat()
 	return nil
 }

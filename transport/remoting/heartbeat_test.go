@@ -59,7 +59,7 @@ func TestHeartbeat(t *testing.T) {
 		if len(beats(t, v.a)) != 0 {
 			t.Error("a heartbeat without a group")
 		}
-		if err := c.RegisterGroup(bg, "g2"); err != nil {
+		if err := c.RegisterGroup(bg, core.Registration{Group: "g2"}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -68,10 +68,10 @@ func TestHeartbeat(t *testing.T) {
 				t.Errorf("%s after the first group: %v", name, got)
 			}
 		}
-		if err := c.RegisterGroup(bg, "g1"); err != nil {
+		if err := c.RegisterGroup(bg, core.Registration{Group: "g1"}); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.RegisterGroup(bg, "g1"); !errors.Is(err, core.ErrGroupTaken) {
+		if err := c.RegisterGroup(bg, core.Registration{Group: "g1"}); !errors.Is(err, core.ErrGroupTaken) {
 			t.Errorf("registered twice: %v", err)
 		}
 		time.Sleep(95 * time.Second)
@@ -90,7 +90,7 @@ func TestHeartbeat(t *testing.T) {
 				t.Errorf("unregistration %+v, %v", u, err)
 			}
 		}
-		if err := c.RegisterGroup(bg, "g1"); err != nil {
+		if err := c.RegisterGroup(bg, core.Registration{Group: "g1"}); err != nil {
 			t.Errorf("registered again: %v", err)
 		}
 		if s := c.Stats(); s.Heartbeats < 10 || s.HeartbeatFailures != 0 {
@@ -132,7 +132,7 @@ func TestHeartbeatHungBroker(t *testing.T) {
 		v := newVirtual(t)
 		v.a.script = func(*session, wire.Command) {}
 		c := v.client(t)
-		if err := c.RegisterGroup(bg, "g"); err != nil {
+		if err := c.RegisterGroup(bg, core.Registration{Group: "g"}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := c.Route(bg, "T"); err != nil {
@@ -160,7 +160,7 @@ func TestOfflineBrokersAreClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVirtual(t)
 		c := v.client(t)
-		if err := c.RegisterGroup(bg, "g"); err != nil {
+		if err := c.RegisterGroup(bg, core.Registration{Group: "g"}); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 50 {
@@ -217,7 +217,7 @@ func TestTopicsMakeNoHeartbeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVirtual(t)
 		c := v.client(t)
-		if err := c.RegisterGroup(bg, "g"); err != nil {
+		if err := c.RegisterGroup(bg, core.Registration{Group: "g"}); err != nil {
 			t.Fatal(err)
 		}
 		v.routes = func(string) *wire.RouteData { return routeTo(1, "a:1") }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/refusal"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -124,11 +125,19 @@ func (c *Client) sendOn(cn *conn, cl *call, at *core.Attempt, code int) error {
 func (c *Client) appendSend(dst []byte, at *core.Attempt, code int, opaque int32, oneway bool) ([]byte, error) {
 	call := at.Call()
 	out := call.Outgoing()
+	flags, err := sysFlag(out)
+	if err != nil {
+		return dst, err
+	}
+	properties, err := out.Form(appendProperties)
+	if err != nil {
+		return dst, err
+	}
 	req := wire.SendRequest{
 		Group: call.Group(), Topic: out.Topic(),
 		DefaultTopic: c.cfg.CreateTopicKey, DefaultTopicQueueNums: c.cfg.DefaultTopicQueueNums,
-		QueueID: at.Queue().ID, SysFlag: out.SysFlag(), BornTimestamp: call.Start().UnixMilli(), Flag: out.Flag(),
-		Properties: out.Properties(), MaxReconsumeTimes: -1, BrokerName: at.Queue().Broker,
+		QueueID: at.Queue().ID, SysFlag: flags, BornTimestamp: call.Start().UnixMilli(), Flag: out.Flag(),
+		Properties: properties, MaxReconsumeTimes: -1, BrokerName: at.Queue().Broker,
 	}
 	var flag int32
 	if oneway {
@@ -143,7 +152,10 @@ func (c *Client) appendSend(dst []byte, at *core.Attempt, code int, opaque int32
 	// An id of the batch, which Java 5 sends, would replace the ids of its messages.
 	size := 0
 	for o := range call.All() {
-		size += wire.BatchSize(len(o.Body()), len(o.Properties()))
+		if properties, err = o.Form(appendProperties); err != nil {
+			return dst, err
+		}
+		size += wire.BatchSize(len(o.Body()), len(properties))
 	}
 	var props [16]byte
 	req.Properties = props[:0]
@@ -151,12 +163,13 @@ func (c *Client) appendSend(dst []byte, at *core.Attempt, code int, opaque int32
 		req.Properties = wire.AppendProperty(req.Properties, rocketmq.PropertyWait, v)
 	}
 	req.Batch, req.Flag = true, 0
-	dst, err := wire.AppendSendHead(dst, c.ser, code, opaque, flag, &req, nil, size)
+	dst, err = wire.AppendSendHead(dst, c.ser, code, opaque, flag, &req, nil, size)
 	if err != nil {
 		return dst, err
 	}
 	for o := range call.All() {
-		if dst, err = wire.AppendBatchMessage(dst, o.Flag(), o.Body(), o.Properties()); err != nil {
+		properties, _ = o.Form(appendProperties) // made above
+		if dst, err = wire.AppendBatchMessage(dst, o.Flag(), o.Body(), properties); err != nil {
 			return dst, err
 		}
 	}
@@ -172,14 +185,13 @@ func (cl *call) result(at *core.Attempt, status core.SendStatus) *core.Result {
 	res.Queue = core.Queue{Broker: at.Queue().Broker, ID: r.QueueID}
 	res.QueueOffset = r.QueueOffset
 	res.RegionID, res.TraceOn, res.RecallHandle = r.RegionID, r.TraceOn, r.RecallHandle
-	// Brokers of 5.x send it with every answer; it means something for a half message.
-	if at.Call().Outgoing().SysFlag()&rocketmq.SysTransactionMask == rocketmq.SysTransactionPrepared {
-		res.TransactionID = r.TransactionID
+	if at.Call().Batch() {
+		setOffsetIDs(at, res, r.MsgID)
 	}
 	return res
 }
 
 // refusal is an answer that is no success.
 func (cl *call) refusal(addr string) *core.BrokerError {
-	return &core.BrokerError{Code: rocketmq.ResponseCode(cl.code), Remark: wire.TrimRemark(cl.remark), Addr: addr}
+	return refusal.Of(rocketmq.ResponseCode(cl.code), wire.TrimRemark(cl.remark), addr)
 }

@@ -1,0 +1,240 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// ServerRequestKind says what a server asks of a producer.
+type ServerRequestKind uint8
+
+// The kinds.
+const (
+	// RequestOther is a request that this version has no kind for; its Name says what it is.
+	RequestOther ServerRequestKind = iota
+	// RequestTransactionCheck asks whether a half message's transaction was committed.
+	RequestTransactionCheck
+	// RequestReply brings the reply to a request that this client sent.
+	RequestReply
+)
+
+var requestNames = []string{"other", "transaction-check", "reply"}
+
+// String gives the kind's name.
+func (k ServerRequestKind) String() string { return nameOf(requestNames, int(k)) }
+
+// MarshalText gives the name.
+func (k ServerRequestKind) MarshalText() ([]byte, error) {
+	return marshalName("server request", requestNames, int(k))
+}
+
+// UnmarshalText takes a name.
+func (k *ServerRequestKind) UnmarshalText(text []byte) error {
+	return unmarshalName("server request", requestNames, text, k)
+}
+
+// ServerRequest is what a broker asks of a producer group. It is a copy: a handler may keep
+// it. Everything in it was said by the peer, so nothing of it can be trusted.
+type ServerRequest struct {
+	Kind  ServerRequestKind
+	Name  string // the protocol's name of the request, for logs
+	Group string // the producer group that is asked; "" where the request names none
+	Addr  string // of the broker that asks
+	// Fields are the request's own fields by their protocol's names, Body its body.
+	Fields map[string]string
+	Body   []byte
+}
+
+// size is what the request takes of the inbox's bytes.
+func (r *ServerRequest) size() int {
+	n := len(r.Body) + len(r.Name) + len(r.Group) + len(r.Addr)
+	for k, v := range r.Fields {
+		n += len(k) + len(v)
+	}
+	return n
+}
+
+// ServerRequestHandler handles what servers ask. It runs on a goroutine of the inbox, by at
+// most inboxWorkers at a time, and may take its time. ctx ends when the producer aborts
+// what is under way. A panic in it is recovered and logged.
+type ServerRequestHandler interface {
+	HandleServerRequest(ctx context.Context, r *ServerRequest)
+}
+
+// ServerRequestHandlerFunc is a function that is a [ServerRequestHandler].
+type ServerRequestHandlerFunc func(ctx context.Context, r *ServerRequest)
+
+// HandleServerRequest calls f.
+func (f ServerRequestHandlerFunc) HandleServerRequest(ctx context.Context, r *ServerRequest) {
+	f(ctx, r)
+}
+
+// What an inbox holds at most: requests that wait or are being handled, their bytes, and
+// the handlers that run at a time.
+const (
+	inboxRequests = 1024
+	inboxBytes    = 8 << 20
+	inboxWorkers  = 16
+)
+
+// Inbox takes what servers ask of one producer group and hands it to the producer's
+// handlers, on a bounded number of goroutines that exist only while there is work. It is
+// safe for concurrent use.
+type Inbox struct {
+	group    string
+	handlers map[ServerRequestKind]ServerRequestHandler
+	log      *slog.Logger
+	life     func() context.Context
+
+	mu      sync.Mutex
+	closed  bool
+	queue   []*ServerRequest
+	held    int // requests waiting or being handled
+	bytes   int // of these
+	workers int
+	stats   InboxSnapshot
+	warned  [RequestReply + 1]bool // whether the log has this kind
+	wg      sync.WaitGroup
+}
+
+func newInbox(cfg *Config, life func() context.Context) *Inbox {
+	return &Inbox{group: cfg.Group, handlers: maps.Clone(cfg.Handlers), log: cfg.Logger, life: life}
+}
+
+// Deliver takes a request over, for the transport that got it. It does not block, and does
+// not wait for the handler: nil means that the handler will run. [ErrNoHandler],
+// [ErrInboxFull] and [ErrClosed] mean that it will not; the transport then answers the
+// server with an error if the server wants an answer. A request without a handler is also
+// counted and, once for each kind, logged, so none is lost in silence.
+func (in *Inbox) Deliver(r *ServerRequest) error {
+	h := in.handlers[r.Kind]
+	size := r.size()
+	in.mu.Lock()
+	in.stats.Requests++
+	switch {
+	case in.closed:
+		in.mu.Unlock()
+		return ErrClosed
+	case h == nil:
+		in.stats.Unhandled++
+		first := int(r.Kind) < len(in.warned) && !in.warned[r.Kind]
+		if first {
+			in.warned[r.Kind] = true
+		}
+		in.mu.Unlock()
+		if first {
+			in.log.Warn("no handler for a server's request; further ones of this kind are counted only",
+				"group", in.group, "kind", r.Kind.String(), "name", r.Name, "addr", r.Addr)
+		}
+		return fmt.Errorf("%w: %v", ErrNoHandler, r.Kind)
+	case in.held >= inboxRequests || in.bytes+size > inboxBytes && in.held > 0:
+		in.stats.Full++
+		first := in.stats.Full == 1
+		in.mu.Unlock()
+		if first {
+			in.log.Warn("servers ask faster than the handlers work; further refusals are counted only",
+				"group", in.group, "kind", r.Kind.String(), "addr", r.Addr)
+		}
+		return ErrInboxFull
+	}
+	in.held++
+	in.bytes += size
+	in.queue = append(in.queue, r)
+	if in.workers < inboxWorkers {
+		in.workers++
+		in.wg.Add(1)
+		go in.work()
+	}
+	in.mu.Unlock()
+	return nil
+}
+
+// work handles requests until none is left.
+func (in *Inbox) work() {
+	defer in.wg.Done()
+	returned := false
+	defer unlessReturned(&returned, func() { // a handler ended the goroutine
+		in.wg.Add(1)
+		go in.work()
+	})
+	for {
+		r := in.next()
+		if r == nil {
+			returned = true
+			return
+		}
+		in.handle(r)
+	}
+}
+
+// next takes the oldest request out, nil if there is none; then the worker has ended.
+func (in *Inbox) next() *ServerRequest {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if len(in.queue) == 0 {
+		in.workers--
+		in.queue = nil
+		return nil
+	}
+	r := in.queue[0]
+	in.queue[0] = nil
+	in.queue = in.queue[1:]
+	return r
+}
+
+// handle runs the handler. Whatever it does, the request's room is given back.
+func (in *Inbox) handle(r *ServerRequest) {
+	defer func() {
+		if v := recover(); v != nil {
+			in.log.Error("handler of a server's request panicked", "group", in.group, "kind", r.Kind.String(), "panic", v)
+		}
+	}()
+	size := r.size() // before the handler may change it
+	defer func() {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		in.held--
+		in.bytes -= size
+		in.stats.Handled++
+	}()
+	in.handlers[r.Kind].HandleServerRequest(in.life(), r)
+}
+
+// end refuses further requests and waits for those that were accepted, until ctx ends.
+func (in *Inbox) end(ctx context.Context) error {
+	in.mu.Lock()
+	in.closed = true
+	in.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		in.wg.Wait()
+		close(ended)
+	}()
+	return join(ctx, ended, "a handler of a server's request did not return")
+}
+
+// Kinds lists the kinds that have a handler.
+func (in *Inbox) Kinds() []ServerRequestKind {
+	return slices.Sorted(maps.Keys(in.handlers))
+}
+
+// InboxSnapshot counts what servers asked since the producer was made.
+type InboxSnapshot struct {
+	Requests  uint64 `json:"requests"`  // all of them
+	Handled   uint64 `json:"handled"`   // whose handler has ended
+	Unhandled uint64 `json:"unhandled"` // for which there was no handler
+	Full      uint64 `json:"full"`      // for which there was no room
+	Waiting   int    `json:"waiting"`   // waiting for a handler or being handled now
+}
+
+func (in *Inbox) snapshot() InboxSnapshot {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	s := in.stats
+	s.Waiting = in.held
+	return s
+}

@@ -1,0 +1,284 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
+)
+
+// OperationKind says what an operation asks of a broker.
+type OperationKind uint8
+
+// The kinds.
+const (
+	OperationRecall OperationKind = iota // take a timed message back before its time
+)
+
+var operationNames = []string{"recall"}
+
+// String gives the kind's name.
+func (k OperationKind) String() string { return nameOf(operationNames, int(k)) }
+
+// MarshalText gives the name.
+func (k OperationKind) MarshalText() ([]byte, error) {
+	return marshalName("operation", operationNames, int(k))
+}
+
+// UnmarshalText takes a name.
+func (k *OperationKind) UnmarshalText(text []byte) error {
+	return unmarshalName("operation", operationNames, text, k)
+}
+
+// Operation is a request to one broker that is no send. It has one attempt: the broker is
+// the one that knows the message, so no other can take its place. It is valid until its
+// outcome.
+type Operation struct {
+	engine   *engine
+	kind     OperationKind
+	topic    string // the user's
+	target   string // as steps changed it
+	broker   Broker
+	start    time.Time
+	deadline time.Time
+	handle   string
+	entered  bool
+	written  bool
+	refusal  *BrokerError
+	latency  time.Duration
+	// recalled is the outcome of a recall.
+	recalled string
+}
+
+// OperationHandler makes one operation.
+type OperationHandler func(ctx context.Context, op *Operation) error
+
+// OperationInterceptor runs once per operation. A step whose interceptor or attempt
+// interceptor implements it as well is found by itself: it runs in the step's place, where
+// message scope lies outside of attempt scope as it does for sends. The broker is known in
+// attempt scope only. A value that is placed in both runs once, in message scope.
+//
+// The rules are those of [AttemptInterceptor]: next is called at most once, on the goroutine
+// that called, and an error returned without it is a veto.
+type OperationInterceptor interface {
+	InterceptOperation(ctx context.Context, op *Operation, next OperationHandler) error
+}
+
+// Kind is what is asked.
+func (o *Operation) Kind() OperationKind { return o.kind }
+
+// Group is the producer's group.
+func (o *Operation) Group() string { return o.engine.cfg.Group }
+
+// Topic is the topic as the user named it.
+func (o *Operation) Topic() string { return o.topic }
+
+// Target is the topic as brokers know it.
+func (o *Operation) Target() string { return o.target }
+
+// SetTarget changes the topic as brokers know it. It is for interceptors in message scope;
+// later it changes nothing.
+func (o *Operation) SetTarget(topic string) {
+	if o.broker.Addr == "" {
+		o.target = topic
+	}
+}
+
+// Broker is the broker that is asked; zero in message scope before next was called.
+func (o *Operation) Broker() Broker { return o.broker }
+
+// Addr is the broker's address, likewise.
+func (o *Operation) Addr() string { return o.broker.Addr }
+
+// Start is when the user called, Deadline when the operation ends.
+func (o *Operation) Start() time.Time { return o.start }
+
+// Deadline is when the operation ends, whatever it is doing.
+func (o *Operation) Deadline() time.Time { return o.deadline }
+
+// Aborted is closed when the producer gives the operation up at the end of Shutdown.
+func (o *Operation) Aborted() <-chan struct{} { return o.engine.aborted }
+
+// Bound gives a context that ends with ctx, at the deadline and with an abort. The caller
+// has to call cancel.
+func (o *Operation) Bound(ctx context.Context) (bound context.Context, cancel context.CancelFunc) {
+	return o.engine.bound(ctx, o.deadline)
+}
+
+// Entered reports whether the transport was asked.
+func (o *Operation) Entered() bool { return o.entered }
+
+// Written reports whether bytes of the request may have left the process.
+func (o *Operation) Written() bool { return o.written }
+
+// MarkWritten is for transports, as [Attempt.MarkWritten] is.
+func (o *Operation) MarkWritten() { o.written = true }
+
+// Latency is the time at the transport; zero before its answer.
+func (o *Operation) Latency() time.Duration { return o.latency }
+
+// Recaller is implemented by transports that can take timed messages back.
+type Recaller interface {
+	// Recall asks op's broker to take back the message of a handle
+	// ([Result].RecallHandle) and gives the message's unique id. What [Transport] says of
+	// deadlines, contexts, MarkWritten and *[BrokerError] holds for it too.
+	Recall(ctx context.Context, op *Operation, handle string) (messageID string, err error)
+}
+
+// OperationError is what every failed operation returns.
+type OperationError struct {
+	Kind  OperationKind
+	Topic string // the user's
+	Addr  string // of the broker that was asked; "" if none was
+	Class Class
+	// Certainty says what became of the request: NotSent, NotStored where the broker
+	// refused it, MaybeStored where it may have been carried out.
+	Certainty Certainty
+	Cause     error
+}
+
+// Error gives the operation, the class, the certainty and the cause.
+func (e *OperationError) Error() string {
+	at := ""
+	if e.Addr != "" {
+		at = " at " + e.Addr
+	}
+	said := "it may have been carried out"
+	if e.Certainty.Safe() {
+		said = "it was not carried out"
+	}
+	return fmt.Sprintf("%v in topic %q%s: %v, %s: %v", e.Kind, e.Topic, at, e.Class, said, e.Cause)
+}
+
+// Unwrap gives the cause.
+func (e *OperationError) Unwrap() error { return e.Cause }
+
+// ErrorClass is Class.
+func (e *OperationError) ErrorClass() Class { return e.Class }
+
+// ErrorType is a low-cardinality name for metrics and spans.
+func (e *OperationError) ErrorType() string {
+	var be *BrokerError
+	if errors.As(e.Cause, &be) {
+		return be.ErrorType()
+	}
+	return classType(e.Class)
+}
+
+// Recall takes a timed message back before its time: a message that was sent with DeliverAt
+// to brokers from 5.3.2 on, which name it by a handle ([Result].RecallHandle). It gives the
+// message's unique id. Whether the message was still there the broker does not say: one
+// that was delivered already, or never stored, is recalled with success too (Java:
+// RecallMessageProcessor).
+//
+// It takes no longer than the topic's policy gives a send, and obeys ctx. The message is at
+// one broker, so there is no other to go to: the request is made once. Every failure is an
+// *[OperationError].
+func (p *Producer) Recall(ctx context.Context, topic, handle string) (messageID string, err error) {
+	e := p.engine
+	op := &Operation{engine: e, kind: OperationRecall, topic: topic, target: topic, handle: handle, start: time.Now()}
+	if ctx == nil {
+		return "", op.failed(fmt.Errorf("%w: context is nil", ErrInvalidMessage))
+	}
+	g, err := p.admit()
+	if err != nil {
+		return "", op.failed(err)
+	}
+	defer p.inflight.leave(g)
+	op.deadline = op.start.Add(e.policies.Load().serve(topic).policy.Timeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(op.deadline) {
+		op.deadline = d
+	}
+	// A step may end the goroutine; the operation has an outcome then too.
+	defer func() { e.totals.operation(err) }()
+	if err = e.opChain(ctx, op); err != nil {
+		return "", op.failed(err)
+	}
+	return op.recalled, nil
+}
+
+// locate stands between the two scopes of operations: it finds the broker.
+func (e *engine) locate(inner OperationHandler) OperationHandler {
+	return func(ctx context.Context, op *Operation) error {
+		h, err := rocketmq.ParseRecallHandle(op.handle)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrInvalidMessage, err)
+		}
+		if h.Topic != op.target {
+			return fmt.Errorf("%w: the handle is of topic %q, not %q", ErrInvalidMessage, h.Topic, op.target)
+		}
+		ctx, cancel := op.Bound(ctx)
+		defer cancel()
+		broker, err := e.brokerOf(ctx, op.target, h.Broker)
+		if err != nil {
+			return err
+		}
+		op.broker = broker
+		return inner(ctx, op)
+	}
+}
+
+// brokerOf finds a broker by name in the topic's route. Where the route in use does not
+// have it, the route is looked up again.
+func (e *engine) brokerOf(ctx context.Context, name, broker string) (Broker, error) {
+	t := e.routes.topic(name)
+	t.used.mark()
+	if r := t.route.Load(); r != nil {
+		if b, ok := r.named(broker); ok {
+			return b, nil
+		}
+	}
+	look := e.routes.lookUp(t, refreshGap)
+	select {
+	case <-look.done:
+	case <-ctx.Done():
+		return Broker{}, fmt.Errorf("route of %q: %w", name, ContextError(ctx))
+	}
+	if look.err != nil {
+		return Broker{}, look.err
+	}
+	if b, ok := look.route.named(broker); ok {
+		return b, nil
+	}
+	return Broker{}, fmt.Errorf("%w: broker %q is not in the route of %q", ErrNoRoute, broker, name)
+}
+
+// operate is the innermost handler of operations: the transport.
+func (e *engine) operate(ctx context.Context, op *Operation) (err error) {
+	if op.entered {
+		return ErrNextTwice
+	}
+	op.entered = true
+	start := time.Now()
+	defer func() { op.latency = time.Since(start) }()
+	defer containPanic("transport", &err)
+	r, ok := find[Recaller](e.cfg.Transport)
+	if !ok || e.lacks.has(FeatureRecall) {
+		return fmt.Errorf("%w: %v", ErrUnsupported, op.kind)
+	}
+	op.recalled, err = r.Recall(ctx, op, op.handle)
+	checkError(err)
+	errors.As(err, &op.refusal)
+	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		err = ContextError(ctx)
+	}
+	return err
+}
+
+// failed makes the operation's error, unless err is one already.
+func (o *Operation) failed(err error) error {
+	var oe *OperationError
+	if errors.As(err, &oe) {
+		return err
+	}
+	oe = &OperationError{Kind: o.kind, Topic: o.topic, Addr: o.broker.Addr, Class: ClassOf(err), Certainty: NotSent, Cause: err}
+	switch {
+	case o.refusal != nil:
+		oe.Certainty = o.refusal.Certainty.orMaybe()
+	case o.written:
+		oe.Certainty = MaybeStored
+	}
+	return oe
+}

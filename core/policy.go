@@ -1,0 +1,318 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Policy is how calls to a topic are sent. It is immutable once a producer has it. A zero
+// field means what the producer's [Config] says, so a policy names what differs.
+type Policy struct {
+	// Name is what descriptions and errors call the policy. Required, and unique among
+	// the policies of a source.
+	Name string
+	// Timeout is the time of one call, all attempts included.
+	Timeout time.Duration
+	// AttemptTimeout caps one attempt as long as another broker could still take the
+	// message.
+	AttemptTimeout time.Duration
+	// Selector, Retry, Budget and Health are the strategies. One that is a listener, a
+	// [Service] or a [Describer] is used as such.
+	Selector SelectorFactory
+	Retry    RetryPolicy
+	Budget   RetryBudget
+	Health   HealthView
+}
+
+// PolicySource says which policy serves which topic.
+//
+// Policy is asked at the first send to a topic, and what it says holds until the source is
+// replaced ([Producer.SetPolicies]). Topics are the user's names, before a namespace or
+// another step changes them. Nil, and a policy that is not among Policies, is an error of
+// every send to the topic. Both methods are called by several goroutines at once.
+type PolicySource interface {
+	// Policy is the policy of a topic.
+	Policy(topic string) *Policy
+	// Policies are all policies with the topics that they serve, for descriptions, in the
+	// order in which they are tried, the default last.
+	Policies() []TopicPolicy
+}
+
+// TopicPolicy is a policy with the topics that it serves, in words: "Payments", "Orders.*",
+// "every other topic".
+type TopicPolicy struct {
+	Topics string
+	Policy *Policy
+}
+
+// PolicyTable is a [PolicySource] of exact topics: ByTopic has a topic's policy, Default
+// serves every other one.
+type PolicyTable struct {
+	Default *Policy
+	ByTopic map[string]*Policy
+}
+
+// Policy implements [PolicySource].
+func (t *PolicyTable) Policy(topic string) *Policy {
+	if p, ok := t.ByTopic[topic]; ok {
+		return p
+	}
+	return t.Default
+}
+
+// Policies implements [PolicySource]: topics of one policy share a line, by name.
+func (t *PolicyTable) Policies() []TopicPolicy {
+	topics := map[*Policy][]string{}
+	for topic, p := range t.ByTopic {
+		topics[p] = append(topics[p], topic)
+	}
+	var out []TopicPolicy
+	for p, names := range topics {
+		slices.Sort(names)
+		out = append(out, TopicPolicy{strings.Join(names, ", "), p})
+	}
+	slices.SortFunc(out, func(a, b TopicPolicy) int { return strings.Compare(a.Topics, b.Topics) })
+	rest := "every topic"
+	if len(out) > 0 {
+		rest = "every other topic"
+	}
+	return append(out, TopicPolicy{rest, t.Default})
+}
+
+// policy is a policy with its gaps filled and everything about it that a send asks.
+type policy struct {
+	Policy
+	topics    string    // that it serves, in words
+	listeners listeners // of its strategies alone
+	capped    capTable
+}
+
+// policySet is all policies at one time. It is immutable but for its cache. A producer
+// replaces the whole set at once, so no call ever sees parts of two.
+type policySet struct {
+	source   PolicySource
+	policies map[*Policy]*policy
+	order    []*policy // as the source lists them
+
+	mu     sync.RWMutex
+	topics map[string]*served
+}
+
+// served is a topic with the policy that serves it.
+type served struct {
+	topic    string // the user's name
+	policy   *policy
+	selector func() (QueueSelector, error)
+	wire     atomic.Pointer[topic] // the route of the topic that was last sent to
+	used     usage
+	err      error // why no call can be sent
+}
+
+// newPolicySet fills the gaps of every policy of source with def's and checks them.
+func newPolicySet(source PolicySource, def Policy, told []any, log listeners) (*policySet, error) {
+	s := &policySet{source: source, policies: map[*Policy]*policy{}, topics: map[string]*served{}}
+	var errs []error
+	names := map[string]bool{}
+	listed, err := listPolicies(source)
+	if err != nil {
+		return nil, err
+	}
+	if len(listed) == 0 {
+		errs = append(errs, errors.New("policies: the source has none"))
+	}
+	for _, tp := range listed {
+		switch {
+		case tp.Policy == nil:
+			errs = append(errs, fmt.Errorf("policies: the policy of %s is nil", tp.Topics))
+			continue
+		case s.policies[tp.Policy] != nil:
+			continue // another row of the same policy
+		case tp.Policy.Name == "":
+			errs = append(errs, fmt.Errorf("policies: the policy of %s has no name", tp.Topics))
+		case names[tp.Policy.Name]:
+			errs = append(errs, fmt.Errorf("policy %q: the name is used twice", tp.Policy.Name))
+		}
+		names[tp.Policy.Name] = true
+		p := &policy{Policy: *tp.Policy, topics: tp.Topics, listeners: listeners{log: log.log}}
+		errs = append(errs, p.fill(def)...)
+		p.subscribe(told)
+		s.policies[tp.Policy] = p
+		s.order = append(s.order, p)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	for _, p := range s.order {
+		p.capped = newCapTable(p.Retry)
+	}
+	return s, nil
+}
+
+func listPolicies(source PolicySource) (listed []TopicPolicy, err error) {
+	defer containPanic("policy source", &err)
+	return source.Policies(), nil
+}
+
+// fill fills the gaps with def's and reports what is wrong.
+func (p *policy) fill(def Policy) []error {
+	var errs []error
+	if p.Timeout == 0 {
+		p.Timeout = def.Timeout
+	}
+	if p.AttemptTimeout == 0 {
+		p.AttemptTimeout = def.AttemptTimeout
+	}
+	if p.Selector == nil {
+		p.Selector = def.Selector
+	}
+	if p.Retry == nil {
+		p.Retry = def.Retry
+	}
+	if p.Budget == nil {
+		p.Budget = def.Budget
+	}
+	if p.Health == nil {
+		p.Health = def.Health
+	}
+	fail := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("policy %q: "+format, append([]any{p.Name}, args...)...))
+	}
+	if err := checkTimeout(p.Timeout); err != nil {
+		fail("Timeout %w", err)
+	}
+	if err := checkTimeout(p.AttemptTimeout); err != nil {
+		fail("AttemptTimeout %w", err)
+	}
+	for _, part := range []struct {
+		name     string
+		value    any
+		required bool
+	}{
+		{"Selector", p.Selector, true},
+		{"Retry", p.Retry, true},
+		{"Budget", p.Budget, false},
+		{"Health", p.Health, false},
+	} {
+		if (part.required || part.value != nil) && isNil(part.value) {
+			fail("%s is nil", part.name)
+		}
+	}
+	return errs
+}
+
+// strategies are the parts of the policy with the names that reports use.
+func (p *Policy) strategies() []namedPart {
+	all := []namedPart{{"selector", p.Selector}, {"retry", p.Retry}, {"budget", p.Budget}, {"health", p.Health}}
+	return slices.DeleteFunc(all, func(n namedPart) bool { return isNil(n.part) })
+}
+
+// namedPart is a step's or a strategy's value with its name.
+type namedPart struct {
+	name string
+	part any
+}
+
+// subscribe makes listeners of the strategies that are any. One value may be several
+// strategies, or a step as well, like a breaker: it is told once.
+func (p *policy) subscribe(told []any) {
+	told = slices.Clone(told)
+	for _, s := range p.strategies() {
+		if !slices.ContainsFunc(told, func(t any) bool { return same(t, s.part) }) {
+			told = append(told, s.part)
+			p.listeners.add(s.name, s.part)
+		}
+	}
+}
+
+// maxCachedTopic is the longest topic, in bytes, whose entry is kept. Longer ones are no
+// topics: validation refuses their messages.
+const maxCachedTopic = 255
+
+// serve finds or makes the entry of a topic.
+func (s *policySet) serve(topic string) *served {
+	s.mu.RLock()
+	t := s.topics[topic]
+	s.mu.RUnlock()
+	if t == nil {
+		t = s.add(topic)
+	}
+	t.used.mark()
+	return t
+}
+
+func (s *policySet) add(topic string) *served {
+	made := s.make(topic)
+	if len(topic) > maxCachedTopic {
+		return made
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.topics[topic]; t != nil {
+		return t
+	}
+	s.topics[made.topic] = made
+	return made
+}
+
+func (s *policySet) make(topic string) *served {
+	made := &served{topic: strings.Clone(topic)} // it may be part of something large
+	made.policy, made.err = s.choose(made.topic)
+	if made.err == nil {
+		made.selector = onceSelector(made.policy.Selector, made.topic)
+	} else {
+		// Reports and listeners need a policy all the same.
+		made.policy = s.order[len(s.order)-1]
+		made.selector = func() (QueueSelector, error) { return nil, made.err }
+	}
+	return made
+}
+
+// choose asks the source, and keeps its panic and its nonsense.
+func (s *policySet) choose(topic string) (p *policy, err error) {
+	defer containPanic("policy source", &err)
+	chosen := s.source.Policy(topic)
+	if p = s.policies[chosen]; p == nil {
+		return nil, fmt.Errorf("%w: the policy source gave topic %q a policy that it does not list", ErrContract, topic)
+	}
+	return p, nil
+}
+
+// forget drops the topics that were not used for idlePolls polls, and at once those whose
+// sends never got as far as a route.
+func (s *policySet) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.topics, func(_ string, t *served) bool {
+		idle := t.used.age()
+		return idle >= idlePolls || idle > 0 && t.wire.Load() == nil
+	})
+}
+
+// onceSelector makes a selector once. A factory that ends the goroutine, which
+// sync.OnceValues would turn into a panic of every send, gives an error.
+func onceSelector(f SelectorFactory, topic string) func() (QueueSelector, error) {
+	var (
+		once sync.Once
+		s    QueueSelector
+		err  = fmt.Errorf("%w: the selector factory ended its goroutine", ErrContract)
+	)
+	return func() (QueueSelector, error) {
+		once.Do(func() { s, err = makeSelector(f, topic) })
+		return s, err
+	}
+}
+
+// makeSelector calls the user's factory and keeps its panic.
+func makeSelector(f SelectorFactory, topic string) (s QueueSelector, err error) {
+	defer containPanic("selector factory", &err)
+	if s = f.ForTopic(topic); isNil(s) {
+		return nil, fmt.Errorf("%w: selector factory gave no selector for topic %q", ErrContract, topic)
+	}
+	return s, nil
+}

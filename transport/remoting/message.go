@@ -1,0 +1,103 @@
+package remoting
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
+)
+
+// What core sends in its own terms gets remoting's form here.
+
+// appendProperties appends a message's properties in the text form of the protocol: name,
+// U+0001, value, U+0002 (Java: MessageDecoder.messageProperties2String). It is made once
+// for all attempts of a call ([core.Outgoing.Form]).
+func appendProperties(dst []byte, out *core.Outgoing) ([]byte, error) {
+	for name, value := range out.Properties() {
+		dst = append(dst, name...)
+		dst = append(dst, rocketmq.NameValueSeparator)
+		dst = value.AppendTo(dst)
+		dst = append(dst, rocketmq.PropertySeparator)
+	}
+	return dst, nil
+}
+
+// codecs are the codecs that consumers know, with their system flags.
+var codecs = []struct {
+	name string
+	flag int32
+}{
+	{"zlib", rocketmq.SysCompressed | rocketmq.SysCompressionZlib},
+	{"lz4", rocketmq.SysCompressed | rocketmq.SysCompressionLZ4},
+	{"zstd", rocketmq.SysCompressed | rocketmq.SysCompressionZstd},
+}
+
+// Capabilities implements [core.Capable]: consumers of RocketMQ know three codecs.
+func (c *Client) Capabilities() core.Capabilities {
+	var out core.Capabilities
+	for _, codec := range codecs {
+		out.Codecs = append(out.Codecs, codec.name)
+	}
+	return out
+}
+
+// sysFlag gives the system flag that tells consumers how the body is packed.
+func sysFlag(out *core.Outgoing) (int32, error) {
+	codec := out.Codec()
+	if codec == "" {
+		return 0, nil
+	}
+	for i := range codecs {
+		if codecs[i].name == codec {
+			return codecs[i].flag, nil
+		}
+	}
+	return 0, fmt.Errorf("%w: no consumer knows the codec %q", core.ErrUnsupported, codec)
+}
+
+// setOffsetIDs gives the messages of a batch their ids, which a broker joins by commas. A
+// list that is too long or too short names no message. Then the messages share what the
+// broker said, as those of a batch that is stored as one do.
+func setOffsetIDs(at *core.Attempt, res *core.Result, ids string) {
+	n := at.Call().Len()
+	switch {
+	case n < 2 || strings.Count(ids, ",") != n-1:
+		if strings.Contains(ids, ",") {
+			res.OffsetMessageID = ""
+		}
+	case even(ids):
+		at.SetOffsetIDs(ids, evenID)
+	default:
+		at.SetOffsetIDs(ids, unevenID)
+	}
+}
+
+// even reports whether all ids are of one length, as brokers make them.
+func even(ids string) bool {
+	each := strings.IndexByte(ids, ',')
+	if (len(ids)+1)%(each+1) != 0 {
+		return false
+	}
+	for at := each; at < len(ids); at += each + 1 {
+		if ids[at] != ',' {
+			return false
+		}
+	}
+	return each > 0
+}
+
+// evenID is id i of a list of ids of one length. It is quick.
+func evenID(ids string, i int) string {
+	each := strings.IndexByte(ids, ',')
+	return ids[i*(each+1) : i*(each+1)+each]
+}
+
+// unevenID is id i of any list.
+func unevenID(ids string, i int) string {
+	id, rest, _ := strings.Cut(ids, ",")
+	for range i {
+		id, rest, _ = strings.Cut(rest, ",")
+	}
+	return id
+}
