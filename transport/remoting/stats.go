@@ -31,45 +31,29 @@ type Stats struct {
 	FramesOut, FramesIn, BytesOut, BytesIn, Writes, Reads uint64
 }
 
-// counters are the client's side of [Stats].
+// counters are the client's part of [Stats]; the connections count theirs.
 type counters struct {
-	dials, dialFailures, reconnects, lost    atomic.Uint64
-	late, unknown, requests, checks, goAways atomic.Uint64
-	onewayRefusals                           atomic.Uint64
-	heartbeats, heartbeatFailures            atomic.Uint64
-	framesOut, bytesOut, writes              atomic.Uint64
-	_                                        [64]byte // readers and writers on their own cache lines
-	framesIn, bytesIn, reads                 atomic.Uint64
+	dials, dialFailures, reconnects, lost atomic.Uint64
+	requests, checks, goAways             atomic.Uint64
+	heartbeats, heartbeatFailures         atomic.Uint64
 }
 
 // Stats takes a snapshot. It locks each connection for a moment.
 func (c *Client) Stats() Stats {
-	n := &c.count
+	n, cn := &c.count, &c.shared.Count
 	s := Stats{
 		Dials: n.dials.Load(), DialFailures: n.dialFailures.Load(), Reconnects: n.reconnects.Load(), Lost: n.lost.Load(),
-		LateAnswers: n.late.Load(), UnknownAnswers: n.unknown.Load(), OnewayRefusals: n.onewayRefusals.Load(),
+		LateAnswers: cn.LateAnswers.Load(), UnknownAnswers: cn.Unexpected.Load(), OnewayRefusals: cn.OnewayRefusals.Load(),
 		Requests: n.requests.Load(), DroppedChecks: n.checks.Load(), GoAways: n.goAways.Load(),
 		Heartbeats: n.heartbeats.Load(), HeartbeatFailures: n.heartbeatFailures.Load(),
-		FramesOut: n.framesOut.Load(), BytesOut: n.bytesOut.Load(), Writes: n.writes.Load(),
-		FramesIn: n.framesIn.Load(), BytesIn: n.bytesIn.Load(), Reads: n.reads.Load(),
+		FramesOut: cn.FramesOut.Load(), BytesOut: cn.BytesOut.Load(), Writes: cn.Writes.Load(),
+		FramesIn: cn.FramesIn.Load(), BytesIn: cn.BytesIn.Load(), Reads: cn.Reads.Load(),
 	}
 	for _, cn := range c.open() {
 		s.Connections++
-		cn.mu.Lock()
-		s.InFlight += len(cn.pending)
-		s.QueuedBytes += int64(cn.bytes)
-		cn.mu.Unlock()
+		u := cn.Usage()
+		s.InFlight += u.InFlight
+		s.QueuedBytes += int64(u.QueuedBytes)
 	}
 	return s
-}
-
-// open lists the open connections.
-func (c *Client) open() []*conn {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	out := make([]*conn, 0, len(c.conns))
-	for cn := range c.conns {
-		out = append(out, cn)
-	}
-	return out
 }
