@@ -9,7 +9,7 @@ import (
 // Admission bounds the memory of the frames that are queued or being written. It is
 // backpressure: a peer that takes nothing makes callers wait, not memory grow.
 //
-//	            queued bytes below the limit, nobody waits
+//	            queued bytes below the limit, no other waits
 //	 caller ────────────────────────────────────────────────▶ admitted: its bytes count
 //	   │                                                             ▲
 //	   └──▶ waits in the queue ──────────────────────────────────────┘
@@ -22,8 +22,8 @@ import (
 // The race: the caller gives up just when another goroutine admits it. Both hold the
 // lock, so one is first. If the caller is first it leaves the queue, and the other
 // admits the next one. If the other goroutine is first the request is out of the queue
-// and its bytes count; the caller sees that, takes the word out of done, and frees the
-// bytes again, which admits the next one.
+// and its bytes count; the caller sees that, receives from done, and frees the bytes
+// again, which admits the next one.
 
 // admission counts the queued bytes of a connection. The connection's lock guards it.
 type admission struct {
@@ -32,14 +32,14 @@ type admission struct {
 	waiters fifo.List[Request]
 }
 
-// open reports whether a request need not wait: there is room, and no other waits.
-func (a *admission) open() bool { return a.waiters.Len() == 0 && a.room() }
+// admits reports whether a request need not wait: there is room, and no other waits.
+func (a *admission) admits() bool { return a.waiters.Len() == 0 && a.room() }
 
 // room reports whether one more frame, of whatever size, may be queued.
 func (a *admission) room() bool { return a.bytes < a.limit }
 
-// count counts the bytes of a frame.
-func (a *admission) count(bytes int) { a.bytes += bytes }
+// add counts the bytes of a frame.
+func (a *admission) add(bytes int) { a.bytes += bytes }
 
 // free takes the bytes of frames off that are written or withdrawn, and admits requests
 // that wait for the room.
@@ -54,7 +54,7 @@ func (a *admission) free(bytes int) {
 func (a *admission) admitFirst() {
 	r := a.waiters.First()
 	a.waiters.Remove(&r.waiting)
-	a.count(r.size)
+	a.add(r.size)
 	r.done <- struct{}{}
 }
 
@@ -73,15 +73,15 @@ func (c *Conn) admit(r *Request) error {
 	switch {
 	case c.phase != phaseOpen:
 		return ErrStale
-	case a.open():
-		a.count(r.size)
+	case a.admits():
+		a.add(r.size)
 		return nil
 	}
 	a.waiters.Push(&r.waiting, r)
 	// A caller that waits here does not read. A peer whose answers are not read stops to
 	// take requests, and then there is never room. So the reader goroutine has to read.
 	if c.read.leads(r) {
-		c.read.giveToReader()
+		c.read.handOver()
 	}
 	c.mu.Unlock()
 	err := r.Until(r.done)

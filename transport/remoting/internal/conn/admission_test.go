@@ -11,30 +11,30 @@ import (
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
-// There is room below the limit, for a frame of any size, and for nobody who comes later
-// than one who waits.
-func TestAdmissionIsOpen(t *testing.T) {
+// There is room below the limit, for a frame of any size. A request that comes later does
+// not pass one that waits.
+func TestAdmits(t *testing.T) {
 	a := admission{limit: 100}
-	a.count(99)
-	if !a.open() {
+	a.add(99)
+	if !a.admits() {
 		t.Error("no room below the limit")
 	}
-	a.count(1 << 20)
-	if a.open() || a.room() {
+	a.add(1 << 20)
+	if a.admits() || a.room() {
 		t.Error("room beyond the limit")
 	}
 	a.free(1<<20 + 98)
-	if !a.open() {
+	if !a.admits() {
 		t.Error("no room again")
 	}
 	r := newRequest()
 	a.waiters.Push(&r.waiting, r)
-	if a.open() {
+	if a.admits() {
 		t.Error("the queue is passed by")
 	}
 }
 
-// Room admits those who waited longest, as many as fit and no more.
+// Room admits the requests that waited longest, as many as fit and no more.
 func TestFreeAdmitsInOrder(t *testing.T) {
 	a := admission{limit: 100, bytes: 200}
 	var requests []*Request
@@ -95,7 +95,7 @@ func TestEndsOfTheWaitForAdmission(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				near, _ := pipe(t)
 				c, _ := still(t, near)
-				c.locked(func() { c.admission.count(1 << 20) })
+				c.locked(func() { c.admission.add(1 << 20) })
 				ctx, cancel := context.WithCancel(bg)
 				defer cancel()
 				r, f := request(t, c, Ask, 1, 0)
@@ -125,7 +125,7 @@ func TestGivingUpWhileAdmitted(t *testing.T) {
 	near, _ := pipe(t)
 	c, _ := still(t, near, func(cfg *Config) { cfg.MaxQueuedBytes = 100 })
 	c.locked(func() {
-		c.admission.count(100)
+		c.admission.add(100)
 		for _, r := range []*Request{a, b} {
 			r.size = 100
 			c.admission.waiters.Push(&r.waiting, r)
@@ -149,7 +149,7 @@ func TestAdmittedWhenWritten(t *testing.T) {
 		first, f1 := request(t, c, Oneway, 1, 200)
 		got := make(chan error, 2)
 		go func() { got <- c.Do(first, f1) }()
-		synctest.Wait() // nobody reads: the write hangs
+		synctest.Wait() // the peer does not read: the write hangs
 		second, f2 := request(t, c, Oneway, 2, 200)
 		done := waiting(t, c, second, f2)
 		seen := make(chan int32, 2)

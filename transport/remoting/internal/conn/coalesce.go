@@ -27,15 +27,15 @@ const (
 	flushDelay = time.Millisecond
 )
 
-// together is how many frames are best written or read at a time, while so many answers
+// batchTarget is how many frames are best written or read at a time, while so many answers
 // are due and one comes each gap. 0 and 1 mean that none waits.
-func together(due int, gap time.Duration) int {
+func batchTarget(due int, gap time.Duration) int {
 	return min(due/duePerFrame, coalesceFrames, int(coalesceFor/max(gap, 1)))
 }
 
-// together is called with the lock held.
-func (c *Conn) together() int {
-	return together(len(c.table.underWay)-c.write.queue.requests, c.rate.gap())
+// batchTarget is called with the lock held.
+func (c *Conn) batchTarget() int {
+	return batchTarget(len(c.table.underWay)-c.write.queue.requests, c.rate.gap())
 }
 
 // flushDue reports whether what is queued is to be written now. It is called with the
@@ -45,14 +45,14 @@ func (c *Conn) flushDue() bool {
 	if q.requests == 0 {
 		return !q.empty() // replies do not wait
 	}
-	return q.requests >= c.together() || c.admission.bytes >= coalesceBytes
+	return q.requests >= c.batchTarget() || c.admission.bytes >= coalesceBytes
 }
 
 // readLowWater is how many bytes are in the socket when as many answers have come as are
 // best read together. 1 means that the first byte is to be read at once.
 func (c *Conn) readLowWater() int {
 	c.mu.Lock()
-	n := c.together()
+	n := c.batchTarget()
 	c.mu.Unlock()
 	if n < 2 {
 		return 1

@@ -8,7 +8,7 @@ import (
 )
 
 // How many frames go together follows from the answers that are due and from their rate.
-func TestTogether(t *testing.T) {
+func TestBatchTarget(t *testing.T) {
 	for _, tt := range []struct {
 		due  int
 		gap  time.Duration
@@ -25,7 +25,7 @@ func TestTogether(t *testing.T) {
 		{1000, coalesceFor + 1, 0},
 		{1000, flushDelay, 0},
 	} {
-		if got := together(tt.due, tt.gap); got != tt.want {
+		if got := batchTarget(tt.due, tt.gap); got != tt.want {
 			t.Errorf("%d due, one each %v: %d, want %d", tt.due, tt.gap, got, tt.want)
 		}
 	}
@@ -42,7 +42,7 @@ func TestFlushDue(t *testing.T) {
 	if due() {
 		t.Error("an empty queue is to be flushed")
 	}
-	c.due(64) // together: 16
+	c.due(64) // the target is 16 now
 	for i := range coalesceFrames {
 		if i > 0 && due() {
 			t.Fatalf("a flush is due for %d frames", i)

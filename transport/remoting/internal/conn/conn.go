@@ -120,7 +120,7 @@ func (c *Conn) Reason() error {
 func (c *Conn) Do(r *Request, f *Frame) error {
 	r.stage, r.silence = stageUnsent, 0
 	var err error
-	if c.takeReadSide(r) {
+	if c.acquireReadSide(r) {
 		err = c.submitAndRead(r, f)
 	} else {
 		err = c.submit(r, f)
@@ -208,7 +208,7 @@ func (c *Conn) Reply(f *Frame) bool {
 	c.mu.Lock()
 	taken := c.phase != phaseEnded && c.write.queue.replies < maxReplies
 	if taken {
-		c.admission.count(len(f.B))
+		c.admission.add(len(f.B))
 		c.write.queue.push(entry{f: f, kind: entryReply})
 	}
 	c.mu.Unlock()

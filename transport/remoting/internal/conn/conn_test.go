@@ -99,7 +99,7 @@ func TestSilence(t *testing.T) {
 		near, far := pipe(t)
 		peer(t, far, func(cmd wire.Command) {
 			if cmd.Opaque == 1 {
-				_, _ = far.Write(answer(t, 99, 0, "")) // of nobody
+				_, _ = far.Write(answer(t, 99, 0, "")) // to no request
 			}
 		})
 		c, _ := running(t, near)
@@ -255,18 +255,18 @@ func TestReplyIsBounded(t *testing.T) {
 	if reply() {
 		t.Error("one too many")
 	}
-	c.locked(c.write.takeByWriter)
+	c.locked(c.write.acquireByWriter)
 	c.flush()
 	if !reply() {
 		t.Error("no room after the write")
 	}
-	c.locked(c.write.takeByWriter)
+	c.locked(c.write.acquireByWriter)
 	if c.flush(); c.Usage().QueuedBytes != 0 {
 		t.Errorf("left behind: %+v", c.Usage())
 	}
 }
 
-// What a peer asks goes to the owner, who may answer.
+// What a peer asks goes to the owner, which may answer.
 func TestPeerRequests(t *testing.T) {
 	near, far := sockets(t)
 	answered := make(chan wire.Command, 1)
@@ -296,7 +296,7 @@ func TestPeerRequests(t *testing.T) {
 	}
 }
 
-// Frames that nobody asked for are counted, logged once, and end the connection when
+// Unexpected frames are counted, logged once, and end the connection when
 // there are too many. Requests count as such if the owner says so; its other errors end
 // the connection at once.
 func TestUnexpectedFrames(t *testing.T) {

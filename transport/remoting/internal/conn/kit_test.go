@@ -95,7 +95,7 @@ func running(t *testing.T, nc net.Conn, change ...func(*Config)) (*Conn, *record
 	return c, o
 }
 
-// sockets is a pair of plain sockets.
+// sockets is a pair of plain sockets. A system that has none skips the test.
 func sockets(t *testing.T) (near, far net.Conn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -110,6 +110,9 @@ func sockets(t *testing.T) (near, far net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { near.Close(); far.Close() })
+	if newSocket(near) == nil {
+		t.Skip("connections are written by the writer goroutine alone")
+	}
 	return near, far
 }
 
@@ -213,7 +216,7 @@ func (c *Conn) enqueue(r *Request, f *Frame) {
 	c.locked(func() {
 		r.admitted = time.Now()
 		r.size = len(f.B)
-		c.admission.count(r.size)
+		c.admission.add(r.size)
 		c.table.add(r)
 		r.heard = c.bytesIn.Load()
 		r.stage, r.position = stageQueued, c.write.queue.push(entry{f: f, opaque: r.Opaque, kind: entryOf(r)})

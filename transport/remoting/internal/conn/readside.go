@@ -12,19 +12,18 @@ import (
 // for its answer. This spares the switch to the reader goroutine and back, and two
 // threads that Go wakes up each time to look for work.
 //
-//	                  after some answers in a row
-//	                  nothing was under way
-//	┌──────────────┐ ─────────────────────────▶ ┌─────────┐  a caller takes it  ┌──────────────┐
-//	│ reader leads │                            │ offered │ ──────────────────▶ │ caller leads │
-//	└──────────────┘ ◀───────────────────────── └────┬────┘ ◀────────────────── └──────┬───────┘
-//	        ▲         no caller took it for 10 ms    │       its answer came, and      │
-//	        │                                        │       nothing is under way      │
-//	        │                                        │                                 │
-//	        │                  another request came  │   something is under way, or    │
-//	        │                                        ▼   the caller must wait elsewhere│
-//	        │   the reader goroutine wakes up   ┌──────────┐                           │
-//	        └────────────────────────────────── │ returned │ ◀─────────────────────────┘
-//	                                            └──────────┘
+//	┌───────────┐  some answers in a row      ┌─────────┐  a caller acquires it  ┌───────────┐
+//	│ by reader │  with nothing under way     │ offered │ ─────────────────────▶ │ by caller │
+//	│           │ ──────────────────────────▶ │         │                        │           │
+//	│           │ ◀────────────────────────── │         │ ◀───────────────────── │           │
+//	└───────────┘  no caller came for 10 ms   └────┬────┘  its answer came, and  └─────┬─────┘
+//	      ▲                                        │       nothing is under way        │
+//	      │                                        │                                   │
+//	      │                another request came    │   something is under way, or      │
+//	      │                                        ▼   the caller must wait elsewhere  │
+//	      │  the reader goroutine wakes up  ┌─────────────┐                            │
+//	      └──────────────────────────────── │ handed over │ ◀──────────────────────────┘
+//	                                        └─────────────┘
 //
 //	any ── Close ──▶ ended
 //
@@ -35,37 +34,38 @@ import (
 // A second caller finds the first one leading, and the first one offers the read side
 // again before the second one's request is in the table. No goroutine would read the
 // second one's answer. So each request looks once more when it is put into the table,
-// with the lock held: if the read side is offered then, the reader goroutine gets it back.
+// with the lock held: if the read side is offered then, the reader goroutine gets it.
 //
 // The first caller is done while the second one's request is in the table. With the lock
-// held, the first caller sees that something is under way, and gives the read side to the
-// reader goroutine instead of offering it.
+// held, the first caller sees that something is under way, and hands the read side over to
+// the reader goroutine instead of offering it.
 //
-// The reader goroutine takes an unused offer back while a caller takes it. Both hold the
-// lock, and each looks at the state first. The second one finds it changed.
+// The reader goroutine ends an unused offer while a caller acquires the read side. Both
+// hold the lock and look at the state first. The second one finds it changed.
 //
-// The caller that leads must wait for admission. The peer may wait for us to read before
-// it reads, so the caller gives the read side to the reader goroutine before it waits.
+// The caller that leads has to wait for admission. The peer may wait for us to read before
+// it reads, and then there is never room. So the caller hands the read side over before it
+// waits.
 //
 // The peer hangs up while the read side is offered. No goroutine sees that for up to
-// twice offerFor. So a caller that leads looks into the socket before it writes, if the last
-// read was some time ago. If the peer has hung up, nothing was sent.
+// 20 ms. So a caller that leads looks into the socket before it writes, if the last read
+// was some time ago. If the peer has hung up, nothing was sent.
 //
-// A frame is incomplete when the caller's time to read is over. Only the reader goroutine
-// waits for the rest, because a deadline for the rest has to be set; it gets the read side.
+// A frame is incomplete when the caller has read for long enough. The rest needs a read
+// deadline, and only the reader goroutine sets one. So it gets the read side.
 //
-// The connection ends while a caller leads. Its next read fails, or its request is told
-// of the end. The reader goroutine waits for the end of the connection in every state.
+// The connection ends while a caller leads. The caller's next read fails, or its request
+// is told of the end. It finds the state ended and leaves it so.
 
 // readState says which goroutine reads.
 type readState uint32
 
 const (
-	readByReader readState = iota // the reader goroutine
-	readOffered                   // none; the next caller may
-	readByCaller                  // a caller, until its answer is there or 2 ms pass a few times
-	readReturned                  // the reader goroutine, which has not woken up yet
-	readEnded                     // none, for good
+	readByReader   readState = iota // the reader goroutine
+	readOffered                     // none; the next caller may
+	readByCaller                    // a caller, until its answer is there or it has read a few times
+	readHandedOver                  // the reader goroutine, which has not woken up yet
+	readEnded                       // none, for good
 )
 
 const (
@@ -90,10 +90,10 @@ const (
 // held, and may be read without: a caller that sees it is not offered needs no lock. The
 // lock guards the rest.
 type readSide struct {
-	state  atomic.Uint32
-	leader *Request      // whose caller leads; nil unless readByCaller
-	taken  uint64        // how often a caller took the read side
-	wake   chan struct{} // to the reader goroutine; a place for one: it is sent to in readReturned only
+	state    atomic.Uint32
+	leader   *Request      // whose caller leads; nil unless readByCaller
+	acquired uint64        // how often a caller acquired the read side
+	wake     chan struct{} // to the reader goroutine; has a place for one, and is sent to on the way to readHandedOver
 }
 
 func newReadSide() readSide { return readSide{wake: make(chan struct{}, 1)} }
@@ -102,25 +102,25 @@ func (s *readSide) is(state readState) bool { return readState(s.state.Load()) =
 
 func (s *readSide) to(state readState) { s.state.Store(uint32(state)) }
 
-// offered reports whether a caller may take the read side.
+// offered reports whether the next caller may acquire the read side.
 func (s *readSide) offered() bool { return s.is(readOffered) }
 
 // leads reports whether the caller of r has the read side.
 func (s *readSide) leads(r *Request) bool { return s.leader == r }
 
-// The transitions. They are called with the lock held.
+// The transitions. They are called with the lock held, in the state that they start from.
 
 // offer: by reader to offered.
 func (s *readSide) offer() { s.to(readOffered) }
 
-// withdraw: offered to by reader. The reader goroutine calls it.
-func (s *readSide) withdraw() { s.to(readByReader) }
+// endOffer: offered to by reader. The reader goroutine calls it.
+func (s *readSide) endOffer() { s.to(readByReader) }
 
-// take: offered to by caller.
-func (s *readSide) take(r *Request) {
+// acquire: offered to by caller.
+func (s *readSide) acquire(r *Request) {
 	s.to(readByCaller)
 	s.leader = r
-	s.taken++
+	s.acquired++
 }
 
 // offerAgain: by caller to offered.
@@ -129,23 +129,23 @@ func (s *readSide) offerAgain() {
 	s.to(readOffered)
 }
 
-// recall: offered to returned. The reader goroutine is woken.
+// recall: offered to handed over. The reader goroutine is woken.
 func (s *readSide) recall() { s.wakeReader() }
 
-// giveToReader: by caller to returned. The reader goroutine is woken.
-func (s *readSide) giveToReader() {
+// handOver: by caller to handed over. The reader goroutine is woken.
+func (s *readSide) handOver() {
 	s.leader = nil
 	s.wakeReader()
 }
 
 func (s *readSide) wakeReader() {
-	s.to(readReturned)
+	s.to(readHandedOver)
 	s.wake <- struct{}{} // there is room: the last one was received before the read side was offered
 }
 
-// resume: returned to by reader. The reader goroutine calls it when it has woken up.
+// resume: handed over to by reader. The reader goroutine calls it when it has woken up.
 func (s *readSide) resume() {
-	if s.is(readReturned) {
+	if s.is(readHandedOver) {
 		s.to(readByReader)
 	}
 }
@@ -189,7 +189,7 @@ func (c *Conn) offerReadSide() bool {
 		return alive
 	}
 	c.read.offer()
-	taken := c.read.taken
+	seen := c.read.acquired
 	c.mu.Unlock()
 	timer := time.NewTimer(offerFor)
 	defer timer.Stop()
@@ -205,11 +205,11 @@ func (c *Conn) offerReadSide() bool {
 		case <-timer.C:
 		}
 		c.mu.Lock()
-		unused := c.read.offered() && c.read.taken == taken
+		unused := c.read.offered() && c.read.acquired == seen
 		if unused {
-			c.read.withdraw()
+			c.read.endOffer()
 		}
-		taken = c.read.taken
+		seen = c.read.acquired
 		c.mu.Unlock()
 		if unused {
 			return true
@@ -218,9 +218,9 @@ func (c *Conn) offerReadSide() bool {
 	}
 }
 
-// takeReadSide makes the caller of r the leader if the read side is offered. A request
+// acquireReadSide makes the caller of r the leader if the read side is offered. A request
 // that has not the time for it makes the reader goroutine lead.
-func (c *Conn) takeReadSide(r *Request) bool {
+func (c *Conn) acquireReadSide(r *Request) bool {
 	if !c.read.offered() || r.oneway() {
 		return false
 	}
@@ -233,7 +233,7 @@ func (c *Conn) takeReadSide(r *Request) bool {
 		c.read.recall()
 		return false
 	}
-	c.read.take(r)
+	c.read.acquire(r)
 	return true
 }
 
@@ -243,7 +243,7 @@ func (c *Conn) takeReadSide(r *Request) bool {
 func (c *Conn) submitAndRead(r *Request, f *Frame) error {
 	s := c.stream
 	if time.Since(s.lastRead) > lookAfter {
-		if _, err := c.readByCaller(0); err != nil {
+		if _, err := c.readOnce(0); err != nil {
 			c.shared.FreeFrame(f)
 			return ErrStale
 		}
@@ -251,7 +251,7 @@ func (c *Conn) submitAndRead(r *Request, f *Frame) error {
 	err := c.submit(r, f)
 	if err == nil && c.stillLeads(r) && s.probe() {
 		for n := 0; n < maxCallerReads && len(r.done) == 0; n++ {
-			if ready, err := c.readByCaller(busyPoll); !ready || err != nil {
+			if ready, err := c.readOnce(busyPoll); !ready || err != nil {
 				break
 			}
 		}
@@ -261,7 +261,7 @@ func (c *Conn) submitAndRead(r *Request, f *Frame) error {
 		if len(c.table.underWay) == 0 && s.betweenFrames() {
 			c.read.offerAgain()
 		} else {
-			c.read.giveToReader()
+			c.read.handOver()
 		}
 	}
 	c.mu.Unlock()
@@ -275,9 +275,9 @@ func (c *Conn) stillLeads(r *Request) bool {
 	return c.read.leads(r)
 }
 
-// readByCaller reads once for a caller that leads, and handles what came. It waits for
+// readOnce reads once for a caller that leads, and handles what came. It waits for
 // limit at most. Ready says that a whole frame was there. An error has ended the connection.
-func (c *Conn) readByCaller(limit time.Duration) (ready bool, err error) {
+func (c *Conn) readOnce(limit time.Duration) (ready bool, err error) {
 	s := c.stream
 	s.mode, s.limit = readWithin, limit
 	ready, err = s.frames.Fill()

@@ -21,17 +21,17 @@ func TestReadSideTransitions(t *testing.T) {
 		wakes    bool
 	}{
 		{"offer", readByReader, readOffered, (*readSide).offer, false},
-		{"withdraw", readOffered, readByReader, (*readSide).withdraw, false},
-		{"take", readOffered, readByCaller, func(s *readSide) { s.take(r) }, false},
-		{"recall", readOffered, readReturned, (*readSide).recall, true},
+		{"end offer", readOffered, readByReader, (*readSide).endOffer, false},
+		{"acquire", readOffered, readByCaller, func(s *readSide) { s.acquire(r) }, false},
+		{"recall", readOffered, readHandedOver, (*readSide).recall, true},
 		{"offer again", readByCaller, readOffered, (*readSide).offerAgain, false},
-		{"give to reader", readByCaller, readReturned, (*readSide).giveToReader, true},
-		{"resume", readReturned, readByReader, (*readSide).resume, false},
+		{"hand over", readByCaller, readHandedOver, (*readSide).handOver, true},
+		{"resume", readHandedOver, readByReader, (*readSide).resume, false},
 		{"resume after the end", readEnded, readEnded, (*readSide).resume, false},
 		{"end", readByReader, readEnded, (*readSide).end, false},
 		{"end", readOffered, readEnded, (*readSide).end, false},
 		{"end", readByCaller, readEnded, (*readSide).end, false},
-		{"end", readReturned, readEnded, (*readSide).end, false},
+		{"end", readHandedOver, readEnded, (*readSide).end, false},
 	} {
 		s := newReadSide()
 		s.to(tt.from)
@@ -70,12 +70,12 @@ func TestCallerReadsItsAnswer(t *testing.T) {
 		}
 		wantRead(t, c, readOffered)
 	}
-	if c.read.taken != 5 {
-		t.Errorf("%d callers took the read side", c.read.taken)
+	if c.read.acquired != 5 {
+		t.Errorf("%d callers took the read side", c.read.acquired)
 	}
 }
 
-// By caller to returned: another request is under way when the answer is there.
+// By caller to handed over: another request is under way when the answer is there.
 func TestReadingCallerLeavesOthersToTheReader(t *testing.T) {
 	near, far := sockets(t)
 	c := withOffer(t, near)
@@ -91,13 +91,13 @@ func TestReadingCallerLeavesOthersToTheReader(t *testing.T) {
 	if err := c.Do(r, f); err != nil {
 		t.Fatal(err)
 	}
-	wantRead(t, c, readReturned)
+	wantRead(t, c, readHandedOver)
 	if len(c.read.wake) != 1 {
 		t.Error("the reader goroutine was not woken")
 	}
 }
 
-// By caller to returned: a part of a next frame is there, and only the reader goroutine
+// By caller to handed over: a part of a next frame is there, and only the reader goroutine
 // waits for the rest.
 func TestReadingCallerLeavesAPartOfAFrameToTheReader(t *testing.T) {
 	near, far := sockets(t)
@@ -109,10 +109,10 @@ func TestReadingCallerLeavesAPartOfAFrameToTheReader(t *testing.T) {
 	if err := c.Do(r, f); err != nil {
 		t.Fatal(err)
 	}
-	wantRead(t, c, readReturned)
+	wantRead(t, c, readHandedOver)
 }
 
-// By caller to returned: the answer does not come in the time that a caller reads. The
+// By caller to handed over: the answer does not come in the time that a caller reads. The
 // reader goroutine reads it then.
 func TestReadingCallerDoesNotWaitForLong(t *testing.T) {
 	near, far := sockets(t)
@@ -125,7 +125,7 @@ func TestReadingCallerDoesNotWaitForLong(t *testing.T) {
 	r, f := request(t, c, Ask, 1, 0)
 	done := make(chan error)
 	go func() { done <- c.Do(r, f) }()
-	eventually(t, "the reader goroutine has it back", func() bool { return c.readState() == readReturned })
+	eventually(t, "the reader goroutine has it back", func() bool { return c.readState() == readHandedOver })
 	go c.ReadLoop()
 	close(over)
 	if err := <-done; err != nil {
@@ -134,13 +134,13 @@ func TestReadingCallerDoesNotWaitForLong(t *testing.T) {
 	c.Close(errTestOver)
 }
 
-// By caller to returned: the caller must wait for admission, and the peer may wait for us
+// By caller to handed over: the caller must wait for admission, and the peer may wait for us
 // to read.
 func TestReadingCallerThatWaitsForAdmission(t *testing.T) {
 	near, far := sockets(t)
 	echo(t, far)
 	c := withOffer(t, near, func(cfg *Config) { cfg.MaxQueuedBytes = 100 })
-	c.locked(func() { c.admission.count(100) })
+	c.locked(func() { c.admission.add(100) })
 	r, f := request(t, c, Ask, 1, 0)
 	done := make(chan error)
 	go func() { done <- c.Do(r, f) }()
@@ -148,7 +148,7 @@ func TestReadingCallerThatWaitsForAdmission(t *testing.T) {
 		c.locked(func() { waits = c.admission.waiters.Len() == 1 })
 		return waits
 	})
-	wantRead(t, c, readReturned)
+	wantRead(t, c, readHandedOver)
 	var loop sync.WaitGroup
 	loop.Go(c.ReadLoop)
 	c.locked(func() { c.admission.free(100) })
@@ -159,15 +159,15 @@ func TestReadingCallerThatWaitsForAdmission(t *testing.T) {
 	loop.Wait()
 }
 
-// Offered to returned: a request that has not the time to read makes the reader lead.
+// Offered to handed over: a request that has not the time to read makes the reader lead.
 func TestRequestWithoutTimeDoesNotRead(t *testing.T) {
 	near, _ := pipe(t)
 	c := withOffer(t, near)
 	r := c.shared.NewRequest(bg, time.Now().Add(maxCallerReads*busyPoll-time.Microsecond), nil)
-	if c.takeReadSide(r) {
+	if c.acquireReadSide(r) {
 		t.Error("the caller reads")
 	}
-	wantRead(t, c, readReturned)
+	wantRead(t, c, readHandedOver)
 }
 
 // Offered stays offered: a one-way request has nothing to read.
@@ -180,7 +180,7 @@ func TestOnewayRequestDoesNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantRead(t, c, readOffered)
-	if c.read.taken != 0 {
+	if c.read.acquired != 0 {
 		t.Error("its caller took the read side")
 	}
 }
@@ -192,11 +192,11 @@ func TestRequestAfterTheReadSideWasOfferedAgain(t *testing.T) {
 	echo(t, far)
 	c := withOffer(t, near)
 	first, f1 := request(t, c, Ask, 1, 0)
-	if !c.takeReadSide(first) {
+	if !c.acquireReadSide(first) {
 		t.Fatal("the first caller does not get the read side")
 	}
 	second, f2 := request(t, c, Ask, 2, 0)
-	if c.takeReadSide(second) {
+	if c.acquireReadSide(second) {
 		t.Fatal("two callers have the read side")
 	}
 	if err := c.submitAndRead(first, f1); err != nil {
@@ -206,7 +206,7 @@ func TestRequestAfterTheReadSideWasOfferedAgain(t *testing.T) {
 	if err := c.submit(second, f2); err != nil {
 		t.Fatal(err)
 	}
-	wantRead(t, c, readReturned)
+	wantRead(t, c, readHandedOver)
 	<-first.done
 	var loop sync.WaitGroup
 	loop.Go(c.ReadLoop)
@@ -237,13 +237,13 @@ func TestCallersAndReaderPassTheReadSideOn(t *testing.T) {
 			c.shared.FreeRequest(r)
 		}
 		first, f1 := next()
-		if !c.takeReadSide(first) {
+		if !c.acquireReadSide(first) {
 			c.shared.FreeFrame(f1)
 			c.shared.FreeRequest(first)
 			continue // the reader goroutine has just taken it back
 		}
 		second, f2 := next()
-		if c.takeReadSide(second) {
+		if c.acquireReadSide(second) {
 			t.Fatal("two callers have the read side")
 		}
 		if err := c.submitAndRead(first, f1); err != nil {
@@ -275,7 +275,7 @@ func TestUnusedOfferIsWithdrawn(t *testing.T) {
 		wantRead(t, c, readOffered)
 		time.Sleep(offerFor / 2)
 		c.locked(func() {
-			c.read.take(newRequest())
+			c.read.acquire(newRequest())
 			c.read.offerAgain()
 		})
 		if alive := <-back; !alive || time.Since(start) != 2*offerFor {
@@ -293,10 +293,10 @@ func TestOfferIsNotWithdrawnFromACaller(t *testing.T) {
 		back := make(chan bool)
 		go func() { back <- c.offerReadSide() }()
 		synctest.Wait()
-		c.locked(func() { c.read.take(newRequest()) })
+		c.locked(func() { c.read.acquire(newRequest()) })
 		time.Sleep(10 * offerFor)
 		wantRead(t, c, readByCaller)
-		c.locked(func() { c.read.giveToReader() })
+		c.locked(func() { c.read.handOver() })
 		if !<-back {
 			t.Error("the connection counts as ended")
 		}
@@ -320,7 +320,7 @@ func TestEndWhileOffered(t *testing.T) {
 		if c.offerReadSide() {
 			t.Error("an ended connection offers its read side")
 		}
-		if c.takeReadSide(newRequest()) {
+		if c.acquireReadSide(newRequest()) {
 			t.Error("a caller takes the read side of an ended connection")
 		}
 	})
@@ -350,8 +350,8 @@ func TestEndWhileACallerReads(t *testing.T) {
 	wantRead(t, c, readEnded)
 }
 
-// A caller that leads looks before it sends, if nobody has read for some time: the peer
-// may have hung up.
+// A caller that leads looks before it sends, if the last read was some time ago: the
+// peer may have hung up.
 func TestReadingCallerLooksFirst(t *testing.T) {
 	near, far := sockets(t)
 	c := withOffer(t, near)

@@ -9,7 +9,7 @@ import (
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
-// maxUnexpected is after how many frames that nobody asked for a connection ends.
+// maxUnexpected is after how many unexpected frames a connection ends.
 const maxUnexpected = 16
 
 // readFrame reads one frame and handles it. An error ends the connection. The goroutine
@@ -59,7 +59,7 @@ func (c *Conn) receive(frame []byte) error {
 		return err
 	}
 	c.mu.Lock()
-	r, m := c.table.take(head.Opaque)
+	r, m := c.table.claim(head.Opaque)
 	last := false
 	if r != nil {
 		c.stream.underWay = len(c.table.underWay)
@@ -86,7 +86,8 @@ func (c *Conn) receive(frame []byte) error {
 	return nil
 }
 
-// unexpected counts a frame that nobody asked for. Too many of them end the connection.
+// unexpected counts an answer to nothing, or a request that such a peer has no business to
+// make. Too many of them end the connection.
 func (c *Conn) unexpected(what string, head wire.ResponseHead) error {
 	c.shared.Count.Unexpected.Add(1)
 	s := c.stream

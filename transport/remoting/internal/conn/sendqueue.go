@@ -62,9 +62,9 @@ func (q *sendQueue) withdraw(position uint64) *Frame {
 	return f
 }
 
-// take appends to batch the frames that go out in one write: as many as fit in a number
+// popBatch appends to batch the frames that go out in one write: as many as fit in a number
 // of bytes, but one at least if there is one.
-func (q *sendQueue) take(batch []entry, bytes int) []entry {
+func (q *sendQueue) popBatch(batch []entry, bytes int) []entry {
 	size, taken := 0, 0
 	for ; q.head < len(q.entries); q.head++ {
 		e := q.entries[q.head]

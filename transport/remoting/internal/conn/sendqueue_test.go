@@ -21,7 +21,7 @@ func TestSendQueue(t *testing.T) {
 		switch rng.IntN(40) {
 		case 0:
 			before := len(want)
-			for _, e := range q.take(nil, 1+rng.IntN(5000)) {
+			for _, e := range q.popBatch(nil, 1+rng.IntN(5000)) {
 				if len(want) == 0 || want[0].f != e.f {
 					t.Fatal("a frame came out of order")
 				}
@@ -63,13 +63,13 @@ func TestSendQueue(t *testing.T) {
 }
 
 // One frame goes out however large it is, and a large one after small ones waits.
-func TestTakeIsBounded(t *testing.T) {
+func TestBatchIsBounded(t *testing.T) {
 	var q sendQueue
 	for _, n := range []int{1000, 10, 20, 80, 5} {
 		q.push(entry{f: &Frame{B: make([]byte, n)}})
 	}
 	for i, want := range []int{1, 2, 2, 0} {
-		if got := q.take(nil, 100); len(got) != want {
+		if got := q.popBatch(nil, 100); len(got) != want {
 			t.Errorf("batch %d has %d frames, want %d", i, len(got), want)
 		}
 	}
@@ -82,7 +82,7 @@ func TestSendQueueIsCompacted(t *testing.T) {
 	q.push(entry{f: f})
 	for range 100 * compactAfter {
 		q.push(entry{f: f})
-		q.take(nil, 1)
+		q.popBatch(nil, 1)
 	}
 	if n := cap(q.entries); n > 4*compactAfter {
 		t.Errorf("%d places for one frame", n)

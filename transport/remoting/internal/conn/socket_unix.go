@@ -128,7 +128,7 @@ func (s *socket) tryRead(fd uintptr) bool {
 			continue
 		case errors.Is(err, syscall.EAGAIN):
 			if s.lowWater > 1 && s.setLowWater(fd, 1) {
-				continue // bytes that came before that wake nobody
+				continue // bytes that came before that do not wake Go's poller
 			}
 			return s.within
 		case err != nil:

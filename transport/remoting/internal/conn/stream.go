@@ -15,8 +15,8 @@ const (
 	// some time, so it is done only while answers are flowing and the processors have
 	// nothing better to do.
 	busyPoll = 2 * time.Millisecond
-	// quickYield is how long a yield takes at most, for each answer, when those who got
-	// their answers run and hardly another goroutine wants the processor.
+	// quickYield is how long a yield takes at most, for each answer, while the
+	// goroutines run that got their answers and hardly another one wants the processor.
 	quickYield = 50 * time.Microsecond
 	// pollPause is for how many reads the reader goroutine neither yields nor polls after a
 	// yield that took long: the processors are wanted.
@@ -53,7 +53,7 @@ type stream struct {
 	oneProcessor bool // there is one, and a goroutine that polls would keep it
 	paused       int  // reads to go without a poll
 
-	unexpected int // frames that nobody asked for
+	unexpected int // unexpected frames so far
 
 	underWay    int // requests that were under way after the last frame
 	aloneInARow int // frames in a row after which none was; negative: not to be offered yet

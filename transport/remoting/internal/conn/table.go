@@ -45,19 +45,19 @@ func (t *table) expectLate(opaque int32) {
 type match uint8
 
 const (
-	matchNone    match = iota // nothing: nobody asked
+	matchNone    match = iota // nothing that was asked
 	matchRequest              // a request under way
 	matchLate                 // a request that was given up
 	matchOneway               // a one-way request whose number is forgotten
 )
 
-// take finds what the answer with a number belongs to, and takes that out of the table.
+// claim finds what the answer with a number belongs to, and takes that out of the table.
 // The request is nil unless the match is matchRequest.
 //
 // A request whose frame was not yet taken for a write cannot have been answered. A
 // one-way request can: a broker that sheds load refuses it in spite of its flag (Java:
 // BrokerFastFailure). Of the written ones only how many there were is known.
-func (t *table) take(opaque int32) (*Request, match) {
+func (t *table) claim(opaque int32) (*Request, match) {
 	if r := t.underWay[opaque]; r != nil && r.stage == stageWritten {
 		delete(t.underWay, opaque)
 		return r, matchRequest

@@ -49,7 +49,7 @@ func TestCallerFindsTheWriteSideTaken(t *testing.T) {
 			}
 		})
 	}
-	c.locked(func() { c.write.takeByCaller() })
+	c.locked(func() { c.write.acquireByCaller() })
 	r, f := request(t, c, Ask, 1, 0)
 	c.enqueue(r, f)
 	c.flush() // by the goroutine that has the write side
@@ -91,7 +91,7 @@ func TestCallerWritesForOthersOnlySoOften(t *testing.T) {
 	near, far := sockets(t)
 	discard(t, far)
 	c, _ := still(t, near)
-	c.locked(func() { c.write.takeByCaller() })
+	c.locked(func() { c.write.acquireByCaller() })
 	r, f := request(t, c, Ask, 1, 0)
 	c.enqueue(r, f)
 	c.locked(func() {
@@ -109,7 +109,7 @@ func TestCallerWritesForOthersOnlySoOften(t *testing.T) {
 	})
 	// The writer goroutine has no such limit.
 	c.locked(func() {
-		c.write.takeByWriter()
+		c.write.acquireByWriter()
 		if !c.nextWrite(maxCallerWrites) {
 			t.Error("the writer goroutine stops")
 		}
@@ -157,7 +157,7 @@ func TestFlushTimerFiresWhileACallerWrites(t *testing.T) {
 		c.enqueue(r, f)
 		c.locked(func() {
 			c.write.timer.start()
-			c.write.takeByCaller()
+			c.write.acquireByCaller()
 		})
 		time.Sleep(10 * flushDelay)
 		synctest.Wait()
@@ -187,7 +187,7 @@ func TestReleaseStopsTheFlushTimer(t *testing.T) {
 	c, _ := still(t, near)
 	c.locked(func() {
 		c.write.timer.start()
-		c.write.takeByWriter()
+		c.write.acquireByWriter()
 		if c.nextWrite(1) || c.write.state != writeIdle || c.write.timer.running {
 			t.Errorf("state %d, the timer runs: %v", c.write.state, c.write.timer.running)
 		}
@@ -263,7 +263,7 @@ func TestFailedWriteTellsWhatWasSent(t *testing.T) {
 			c.enqueue(requests[i], &Frame{B: make([]byte, 100)})
 		}
 		c.locked(func() {
-			c.write.takeByWriter()
+			c.write.acquireByWriter()
 			if !c.nextWrite(0) || len(c.write.data) != 300 {
 				t.Fatalf("a batch of %d bytes", len(c.write.data))
 			}
