@@ -32,7 +32,10 @@ type options struct {
 	out, absOut       string
 	maxStore          int64
 	list              bool
+	ab                [2]string // folders or revisions to compare, none for the usual bench
 }
+
+func (o *options) compares() bool { return o.ab[0] != "" }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -51,8 +54,16 @@ func main() {
 func parse(args []string) (*options, error) {
 	o := &options{}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.Usage = func() {
+		fmt.Fprintln(f.Output(), "usage: bench [FLAGS]           Liftoff and the others\n       bench ab [FLAGS] A B    two Liftoffs, each a folder or a revision\nflags:")
+		f.PrintDefaults()
+	}
+	ab := len(args) > 0 && args[0] == "ab"
+	if ab {
+		args = args[1:]
+	}
 	f.BoolVar(&o.quick, "quick", false, "about two minutes: three cells, two short runs; shows that everything works, proves nothing")
-	f.IntVar(&o.runs, "runs", report.Enough, "valid runs wanted of each contender in each cell")
+	f.IntVar(&o.runs, "runs", report.Enough, "valid runs wanted of each contender in each cell; ab: valid pairs in each cell")
 	f.IntVar(&o.retries, "retries", report.Enough, "more runs that may be made for invalid ones, of each contender in each cell")
 	f.DurationVar(&o.warm, "warm", 2*time.Second, "warm-up of a run; Java gets three times as much")
 	f.DurationVar(&o.window, "window", 4*time.Second, "measured time of a run")
@@ -67,7 +78,19 @@ func parse(args []string) (*options, error) {
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
-	if f.NArg() > 0 {
+	switch {
+	case ab && !o.list:
+		if f.NArg() != 2 {
+			return nil, fmt.Errorf("ab compares two folders or revisions, not %d", f.NArg())
+		}
+		if o.contenders != "" {
+			return nil, errors.New("ab compares Liftoff with itself: -contenders has no place there")
+		}
+		o.ab = [2]string{f.Arg(0), f.Arg(1)}
+		if o.cells == "" {
+			o.cells = compareCells
+		}
+	case f.NArg() > 0:
 		return nil, fmt.Errorf("argument %q is not known", f.Arg(0))
 	}
 	if o.quick {
@@ -102,6 +125,9 @@ func bench(ctx context.Context, o *options) error {
 		return nil
 	}
 	chosen, err := choose(o)
+	if err == nil && o.compares() {
+		chosen, err = pairing(chosen)
+	}
 	if err != nil {
 		return err
 	}
@@ -123,11 +149,15 @@ func bench(ctx context.Context, o *options) error {
 	if err := writeText(r.text); err != nil {
 		return err
 	}
+	repo := filepath.Dir(filepath.Dir(r.scripts))
+	if o.compares() {
+		return r.compare(ctx, repo, chosen)
+	}
 	var names []string
 	for _, c := range chosen {
 		names = append(names, c.contenders...)
 	}
-	if r.progs, err = build(ctx, filepath.Dir(filepath.Dir(r.scripts)), names); err != nil {
+	if r.progs, err = build(ctx, repo, names); err != nil {
 		return err
 	}
 	runs, err := r.all(ctx, chosen)
@@ -135,13 +165,7 @@ func bench(ctx context.Context, o *options) error {
 	if len(runs) == 0 {
 		return err
 	}
-	titles := map[string]string{}
-	for _, c := range chosen {
-		titles[c.name] = c.title
-	}
-	return errors.Join(err, report.Write(o.absOut, report.Session{
-		Taken: time.Now().UTC(), Machine: machine(), Limits: o.limits, WindowS: o.window.Seconds(), Titles: titles, Runs: runs,
-	}, os.Stdout))
+	return errors.Join(err, report.Write(o.absOut, o.session(chosen, runs), os.Stdout))
 }
 
 // all runs the cells. When it is interrupted it returns what there is, and why.
@@ -150,8 +174,7 @@ func (r *runner) all(ctx context.Context, chosen []cell) ([]report.Run, error) {
 	for _, c := range chosen {
 		total += len(c.contenders) * r.opts.runs
 	}
-	bar := progressbar.NewOptions(total, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowCount(),
-		progressbar.OptionSetPredictTime(true), progressbar.OptionSetWidth(20), progressbar.OptionClearOnFinish())
+	bar := newBar(total)
 	defer func() { _ = bar.Finish() }()
 	var runs []report.Run
 	for i := range chosen {
@@ -185,6 +208,22 @@ func (r *runner) all(ctx context.Context, chosen []cell) ([]report.Run, error) {
 		}
 	}
 	return runs, nil
+}
+
+func newBar(total int) *progressbar.ProgressBar {
+	return progressbar.NewOptions(total, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowCount(),
+		progressbar.OptionSetPredictTime(true), progressbar.OptionSetWidth(20), progressbar.OptionClearOnFinish())
+}
+
+// session is what all results have in common.
+func (o *options) session(chosen []cell, runs []report.Run) report.Session {
+	titles := map[string]string{}
+	for _, c := range chosen {
+		titles[c.name] = c.title
+	}
+	return report.Session{
+		Taken: time.Now().UTC(), Machine: machine(), Limits: o.limits, WindowS: o.window.Seconds(), Titles: titles, Runs: runs,
+	}
 }
 
 // choose applies the filters.

@@ -108,7 +108,7 @@ func (r *runner) measure(ctx context.Context, c *cell, run *report.Run) (err err
 		}
 	}
 	s.WindowMS = int(r.opts.window.Milliseconds())
-	if name == "liftoff" && r.opts.profile != "" && round(run) {
+	if (name == "liftoff" || r.opts.compares()) && r.opts.profile != "" && round(run) {
 		s.Profile, s.ProfileTo = r.opts.profile, fmt.Sprintf("%s/profile-%s-%s", r.opts.absOut, c.name, run.Contender)
 	}
 	brokers := r.cluster.Brokers()
