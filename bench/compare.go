@@ -112,7 +112,7 @@ func pairing(chosen []cell) ([]cell, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, errors.New("Liftoff is in no cell that is left; see -list")
+		return nil, errors.New("no cell is left that Liftoff is in; see -list")
 	}
 	return out, nil
 }

@@ -19,7 +19,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/bench/load"
 	"github.com/liftoff-mq/liftoff/bench/report"
-	"github.com/liftoff-mq/liftoff/bench/server"
+	"github.com/liftoff-mq/liftoff/integration/realcluster"
 )
 
 type options struct {
@@ -131,14 +131,11 @@ func bench(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	wd, err := os.Getwd()
+	repo, err := realcluster.Root()
 	if err != nil {
 		return err
 	}
 	r := &runner{opts: o, proc: hostProc()}
-	if r.scripts, err = server.Scripts(wd); err != nil {
-		return err
-	}
 	if o.absOut, err = filepath.Abs(o.out); err != nil {
 		return err
 	}
@@ -149,7 +146,6 @@ func bench(ctx context.Context, o *options) error {
 	if err := writeText(r.text); err != nil {
 		return err
 	}
-	repo := filepath.Dir(filepath.Dir(r.scripts))
 	if o.compares() {
 		return r.compare(ctx, repo, chosen)
 	}
