@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -176,18 +175,18 @@ func (r *runner) pairs(ctx context.Context, chosen []cell) ([]report.Run, error)
 // writeComparison writes compare.json and compare.md into a folder, and the tables to show.
 func writeComparison(folder string, s report.Session, names [2]string, wanted int, show io.Writer) error {
 	all := report.Compare(s.Runs, wanted)
-	text, err := json.MarshalIndent(struct {
+	text, err := report.JSON(struct {
 		report.Session
 		Sides       [2]string           `json:"sides"`
 		Comparisons []report.Comparison `json:"comparisons"`
-	}{s, names, all}, "", " ")
+	}{s, names, all})
 	if err != nil {
 		return err
 	}
 	tables := report.CompareMarkdown(&s, names, all)
 	_, err = fmt.Fprintf(show, "%s\nwritten to %s\n", tables, folder)
 	return errors.Join(
-		os.WriteFile(filepath.Join(folder, "compare.json"), append(text, '\n'), 0o644),
+		os.WriteFile(filepath.Join(folder, "compare.json"), text, 0o644),
 		os.WriteFile(filepath.Join(folder, "compare.md"), []byte(tables), 0o644),
 		err,
 	)

@@ -1,5 +1,6 @@
 // Command bench measures Liftoff beside the Java client, the Go client and the limit of the wire, all against one real
-// broker that it starts. README.md says how to run it and how to read what it writes.
+// broker that it starts; two Liftoffs beside each other (ab); and how the cost of a send grows (scale). README.md says
+// how to run it and how to read what it writes.
 package main
 
 import (
@@ -19,6 +20,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/bench/load"
 	"github.com/liftoff-mq/liftoff/bench/report"
+	"github.com/liftoff-mq/liftoff/bench/scale"
 	"github.com/liftoff-mq/liftoff/integration/realcluster"
 )
 
@@ -38,24 +40,39 @@ type options struct {
 func (o *options) compares() bool { return o.ab[0] != "" }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	o, err := parse(os.Args[1:])
-	if err == nil {
-		err = bench(ctx, o)
+	if done, err := scale.Role(os.Args[1:]); done {
+		exit(err)
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command(ctx, os.Args[1:])
+	stop()
+	exit(err)
+}
+
+func exit(err error) {
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		stop()
 		os.Exit(1)
 	}
+	os.Exit(0)
+}
+
+func command(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "scale" {
+		return scale.Run(ctx, args[1:])
+	}
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	return bench(ctx, o)
 }
 
 func parse(args []string) (*options, error) {
 	o := &options{}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.Usage = func() {
-		fmt.Fprintln(f.Output(), "usage: bench [FLAGS]           Liftoff and the others\n       bench ab [FLAGS] A B    two Liftoffs, each a folder or a revision\nflags:")
+		fmt.Fprintln(f.Output(), "usage: bench [FLAGS]           Liftoff and the others\n       bench ab [FLAGS] A B    two Liftoffs, each a folder or a revision\n       bench scale [FLAGS]     how the cost of a send grows with the size of things; has flags of its own\nflags:")
 		f.PrintDefaults()
 	}
 	ab := len(args) > 0 && args[0] == "ab"
@@ -72,7 +89,7 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.cells, "cells", "", "only cells whose name contains one of these, separated by commas")
 	f.StringVar(&o.contenders, "contenders", "", "only these contenders, separated by commas")
 	f.StringVar(&o.profile, "profile", "", "profile Liftoff in the first run of each cell: "+strings.Join(load.Profiles, ",")+" (these disturb the numbers)")
-	f.StringVar(&o.out, "out", "out", "folder for the results")
+	f.StringVar(&o.out, "out", report.Folder, "folder for the results")
 	f.Int64Var(&o.maxStore, "max-store", 12, "GiB in the broker's store after which it is started anew")
 	f.BoolVar(&o.list, "list", false, "list the cells")
 	if err := f.Parse(args); err != nil {
@@ -218,7 +235,7 @@ func (o *options) session(chosen []cell, runs []report.Run) report.Session {
 		titles[c.name] = c.title
 	}
 	return report.Session{
-		Taken: time.Now().UTC(), Machine: machine(), Limits: o.limits, WindowS: o.window.Seconds(), Titles: titles, Runs: runs,
+		Taken: time.Now().UTC(), Machine: report.Machine(), Limits: o.limits, WindowS: o.window.Seconds(), Titles: titles, Runs: runs,
 	}
 }
 
