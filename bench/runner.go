@@ -80,6 +80,9 @@ func (r *runner) ready(ctx context.Context, brokers int) error {
 		warm.spec.WarmMS = int(warmServer.Milliseconds())
 	}
 	run := r.one(ctx, &warm, "limit", 0)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if run.Error != "" {
 		return fmt.Errorf("warm the broker up: %s", run.Error)
 	}
