@@ -1,6 +1,9 @@
 package lawtest
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Any in a [Rule]'s Ours stands for every folder of the root module.
 const Any = "*"
@@ -70,6 +73,11 @@ var Law = []Rule{
 	{Folder: "internal/faulttest"},
 }
 
+// Lent are the folders of a nested module that other nested modules may import
+// too, with the modules that may. One driver of real clusters serves both the
+// tests and the bench.
+var Lent = map[string][]string{"integration/realcluster": {"bench"}}
+
 // TestLibraries are what tests may use in addition to what their package may.
 var TestLibraries = []string{goleak, rapid, otelAPI}
 
@@ -77,8 +85,9 @@ var TestLibraries = []string{goleak, rapid, otelAPI}
 // package of the root module (a package's black-box tests see it from outside)
 // except programs and, outside modules and examples, the fx modules.
 //
-// Packages of a nested module may import everything; nothing of the root module
-// may import them, or its users would need their dependencies.
+// Packages of a nested module may import everything but each other, [Lent] aside;
+// nothing of the root module may import them, or its users would need their
+// dependencies.
 func CheckImports(t *Tree, law []Rule) []error {
 	var errs []error
 	for _, f := range t.Files {
@@ -155,7 +164,7 @@ func checkNested(t *Tree, f *File) []error {
 		if !ours {
 			continue
 		}
-		if m := t.moduleOf(dir); m != "." && m != f.Module {
+		if m := t.moduleOf(dir); m != "." && m != f.Module && !slices.Contains(Lent[dir], f.Module) {
 			errs = append(errs, fmt.Errorf("%s imports %s: nested modules do not know each other", f.Path, imported))
 		}
 		if under(dir, "internal") {

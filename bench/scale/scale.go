@@ -1,7 +1,7 @@
-// Command scale measures how the cost of a send grows with the size of things: queues, brokers, topics, callers, sends
-// under way. It says what an idle topic, a connection and a send under way take of memory as well. README.md, one folder
-// up, says how to run it and how to read what it writes.
-package main
+// Package scale measures how the cost of a send grows with the size of things: queues, brokers, topics, callers, sends
+// under way. It says what an idle topic, a connection and a send under way take of memory as well. It is the bench's
+// command "scale"; README.md, one folder up, says how to run it and how to read what it writes.
+package scale
 
 import (
 	"context"
@@ -9,14 +9,14 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+
+	"github.com/liftoff-mq/liftoff/bench/report"
 )
 
 // options are what a session does.
@@ -30,31 +30,19 @@ type options struct {
 	weights *weights // nil weighs nothing
 }
 
-func main() {
-	if done, err := role(os.Args[1:]); done {
-		exit(err)
+// Run runs the session that the arguments ask for. The program that calls it calls [Role] first.
+func Run(ctx context.Context, args []string) error {
+	o, err := parse(args)
+	if err != nil {
+		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	o, err := parse(os.Args[1:])
-	if err == nil {
-		err = scale(ctx, o, os.Stdout)
-	}
-	stop()
-	exit(err)
-}
-
-func exit(err error) {
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "scale:", err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+	return scale(ctx, o, os.Stdout)
 }
 
 func parse(args []string) (*options, error) {
 	o := &options{rounds: 3, warm: 500 * time.Millisecond, window: 1500 * time.Millisecond, curves: curves(), weights: &weigh}
 	f := flag.NewFlagSet("scale", flag.ContinueOnError)
-	f.StringVar(&o.out, "out", "out", "folder for the results")
+	f.StringVar(&o.out, "out", report.Folder, "folder for the results")
 	quick := f.Bool("quick", false, "one short run of each point, under a minute: shows that everything works, proves nothing")
 	names := f.String("curves", "", "only these, separated by commas: "+strings.Join(curveNames(), ","))
 	f.BoolVar(&o.profile, "profile", false, "profile the processor in the first run of each point (this disturbs the numbers)")
@@ -100,7 +88,7 @@ func scale(ctx context.Context, o *options, show *os.File) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
-	s := session{Taken: time.Now().UTC(), Machine: machine(), WindowS: o.window.Seconds(), Rounds: o.rounds, Curves: o.curves}
+	s := session{Taken: time.Now().UTC(), Machine: report.Machine(), WindowS: o.window.Seconds(), Rounds: o.rounds, Curves: o.curves}
 	r := runner{opts: o, out: out, bar: progressbar.NewOptions(total(o), progressbar.OptionSetWriter(os.Stderr),
 		progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true), progressbar.OptionSetWidth(20), progressbar.OptionClearOnFinish())}
 	err = r.all(ctx, &s)
