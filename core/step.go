@@ -75,18 +75,18 @@ type Step struct {
 // CallStep places an interceptor in a stage of message scope. The name is unique in the
 // pipeline: dotted lower-case words such as "compress.zlib".
 func CallStep(name string, stage Stage, i Interceptor) Step {
-	return ListenerStep("", nil)
+	return Step{name: name, stage: stage, call: i}
 }
 
 // AttemptStep places an interceptor in a stage of attempt scope.
 func AttemptStep(name string, stage AttemptStage, i AttemptInterceptor) Step {
-	return ListenerStep("", nil)
+	return Step{name: name, attemptStage: stage, attempt: i}
 }
 
 // ListenerStep subscribes a listener: a value that implements at least one of
 // [CallListener], [AttemptListener], [RetryListener], [RouteListener] and [StateListener].
 func ListenerStep(name string, listener any) Step {
-	return ListenerStep("", nil)
+	return Step{name: name, listener: listener}
 }
 
 // WithAttempt places the step in attempt scope as well.
