@@ -5,13 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/namespace"
+	"github.com/liftoff-mq/liftoff/internal/race"
 )
 
 func newNamespace(tb testing.TB, name string) *namespace.Namespace {
@@ -118,7 +122,7 @@ func TestEveryMode(t *testing.T) {
 		t.Fatalf("%d attempts", len(attempts))
 	}
 	for _, a := range attempts {
-		if a.Topic != "ns%orders" || !strings.Contains(a.Properties, "INSTANCE_ID\x01ns\x02") {
+		if a.Topic != "ns%orders" || a.Property("INSTANCE_ID") != "ns" {
 			t.Errorf("%v: topic %q, properties %q", a.Mode, a.Topic, a.Properties)
 		}
 	}
@@ -163,8 +167,70 @@ func TestRunAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := tr.Attempts()
-	if len(a) != 2 || a[0].Topic != "ns%T" || a[1].Topic != "ns%T" || a[0].Properties != a[1].Properties {
+	if len(a) != 2 || a[0].Topic != "ns%T" || a[1].Topic != "ns%T" || !slices.Equal(a[0].Properties, a[1].Properties) {
 		t.Errorf("got %+v", a)
+	}
+}
+
+// recaller is a transport that takes every message back and remembers under which topic.
+type recaller struct {
+	coretest.Transport
+	targets []string
+}
+
+func (r *recaller) Recall(_ context.Context, op *core.Operation, handle string) (string, error) {
+	op.MarkWritten()
+	h, err := rocketmq.ParseRecallHandle(handle)
+	r.targets = append(r.targets, op.Target())
+	return h.MessageID, err
+}
+
+// A message is recalled from the topic that it was sent to.
+func TestRecall(t *testing.T) {
+	tr := &recaller{}
+	p := coretest.Start(t, config(tr, newNamespace(t, "ns").Step()))
+	handle := func(topic string) string {
+		return rocketmq.RecallHandle{Topic: topic, Broker: "broker-a", DeliverAt: time.UnixMilli(1), MessageID: "ID"}.String()
+	}
+	for _, topic := range []string{"orders", "orders", "ns%orders"} {
+		if id, err := p.Recall(context.Background(), topic, handle("ns%orders")); id != "ID" || err != nil {
+			t.Errorf("%s: got %q, %v", topic, id, err)
+		}
+	}
+	if want := []string{"ns%orders", "ns%orders", "ns%orders"}; !slices.Equal(tr.targets, want) {
+		t.Errorf("recalled from %q, want %q", tr.targets, want)
+	}
+	// Another tenant's message is not this producer's to recall.
+	for _, foreign := range []string{"orders", "other%orders"} {
+		_, err := p.Recall(context.Background(), "orders", handle(foreign))
+		var oe *core.OperationError
+		if !errors.As(err, &oe) || oe.Class != core.ClassInvalid || oe.Topic != "orders" || oe.Certainty != core.NotSent {
+			t.Errorf("%s: got %v", foreign, err)
+		}
+	}
+	_, err := p.Recall(context.Background(), strings.Repeat("t", 125), handle("x"))
+	if !errors.Is(err, core.ErrInvalidMessage) || !strings.Contains(err.Error(), "128 bytes") {
+		t.Errorf("128 bytes on the wire: %v", err)
+	}
+	if len(tr.targets) != 3 {
+		t.Errorf("%d recalls reached the transport, want 3", len(tr.targets))
+	}
+}
+
+func TestPlaceAndDescription(t *testing.T) {
+	p, err := core.Resolve(core.Order{}, newNamespace(t, "tenant-7").Step())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []core.PlacedStep{{
+		Name: "namespace", Scope: "call", Stage: "shape",
+		Description: core.Description{
+			Summary:  "topics in a namespace",
+			Settings: []core.Setting{{Name: "namespace", Value: "tenant-7"}},
+		},
+	}}
+	if got := p.Steps(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
@@ -208,7 +274,7 @@ func TestManyTopics(t *testing.T) {
 }
 
 func TestNoAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	p := coretest.Start(t, config(&coretest.Transport{Forget: true}, newNamespace(t, "ns").Step()))
