@@ -43,8 +43,8 @@ var Law = []Rule{
 	{Folder: "core", Ours: []string{"core", "internal/fifo"}, Theirs: []string{sync}},
 	{Folder: "core/coretest", Ours: []string{"core"}},
 	// Hooks and strategies know the core and the one library they are about.
-	{Folder: "hooks", Ours: []string{"core", "hooks/internal/plugin"}},
-	{Folder: "hooks/compress", Ours: []string{"core", "hooks/internal/plugin"}, Theirs: []string{klauspost, lz4}},
+	{Folder: "hooks", Ours: []string{"core", "hooks/internal/plugin", "hooks/internal/words"}},
+	{Folder: "hooks/compress", Ours: []string{"core", "hooks/internal/plugin", "hooks/internal/words"}, Theirs: []string{klauspost, lz4}},
 	{Folder: "hooks/tracing", Ours: []string{"core", "hooks/internal/conventions"}, Theirs: []string{otelAPI}},
 	{Folder: "hooks/metrics", Ours: []string{"core", "hooks/internal/conventions"}, Theirs: []string{otelAPI}},
 	{Folder: "hooks/internal/conventions", Ours: []string{"core"}, Theirs: []string{otelAPI}},
