@@ -12,7 +12,6 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
-	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 	"github.com/liftoff-mq/liftoff/hooks/compress"
 )
@@ -48,7 +47,6 @@ func TestConfig(t *testing.T) {
 type codec struct{}
 
 func (codec) Name() string                           { return "mine" }
-func (codec) SysFlag() int32                         { return rocketmq.SysCompressed | 0x300 }
 func (codec) Append(dst, src []byte) ([]byte, error) { return append(dst, src[:len(src)/2]...), nil }
 
 // Every compression is outside of the accumulator, whatever its name is.
@@ -64,6 +62,43 @@ func TestPlace(t *testing.T) {
 	}
 	if call, _ := p.Names(); fmt.Sprint(call) != "[compress.mine accumulate]" {
 		t.Errorf("order %v", call)
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	for _, tt := range []struct {
+		cfg  accumulate.Config
+		want string
+	}{
+		{accumulate.Config{}, "puts small sends together (linger at most 5ms, messages at most 256, size at most 256 KiB)"},
+		{
+			accumulate.Config{Linger: time.Second, MaxCount: 17, MaxBytes: 5000},
+			"puts small sends together (linger at most 1s, messages at most 17, size at most 5000 bytes)",
+		},
+	} {
+		p, err := core.Resolve(core.Order{}, accumulator(t, tt.cfg).Step())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := p.Steps()[0]
+		if s.Name != "accumulate" || s.Scope != "call" || s.Stage != "encode" || s.Description.String() != tt.want {
+			t.Errorf("got %+v: %s\nwant %s", s, s.Description, tt.want)
+		}
+	}
+}
+
+// noBatch is a transport that carries single messages only.
+type noBatch struct{ *line }
+
+func (noBatch) Capabilities() core.Capabilities {
+	return core.Capabilities{Lacks: []core.Feature{core.FeatureBatch}}
+}
+
+func TestTheTransportHasToCarryBatches(t *testing.T) {
+	a := accumulator(t, accumulate.Config{})
+	_, err := core.NewProducer(coretest.Config(noBatch{newLine(0)}, a.Step()))
+	if !errors.Is(err, core.ErrUnsupported) || !strings.Contains(err.Error(), "accumulate") || !strings.Contains(err.Error(), "batch") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -111,19 +146,27 @@ func TestPassesThrough(t *testing.T) {
 			return err
 		}
 	}
-	property := func(name, value string) core.Step {
-		return core.CallStep("mark", core.StageShape, core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+	property := func(name, value string) *core.Step {
+		s := core.CallStep("mark", core.StageShape, core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 			c.Outgoing().SetProperty(name, value)
 			return next(ctx, c)
 		}))
+		return &s
 	}
 	packed, err := compress.New(codec{}, compress.MinSize(1), compress.AlwaysTry())
 	if err != nil {
 		t.Fatal(err)
 	}
+	pack := packed.Step()
+	with := func(opt core.SendOption) func(*core.Producer) error {
+		return func(p *core.Producer) error {
+			_, err := p.Send(context.Background(), coretest.Message("special"), opt)
+			return err
+		}
+	}
 	tests := []struct {
 		name  string
-		step  core.Step
+		step  *core.Step
 		send  func(*core.Producer) error
 		waits bool
 	}{
@@ -145,20 +188,24 @@ func TestPassesThrough(t *testing.T) {
 		{name: "delay by a step", step: property("DELAY", "3"), send: of(func(m *core.Message) {})},
 		{name: "timer by a property", send: of(func(m *core.Message) { m.Properties = map[string]string{"TIMER_DELAY_SEC": "3"} })},
 		{name: "consistent selector", send: of(func(m *core.Message) { m.Body = []byte("key") })},
-		{name: "packed", step: packed.Step(), send: of(func(m *core.Message) { m.Body = []byte("two halves two halves") })},
+		{name: "packed", step: &pack, send: of(func(m *core.Message) { m.Body = []byte("two halves two halves") })},
 		{name: "retry topic", send: of(func(m *core.Message) { m.Topic = "%RETRY%g" })},
-		{name: "own retry policy", send: func(p *core.Producer) error {
-			_, err := p.Send(context.Background(), coretest.Message("special"), core.WithRetry(coretest.Retry(2)))
-			return err
-		}},
+		{name: "light queues", send: of(func(m *core.Message) { m.Properties = map[string]string{"INNER_MULTI_DISPATCH": "%LMQ%a"} })},
+		{name: "lite topic", step: property("__LITE_TOPIC", "l"), send: of(func(m *core.Message) {})},
+		{name: "priority", step: property("_SYS_MSG_PRIORITY_", "3"), send: of(func(m *core.Message) {})},
+		{name: "half a transaction", step: property("TRAN_MSG", "true"), send: of(func(m *core.Message) {})},
+		{name: "own retry policy", send: with(core.WithRetry(coretest.Retry(2)))},
+		{name: "own selector", send: with(core.WithSelector(byBody{}))},
+		{name: "own attempt timeout", send: with(core.WithAttemptTimeout(time.Minute))},
+		{name: "own timeout", send: with(core.WithTimeout(time.Minute)), waits: true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := newLine(0)
 				var steps []core.Step
-				if tt.step.Use != nil {
-					steps = append(steps, tt.step)
+				if tt.step != nil {
+					steps = append(steps, *tt.step)
 				}
 				cfg := config(t, l, accumulate.Config{MaxBytes: 1024, Linger: 50 * ms}, steps...)
 				cfg.Selector = byBody{}
