@@ -3,7 +3,6 @@ package tracing_test
 import (
 	"context"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -22,6 +21,15 @@ func propagators() propagation.TextMapPropagator {
 	return propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
 }
 
+func newTracing(tb testing.TB, opts ...tracing.Option) *tracing.Tracing {
+	tb.Helper()
+	tr, err := tracing.New(opts...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return tr
+}
+
 // rig is a producer with the tracing step and what came out at both ends.
 type rig struct {
 	spans     *tracetest.SpanRecorder
@@ -35,7 +43,7 @@ func newRig(t *testing.T, change func(*core.Config), opts ...tracing.Option) *ri
 	r := &rig{spans: tracetest.NewSpanRecorder(), transport: &coretest.Transport{}}
 	r.provider = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.spans))
 	all := append([]tracing.Option{tracing.WithTracerProvider(r.provider), tracing.WithPropagators(propagators())}, opts...)
-	cfg := coretest.Config(r.transport, tracing.New(all...).Step())
+	cfg := coretest.Config(r.transport, newTracing(t, all...).Step())
 	if change != nil {
 		change(&cfg)
 	}
@@ -63,9 +71,8 @@ func (r *rig) ended(t *testing.T, want int) []sdktrace.ReadOnlySpan {
 // wire are the properties of the attempt's message as they went out.
 func wire(s coretest.Sent) map[string]string {
 	props := map[string]string{}
-	for _, p := range strings.Split(strings.TrimSuffix(s.Properties, "\x02"), "\x02") {
-		name, value, _ := strings.Cut(p, "\x01")
-		props[name] = value
+	for _, p := range s.Properties {
+		props[p.Name] = p.Value
 	}
 	return props
 }

@@ -162,7 +162,7 @@ func TestPropertiesLimit(t *testing.T) {
 	if _, err := r.producer.Send(t.Context(), fill(1)); err != nil {
 		t.Fatal(err)
 	}
-	bare := len(r.transport.Attempts()[0].Properties) - 1 - len("traceparent\x01"+createdParent+"\x02")
+	bare := encoded(r.transport.Attempts()[0].Properties) - 1 - len("traceparent\x01"+createdParent+"\x02")
 	const (
 		traceparent = len("traceparent\x01" + createdParent + "\x02")
 		tracestate  = len("tracestate\x01vendor=value\x02")
@@ -191,11 +191,19 @@ func TestPropertiesLimit(t *testing.T) {
 			if got != [3]bool{tt.hasParent, tt.hasState, tt.hasBags} {
 				t.Errorf("parent, state, baggage present: %v", got)
 			}
-			if tt.name == "all fit" && len(a.Properties) != rocketmq.MaxPropertiesLength {
-				t.Errorf("properties have %d bytes, want the limit", len(a.Properties))
+			if tt.name == "all fit" && encoded(a.Properties) != rocketmq.MaxPropertiesLength {
+				t.Errorf("properties have %d bytes, want the limit", encoded(a.Properties))
 			}
 		})
 	}
+}
+
+// encoded is how many bytes the properties take on the wire.
+func encoded(props []core.Property) (n int) {
+	for _, p := range props {
+		n += rocketmq.PropertyLength(len(p.Name), len(p.Value))
+	}
+	return n
 }
 
 // oddPropagator writes what RocketMQ cannot encode.
@@ -228,7 +236,11 @@ func batchRig(t *testing.T, opts ...tracing.Option) (*rig, func() []map[string]s
 	r.transport.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 		seen = nil
 		for out := range at.Call().All() {
-			seen = append(seen, wire(coretest.Sent{Properties: string(out.Properties())}))
+			props := map[string]string{}
+			for name, value := range out.Properties() {
+				props[name] = value.String()
+			}
+			seen = append(seen, props)
 		}
 		return at.Result(), nil
 	}

@@ -122,7 +122,7 @@ func TestOptions(t *testing.T) {
 		tracing.WithAttributesFn(func(_ context.Context, op string, m *core.Message) []attribute.KeyValue {
 			return []attribute.KeyValue{attribute.String("tenant", op+m.Tag)}
 		}),
-		tracing.WithFilter(func(_ context.Context, c *core.Call) bool { return c.Message().Tag != "quiet" }), nil)
+		tracing.WithFilter(func(_ context.Context, c *core.Call) bool { return c.Message().Tag != "quiet" }))
 	q := core.Queue{Broker: "broker-b", ID: 1}
 	if _, err := r.producer.Send(t.Context(), &core.Message{Topic: "T", Body: []byte("12345"), Tag: "x", Queue: &q}); err != nil {
 		t.Fatal(err)
@@ -244,7 +244,7 @@ func TestRetryOnAnotherBroker(t *testing.T) {
 		t.Errorf("duration of the attempt is %v", d)
 	}
 	a := r.transport.Attempts()
-	if a[0].Properties != a[1].Properties {
+	if !slices.Equal(a[0].Properties, a[1].Properties) {
 		t.Errorf("the attempts carry different properties:\n%q\n%q", a[0].Properties, a[1].Properties)
 	}
 }
@@ -326,6 +326,21 @@ func TestLocalFailuresAreVisible(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A step may put an error of its own in the place of the send's. The span must not guess then.
+func TestCertaintyBehindAStepsOwnError(t *testing.T) {
+	r := newRig(t, func(c *core.Config) {
+		c.Steps = append(c.Steps, guard(func(ctx context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
+			_, err := next(ctx, call)
+			return nil, fmt.Errorf("lost in translation: %v", err)
+		}))
+	})
+	r.transport.Do = func(context.Context, *core.Attempt) (*core.Result, error) { return nil, core.ErrConnectionLost }
+	if _, err := r.producer.Send(t.Context(), coretest.Message("x")); core.CertaintyOf(err) != core.MaybeStored {
+		t.Errorf("got %v", err)
+	}
+	wantAttrs(t, r.ended(t, 1)[0].Attributes(), attribute.String("rocketmq.producer.certainty", "unknown"))
 }
 
 func TestNoRouteAndVeto(t *testing.T) {
@@ -495,7 +510,7 @@ func TestWithUnsampledParents(t *testing.T) {
 	always := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans), sdktrace.WithSampler(sdktrace.AlwaysSample()))
 	for _, on := range []bool{false, true} {
 		p := coretest.Start(t, coretest.Config(&coretest.Transport{},
-			tracing.New(tracing.WithTracerProvider(always), tracing.WithPropagators(propagators()), tracing.WithUnsampledParents(on)).Step()))
+			newTracing(t, tracing.WithTracerProvider(always), tracing.WithPropagators(propagators()), tracing.WithUnsampledParents(on)).Step()))
 		if _, err := p.Send(trace.ContextWithSpanContext(t.Context(), parent), coretest.Message("x")); err != nil {
 			t.Fatal(err)
 		}
