@@ -33,6 +33,9 @@ type key struct {
 	fixed bool
 	wait  string // for the store: a batch has one setting
 	mode  core.Mode
+	// policy differs for topics that are one on the wire only, and for calls that began
+	// before and after the producer's policies were replaced. A batch goes by one.
+	policy *core.Policy
 }
 
 // group is what is known of the sends of one key.
@@ -163,7 +166,7 @@ func (a *Accumulator) suits(call *core.Call) bool {
 // and counts as on its way.
 func (a *Accumulator) join(call *core.Call, next core.Handler) (*batch, *group, error) {
 	out := call.Outgoing()
-	k := key{topic: out.Topic(), mode: call.Mode()}
+	k := key{topic: out.Topic(), mode: call.Mode(), policy: call.Policy()}
 	if v, ok := out.Property(rocketmq.PropertyWait); ok {
 		k.wait = v
 	}
@@ -263,7 +266,7 @@ func (a *Accumulator) ring(b *batch) {
 // lastLinger is the longest wait once the producer shuts down.
 const lastLinger = time.Millisecond
 
-// maxGroups is how many keys are remembered while nobody sends with them.
+// maxGroups is how many keys are remembered while no send uses them.
 const maxGroups = 4096
 
 func (a *Accumulator) group(k key) *group {

@@ -14,6 +14,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core/coretest"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 	"github.com/liftoff-mq/liftoff/hooks/compress"
+	"github.com/liftoff-mq/liftoff/hooks/namespace"
 )
 
 func TestConfig(t *testing.T) {
@@ -296,6 +297,51 @@ func TestKeys(t *testing.T) {
 			}
 			if want := []int{1, each - 1}; !slices.Equal(counts, want) {
 				t.Errorf("%s: requests of %v, want %v", k.name, counts, want)
+			}
+		}
+	})
+}
+
+// Topics that are one topic on the wire may have different policies. Their messages do not
+// share a request, which goes by one policy.
+func TestPolicies(t *testing.T) {
+	ns, err := namespace.New("ns")
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(ms)
+		cfg := config(t, l, accumulate.Config{}, ns.Step())
+		cfg.Policies = &core.PolicyTable{
+			Default: &core.Policy{Name: "default"},
+			ByTopic: map[string]*core.Policy{"ns%T": {Name: "other", Retry: coretest.Retry(3)}},
+		}
+		p := coretest.Start(t, cfg)
+		land := waiting(t, l, p)
+		flying := send(t.Context(), p, &core.Message{Topic: "ns%T", Body: []byte("flying")})
+		synctest.Wait()
+		var all []*sending
+		for i := range 3 {
+			all = append(all, send(t.Context(), p, &core.Message{Topic: "T", Body: fmt.Append(nil, "a", i)}),
+				send(t.Context(), p, &core.Message{Topic: "ns%T", Body: fmt.Append(nil, "b", i)}))
+		}
+		for _, s := range all {
+			if _, err := s.wait(); err != nil {
+				t.Error(err)
+			}
+		}
+		land()
+		if _, err := flying.wait(); err != nil {
+			t.Error(err)
+		}
+		rs := l.seen()[2:]
+		if len(rs) != 2 {
+			t.Errorf("requests %v, want one for each policy", rs)
+		}
+		for _, r := range rs {
+			slices.Sort(r.bodies)
+			if first := r.bodies[0][:1]; r.topic != "ns%T" || !slices.Equal(r.bodies, []string{first + "0", first + "1", first + "2"}) {
+				t.Errorf("request of %v to %s", r.bodies, r.topic)
 			}
 		}
 	})

@@ -169,7 +169,7 @@ func (c *Compression) Intercept(ctx context.Context, call *core.Call, next core.
 }
 
 // release gives a buffer back. It is the one that Grow made, never one that a
-// codec returned: that could be anybody's. After a panic it is not called.
+// codec returned, which may be part of a user's body. After a panic it is not called.
 func (c *Compression) release(buf *[]byte) {
 	if cap(*buf) <= maxPooled {
 		c.buffers.Put(buf)
