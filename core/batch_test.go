@@ -77,11 +77,13 @@ func TestBatchOfSeparateCalls(t *testing.T) {
 				for o := range at.Call().All() {
 					seen[o.MessageID().String()] = string(o.Body())
 					ids = append(ids, "off-"+o.MessageID().String())
-					if !strings.Contains(string(o.Properties()), o.MessageID().String()) || !strings.Contains(string(o.Properties()), "shape\x01yes") {
-						t.Errorf("properties %q", o.Properties())
+					shape, _ := o.Property("shape")
+					if id, _ := o.Property("UNIQ_KEY"); id != o.MessageID().String() || shape != "yes" {
+						t.Errorf("id %q, shape %q", id, shape)
 					}
 				}
-				r.OffsetMessageID, r.QueueOffset = strings.Join(ids, ","), 100
+				r.QueueOffset = 100
+				at.SetOffsetIDs(strings.Join(ids, ","), idIn)
 				return r, nil
 			}
 			g := &gatherer{n: n, limit: 1 << 20, drop: tt.drop}
@@ -162,9 +164,11 @@ func TestSendBatch(t *testing.T) {
 	tr := &coretest.Transport{}
 	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 		r := tr.Ack(at)
-		r.OffsetMessageID, r.QueueOffset = "A,B,C", 40
+		r.QueueOffset = 40
 		if at.Call().Message().Tag == "inner" {
 			r.OffsetMessageID = "A"
+		} else {
+			at.SetOffsetIDs("A,B,C", idIn)
 		}
 		return r, nil
 	}
@@ -227,3 +231,6 @@ func TestBatchHandlerPanics(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// idIn is id i of ids joined by commas.
+func idIn(ids string, i int) string { return strings.Split(ids, ",")[i] }

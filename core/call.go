@@ -35,7 +35,14 @@ func (m *Mode) UnmarshalText(text []byte) error { return unmarshalName("mode", m
 type Call struct {
 	engine *engine
 	kept
+	current
+	// waiting is the place in line for a worker. The lock of workers guards it, because a
+	// timer of an earlier call may still look at it.
+	waiting fifo.Node[Call]
+}
 
+// current is what belongs to one call alone. It is cleared as a whole.
+type current struct {
 	mode     Mode
 	batch    bool
 	outs     []Outgoing // one, or those of a batch
@@ -64,8 +71,7 @@ type Call struct {
 	answer    batchAnswer
 
 	async         asyncSend
-	waiting       fifo.Node[Call] // in line for a worker
-	leftWaiting   func() bool     // stops watching the caller's context
+	leftWaiting   func() bool // stops watching the caller's context
 	callReport    CallReport
 	attemptReport AttemptReport
 }

@@ -168,7 +168,11 @@ func TestDeadlineIsHard(t *testing.T) {
 				ctx, cancel = context.WithTimeout(ctx, tt.ctx)
 			}
 			start := time.Now()
-			_, err := p.Send(ctx, coretest.Message("x"), core.WithTimeout(tt.timeout))
+			var opts []core.SendOption
+			if tt.timeout > 0 {
+				opts = append(opts, core.WithTimeout(tt.timeout))
+			}
+			_, err := p.Send(ctx, coretest.Message("x"), opts...)
 			cancel()
 			se := sendError(t, err)
 			if got := time.Since(start); got != tt.want {
@@ -475,7 +479,7 @@ func TestNextAgainRepeatsEverythingBelow(t *testing.T) {
 		t.Fatal(err)
 	}
 	sent := tr.Attempts()
-	if inner != 3 || len(sent) != 3 || !strings.Contains(sent[2].Properties, "run\x013\x02") {
+	if inner != 3 || len(sent) != 3 || !strings.Contains(sent[2].Properties, "run=3;") {
 		t.Errorf("inner ran %d times, sent %v", inner, sent)
 	}
 }

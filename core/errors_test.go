@@ -10,57 +10,6 @@ import (
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
-// The table of what a response code means, remark for remark.
-func TestBrokerCodes(t *testing.T) {
-	tests := []struct {
-		code      rocketmq.ResponseCode
-		remark    string
-		class     core.Class
-		certainty core.Certainty
-	}{
-		{rocketmq.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy", core.ClassBusy, core.NotStored},
-		{rocketmq.CodeSystemBusy, "[OVERLOAD]system busy", core.ClassBusy, core.NotStored},
-		{rocketmq.CodeFlowControl, "", core.ClassBusy, core.NotStored},
-		{rocketmq.CodeServiceNotAvailable, "disk full", core.ClassUnavailable, core.NotStored},
-		{rocketmq.CodeNoPermission, "the broker[broker-a] sending message is forbidden", core.ClassForbidden, core.NotStored},
-		{rocketmq.CodeNoPermission, "check signature failed.", core.ClassAuth, core.NotStored},
-		{rocketmq.CodeNoPermission, "User:x is not found", core.ClassAuth, core.NotStored},
-		{rocketmq.CodeNoPermission, "User:x has no permission to access Topic:y", core.ClassAuth, core.NotStored},
-		{rocketmq.CodeNoPermission, "username cannot be null", core.ClassAuth, core.NotStored},
-		{rocketmq.CodeSystemError, "org.apache.rocketmq.acl.common.AclException: No accessKey", core.ClassAuth, core.NotStored},
-		{rocketmq.CodeSystemError, "broker unable to service, until 2099", core.ClassUnavailable, core.NotStored},
-		{rocketmq.CodeSystemError, "in-sync replicas not enough", core.ClassUnavailable, core.NotStored},
-		{rocketmq.CodeSystemError, "create mapped file failed", core.ClassUnavailable, core.NotStored},
-		{rocketmq.CodeSystemError, "java.lang.IllegalArgumentException: x", core.ClassRejected, core.NotStored},
-		{rocketmq.CodeSystemError, "java.lang.ArrayIndexOutOfBoundsException", core.ClassRejected, core.NotStored},
-		{rocketmq.CodeSystemError, "java.lang.NullPointerException", core.ClassRejected, core.NotStored},
-		{rocketmq.CodeSystemError, "The specified topic contains illegal characters", core.ClassRejected, core.NotStored},
-		{rocketmq.CodeSystemError, "accurate timer message is not enabled, timerWheelEnable is false", core.ClassRejected, core.NotStored},
-		{rocketmq.CodeSystemError, "timer message is under flow control, max num limit is 1", core.ClassRejected, core.NotStored},
-		{rocketmq.CodeSystemError, "[LMQ_CONSUME_QUEUE_NUM_EXCEEDED]broker config", core.ClassRejected, core.NotStored},
-		{rocketmq.CodeLMQQuotaExceeded, "", core.ClassRejected, core.NotStored},
-		{rocketmq.CodeSystemError, "UNKNOWN_ERROR", core.ClassBroker, core.MaybeStored},
-		{rocketmq.CodeMessageIllegal, "", core.ClassRejected, core.NotStored},
-		{rocketmq.CodeInvalidParameter, "", core.ClassRejected, core.NotStored},
-		{rocketmq.CodeTopicNotExist, "", core.ClassNoTopic, core.NotStored},
-		{rocketmq.CodeNotLeaderForQueue, "", core.ClassStale, core.NotStored},
-		{rocketmq.CodeGoAway, "", core.ClassUnavailable, core.NotStored},
-		{rocketmq.CodeRequestCodeNotSupported, "", core.ClassRejected, core.NotStored},
-		{rocketmq.ResponseCode(7777), "", core.ClassBroker, core.MaybeStored},
-	}
-	for _, tt := range tests {
-		t.Run(fmt.Sprintf("%v %s", tt.code, tt.remark), func(t *testing.T) {
-			e := &core.BrokerError{Code: tt.code, Remark: tt.remark}
-			if got := core.ClassOf(fmt.Errorf("wrapped: %w", e)); got != tt.class {
-				t.Errorf("class %v, want %v", got, tt.class)
-			}
-			if got := e.Certainty(); got != tt.certainty {
-				t.Errorf("certainty %v, want %v", got, tt.certainty)
-			}
-		})
-	}
-}
-
 func TestClassOf(t *testing.T) {
 	tests := []struct {
 		err  error
@@ -79,7 +28,11 @@ func TestClassOf(t *testing.T) {
 		{core.ErrConnect, core.ClassNetwork, "network"},
 		{core.ErrConnectionLost, core.ClassNetwork, "network"},
 		{&core.PanicError{Step: "x", Value: 1}, core.ClassPlugin, "plugin"},
-		{&core.BrokerError{Code: rocketmq.CodeSystemBusy}, core.ClassBusy, "SYSTEM_BUSY"},
+		{&core.BrokerError{Code: rocketmq.CodeSystemBusy, Class: core.ClassBusy}, core.ClassBusy, "SYSTEM_BUSY"},
+		{&core.BrokerError{Class: core.ClassBusy}, core.ClassBusy, "busy"},
+		{&core.BrokerError{}, core.ClassBroker, "broker"},
+		{core.ErrUnsupported, core.ClassUnsupported, "unsupported"},
+		{core.ErrEncoded, core.ClassPlugin, "plugin"},
 		{errors.New("mine"), core.ClassUnknown, "unknown"},
 	}
 	for _, tt := range tests {
@@ -119,8 +72,10 @@ func TestSendErrorShowsEveryCause(t *testing.T) {
 		want core.Certainty
 	}{
 		{fmt.Errorf("x: %w", e), core.MaybeStored},
-		{&core.SendError{}, core.NotSent},
-		{errors.New("a step's"), core.NotSent},
+		{&core.SendError{}, core.CertaintyUnknown},
+		{errors.New("a step's"), core.CertaintyUnknown},
+		{fmt.Errorf("lost on the way: %v", e), core.CertaintyUnknown},
+		{nil, core.CertaintyUnknown},
 	} {
 		if got := core.CertaintyOf(tt.err); got != tt.want {
 			t.Errorf("the certainty of %v is %v, want %v", tt.err, got, tt.want)
@@ -134,7 +89,7 @@ func TestSendErrorShowsEveryCause(t *testing.T) {
 		e    core.SendError
 		want string
 	}{
-		{core.SendError{Class: core.ClassInvalid, Cause: core.ErrInvalidMessage}, `send: invalid, not-sent: rocketmq: invalid message`},
+		{core.SendError{Class: core.ClassInvalid, Certainty: core.NotSent, Cause: core.ErrInvalidMessage}, `send: invalid, not-sent: rocketmq: invalid message`},
 		{
 			core.SendError{Class: core.ClassBusy, Certainty: core.NotStored, Topic: "T", Cause: busy, Attempts: []core.AttemptError{
 				{Number: 1, Queue: core.Queue{Broker: "broker-b", ID: 0}, Addr: "b:1", Err: core.ErrConnect},
@@ -146,6 +101,17 @@ func TestSendErrorShowsEveryCause(t *testing.T) {
 	} {
 		if got := tt.e.Error(); got != tt.want {
 			t.Errorf("got  %s\nwant %s", got, tt.want)
+		}
+	}
+}
+
+// TestUnknownIsNotSafe: what is lost must not read as "send it again".
+func TestUnknownIsNotSafe(t *testing.T) {
+	for c, want := range map[core.Certainty]bool{
+		core.CertaintyUnknown: false, core.NotSent: true, core.NotStored: true, core.MaybeStored: false, core.Stored: false, 99: false,
+	} {
+		if c.Safe() != want {
+			t.Errorf("%v.Safe() = %v", c, !want)
 		}
 	}
 }

@@ -133,7 +133,10 @@ func (o *Outgoing) SetProperty(name, value string) {
 // Properties goes over the properties as they are sent, in a fixed order: the unique id,
 // the message's typed fields, the user's own by name, then what interceptors set. So every
 // attempt, and every run of a program, sends the same for the same message.
-func (o *Outgoing) Properties() iter.Seq2[string, PropertyValue] { return o.properties }
+func (o *Outgoing) Properties() iter.Seq2[string, PropertyValue] {
+	// A function literal, so that a loop over it is inlined and allocates nothing.
+	return func(yield func(name string, value PropertyValue) bool) { o.properties(yield) }
+}
 
 func (o *Outgoing) properties(yield func(name string, value PropertyValue) bool) {
 	for name, v := range o.typed {

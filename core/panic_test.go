@@ -16,7 +16,7 @@ type moody struct{ mood string }
 
 func (m *moody) Withdraw() bool { m.act("withdraw"); return true }
 func (m *moody) Deposit()       { m.act("deposit") }
-func (m *moody) Health(string) core.Health {
+func (m *moody) Health(core.Broker) core.Health {
 	m.act("health")
 	return core.HealthGood
 }

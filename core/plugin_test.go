@@ -233,7 +233,7 @@ func (a *allInOne) Select(context.Context, *core.Selection) (int, error) {
 	a.selects++
 	return 0, nil
 }
-func (a *allInOne) Health(string) core.Health      { return core.HealthGood }
+func (a *allInOne) Health(core.Broker) core.Health { return core.HealthGood }
 func (a *allInOne) RouteChanged(*core.RouteReport) { a.routes++ }
 
 // A value that is several strategies at once, or a step as well, is told once.

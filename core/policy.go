@@ -100,8 +100,22 @@ type policySet struct {
 	policies map[*Policy]*policy
 	order    []*policy // as the source lists them
 
+	recent [recentTopics]atomic.Pointer[served] // topics found without the lock
+
 	mu     sync.RWMutex
 	topics map[string]*served
+}
+
+// recentTopics is how many topics are found without a lock. Most producers send to fewer.
+const recentTopics = 16
+
+// recentOf is where a topic is remembered: two topics may share a place.
+func (s *policySet) recentOf(topic string) *atomic.Pointer[served] {
+	n := len(topic)
+	if n > 0 {
+		n += int(topic[n-1])
+	}
+	return &s.recent[n%recentTopics]
 }
 
 // served is a topic with the policy that serves it.
@@ -111,7 +125,8 @@ type served struct {
 	selector func() (QueueSelector, error)
 	wire     atomic.Pointer[topic] // the route of the topic that was last sent to
 	used     usage
-	err      error // why no call can be sent
+	gone     atomic.Bool // it is no longer in the set
+	err      error       // why no call can be sent
 }
 
 // newPolicySet fills the gaps of every policy of source with def's and checks them.
@@ -236,11 +251,18 @@ const maxCachedTopic = 255
 
 // serve finds or makes the entry of a topic.
 func (s *policySet) serve(topic string) *served {
-	s.mu.RLock()
-	t := s.topics[topic]
-	s.mu.RUnlock()
-	if t == nil {
-		t = s.add(topic)
+	place := s.recentOf(topic)
+	t := place.Load()
+	if t == nil || t.topic != topic || t.gone.Load() {
+		s.mu.RLock()
+		t = s.topics[topic]
+		s.mu.RUnlock()
+		if t == nil {
+			t = s.add(topic)
+		}
+		if len(topic) <= maxCachedTopic {
+			place.Store(t)
+		}
 	}
 	t.used.mark()
 	return t
@@ -290,7 +312,11 @@ func (s *policySet) forget() {
 	defer s.mu.Unlock()
 	maps.DeleteFunc(s.topics, func(_ string, t *served) bool {
 		idle := t.used.age()
-		return idle >= idlePolls || idle > 0 && t.wire.Load() == nil
+		gone := idle >= idlePolls || idle > 0 && t.wire.Load() == nil
+		if gone {
+			t.gone.Store(true)
+		}
+		return gone
 	})
 }
 

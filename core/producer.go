@@ -71,8 +71,8 @@ func NewProducer(cfg Config) (*Producer, error) {
 	}
 	p := &Producer{
 		cfg: cfg, pipeline: pipeline,
-		slots:     semaphore.NewWeighted(int64(cfg.MaxInFlight)),
-		bytes:     semaphore.NewWeighted(cfg.MaxInFlightBytes),
+		slots:     semaphore.NewWeighted(int64(max(0, cfg.MaxInFlight))),
+		bytes:     semaphore.NewWeighted(max(0, cfg.MaxInFlightBytes)),
 		lifecycle: make(chan struct{}, 1),
 		inflight:  newInflight(),
 		batching:  newInflight(),

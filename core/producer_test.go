@@ -23,7 +23,7 @@ func TestNewProducerReportsEveryMistake(t *testing.T) {
 	}
 	for _, want := range []string{
 		"group is empty", "Timeout is negative", "MaxInFlight is negative", "Transport is nil",
-		"Routes is nil", "Selector is nil", "Retry is nil", "Own[0] is nil", `step "a": Use is nil`,
+		"Routes is nil", "Selector is nil", "Retry is nil", "Own[0] is nil", `step "a": it is empty`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in %v", want, err)
@@ -61,8 +61,8 @@ type registrar struct {
 	err error
 }
 
-func (r *registrar) RegisterGroup(_ context.Context, g string) error {
-	*r.log = append(*r.log, "register "+g)
+func (r *registrar) RegisterGroup(_ context.Context, g core.Registration) error {
+	*r.log = append(*r.log, "register "+g.Group)
 	return r.err
 }
 
@@ -442,9 +442,8 @@ func TestMessageIsNeverWrittenTo(t *testing.T) {
 	shape := core.CallStep("shape", core.StageShape, core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 		out := c.Outgoing()
 		out.SetTopic("ns%" + out.Topic())
-		out.SetBody(append([]byte("packed "), out.Body()...))
+		out.SetPacked(append([]byte("packed "), out.Body()...), "zlib")
 		out.SetProperty("added", "1")
-		out.SetSysFlag(1)
 		return next(ctx, c)
 	}))
 	tr := &coretest.Transport{}
@@ -486,7 +485,7 @@ func TestMessageIsNeverWrittenTo(t *testing.T) {
 	ids := map[core.MessageID]bool{}
 	for _, s := range sent {
 		ids[s.MessageID] = true
-		if s.Topic != "ns%T" || s.Body != "packed body" || s.SysFlag != 1 {
+		if s.Topic != "ns%T" || s.Body != "packed body" || s.Codec != "zlib" {
 			t.Fatalf("sent %+v", s)
 		}
 	}
@@ -531,7 +530,7 @@ func TestStrategiesListen(t *testing.T) {
 
 type hearingHealth struct{ attempts int }
 
-func (h *hearingHealth) Health(string) core.Health                        { return core.HealthGood }
+func (h *hearingHealth) Health(core.Broker) core.Health                   { return core.HealthGood }
 func (h *hearingHealth) AttemptDone(context.Context, *core.AttemptReport) { h.attempts++ }
 
 // Two shutdowns and two flushes at once, in virtual time: the second waits for

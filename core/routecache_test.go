@@ -148,7 +148,8 @@ func TestErrorsRefreshTheRouteAtOnce(t *testing.T) {
 	}{
 		{"17", code(rocketmq.CodeTopicNotExist, ""), true, true},
 		{"16", code(rocketmq.CodeNoPermission, "sending is forbidden"), true, true},
-		{"29", code(rocketmq.CodeInvalidParameter, ""), true, true},
+		{"29, the queue is gone", code(rocketmq.CodeInvalidParameter, "request queueId[7] is illegal"), true, true},
+		{"29, a bad message", code(rocketmq.CodeInvalidParameter, ""), false, false},
 		{"501", code(rocketmq.CodeNotLeaderForQueue, ""), true, true},
 		{"14", code(rocketmq.CodeServiceNotAvailable, ""), false, true},
 		{"connect", func(context.Context, *core.Attempt) error { return core.ErrConnect }, false, true},

@@ -161,9 +161,8 @@ func (c *Call) applyOptionsIn(ctx context.Context, opts []SendOption) (err error
 
 // release clears a call and keeps its memory for the next one.
 func (e *engine) release(c *Call) {
-	k := c.kept
-	k.clear()
-	*c = Call{engine: e, kept: k}
+	c.kept.clear()
+	c.current = current{}
 	e.calls.Put(c)
 }
 

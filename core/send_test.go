@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -96,7 +97,22 @@ func TestNilArguments(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := p.Send(t.Context(), coretest.Message("x"), nil); err != nil {
-		t.Errorf("a nil option: %v", err)
+	for name, opt := range map[string]core.SendOption{
+		"option": nil, "retry": core.WithRetry(nil), "selector": core.WithSelector(nil),
+		"typed nil": core.WithRetry(core.RetryPolicyFunc(nil)), "option function": core.SendOptionFunc(nil),
+		"timeout": core.WithTimeout(3000), "no timeout": core.WithTimeout(0), "attempt timeout": core.WithAttemptTimeout(-time.Second),
+	} {
+		_, err := p.Send(t.Context(), coretest.Message("x"), opt)
+		if core.ClassOf(err) != core.ClassInvalid || core.CertaintyOf(err) != core.NotSent {
+			t.Errorf("%s: %v", name, err)
+		}
+		async := make(chan error, 1)
+		p.SendAsync(t.Context(), coretest.Message("x"), func(_ core.Result, err error) { async <- err }, opt)
+		if err := <-async; core.ClassOf(err) != core.ClassInvalid || core.CertaintyOf(err) != core.NotSent {
+			t.Errorf("%s, asynchronous: %v", name, err)
+		}
+		if err := p.TrySendAsync(t.Context(), coretest.Message("x"), nil, opt); core.ClassOf(err) != core.ClassInvalid {
+			t.Errorf("%s, try: %v", name, err)
+		}
 	}
 }

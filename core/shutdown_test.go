@@ -13,7 +13,7 @@ import (
 // slowRegistrar is a transport whose brokers do not answer when a group leaves.
 type slowRegistrar struct{ coretest.Transport }
 
-func (*slowRegistrar) RegisterGroup(context.Context, string) error { return nil }
+func (*slowRegistrar) RegisterGroup(context.Context, core.Registration) error { return nil }
 
 func (*slowRegistrar) UnregisterGroup(ctx context.Context, _ string) error {
 	<-ctx.Done() // brokers find out by themselves later, so this is no error

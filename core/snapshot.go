@@ -10,6 +10,7 @@ import (
 // totals counts what a producer has done. Each counter is written at the end of something,
 // once, so a send costs a few atomic additions and no lock.
 type totals struct {
+	_          [64]byte                  // a cache line apart from what sends only read
 	calls      [Oneway + 1]atomic.Uint64 // ended, by mode
 	failed     atomic.Uint64
 	maybe      atomic.Uint64 // failed, and perhaps stored

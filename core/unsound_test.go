@@ -130,11 +130,11 @@ func TestSpentBudgetShows(t *testing.T) {
 	cfg.Retry, cfg.Budget = coretest.Retry(3), broke{}
 	p := coretest.Start(t, cfg)
 	_, err := p.Send(t.Context(), coretest.Message("x"))
-	if se := sendError(t, err); !se.BudgetSpent || len(se.Attempts) != 1 || !strings.Contains(err.Error(), "retry budget is spent") {
+	if se := sendError(t, err); se.Stop != core.StopBudget || len(se.Attempts) != 1 || !strings.Contains(err.Error(), "retry budget is spent") {
 		t.Errorf("got %v", err)
 	}
 	_, err = p.Send(t.Context(), coretest.Message("x"), core.WithRetry(coretest.NoRetry()))
-	if se := sendError(t, err); se.BudgetSpent {
+	if se := sendError(t, err); se.Stop == core.StopBudget {
 		t.Errorf("without a retry: %v", err)
 	}
 }

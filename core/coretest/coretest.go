@@ -49,10 +49,10 @@ type Sent struct {
 	MessageID  core.MessageID
 	Topic      string
 	Body       string
-	Codec      string          // that packed the body
-	Properties []core.Property // in the order in which they are sent
-	Messages   int             // 1, or the batch's size
-	Time       time.Duration   // the attempt's time, from now to its deadline
+	Codec      string        // that packed the body
+	Properties string        // "name=value;" each, in the order in which they are sent
+	Messages   int           // 1, or the batch's size
+	Time       time.Duration // the attempt's time, from now to its deadline
 }
 
 // RoundTrip records the attempt and answers it.
@@ -101,23 +101,15 @@ func (t *Transport) Attempts() []Sent {
 	return append([]Sent(nil), t.attempts...)
 }
 
-// properties are copies of what out sends.
-func properties(out *core.Outgoing) []core.Property {
-	var all []core.Property
+// properties is what out sends, for people.
+func properties(out *core.Outgoing) string {
+	var b []byte
 	for name, value := range out.Properties() {
-		all = append(all, core.Property{Name: name, Value: value.String()})
+		b = append(b, name...)
+		b = append(b, '=')
+		b = append(value.AppendTo(b), ';')
 	}
-	return all
-}
-
-// Property is the value of a property as it was sent, "" if there was none.
-func (s Sent) Property(name string) string {
-	for _, p := range s.Properties {
-		if p.Name == name {
-			return p.Value
-		}
-	}
-	return ""
+	return string(b)
 }
 
 // Refuse answers with a broker's code, which means to core what it means to the client of

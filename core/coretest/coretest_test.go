@@ -37,7 +37,7 @@ func ExampleConfig() {
 	}
 	sent := transport.Attempts()[0]
 	fmt.Printf("%v %q\n", sent, sent.Properties[len(sent.Properties)-8:])
-	// Output: #1 T broker-a/0 "hello" "stamp\x011\x02"
+	// Output: #1 T broker-a/0 "hello" "stamp=1;"
 }
 
 func ExampleRoutes() {

@@ -162,7 +162,7 @@ func TestFault30StormOfChecks(t *testing.T) {
 		}
 		s := p.stats()
 		want(t, "requests", s.Requests, storm)
-		want(t, "dropped checks", s.DroppedChecks, storm/2)
+		want(t, "dropped checks", s.RefusedRequests, storm/2)
 		want(t, "queued bytes", s.QueuedBytes, 0)
 		want(t, "lost connections", s.Lost, before.Lost)
 	})

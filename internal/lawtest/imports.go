@@ -54,7 +54,9 @@ var Law = []Rule{
 	// cluster speak RocketMQ's words and know no producer.
 	{Folder: "transport", Ours: []string{"core"}},
 	{Folder: "transport/wire", Ours: []string{"core/rocketmq"}},
-	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "internal/fifo"}, Theirs: []string{system}},
+	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "transport/remoting/internal"}},
+	// A connection knows frames and sockets, and of the core the errors that end a wait.
+	{Folder: "transport/remoting/internal/conn", Ours: []string{"core", "transport/wire", "internal/fifo"}, Theirs: []string{system}},
 	{Folder: "transport/embedded", Ours: []string{"core/rocketmq", "transport/wire"}, Theirs: []string{sync}},
 	// The front door assembles everything and knows no fx.
 	{Folder: ".", Exact: true, Ours: []string{Any}, Except: []string{"modules", "examples", "cmd", "internal"}},

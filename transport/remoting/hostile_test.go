@@ -389,7 +389,7 @@ func TestRequestsFromBroker(t *testing.T) {
 	if _, err := p.Send(bg, coretest.Message("x")); err != nil {
 		t.Fatal(err)
 	}
-	if s := c.Stats(); s.Requests != 1002 || s.DroppedChecks != 1 || s.UnknownAnswers != 0 {
+	if s := c.Stats(); s.Requests != 1002 || s.RefusedRequests != 1001 || s.UnknownAnswers != 0 {
 		t.Errorf("stats %+v", s)
 	}
 	eventually(t, "refusals", func() bool { return len(b.requests(int(rocketmq.CodeRequestCodeNotSupported))) > 0 })

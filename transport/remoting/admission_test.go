@@ -15,9 +15,9 @@ import (
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
-// Sends that find the queue full wait in line: all go out, one that leaves gives
+// Sends that find no room wait for admission: all go out, one that is cancelled gives
 // its place up, and no byte of room is lost by it.
-func TestLineForRoom(t *testing.T) {
+func TestAdmission(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newPipes()
 		open := make(chan struct{})
@@ -82,8 +82,9 @@ func TestLineForRoom(t *testing.T) {
 	})
 }
 
-// When the connection ends, nobody stays in line: each send goes on to another.
-func TestLineEndsWithConnection(t *testing.T) {
+// When the connection ends, no send waits for admission to it any longer: each goes on to
+// another.
+func TestAdmissionEndsWithConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newPipes()
 		b := run(t, n.listen("b:1"), func(s *session, c wire.Command) {

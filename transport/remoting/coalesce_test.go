@@ -68,8 +68,8 @@ func newBusy(t *testing.T) *busy {
 	return s
 }
 
-// A frame that waits for others does not wait for long when none come.
-func TestHoldEnds(t *testing.T) {
+// A frame that is coalesced does not wait for long when no others come.
+func TestCoalescingEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newBusy(t)
 		go func() { _, _ = s.p.Send(bg, coretest.Message("late"), core.WithTimeout(minute)) }()
@@ -85,7 +85,7 @@ func TestHoldEnds(t *testing.T) {
 }
 
 // Enough frames go at once.
-func TestHoldIsForFew(t *testing.T) {
+func TestEnoughFramesAreWrittenAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newBusy(t)
 		for i := range dueNow / 4 {
@@ -107,7 +107,7 @@ func TestHoldIsForFew(t *testing.T) {
 }
 
 // A frame that waits can be taken back, and then nothing of it was sent.
-func TestCancelWhileHeld(t *testing.T) {
+func TestCancelWhileCoalesced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newBusy(t)
 		ctx, cancel := context.WithCancel(bg)
@@ -130,7 +130,7 @@ func TestCancelWhileHeld(t *testing.T) {
 }
 
 // A connection that ends with frames that wait tells the truth about each.
-func TestConnectionEndsWhileHeld(t *testing.T) {
+func TestConnectionEndsWhileCoalesced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newBusy(t)
 		got := make(chan error)

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package remoting
+package conn
 
 import (
 	"net"

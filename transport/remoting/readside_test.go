@@ -13,19 +13,19 @@ import (
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
-// lone is a client whose only caller reads its own answers.
-type lone struct {
+// single is a client with one caller at a time, who reads its own answers.
+type single struct {
 	t *testing.T
 	c *remoting.Client
 	p *core.Producer
 	b *fake
 }
 
-// newLone has a broker that does what a body says, and otherwise acknowledges.
-func newLone(t *testing.T, script map[string]func(s *session, c wire.Command)) *lone {
+// newSingle has a broker that does what a body says, and otherwise acknowledges.
+func newSingle(t *testing.T, script map[string]func(s *session, c wire.Command)) *single {
 	t.Helper()
 	if runtime.GOMAXPROCS(0) == 1 {
-		t.Skip("with one processor the read side is never lent")
+		t.Skip("with one processor the read side is never offered")
 	}
 	b := broker(t, func(s *session, c wire.Command) {
 		if do := script[string(c.Body)]; do != nil {
@@ -35,24 +35,24 @@ func newLone(t *testing.T, script map[string]func(s *session, c wire.Command)) *
 		}
 	})
 	c := client(t, remoting.Config{})
-	l := &lone{t: t, c: c, p: producer(t, c, b.addr()), b: b}
-	l.lend()
+	l := &single{t: t, c: c, p: producer(t, c, b.addr()), b: b}
+	l.offered()
 	return l
 }
 
-// lend sends until the read side is lent.
-func (l *lone) lend() {
+// offered sends until the read side is offered.
+func (l *single) offered() {
 	l.t.Helper()
 	for range 100_000 {
 		l.quick()
-		if l.c.Lent() == 1 {
+		if l.c.ReadOffered() == 1 {
 			return
 		}
 	}
-	l.t.Fatal("the read side was never lent")
+	l.t.Fatal("the read side was never offered")
 }
 
-func (l *lone) quick() {
+func (l *single) quick() {
 	l.t.Helper()
 	if _, err := l.p.Send(bg, coretest.Message("quick")); err != nil {
 		l.t.Fatal(err)
@@ -61,8 +61,8 @@ func (l *lone) quick() {
 
 // An idle connection has its reader again, who sees it end.
 func TestIdleConnectionIsRead(t *testing.T) {
-	l := newLone(t, nil)
-	eventually(t, "the read side was taken back", func() bool { return l.c.Lent() == 0 })
+	l := newSingle(t, nil)
+	eventually(t, "the read side was taken back", func() bool { return l.c.ReadOffered() == 0 })
 	l.b.mu.Lock()
 	l.b.sessions[0].nc.Close()
 	l.b.mu.Unlock()
@@ -75,9 +75,9 @@ func TestIdleConnectionIsRead(t *testing.T) {
 
 // A caller that waits for its own answer ends with its context and with its time,
 // and is in nobody's way afterwards.
-func TestLoneCallerGivesUp(t *testing.T) {
+func TestReadingCallerGivesUp(t *testing.T) {
 	came := make(chan struct{}, 1)
-	l := newLone(t, map[string]func(*session, wire.Command){"never": func(*session, wire.Command) { came <- struct{}{} }})
+	l := newSingle(t, map[string]func(*session, wire.Command){"never": func(*session, wire.Command) { came <- struct{}{} }})
 	ctx, cancel := context.WithCancel(bg)
 	got := make(chan error, 1)
 	go func() {
@@ -89,7 +89,7 @@ func TestLoneCallerGivesUp(t *testing.T) {
 	if err := <-got; !errors.Is(err, context.Canceled) || core.CertaintyOf(err) != core.MaybeStored {
 		t.Errorf("cancelled: %v", err)
 	}
-	l.lend()
+	l.offered()
 	if _, err := l.p.Send(bg, coretest.Message("never"), core.WithTimeout(100*time.Millisecond)); !errors.Is(err, core.ErrTimeout) {
 		t.Errorf("timed out: %v", err)
 	}
@@ -97,9 +97,9 @@ func TestLoneCallerGivesUp(t *testing.T) {
 }
 
 // Another caller's answer does not wait for that of the one who reads.
-func TestLoneCallerIsJoined(t *testing.T) {
+func TestReadingCallerIsJoined(t *testing.T) {
 	came, over := make(chan struct{}), make(chan struct{})
-	l := newLone(t, map[string]func(*session, wire.Command){"slow": func(s *session, c wire.Command) {
+	l := newSingle(t, map[string]func(*session, wire.Command){"slow": func(s *session, c wire.Command) {
 		close(came)
 		s.f.wg.Go(func() {
 			<-over
@@ -126,8 +126,8 @@ func TestLoneCallerIsJoined(t *testing.T) {
 	}
 }
 
-// What a lone caller reads is not always its answer, or whole.
-func TestLoneCallerReads(t *testing.T) {
+// What a caller that leads reads is not always its answer, or whole.
+func TestReadingCallerReads(t *testing.T) {
 	for name, tt := range map[string]struct {
 		do func(s *session, c wire.Command)
 		ok bool
@@ -159,14 +159,14 @@ func TestLoneCallerReads(t *testing.T) {
 		"answer, end": {func(s *session, c wire.Command) { s.ok(c); s.nc.Close() }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := newLone(t, map[string]func(*session, wire.Command){"special": tt.do})
+			l := newSingle(t, map[string]func(*session, wire.Command){"special": tt.do})
 			_, err := l.p.Send(bg, coretest.Message("special"), core.WithRetry(coretest.Retry(1)))
 			if ok := err == nil; ok != tt.ok || !ok && core.CertaintyOf(err) != core.MaybeStored {
 				t.Errorf("got %v", err)
 			}
 			// Also where the peer has hung up and nobody has looked since.
 			time.Sleep(5 * time.Millisecond)
-			l.lend()
+			l.offered()
 		})
 	}
 }
