@@ -440,8 +440,14 @@ func TestPlaceAndDescription(t *testing.T) {
 
 // The properties come in the order in which they are sent, and as text whatever their kind.
 func TestPropertiesAreTextInOrder(t *testing.T) {
+	var seen, want []core.Property
 	tr := &coretest.Transport{}
-	var seen []core.Property
+	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+		for name, value := range at.Call().Outgoing().Properties() {
+			want = append(want, core.Property{Name: name, Value: string(value.AppendTo(nil))})
+		}
+		return tr.Ack(at), nil
+	}
 	p := coretest.Start(t, config(tr, step(t, sendhook.Funcs("x", nil, func(_ context.Context, c *sendhook.Context) {
 		for name, value := range c.Properties() {
 			seen = append(seen, core.Property{Name: name, Value: value})
@@ -454,7 +460,7 @@ func TestPropertiesAreTextInOrder(t *testing.T) {
 	if _, err := p.Send(context.Background(), m); err != nil {
 		t.Fatal(err)
 	}
-	if want := tr.Attempts()[0].Properties; !slices.Equal(seen, want) || len(seen) != 6 {
+	if !slices.Equal(seen, want) || len(seen) != 6 {
 		t.Errorf("got %v, want %v", seen, want)
 	}
 }

@@ -101,7 +101,7 @@ func TestSendSpan(t *testing.T) {
 			if sc.Name != tracing.ScopeName || sc.Version != tracing.Version || sc.SchemaURL != semconv.SchemaURL {
 				t.Errorf("scope %+v", sc)
 			}
-			if got := remote(wire(r.transport.Attempts()[0])); got.SpanID() != s.SpanContext().SpanID() || !got.IsSampled() {
+			if got := remote(r.transport.wire(0)); got.SpanID() != s.SpanContext().SpanID() || !got.IsSampled() {
 				t.Errorf("message carries %v, want the send span %v", got.SpanID(), s.SpanContext().SpanID())
 			}
 			if m.Properties != nil {
@@ -138,7 +138,7 @@ func TestOptions(t *testing.T) {
 		semconv.MessagingMessageBodySize(5), attribute.String("tenant", "sendx"),
 		semconv.MessagingSystemRocketMQ, semconv.MessagingOperationName("send"), semconv.MessagingOperationTypeSend,
 		semconv.MessagingDestinationName("T"), semconv.MessagingDestinationPartitionID("broker-b-1"))
-	if props := wire(r.transport.Attempts()[1]); props["traceparent"] != "" {
+	if props := r.transport.wire(1); props["traceparent"] != "" {
 		t.Errorf("the filtered call carries %v", props)
 	}
 }
@@ -243,9 +243,8 @@ func TestRetryOnAnotherBroker(t *testing.T) {
 	if d, ok := value(t, ev[0].Attributes, "rocketmq.producer.attempt.duration").(float64); !ok || d < 0 {
 		t.Errorf("duration of the attempt is %v", d)
 	}
-	a := r.transport.Attempts()
-	if !slices.Equal(a[0].Properties, a[1].Properties) {
-		t.Errorf("the attempts carry different properties:\n%q\n%q", a[0].Properties, a[1].Properties)
+	if sent := r.transport.sent; !slices.Equal(sent[0], sent[1]) {
+		t.Errorf("the attempts carry different properties:\n%q\n%q", sent[0], sent[1])
 	}
 }
 
@@ -278,7 +277,7 @@ func TestAttemptSpans(t *testing.T) {
 	if call.Name() != "send T" || len(call.Events()) != 0 {
 		t.Errorf("call span %q has events %v, want none", call.Name(), call.Events())
 	}
-	if got := remote(wire(r.transport.Attempts()[1])); got.SpanID() != call.SpanContext().SpanID() {
+	if got := remote(r.transport.wire(1)); got.SpanID() != call.SpanContext().SpanID() {
 		t.Errorf("message carries %v, want the send span", got.SpanID())
 	}
 }
@@ -452,8 +451,8 @@ func TestOuterRepetition(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := r.ended(t, 2)
-	for i, a := range r.transport.Attempts() {
-		if got := remote(wire(a)); got.SpanID() != s[i].SpanContext().SpanID() || len(s[i].Links()) != 0 {
+	for i := range r.transport.sent {
+		if got := remote(r.transport.wire(i)); got.SpanID() != s[i].SpanContext().SpanID() || len(s[i].Links()) != 0 {
 			t.Errorf("run %d carries %v, want %v without links", i+1, got.SpanID(), s[i].SpanContext().SpanID())
 		}
 	}
@@ -468,9 +467,9 @@ func TestAccumulatedSends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(c *core.Config) {
 			c.Steps = append(c.Steps, together.Step())
-			c.Transport.(*coretest.Transport).Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+			c.Transport.(*recorder).Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 				time.Sleep(time.Millisecond)
-				return c.Transport.(*coretest.Transport).Ack(at), nil
+				return c.Transport.(*recorder).Ack(at), nil
 			}
 		})
 		var wg sync.WaitGroup
