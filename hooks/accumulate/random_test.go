@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/refusal"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 )
@@ -48,7 +49,7 @@ func randomWorld(t *testing.T, seed uint64) {
 	l.fate = func(int, request) error {
 		switch {
 		case refuse():
-			return &core.BrokerError{Code: rocketmq.CodeSystemBusy}
+			return refusal.Of(rocketmq.CodeSystemBusy, "", "")
 		case illegal():
 			return poison
 		}
@@ -128,7 +129,7 @@ func verify(t *testing.T, l *line, results map[string]core.Result, failures map[
 	for body, res := range results {
 		if err, failed := failures[body]; failed {
 			var se *core.SendError
-			if !errors.As(err, &se) || se.Certainty <= core.NotStored && times[body] > 0 {
+			if !errors.As(err, &se) || se.Certainty.Safe() && times[body] > 0 {
 				t.Errorf("%q is stored %d times: %v", body, times[body], err)
 			}
 			continue

@@ -61,7 +61,7 @@ func ExampleFunc() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(check.Step().Name, check.Step().AttemptStage)
+	fmt.Println(check.Step().Name(), check.Describe())
 	// Output:
-	// forbid.rack guard
+	// forbid.rack a check that may refuse an attempt (hook rack)
 }
