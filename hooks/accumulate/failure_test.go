@@ -327,7 +327,7 @@ func TestStepsFurtherIn(t *testing.T) {
 }
 
 // What a broker tells of the messages of a batch is each caller's own: in one text, one by
-// one, or nothing but what is the same for all.
+// one, one for all, or nothing. Then each message lies behind the one before.
 func TestAnswers(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -348,10 +348,13 @@ func TestAnswers(t *testing.T) {
 			}, func(i int, _ string) string { return fmt.Sprint("id", i) }, 10,
 		},
 		{
-			"one for all", func(_ *core.Attempt, res *core.Result, _ []string) { res.OffsetMessageID = "inner" },
-			func(int, string) string { return "inner" }, 0,
+			"one for all", func(at *core.Attempt, _ *core.Result, ids []string) {
+				for i := range ids {
+					at.SetMessage(i, core.MessageResult{OffsetMessageID: "inner"})
+				}
+			}, func(int, string) string { return "inner" }, 0,
 		},
-		{"none", func(*core.Attempt, *core.Result, []string) {}, func(int, string) string { return "" }, 0},
+		{"none", func(*core.Attempt, *core.Result, []string) {}, func(int, string) string { return "" }, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

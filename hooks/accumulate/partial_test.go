@@ -101,3 +101,27 @@ func TestOneOfABatchIsRefused(t *testing.T) {
 		})
 	})
 }
+
+// An attempt before may have stored the message that a later one refuses.
+func TestRefusedAfterALostAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(ms)
+		l.lost = func(n int) bool { return n == 2 }
+		l.refuse = func(body string) error {
+			if body == "b" && len(l.of("b")) == 2 {
+				return refusal.Of(rocketmq.CodeMessageIllegal, "", "")
+			}
+			return nil
+		}
+		cfg := config(t, l, accumulate.Config{})
+		cfg.Retry = coretest.Retry(3)
+		p := coretest.Start(t, cfg)
+		all := together(t, l, p, "a", "b", "c")
+		if err := all[1].err; core.CertaintyOf(err) != core.MaybeStored || core.ClassOf(err) != core.ClassRejected {
+			t.Errorf("b: %v", err)
+		}
+		if rs := l.of("b"); len(rs) != 2 {
+			t.Errorf("requests %v", rs)
+		}
+	})
+}

@@ -8,7 +8,7 @@
 //
 //	field        rule
 //	-----------  ------------------------------------------------------------------
-//	Topic        not blank, at most 127 bytes of [%|a-zA-Z0-9_-], not one of the six
+//	Topic        not blank, at most 127 bytes of [%|a-zA-Z0-9_-], not one of the
 //	             system topics that belong to the broker
 //	Body         at least 1 byte, at most 4 MiB before compression (MaxBodySize)
 //	Tag          UTF-8, without the separators U+0001 and U+0002
