@@ -63,6 +63,8 @@ var Law = []Rule{
 	{Folder: "cmd", Ours: []string{Any}, Except: []string{"modules", "examples", "internal"}, Theirs: []string{kong, progressbar, terminal, otelAPI}},
 	// A data structure that several floors share.
 	{Folder: "internal/fifo"},
+	// A constant that tests ask. No other code may import it.
+	{Folder: "internal/race"},
 	// These hold tests of the tree and no code that anybody imports.
 	{Folder: "internal"},
 	{Folder: "internal/faulttest"},
