@@ -79,3 +79,9 @@ func ofAnswer(class core.Class) Verdict {
 	}
 	return Answered
 }
+
+// Said reports whether a broker's answer is at the root of err, whatever it said.
+func Said(err error) bool {
+	var be *core.BrokerError
+	return errors.As(err, &be)
+}
