@@ -136,6 +136,23 @@ func TestWhatCounts(t *testing.T) {
 	}
 }
 
+// A veto further in proves nothing, also if its error is one that a broker could cause.
+func TestVetoThatLooksLikeAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, breaker.Config{}, func(c *core.Config) {
+			c.Steps = append(c.Steps, core.AttemptStep("veto", core.AttemptWire, core.AttemptInterceptorFunc(
+				func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
+					return nil, core.ErrConnect
+				})))
+		})
+		w.times(10, ok)
+		w.expect(breaker.Closed)
+		if n := len(w.tr.Attempts()); n != 0 {
+			t.Errorf("%d attempts reached the transport", n)
+		}
+	})
+}
+
 func TestCallersEnd(t *testing.T) {
 	tests := []struct {
 		name   string

@@ -101,6 +101,8 @@ func TestEachOutageIsLogged(t *testing.T) {
 	inBubble(t, breaker.Config{Logger: slog.New(log)}, func(w *world) {
 		for range 3 {
 			w.halfOpen()
+			w.times(1, refused) // opens again, quietly
+			time.Sleep(breaker.DefaultOpenFor + ms)
 			w.times(1, ok)
 			w.expect(breaker.Closed)
 			time.Sleep(time.Minute)
@@ -110,11 +112,11 @@ func TestEachOutageIsLogged(t *testing.T) {
 			t.Fatalf("three outages have %d lines, want 6", len(loud))
 		}
 		for i, x := range loud {
-			want, to := slog.LevelWarn, breaker.Open
+			want, to, again := slog.LevelWarn, breaker.Open, int64(0)
 			if i%2 == 1 {
-				want, to = slog.LevelInfo, breaker.Closed
+				want, to, again = slog.LevelInfo, breaker.Closed, 1
 			}
-			if !x.is(want, to) || x.attrs["reopened"].Int64() != 0 {
+			if !x.is(want, to) || x.attrs["reopened"].Int64() != again {
 				t.Errorf("line %d is %+v", i, x)
 			}
 		}
@@ -141,6 +143,12 @@ func TestBrokerThatComesAndGoes(t *testing.T) {
 		}
 		if last := loud[len(loud)-1]; !last.is(slog.LevelInfo, breaker.Closed) {
 			t.Errorf("the last line is %+v, and the breaker is closed", last)
+		}
+		for i, x := range loud[1:] {
+			// What was held back since the warning before is counted in the next.
+			if again := x.attrs["reopened"].Int64(); x.level == slog.LevelWarn && again != 59 || x.level == slog.LevelInfo && again != 0 {
+				t.Errorf("line %d tells of %d more openings: %+v", i+1, again, x)
+			}
 		}
 		// It stays away from now on. The warning that is due is made up for within a minute.
 		w.set("broker-a", refused)

@@ -219,6 +219,32 @@ func TestVetoOfAnOperation(t *testing.T) {
 	})
 }
 
+// both are breakers in a step of both scopes. Operations meet such a step in message scope,
+// where their broker is not known yet.
+type both struct{ *breaker.Breakers }
+
+func (both) Intercept(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+	return next(ctx, c)
+}
+
+func TestOperationWithoutABroker(t *testing.T) {
+	b, err := breaker.New(breaker.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inRecallBubble(t, func(c *core.Config) {
+		c.Steps = append(c.Steps, core.CallStep("both", core.StageGuard, both{b}).WithAttempt(core.AttemptProtect, both{b}))
+	}, func(_ *world, r *recaller, recall func() error) {
+		r.set(failing(core.ErrConnect))
+		for range 10 {
+			_ = recall()
+		}
+		if got := b.States(); len(got) != 0 {
+			t.Errorf("a broker that is not known has the state %+v", got)
+		}
+	})
+}
+
 // veto refuses operations, and no attempts.
 type veto struct{}
 

@@ -46,6 +46,21 @@ func TestDescribingChangesNothing(t *testing.T) {
 	}
 }
 
+// shared describes itself with a list that has room for more.
+type shared struct{ list []core.Setting }
+
+func (shared) Next(*core.Failure) core.Decision { return core.Decision{} }
+func (s shared) Describe() core.Description     { return core.Description{Settings: s.list} }
+
+func TestDescriptionsShareNothing(t *testing.T) {
+	inner := shared{make([]core.Setting, 1, 8)}
+	first := core.Describe(retry.WithBackoff(inner, ms, ms, 0)).Settings
+	second := core.Describe(retry.WithBackoff(inner, 2*ms, 2*ms, 0)).Settings
+	if first[1] == second[1] {
+		t.Errorf("both say %v", first[1])
+	}
+}
+
 // What is described is what happens: the forecasts of core ask the policy itself.
 func TestForecasts(t *testing.T) {
 	for name, tt := range map[string]struct {

@@ -45,7 +45,7 @@ func newPolicy(opts []Option, safe bool) *policy {
 
 // Next implements [core.RetryPolicy].
 func (p *policy) Next(f *core.Failure) core.Decision {
-	if p.safe && (f.Err == nil || !f.Certainty.Safe()) {
+	if p.safe && !f.Certainty.Safe() {
 		return core.Decision{}
 	}
 	limit := p.retries

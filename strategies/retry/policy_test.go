@@ -241,6 +241,7 @@ func TestCodes(t *testing.T) {
 	check(t, "java 5", retry.Java5(opt), f, now)
 	check(t, "safe, perhaps stored", retry.Safe(opt), failure(broker(4711, "")), no)
 	check(t, "java 4.9", retry.Java49(opt), failure(broker(4711, "")), now)
+	check(t, "a failure without a code", retry.AtLeastOnce(retry.Codes(0)), failure(core.ErrForbidden), no)
 	both := retry.AtLeastOnce(retry.Codes(rocketmq.CodeInvalidParameter), opt)
 	check(t, "first of two lists", both, failure(broker(rocketmq.CodeInvalidParameter, "")), now)
 	check(t, "second of two lists", both, f, now)

@@ -112,6 +112,27 @@ func TestFindAllocatesNothing(t *testing.T) {
 	}
 }
 
+// All has an order, whatever that of the map is.
+func TestAllIsInOrder(t *testing.T) {
+	table := newTable()
+	var want []string
+	for _, name := range []string{"b", "a"} {
+		for i := range 9 {
+			addr := name + "-" + strconv.Itoa(9-i) + ":1"
+			table.Get(broker(name + "@" + addr))
+			want = append(want, name+" "+addr)
+		}
+	}
+	slices.Sort(want)
+	var got []string
+	for b := range table.All() {
+		got = append(got, b.Name+" "+b.Addr)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
 func TestAllEndsEarly(t *testing.T) {
 	table := newTable()
 	for _, b := range []string{"b", "a", "c"} {
