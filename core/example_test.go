@@ -157,7 +157,7 @@ func ExampleWithRetry() {
 	again := core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
 		return core.Decision{Retry: f.Attempt < 2 && f.Certainty <= core.NotStored, After: time.Millisecond}
 	})
-	res, err := p.Send(ctx, coretest.Message("twice"), core.WithRetry(again), core.WithTimeout(time.Minute))
+	res, err := p.Send(ctx, coretest.Message("twice"), core.SendRetry(again), core.SendTimeout(time.Minute))
 	fmt.Println(res.Queue.Broker, res.Attempts, err)
 	// Output:
 	// busy
@@ -176,7 +176,7 @@ func ExampleWithTimeout() {
 		log.Fatal(err)
 	}
 	defer p.Shutdown(ctx)
-	_, err = p.Send(ctx, coretest.Message("hello"), core.WithTimeout(10*time.Millisecond))
+	_, err = p.Send(ctx, coretest.Message("hello"), core.SendTimeout(10*time.Millisecond))
 	fmt.Println(core.ClassOf(err), errors.Is(err, context.DeadlineExceeded))
 	// Output: timeout true
 }

@@ -98,9 +98,9 @@ func TestNilArguments(t *testing.T) {
 		}
 	}
 	for name, opt := range map[string]core.SendOption{
-		"option": nil, "retry": core.WithRetry(nil), "selector": core.WithSelector(nil),
-		"typed nil": core.WithRetry(core.RetryPolicyFunc(nil)), "option function": core.SendOptionFunc(nil),
-		"timeout": core.WithTimeout(3000), "no timeout": core.WithTimeout(0), "attempt timeout": core.WithAttemptTimeout(-time.Second),
+		"option": nil, "retry": core.SendRetry(nil), "selector": core.SendSelector(nil),
+		"typed nil": core.SendRetry(core.RetryPolicyFunc(nil)), "option function": core.SendOptionFunc(nil),
+		"timeout": core.SendTimeout(3000), "no timeout": core.SendTimeout(0), "attempt timeout": core.SendAttemptTimeout(-time.Second),
 	} {
 		_, err := p.Send(t.Context(), coretest.Message("x"), opt)
 		if core.ClassOf(err) != core.ClassInvalid || core.CertaintyOf(err) != core.NotSent {

@@ -78,7 +78,7 @@ func randomWorld(t *testing.T, seed uint64) {
 				limit, opts := cfg.Timeout, []core.SendOption(nil)
 				if own.IntN(6) == 0 {
 					limit = time.Duration(1+own.IntN(20)) * ms
-					opts = append(opts, core.WithTimeout(limit))
+					opts = append(opts, core.SendTimeout(limit))
 				}
 				m := coretest.Message(fmt.Sprintf("%d/%d/%0*d", caller, n, own.IntN(200), 0))
 				body := string(m.Body)

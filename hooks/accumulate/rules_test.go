@@ -195,10 +195,10 @@ func TestPassesThrough(t *testing.T) {
 		{name: "lite topic", step: property("__LITE_TOPIC", "l"), send: of(func(m *core.Message) {})},
 		{name: "priority", step: property("_SYS_MSG_PRIORITY_", "3"), send: of(func(m *core.Message) {})},
 		{name: "half a transaction", step: property("TRAN_MSG", "true"), send: of(func(m *core.Message) {})},
-		{name: "own retry policy", send: with(core.WithRetry(coretest.Retry(2)))},
-		{name: "own selector", send: with(core.WithSelector(byBody{}))},
-		{name: "own attempt timeout", send: with(core.WithAttemptTimeout(time.Minute))},
-		{name: "own timeout", send: with(core.WithTimeout(time.Minute)), waits: true},
+		{name: "own retry policy", send: with(core.SendRetry(coretest.Retry(2)))},
+		{name: "own selector", send: with(core.SendSelector(byBody{}))},
+		{name: "own attempt timeout", send: with(core.SendAttemptTimeout(time.Minute))},
+		{name: "own timeout", send: with(core.SendTimeout(time.Minute)), waits: true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -98,7 +98,7 @@ func TestAsyncFloodToASilentBroker(t *testing.T) {
 						}
 						began := time.Now()
 						accepted.Add(1)
-						p.SendAsync(bg, m, done, core.WithTimeout(most))
+						p.SendAsync(bg, m, done, core.SendTimeout(most))
 						m = nil
 						wantAtMost(t, "the wait for room", time.Since(began), most)
 					default:

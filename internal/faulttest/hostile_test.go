@@ -308,13 +308,13 @@ func TestFault18MemoryOfHostileConnections(t *testing.T) {
 				l.drain()
 			})
 			for range 3 {
-				_, _ = p.Send(bg, msg("x"), core.WithTimeout(100*time.Millisecond))
+				_, _ = p.Send(bg, msg("x"), core.SendTimeout(100*time.Millisecond))
 				time.Sleep(10 * time.Second)
 			}
 			before := allocated()
 			first := h.accepted()
 			for range rounds {
-				_, _ = p.Send(bg, msg("x"), core.WithTimeout(100*time.Millisecond))
+				_, _ = p.Send(bg, msg("x"), core.SendTimeout(100*time.Millisecond))
 				time.Sleep(10 * time.Second) // the frame's time, and the dial's back-off
 			}
 			bytes = (allocated() - before) / uint64(h.accepted()-first)

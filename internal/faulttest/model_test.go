@@ -390,11 +390,11 @@ func model(t *testing.T, seed uint64) {
 					ctx, cancel = context.WithTimeout(ctx, d)
 				case 2:
 					limit = d
-					opts = append(opts, core.WithTimeout(d))
+					opts = append(opts, core.SendTimeout(d))
 				}
 				_ = cancel
 				if rr.IntN(8) == 0 {
-					opts = append(opts, core.WithRetry(retry.Safe()))
+					opts = append(opts, core.SendRetry(retry.Safe()))
 				}
 				m := message(body)
 				copied := *m

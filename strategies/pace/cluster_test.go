@@ -117,7 +117,7 @@ func TestClusterSlowAnswers(t *testing.T) {
 		pc := pacer(t, pace.Config{})
 		c, p := cluster(t, pc, 1)
 		send := func() error {
-			return p.SendOneway(bg, &core.Message{Topic: "T", Body: []byte("x")}, core.WithTimeout(3*time.Second))
+			return p.SendOneway(bg, &core.Message{Topic: "T", Body: []byte("x")}, core.SendTimeout(3*time.Second))
 		}
 		for range 1000 {
 			if err := send(); err != nil {

@@ -37,7 +37,7 @@ func TestAdmission(t *testing.T) {
 		for i := range sends {
 			ctx, cancel := context.WithCancel(bg)
 			cancels[i] = cancel
-			wg.Go(func() { _, outcomes[i] = p.Send(ctx, coretest.Message(body(i)), core.WithTimeout(minute)) })
+			wg.Go(func() { _, outcomes[i] = p.Send(ctx, coretest.Message(body(i)), core.SendTimeout(minute)) })
 			synctest.Wait()
 		}
 		if s := c.Stats(); s.QueuedBytes > 2*limit || s.QueuedBytes < limit {
@@ -103,7 +103,7 @@ func TestAdmissionEndsWithConnection(t *testing.T) {
 		outcomes := make(chan error, 20)
 		for range 20 {
 			go func() {
-				_, err := p.Send(bg, coretest.Message(strings.Repeat("x", 1<<10)), core.WithTimeout(minute))
+				_, err := p.Send(bg, coretest.Message(strings.Repeat("x", 1<<10)), core.SendTimeout(minute))
 				outcomes <- err
 			}()
 		}

@@ -57,7 +57,7 @@ func newBusy(t *testing.T) *busy {
 	}
 	for i := range dueNow {
 		go func() {
-			_, err := s.p.Send(bg, coretest.Message(fmt.Sprintf("due %d", i)), core.WithTimeout(minute))
+			_, err := s.p.Send(bg, coretest.Message(fmt.Sprintf("due %d", i)), core.SendTimeout(minute))
 			s.due <- err
 		}()
 	}
@@ -72,7 +72,7 @@ func newBusy(t *testing.T) *busy {
 func TestCoalescingEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newBusy(t)
-		go func() { _, _ = s.p.Send(bg, coretest.Message("late"), core.WithTimeout(minute)) }()
+		go func() { _, _ = s.p.Send(bg, coretest.Message("late"), core.SendTimeout(minute)) }()
 		synctest.Wait()
 		if _, ok, _ := s.arrived("late"); ok {
 			t.Error("the frame did not wait")
@@ -89,7 +89,7 @@ func TestEnoughFramesAreWrittenAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newBusy(t)
 		for i := range dueNow / 4 {
-			go func() { _, _ = s.p.Send(bg, coretest.Message(fmt.Sprint("more ", i)), core.WithTimeout(minute)) }()
+			go func() { _, _ = s.p.Send(bg, coretest.Message(fmt.Sprint("more ", i)), core.SendTimeout(minute)) }()
 		}
 		synctest.Wait()
 		before := s.c.Stats().Writes
@@ -113,7 +113,7 @@ func TestCancelWhileCoalesced(t *testing.T) {
 		ctx, cancel := context.WithCancel(bg)
 		got := make(chan error)
 		go func() {
-			_, err := s.p.Send(ctx, coretest.Message("gone"), core.WithTimeout(minute))
+			_, err := s.p.Send(ctx, coretest.Message("gone"), core.SendTimeout(minute))
 			got <- err
 		}()
 		synctest.Wait()
@@ -135,7 +135,7 @@ func TestConnectionEndsWhileCoalesced(t *testing.T) {
 		s := newBusy(t)
 		got := make(chan error)
 		go func() {
-			_, err := s.p.Send(bg, coretest.Message("held"), core.WithTimeout(minute))
+			_, err := s.p.Send(bg, coretest.Message("held"), core.SendTimeout(minute))
 			got <- err
 		}()
 		synctest.Wait()

@@ -183,7 +183,7 @@ func TestInboxFull(t *testing.T) {
 	eventually(t, "a busy answer", func() bool { return len(b.requests(int(rocketmq.CodeSystemBusy))) > 0 })
 	close(release)
 	eventually(t, "all handled", func() bool { return p.Snapshot().Inbox.Waiting == 0 })
-	if _, err := p.Send(bg, coretest.Message("x"), core.WithTimeout(time.Minute)); err != nil {
+	if _, err := p.Send(bg, coretest.Message("x"), core.SendTimeout(time.Minute)); err != nil {
 		t.Error(err)
 	}
 	if st := c.Stats(); st.Dials != 1 || st.Lost != 0 {

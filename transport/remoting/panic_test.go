@@ -43,7 +43,7 @@ func TestPanicAfterTheWrite(t *testing.T) {
 	})
 	c := client(t, remoting.Config{})
 	p := producer(t, c, b.addr())
-	_, err := p.Send(ctx, coretest.Message("faulty"), core.WithRetry(coretest.Retry(0)))
+	_, err := p.Send(ctx, coretest.Message("faulty"), core.SendRetry(coretest.Retry(0)))
 	if se := failure(t, err); se.Certainty != core.MaybeStored {
 		t.Errorf("%v: %v", se.Certainty, err)
 	}

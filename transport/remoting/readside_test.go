@@ -90,7 +90,7 @@ func TestReadingCallerGivesUp(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 	l.offered()
-	if _, err := l.p.Send(bg, coretest.Message("never"), core.WithTimeout(100*time.Millisecond)); !errors.Is(err, core.ErrTimeout) {
+	if _, err := l.p.Send(bg, coretest.Message("never"), core.SendTimeout(100*time.Millisecond)); !errors.Is(err, core.ErrTimeout) {
 		t.Errorf("timed out: %v", err)
 	}
 	l.quick()
@@ -160,7 +160,7 @@ func TestReadingCallerReads(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newSingle(t, map[string]func(*session, wire.Command){"special": tt.do})
-			_, err := l.p.Send(bg, coretest.Message("special"), core.WithRetry(coretest.Retry(1)))
+			_, err := l.p.Send(bg, coretest.Message("special"), core.SendRetry(coretest.Retry(1)))
 			if ok := err == nil; ok != tt.ok || !ok && core.CertaintyOf(err) != core.MaybeStored {
 				t.Errorf("got %v", err)
 			}
