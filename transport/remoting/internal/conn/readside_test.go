@@ -69,6 +69,9 @@ func TestCallerReadsItsAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantRead(t, c, readOffered)
+		if c.stream.mode != readUntilReady {
+			t.Error("the next reader would not wait")
+		}
 	}
 	if c.read.acquired != 5 {
 		t.Errorf("%d callers took the read side", c.read.acquired)
@@ -328,14 +331,64 @@ func TestEndWhileOffered(t *testing.T) {
 
 // By reader stays: a request came while the reader goroutine made up its mind.
 func TestNoOfferWithARequestUnderWay(t *testing.T) {
-	near, _ := pipe(t)
-	c, _ := still(t, near)
+	synctest.Test(t, func(t *testing.T) {
+		near, _ := pipe(t)
+		c, _ := still(t, near)
+		r, f := request(t, c, Ask, 1, 0)
+		c.enqueue(r, f)
+		start := time.Now()
+		if !c.offerReadSide() || time.Since(start) != 0 {
+			t.Errorf("back after %v", time.Since(start))
+		}
+		wantRead(t, c, readByReader)
+	})
+}
+
+// By caller to handed over: frames come all the time, and none is the caller's answer.
+func TestReadingCallerDoesNotReadForOthers(t *testing.T) {
+	near, far := sockets(t)
+	c := withOffer(t, near)
+	frame := ask(t)
+	peer(t, far, func(cmd wire.Command) {
+		for range 5000 {
+			if _, err := far.Write(frame); err != nil || c.readState() == readHandedOver {
+				break
+			}
+			time.Sleep(busyPoll / 10)
+		}
+		_, _ = far.Write(answer(t, cmd.Opaque, 0, ""))
+	})
 	r, f := request(t, c, Ask, 1, 0)
-	c.enqueue(r, f)
-	if !c.offerReadSide() {
-		t.Error("the connection counts as ended")
+	r.deadline = time.Now().Add(5 * time.Second)
+	done := make(chan error)
+	go func() { done <- c.Do(r, f) }()
+	eventually(t, "the caller has stopped to read", func() bool { return c.readState() == readHandedOver })
+	if n := c.shared.Count.Reads.Load(); n > maxCallerReads+1 {
+		t.Errorf("%d reads", n)
 	}
-	wantRead(t, c, readByReader)
+	var loop sync.WaitGroup
+	loop.Go(c.ReadLoop)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	c.Close(errTestOver)
+	loop.Wait()
+}
+
+// A probe that took long keeps the read side from being offered for some time.
+func TestProbe(t *testing.T) {
+	s := &stream{}
+	for range probeEvery - 1 {
+		if !s.probe() {
+			t.Fatal("a request between two probes must not read")
+		}
+	}
+	if !s.probed(quickYield-1) || s.aloneInARow != 0 {
+		t.Error("a quick probe has consequences")
+	}
+	if s.probed(quickYield) || s.aloneInARow != -probePenalty {
+		t.Errorf("after a slow one %d answers in a row count as alone", s.aloneInARow)
+	}
 }
 
 // The end while a caller leads: its request learns of it, and it gives nothing back.
