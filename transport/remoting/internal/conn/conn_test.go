@@ -368,7 +368,16 @@ func TestFrameTimeout(t *testing.T) {
 		if c.Reason() != nil {
 			t.Fatalf("it ended: %v", c.Reason())
 		}
+		// Every read ends in the middle of a frame, but each time of another one.
 		_, _ = far.Write(frame[:9])
+		for range 5 {
+			time.Sleep(9 * time.Second)
+			_, _ = far.Write(append(frame[9:len(frame):len(frame)], frame[:9]...))
+		}
+		synctest.Wait()
+		if c.Reason() != nil {
+			t.Fatalf("it ended: %v", c.Reason())
+		}
 		start := time.Now()
 		<-c.Ended()
 		if d := time.Since(start); d != 10*time.Second || !strings.Contains(c.Reason().Error(), "incomplete for 10s") {
