@@ -352,6 +352,29 @@ func ask(t *testing.T) []byte {
 	return b
 }
 
+// A frame that comes byte by byte gets no more time for each byte.
+func TestFrameTimeoutIsNotExtended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := pipe(t)
+		c, _ := running(t, near)
+		start, frame := time.Now(), ask(t)
+		var slow sync.WaitGroup
+		slow.Go(func() {
+			for _, b := range frame {
+				if _, err := far.Write([]byte{b}); err != nil {
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		})
+		<-c.Ended()
+		if d := time.Since(start); d != 10*time.Second {
+			t.Errorf("it ended after %v", d)
+		}
+		slow.Wait()
+	})
+}
+
 // A frame that stays incomplete ends the connection at its time; one that comes in many
 // reads does not.
 func TestFrameTimeout(t *testing.T) {
