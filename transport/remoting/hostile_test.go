@@ -204,7 +204,7 @@ func TestShortTimeoutKeepsTheConnection(t *testing.T) {
 		c := client(t, remoting.Config{Dial: n.dial})
 		p := producer(t, c, b.addr())
 		for limit, want := range map[time.Duration]int{99 * time.Millisecond: 1, 100 * time.Millisecond: 0} {
-			_, err := p.Send(bg, coretest.Message("x"), core.WithTimeout(limit))
+			_, err := p.Send(bg, coretest.Message("x"), core.SendTimeout(limit))
 			wantFailure(t, err, core.ClassTimeout, core.MaybeStored)
 			synctest.Wait()
 			if s := c.Stats(); s.Connections != want {
