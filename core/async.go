@@ -18,8 +18,14 @@ func (p *Producer) SendAsync(ctx context.Context, msg *Message, done func(Result
 		go p.finish(done, Result{}, err)
 		return
 	}
+	prepared := false
+	defer unlessReturned(&prepared, func() { // the policy source or an option ended the goroutine
+		p.inflight.leave(g)
+		go p.finish(done, Result{}, &SendError{Class: ClassPlugin, Certainty: NotSent, Topic: msg.Topic, Cause: errGoexit})
+	})
 	c := p.engine.newCall(ctx, Async, msg)
 	wrong := c.applyOptionsIn(ctx, opts)
+	prepared = true
 	weight := p.weight(msg)
 	if wrong == nil && !p.tryAcquire(weight) {
 		if err := p.acquire(ctx, c, weight); err != nil {
@@ -56,14 +62,18 @@ func (p *Producer) TrySendAsync(ctx context.Context, msg *Message, done func(Res
 		p.inflight.leave(g)
 		return &SendError{Class: ClassInFlight, Certainty: NotSent, Topic: msg.Topic, Cause: ErrTooManyInFlight}
 	}
+	prepared := false
+	defer unlessReturned(&prepared, func() { // an option is wrong, or it or the policy source ended the goroutine
+		p.release(weight)
+		p.inflight.leave(g)
+	})
 	c := p.engine.newCall(ctx, Async, msg)
 	if wrong := c.applyOptionsIn(ctx, opts); wrong != nil {
 		err := c.failed(wrong)
-		p.release(weight)
 		p.engine.release(c)
-		p.inflight.leave(g)
 		return err
 	}
+	prepared = true
 	p.begin(ctx, c, g, weight, done)
 	return nil
 }

@@ -206,16 +206,12 @@ func (p *Producer) setState(s State) {
 	p.cfg.Logger.Info("producer state", "group", p.cfg.Group, "old", old.String(), "new", s.String())
 	r := &StateReport{Group: p.cfg.Group, Old: old, New: s}
 	p.engine.listeners.stateChanged(r)
-	for _, pol := range p.engine.policies.Load().order {
-		pol.listeners.stateChanged(r)
-	}
+	p.engine.policies.Load().listeners.stateChanged(r)
 }
 
 func (e *engine) routeChanged(r *RouteReport) {
 	e.listeners.routeChanged(r)
-	for _, pol := range e.policies.Load().order {
-		pol.listeners.routeChanged(r)
-	}
+	e.policies.Load().listeners.routeChanged(r)
 }
 
 // Flush waits until every send that was accepted before it has its outcome and,
