@@ -48,8 +48,8 @@ func (p *Producer) registrar() (GroupRegistrar, bool) {
 
 // ShutdownError reports that Shutdown could not wait for every send.
 type ShutdownError struct {
-	// Undelivered is the number of sends that failed with [ErrAborted], and of those
-	// that had not returned when Shutdown did. What is still acknowledged after the
+	// Undelivered is the number of sends and operations that failed with [ErrAborted], and
+	// of those that had not returned when Shutdown did. What is still acknowledged after the
 	// abort is not among them.
 	Undelivered int
 	Cause       error // why Shutdown stopped waiting

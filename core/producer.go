@@ -56,7 +56,7 @@ type Producer struct {
 	bytes     *semaphore.Weighted // and by bytes
 	held      atomic.Int64        // bytes taken
 	workers   *workers
-	// undelivered counts the sends that failed because they were aborted.
+	// undelivered counts the sends and operations that failed because they were aborted.
 	undelivered atomic.Int64
 	retired     retirements // services of replaced policies
 }
