@@ -109,7 +109,10 @@ func (a *Attempt) Result() *Result { return &a.call.result }
 // transport whose broker stores a batch whole, at consecutive offsets, need not call it:
 // message i then has the result's offset plus i. Refused messages, with an Err, make
 // SendBatch return a *[BatchError] beside the results.
-func (a *Attempt) SetMessage(i int, r MessageResult) { a.call.answer.set(i, len(a.call.outs), r) }
+func (a *Attempt) SetMessage(i int, r MessageResult) {
+	checkError(r.Err)
+	a.call.answer.set(i, len(a.call.outs), r)
+}
 
 // SetOffsetIDs is for transports: it gives the broker's ids of a batch's messages, as one
 // text and a function that finds message i's in it. The function is called when somebody

@@ -69,6 +69,7 @@ type current struct {
 	failure   Failure
 	result    Result
 	answer    batchAnswer
+	partly    bool // a broker refused some messages of the batch; result has the rest
 
 	async         asyncSend
 	leftWaiting   func() bool // stops watching the caller's context

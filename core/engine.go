@@ -387,6 +387,10 @@ func (e *engine) carry(ctx context.Context, at *Attempt) (res *Result, err error
 		errors.As(err, &at.refusal)
 	}
 	res, err = checkContract("transport", res, err)
+	if c := at.call; err == nil && !c.batch && c.answer.refused > 0 {
+		res, err = nil, c.answer.err(0) // the one message was refused
+		errors.As(err, &at.refusal)
+	}
 	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		err = ContextError(ctx) // a cause alone does not show that the context ended
 	}
