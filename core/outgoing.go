@@ -96,15 +96,12 @@ func (o *Outgoing) Property(name string) (string, bool) {
 			return o.props[i].Value, true
 		}
 	}
-	switch name {
-	case rocketmq.PropertyUniqKey, rocketmq.PropertyTags, rocketmq.PropertyKeys, rocketmq.PropertyShardingKey,
-		rocketmq.PropertyDelay, rocketmq.PropertyTimerDeliverMS, rocketmq.PropertyWait:
+	if o.field(name) {
 		for f, v := range o.typed {
 			if f == name {
 				return v.String(), true
 			}
 		}
-		return "", false
 	}
 	if len(o.msg.Properties) == 0 {
 		return "", false // no need to hash the name
@@ -132,8 +129,14 @@ func (o *Outgoing) SetProperty(name, value string) {
 
 // Properties goes over the properties as they are sent, in a fixed order: the unique id,
 // the message's typed fields, the user's own by name, then what interceptors set. So every
-// attempt, and every run of a program, sends the same for the same message.
-func (o *Outgoing) Properties() iter.Seq2[string, PropertyValue] { return o.properties }
+// attempt, and every run of a program, sends the same for the same message. No name is there
+// twice: what interceptors set goes before the fields, and these before the user's own.
+//
+// Going over them allocates nothing. For that, Properties has to be inlined where it is
+// called, which it is as a function literal and would not be as a method value.
+func (o *Outgoing) Properties() iter.Seq2[string, PropertyValue] {
+	return func(yield func(name string, value PropertyValue) bool) { o.properties(yield) }
+}
 
 func (o *Outgoing) properties(yield func(name string, value PropertyValue) bool) {
 	for name, v := range o.typed {
@@ -177,16 +180,38 @@ func (o *Outgoing) typed(yield func(name string, value PropertyValue) bool) {
 	}
 }
 
+// field reports whether typed has the named property: a field of the message is it.
+func (o *Outgoing) field(name string) bool {
+	switch m := o.msg; name {
+	case rocketmq.PropertyUniqKey:
+		return true
+	case rocketmq.PropertyTags:
+		return m.Tag != ""
+	case rocketmq.PropertyKeys:
+		return len(m.Keys) > 0
+	case rocketmq.PropertyShardingKey:
+		return m.ShardingKey != ""
+	case rocketmq.PropertyDelay:
+		return m.DelayLevel != 0
+	case rocketmq.PropertyTimerDeliverMS:
+		return !m.DeliverAt.IsZero()
+	case rocketmq.PropertyWait:
+		return m.NoWaitStore
+	}
+	return false
+}
+
 // own goes over the user's own properties by name. It reports whether to go on.
 func (o *Outgoing) own(yield func(name string, value PropertyValue) bool) (more bool) {
 	names := o.call.names[:0]
+	o.call.names = nil // yield may go over properties as well
 	for name := range o.msg.Properties {
 		names = append(names, name)
 	}
 	slices.Sort(names)
 	more = true
 	for _, name := range names {
-		if more = o.shadowed(name) || yield(name, textValue(o.msg.Properties[name])); !more {
+		if more = o.field(name) || o.shadowed(name) || yield(name, textValue(o.msg.Properties[name])); !more {
 			break
 		}
 	}
@@ -217,7 +242,7 @@ func (o *Outgoing) PropertiesSize() int {
 		}
 	}
 	for name, value := range o.msg.Properties {
-		if !o.shadowed(name) {
+		if !o.field(name) && !o.shadowed(name) {
 			n += rocketmq.PropertyLength(len(name), len(value))
 		}
 	}
@@ -277,6 +302,9 @@ func (c *Call) freeze() error {
 				return err
 			}
 		}
+		if _, ok := o.msg.Properties[rocketmq.PropertyUniqKey]; ok {
+			return errUniqKey
+		}
 		if n := o.PropertiesSize(); n > rocketmq.MaxPropertiesLength {
 			return fmt.Errorf("%w: properties take %d bytes encoded, at most %d are allowed",
 				ErrInvalidMessage, n, rocketmq.MaxPropertiesLength)
@@ -286,10 +314,13 @@ func (c *Call) freeze() error {
 	return nil
 }
 
+var errUniqKey = fmt.Errorf("%w: property %q cannot be set: it is the message's id for all attempts",
+	ErrInvalidMessage, rocketmq.PropertyUniqKey)
+
 // checkOwn checks a property that an interceptor set.
 func checkOwn(p Property) error {
 	if p.Name == rocketmq.PropertyUniqKey {
-		return fmt.Errorf("%w: property %q cannot be set: it is the message's id for all attempts", ErrInvalidMessage, p.Name)
+		return errUniqKey
 	}
 	if err := rocketmq.CheckProperty(p.Name, p.Value); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidMessage, err)

@@ -79,7 +79,7 @@ func (v PropertyValue) String() string {
 	case valueKeys:
 		return strings.Join(v.keys, " ")
 	case valueID:
-		return v.id.String()
+		return string(v.id.appendHex(make([]byte, 0, hexDigits)))
 	default:
 		return v.text
 	}
