@@ -76,11 +76,11 @@ type delivery struct {
 // the retry policy gives up, or the call ends. Every failure is a *SendError.
 func (e *engine) deliver(ctx context.Context, c *Call) (*Result, error) {
 	defer c.thaw()
+	c.stop = StopNone
 	if err := c.freeze(); err != nil {
 		return nil, c.failed(err)
 	}
 	c.delivery = delivery{topic: e.routes.topicOf(c.served, c.outs[0].topic)}
-	c.stop = StopNone
 	for {
 		w := e.advance(ctx, c)
 		if c.phase == over {
