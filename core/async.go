@@ -94,21 +94,26 @@ func (p *Producer) begin(ctx context.Context, c *Call, generation uint32, weight
 }
 
 // run is the worker's side of an asynchronous send. Every exit, also one by
-// runtime.Goexit in a step, gives the permits back first and then calls done.
+// runtime.Goexit in a step or listener, gives the permits back first and then calls done.
 func (c *Call) run() {
 	p, a, topic := c.engine.producer, c.async, c.Message().Topic
 	defer p.inflight.leave(a.generation)
 	var res Result
 	err := errGoexit
 	defer func() {
-		if err == errGoexit {
-			err = &SendError{Class: ClassPlugin, Certainty: MaybeStored, Topic: topic, Cause: errGoexit}
-		}
 		p.release(a.weight)
 		p.finish(a.done, res, err)
 	}()
+	returned := false
+	defer unlessReturned(&returned, func() {
+		err = &SendError{Class: ClassPlugin, Certainty: MaybeStored, Topic: topic, Cause: errGoexit}
+		if !c.told {
+			_, _ = p.engine.outcome(a.ctx, c, nil, err)
+		}
+	})
 	res, err = p.engine.run(a.ctx, c, nil)
 	p.engine.release(c)
+	returned = true
 }
 
 // finish calls done and keeps its panic.

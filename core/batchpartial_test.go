@@ -137,10 +137,13 @@ func TestSeparateCallsStoredInPart(t *testing.T) {
 	}
 }
 
+// lockedOutcomes collects the outcomes of calls that run beside each other.
 type lockedOutcomes struct {
 	mu sync.Mutex
 	outcomes
 }
+
+func (o *lockedOutcomes) AttemptDone(context.Context, *core.AttemptReport) {}
 
 func (o *lockedOutcomes) CallDone(ctx context.Context, r *core.CallReport) {
 	o.mu.Lock()

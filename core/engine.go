@@ -75,6 +75,9 @@ type delivery struct {
 // deliver is the innermost handler of message scope: it makes attempts until one succeeds,
 // the retry policy gives up, or the call ends. Every failure is a *SendError.
 func (e *engine) deliver(ctx context.Context, c *Call) (*Result, error) {
+	if len(c.outs) == 0 {
+		return nil, fmt.Errorf("%w: next was called after its call had ended", ErrContract)
+	}
 	defer c.thaw()
 	c.stop = StopNone
 	if err := c.freeze(); err != nil {

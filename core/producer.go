@@ -179,7 +179,8 @@ func (p *Producer) findDrainers() []namedPart {
 	var out []namedPart
 	for _, s := range p.pipeline.steps {
 		for _, part := range s.Parts() {
-			if _, ok := part.(Drainer); ok {
+			_, drains := part.(Drainer)
+			if drains && !slices.ContainsFunc(out, func(o namedPart) bool { return same(o.part, part) }) {
 				out = append(out, namedPart{s.name, part})
 			}
 		}

@@ -200,6 +200,7 @@ func (e *engine) outcome(ctx context.Context, c *Call, res *Result, err error) (
 		c.result, c.partly = *res, true
 		res, err = nil, c.partial()
 	}
+	c.told = true
 	e.totals.call(c, err)
 	if ls := &c.served.policy.listeners; len(e.listeners.call)+len(ls.call) > 0 {
 		c.callReport = CallReport{Call: c, Result: res, Err: err, Duration: time.Since(c.start)}
