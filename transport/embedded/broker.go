@@ -34,6 +34,7 @@ func newBroker(c *Cluster, name, addr string) *Broker {
 	b.node.gone = b.gone
 	b.perm.Store(rocketmq.PermRead | rocketmq.PermWrite)
 	b.topics.put(Topic{Name: rocketmq.ScheduleTopic, ReadQueues: len(delayLevels), WriteQueues: len(delayLevels), Perm: rocketmq.PermRead | rocketmq.PermWrite})
+	b.topics.put(Topic{Name: rocketmq.TimerTopic, ReadQueues: 1, WriteQueues: 1, Perm: rocketmq.PermRead | rocketmq.PermWrite})
 	if !c.cfg.NoAutoCreateTopics {
 		b.topics.put(Topic{
 			Name: rocketmq.DefaultTopic, ReadQueues: c.cfg.Queues, WriteQueues: c.cfg.Queues,
@@ -152,6 +153,8 @@ func (b *Broker) handle(c *conn, cmd *wire.Command) reply {
 	switch cmd.Code {
 	case wire.SendMessage, wire.SendMessageV2, wire.SendBatchMessage:
 		return b.send(c, cmd)
+	case wire.RecallMessage:
+		return b.recall(c, cmd)
 	case wire.HeartBeat:
 		return b.heartbeat(c, cmd)
 	case wire.UnregisterClient:

@@ -17,6 +17,7 @@ package embedded
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,6 +104,7 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 		Topic: req.Topic, QueueID: req.QueueID, Flag: req.Flag, SysFlag: req.SysFlag, BornTimestamp: req.BornTimestamp,
 		BornHost: c.remote, ReconsumeTimes: req.ReconsumeTimes, Body: body,
 	}
+	var props wire.Fields
 	var due time.Time
 	var recall string
 	text := string(req.Properties)
@@ -123,7 +125,7 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 		m.Properties = wire.AppendProperty(m.Properties, rocketmq.PropertyTraceOn, "true")
 		m.Properties = wire.AppendProperty(m.Properties, rocketmq.PropertyCluster, b.node.cluster.cfg.ClusterName)
 	} else {
-		props := wire.ParseProperties(text)
+		props = wire.ParseProperties(text)
 		if strings.EqualFold(props.Get(rocketmq.PropertyTransactionPrepared), "true") {
 			return refuse(rocketmq.CodeNoPermission, "the broker["+b.host()+"] sending transaction message is forbidden")
 		}
@@ -142,18 +144,17 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 	if len(body) > maxMessageSize || len(m.Properties) > rocketmq.ProtocolMaxPropertiesLength {
 		return illegalMessage()
 	}
-	if !due.IsZero() && b.delayed.waiting.Add(1) > maxDelayed {
-		b.delayed.waiting.Add(-1)
+	var err error
+	if due.IsZero() {
+		err = b.store.append(&m)
+	} else {
+		err = b.keep(&m, props, due)
+	}
+	switch {
+	case errors.Is(err, errTooManyDelayed):
 		return refuse(rocketmq.CodeSystemError, "timer message is under flow control, max num limit is "+strconv.Itoa(maxDelayed))
-	}
-	if err := b.store.append(&m); err != nil {
-		if !due.IsZero() {
-			b.delayed.waiting.Add(-1)
-		}
+	case err != nil:
 		return illegalMessage()
-	}
-	if !due.IsZero() {
-		b.deliverAt(due, m.CommitLogOffset)
 	}
 	return reply{stored: true, send: wire.SendResponse{
 		MsgID: m.MsgID().String(), QueueID: req.QueueID, QueueOffset: m.QueueOffset,
