@@ -151,7 +151,7 @@ func ExampleWithDial() {
 	fmt.Println(err, cluster.StoredCount("Orders"))
 
 	cluster.Broker("broker-a").Kill()
-	_, err = producer.Send(ctx, &core.Message{Topic: "Orders", Body: []byte("order 43")}, core.WithRetry(retry.Safe(retry.Retries(0))))
+	_, err = producer.Send(ctx, &core.Message{Topic: "Orders", Body: []byte("order 43")}, core.SendRetry(retry.Safe(retry.Retries(0))))
 	fmt.Println(core.ClassOf(err), errors.Is(err, context.DeadlineExceeded))
 	// Output:
 	// <nil> 1

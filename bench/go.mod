@@ -2,12 +2,16 @@ module github.com/liftoff-mq/liftoff/bench
 
 go 1.26.0
 
-replace github.com/liftoff-mq/liftoff => ../
+replace (
+	github.com/liftoff-mq/liftoff => ../
+	github.com/liftoff-mq/liftoff/integration => ../integration
+)
 
 require (
 	github.com/HdrHistogram/hdrhistogram-go v1.2.0
 	github.com/apache/rocketmq-client-go/v2 v2.1.2
 	github.com/liftoff-mq/liftoff v0.0.0-00010101000000-000000000000
+	github.com/liftoff-mq/liftoff/integration v0.0.0-00010101000000-000000000000
 	github.com/schollz/progressbar/v3 v3.19.1
 	go.uber.org/goleak v1.3.0
 	gonum.org/v1/plot v0.16.0

@@ -1,5 +1,6 @@
 // Command bench measures Liftoff beside the Java client, the Go client and the limit of the wire, all against one real
-// broker that it starts. README.md says how to run it and how to read what it writes.
+// broker that it starts; two Liftoffs beside each other (ab); and how the cost of a send grows (scale). README.md says
+// how to run it and how to read what it writes.
 package main
 
 import (
@@ -19,7 +20,8 @@ import (
 
 	"github.com/liftoff-mq/liftoff/bench/load"
 	"github.com/liftoff-mq/liftoff/bench/report"
-	"github.com/liftoff-mq/liftoff/bench/server"
+	"github.com/liftoff-mq/liftoff/bench/scale"
+	"github.com/liftoff-mq/liftoff/integration/realcluster"
 )
 
 type options struct {
@@ -32,27 +34,53 @@ type options struct {
 	out, absOut       string
 	maxStore          int64
 	list              bool
+	ab                [2]string // folders or revisions to compare, none for the usual bench
 }
 
+func (o *options) compares() bool { return o.ab[0] != "" }
+
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	o, err := parse(os.Args[1:])
-	if err == nil {
-		err = bench(ctx, o)
+	if done, err := scale.Role(os.Args[1:]); done {
+		exit(err)
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command(ctx, os.Args[1:])
+	stop()
+	exit(err)
+}
+
+func exit(err error) {
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		stop()
 		os.Exit(1)
 	}
+	os.Exit(0)
+}
+
+func command(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "scale" {
+		return scale.Run(ctx, args[1:])
+	}
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	return bench(ctx, o)
 }
 
 func parse(args []string) (*options, error) {
 	o := &options{}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.Usage = func() {
+		fmt.Fprintln(f.Output(), "usage: bench [FLAGS]           Liftoff and the others\n       bench ab [FLAGS] A B    two Liftoffs, each a folder or a revision\n       bench scale [FLAGS]     how the cost of a send grows with the size of things; has flags of its own\nflags:")
+		f.PrintDefaults()
+	}
+	ab := len(args) > 0 && args[0] == "ab"
+	if ab {
+		args = args[1:]
+	}
 	f.BoolVar(&o.quick, "quick", false, "about two minutes: three cells, two short runs; shows that everything works, proves nothing")
-	f.IntVar(&o.runs, "runs", report.Enough, "valid runs wanted of each contender in each cell")
+	f.IntVar(&o.runs, "runs", report.Enough, "valid runs wanted of each contender in each cell; ab: valid pairs in each cell")
 	f.IntVar(&o.retries, "retries", report.Enough, "more runs that may be made for invalid ones, of each contender in each cell")
 	f.DurationVar(&o.warm, "warm", 2*time.Second, "warm-up of a run; Java gets three times as much")
 	f.DurationVar(&o.window, "window", 4*time.Second, "measured time of a run")
@@ -61,13 +89,25 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.cells, "cells", "", "only cells whose name contains one of these, separated by commas")
 	f.StringVar(&o.contenders, "contenders", "", "only these contenders, separated by commas")
 	f.StringVar(&o.profile, "profile", "", "profile Liftoff in the first run of each cell: "+strings.Join(load.Profiles, ",")+" (these disturb the numbers)")
-	f.StringVar(&o.out, "out", "out", "folder for the results")
+	f.StringVar(&o.out, "out", report.Folder, "folder for the results")
 	f.Int64Var(&o.maxStore, "max-store", 12, "GiB in the broker's store after which it is started anew")
 	f.BoolVar(&o.list, "list", false, "list the cells")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
-	if f.NArg() > 0 {
+	switch {
+	case ab && !o.list:
+		if f.NArg() != 2 {
+			return nil, fmt.Errorf("ab compares two folders or revisions, not %d", f.NArg())
+		}
+		if o.contenders != "" {
+			return nil, errors.New("ab compares Liftoff with itself: -contenders has no place there")
+		}
+		o.ab = [2]string{f.Arg(0), f.Arg(1)}
+		if o.cells == "" {
+			o.cells = compareCells
+		}
+	case f.NArg() > 0:
 		return nil, fmt.Errorf("argument %q is not known", f.Arg(0))
 	}
 	if o.quick {
@@ -102,17 +142,17 @@ func bench(ctx context.Context, o *options) error {
 		return nil
 	}
 	chosen, err := choose(o)
+	if err == nil && o.compares() {
+		chosen, err = pairing(chosen)
+	}
 	if err != nil {
 		return err
 	}
-	wd, err := os.Getwd()
+	repo, err := realcluster.Root()
 	if err != nil {
 		return err
 	}
 	r := &runner{opts: o, proc: hostProc()}
-	if r.scripts, err = server.Scripts(wd); err != nil {
-		return err
-	}
 	if o.absOut, err = filepath.Abs(o.out); err != nil {
 		return err
 	}
@@ -123,11 +163,14 @@ func bench(ctx context.Context, o *options) error {
 	if err := writeText(r.text); err != nil {
 		return err
 	}
+	if o.compares() {
+		return r.compare(ctx, repo, chosen)
+	}
 	var names []string
 	for _, c := range chosen {
 		names = append(names, c.contenders...)
 	}
-	if r.progs, err = build(ctx, filepath.Dir(filepath.Dir(r.scripts)), names); err != nil {
+	if r.progs, err = build(ctx, repo, names); err != nil {
 		return err
 	}
 	runs, err := r.all(ctx, chosen)
@@ -135,13 +178,7 @@ func bench(ctx context.Context, o *options) error {
 	if len(runs) == 0 {
 		return err
 	}
-	titles := map[string]string{}
-	for _, c := range chosen {
-		titles[c.name] = c.title
-	}
-	return errors.Join(err, report.Write(o.absOut, report.Session{
-		Taken: time.Now().UTC(), Machine: machine(), Limits: o.limits, WindowS: o.window.Seconds(), Titles: titles, Runs: runs,
-	}, os.Stdout))
+	return errors.Join(err, report.Write(o.absOut, o.session(chosen, runs), os.Stdout))
 }
 
 // all runs the cells. When it is interrupted it returns what there is, and why.
@@ -150,8 +187,7 @@ func (r *runner) all(ctx context.Context, chosen []cell) ([]report.Run, error) {
 	for _, c := range chosen {
 		total += len(c.contenders) * r.opts.runs
 	}
-	bar := progressbar.NewOptions(total, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowCount(),
-		progressbar.OptionSetPredictTime(true), progressbar.OptionSetWidth(20), progressbar.OptionClearOnFinish())
+	bar := newBar(total)
 	defer func() { _ = bar.Finish() }()
 	var runs []report.Run
 	for i := range chosen {
@@ -185,6 +221,22 @@ func (r *runner) all(ctx context.Context, chosen []cell) ([]report.Run, error) {
 		}
 	}
 	return runs, nil
+}
+
+func newBar(total int) *progressbar.ProgressBar {
+	return progressbar.NewOptions(total, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowCount(),
+		progressbar.OptionSetPredictTime(true), progressbar.OptionSetWidth(20), progressbar.OptionClearOnFinish())
+}
+
+// session is what all results have in common.
+func (o *options) session(chosen []cell, runs []report.Run) report.Session {
+	titles := map[string]string{}
+	for _, c := range chosen {
+		titles[c.name] = c.title
+	}
+	return report.Session{
+		Taken: time.Now().UTC(), Machine: report.Machine(), Limits: o.limits, WindowS: o.window.Seconds(), Titles: titles, Runs: runs,
+	}
 }
 
 // choose applies the filters.

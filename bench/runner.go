@@ -16,7 +16,7 @@ import (
 	"github.com/liftoff-mq/liftoff/bench/load"
 	"github.com/liftoff-mq/liftoff/bench/procfs"
 	"github.com/liftoff-mq/liftoff/bench/report"
-	"github.com/liftoff-mq/liftoff/bench/server"
+	"github.com/liftoff-mq/liftoff/integration/realcluster"
 )
 
 const (
@@ -31,11 +31,10 @@ const (
 // runner runs cells, one contender at a time, against a broker that it starts.
 type runner struct {
 	opts    *options
-	scripts string
 	progs   *programs
 	proc    procfs.FS
 	text    string // file with the body of text
-	cluster *server.Cluster
+	cluster *realcluster.Cluster
 	size    int // brokers of the cluster
 }
 
@@ -59,7 +58,11 @@ func (r *runner) ready(ctx context.Context, brokers int) error {
 	if err := r.close(); err != nil {
 		return err
 	}
-	c, err := server.Start(ctx, r.scripts, brokers)
+	c, err := realcluster.Launch(ctx, realcluster.Options{
+		Brokers: brokers, HeapMB: 1024,
+		// A broker in service is compiled fully, and a flood needs buffers; the scripts save time and memory instead.
+		Java: []string{"-XX:TieredStopAtLevel=4", "-XX:MaxDirectMemorySize=2g"},
+	})
 	if err != nil {
 		return err
 	}
@@ -77,6 +80,9 @@ func (r *runner) ready(ctx context.Context, brokers int) error {
 		warm.spec.WarmMS = int(warmServer.Milliseconds())
 	}
 	run := r.one(ctx, &warm, "limit", 0)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if run.Error != "" {
 		return fmt.Errorf("warm the broker up: %s", run.Error)
 	}
@@ -108,7 +114,7 @@ func (r *runner) measure(ctx context.Context, c *cell, run *report.Run) (err err
 		}
 	}
 	s.WindowMS = int(r.opts.window.Milliseconds())
-	if name == "liftoff" && r.opts.profile != "" && round(run) {
+	if (name == "liftoff" || r.opts.compares()) && r.opts.profile != "" && round(run) {
 		s.Profile, s.ProfileTo = r.opts.profile, fmt.Sprintf("%s/profile-%s-%s", r.opts.absOut, c.name, run.Contender)
 	}
 	brokers := r.cluster.Brokers()
@@ -147,7 +153,7 @@ func (r *runner) measure(ctx context.Context, c *cell, run *report.Run) (err err
 func round(run *report.Run) bool { return run.Round == 1 }
 
 // far puts proxies between the clients and the brokers.
-func (r *runner) far(s *load.Spec, brokers []server.Broker, oneWay time.Duration) (func() error, error) {
+func (r *runner) far(s *load.Spec, brokers []realcluster.Broker, oneWay time.Duration) (func() error, error) {
 	if len(brokers) != 1 {
 		return nil, errors.New("a slow network is only there for one broker")
 	}

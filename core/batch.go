@@ -218,6 +218,9 @@ func (b *Batch) Outcome(c *Call) (*Result, error) {
 		return nil, &mine
 	}
 	if err := b.answer.err(i); err != nil {
+		if b.res.MaybeDuplicate {
+			c.certainty = max(c.certainty, MaybeStored) // an earlier attempt may have stored it
+		}
 		return nil, c.refused(err)
 	}
 	c.result = b.answer.result(&b.res, c.MessageID(), i)

@@ -166,7 +166,9 @@ func TestSendBatch(t *testing.T) {
 		r := tr.Ack(at)
 		r.QueueOffset = 40
 		if at.Call().Message().Tag == "inner" {
-			r.OffsetMessageID = "A"
+			for i := range 3 {
+				at.SetMessage(i, core.MessageResult{OffsetMessageID: "A", QueueOffset: 40})
+			}
 		} else {
 			at.SetOffsetIDs("A,B,C", idIn)
 		}

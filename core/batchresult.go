@@ -39,15 +39,19 @@ func (b *batchAnswer) set(i, n int, r MessageResult) {
 func (b *batchAnswer) result(shared *Result, id MessageID, i int) Result {
 	r := *shared
 	r.MessageID = id
-	switch {
-	case b.each != nil:
+	if b.each != nil {
 		r.OffsetMessageID, r.QueueOffset = b.each[i].OffsetMessageID, b.each[i].QueueOffset
 		if b.each[i].Err != nil {
 			r.Status = StatusNone
 		}
+		return r
+	}
+	r.QueueOffset += int64(i)
+	switch {
 	case b.find != nil:
 		r.OffsetMessageID = b.find(b.text, i)
-		r.QueueOffset += int64(i)
+	case i > 0:
+		r.OffsetMessageID = "" // the result's is the first message's
 	}
 	return r
 }

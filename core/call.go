@@ -160,7 +160,7 @@ func (c *Call) Start() time.Time { return c.start }
 func (c *Call) Deadline() time.Time { return c.deadline }
 
 // Own reports whether the call has a retry policy, a selector or an attempt timeout of its
-// own, by [WithRetry], [WithSelector] or [WithAttemptTimeout]. Such a call cannot share a
+// own, by [SendRetry], [SendSelector] or [SendAttemptTimeout]. Such a call cannot share a
 // request with others.
 func (c *Call) Own() bool { return c.ownRetry || c.selector != nil || c.attemptTimeout != 0 }
 

@@ -170,7 +170,7 @@ func TestDeadlineIsHard(t *testing.T) {
 			start := time.Now()
 			var opts []core.SendOption
 			if tt.timeout > 0 {
-				opts = append(opts, core.WithTimeout(tt.timeout))
+				opts = append(opts, core.SendTimeout(tt.timeout))
 			}
 			_, err := p.Send(ctx, coretest.Message("x"), opts...)
 			cancel()

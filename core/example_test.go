@@ -136,7 +136,7 @@ func ExampleNewSlot() {
 }
 
 // Options change a single send.
-func ExampleWithRetry() {
+func ExampleSendRetry() {
 	ctx := context.Background()
 	busy := &coretest.Transport{Do: func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 		if at.Broker().Name == "broker-a" {
@@ -157,14 +157,14 @@ func ExampleWithRetry() {
 	again := core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
 		return core.Decision{Retry: f.Attempt < 2 && f.Certainty <= core.NotStored, After: time.Millisecond}
 	})
-	res, err := p.Send(ctx, coretest.Message("twice"), core.WithRetry(again), core.WithTimeout(time.Minute))
+	res, err := p.Send(ctx, coretest.Message("twice"), core.SendRetry(again), core.SendTimeout(time.Minute))
 	fmt.Println(res.Queue.Broker, res.Attempts, err)
 	// Output:
 	// busy
 	// broker-b 2 <nil>
 }
 
-func ExampleWithTimeout() {
+func ExampleSendTimeout() {
 	ctx := context.Background()
 	p, err := core.NewProducer(coretest.Config(&coretest.Transport{Do: func(ctx context.Context, at *core.Attempt) (*core.Result, error) {
 		return nil, coretest.Hang(ctx, at)
@@ -176,7 +176,7 @@ func ExampleWithTimeout() {
 		log.Fatal(err)
 	}
 	defer p.Shutdown(ctx)
-	_, err = p.Send(ctx, coretest.Message("hello"), core.WithTimeout(10*time.Millisecond))
+	_, err = p.Send(ctx, coretest.Message("hello"), core.SendTimeout(10*time.Millisecond))
 	fmt.Println(core.ClassOf(err), errors.Is(err, context.DeadlineExceeded))
 	// Output: timeout true
 }

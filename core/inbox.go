@@ -111,7 +111,9 @@ func newInbox(cfg *Config, life func() context.Context) *Inbox {
 // server with an error if the server wants an answer. A request without a handler is also
 // counted and, once for each kind, logged, so none is lost in silence.
 func (in *Inbox) Deliver(r *ServerRequest) error {
-	h := in.handlers[r.Kind]
+	if in.handlers[r.Kind] == nil {
+		return in.Refuse(r)
+	}
 	size := r.size()
 	in.mu.Lock()
 	in.stats.Requests++
@@ -119,18 +121,6 @@ func (in *Inbox) Deliver(r *ServerRequest) error {
 	case in.closed:
 		in.mu.Unlock()
 		return ErrClosed
-	case h == nil:
-		in.stats.Unhandled++
-		first := int(r.Kind) < len(in.warned) && !in.warned[r.Kind]
-		if first {
-			in.warned[r.Kind] = true
-		}
-		in.mu.Unlock()
-		if first {
-			in.log.Warn("no handler for a server's request; further ones of this kind are counted only",
-				"group", in.group, "kind", r.Kind.String(), "name", r.Name, "addr", r.Addr)
-		}
-		return fmt.Errorf("%w: %v", ErrNoHandler, r.Kind)
 	case in.held >= inboxRequests || in.bytes+size > inboxBytes && in.held > 0:
 		in.stats.Full++
 		first := in.stats.Full == 1
@@ -151,6 +141,24 @@ func (in *Inbox) Deliver(r *ServerRequest) error {
 	}
 	in.mu.Unlock()
 	return nil
+}
+
+// Refuse counts a request that no handler will see, and logs the first of each kind. It is
+// for transports that know of no group which could handle it, and returns [ErrNoHandler].
+func (in *Inbox) Refuse(r *ServerRequest) error {
+	in.mu.Lock()
+	in.stats.Requests++
+	in.stats.Unhandled++
+	first := int(r.Kind) < len(in.warned) && !in.warned[r.Kind]
+	if first {
+		in.warned[r.Kind] = true
+	}
+	in.mu.Unlock()
+	if first {
+		in.log.Warn("no handler for a server's request; further ones of this kind are counted only",
+			"group", in.group, "kind", r.Kind.String(), "name", r.Name, "for", r.Group, "addr", r.Addr)
+	}
+	return fmt.Errorf("%w: %v", ErrNoHandler, r.Kind)
 }
 
 // work handles requests until none is left.

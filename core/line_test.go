@@ -103,7 +103,7 @@ func TestLineEnds(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				got = append(got, outcome{body, err, time.Since(start)})
-			}, core.WithTimeout(limit))
+			}, core.SendTimeout(limit))
 			synctest.Wait()
 		}
 		why := errors.New("why")
@@ -173,7 +173,7 @@ func TestShutdownWithLine(t *testing.T) {
 						default:
 							t.Error(err)
 						}
-					}, core.WithTimeout(time.Minute))
+					}, core.SendTimeout(time.Minute))
 				}
 				if open {
 					time.AfterFunc(time.Second, func() { close(g.open) })
@@ -258,7 +258,7 @@ func TestLineUnderLoad(t *testing.T) {
 				default:
 					ok.Add(1)
 				}
-			}, core.WithTimeout(limit))
+			}, core.SendTimeout(limit))
 		}
 		wg.Wait()
 		if early.Load() > 0 {
@@ -286,11 +286,11 @@ func TestGoexitOfExpiredCalls(t *testing.T) {
 		p := coretest.Start(t, cfg)
 		var ended atomic.Int32
 		done := func(core.Result, error) { ended.Add(1) }
-		p.SendAsync(t.Context(), coretest.Message("at work"), done, core.WithTimeout(time.Minute))
+		p.SendAsync(t.Context(), coretest.Message("at work"), done, core.SendTimeout(time.Minute))
 		synctest.Wait()
 		const expired = 400
 		for range expired {
-			p.SendAsync(t.Context(), coretest.Message("exit"), done, core.WithTimeout(10*time.Millisecond))
+			p.SendAsync(t.Context(), coretest.Message("exit"), done, core.SendTimeout(10*time.Millisecond))
 		}
 		time.Sleep(time.Second)
 		if n := ended.Load(); n != expired {

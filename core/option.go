@@ -41,7 +41,7 @@ func (o *CallOptions) Fail(err error) {
 // at least 1 ms.
 func (o *CallOptions) Timeout(d time.Duration) {
 	if err := checkTimeout(d); err != nil {
-		o.fail(fmt.Errorf("WithTimeout: %w", err))
+		o.fail(fmt.Errorf("SendTimeout: %w", err))
 		return
 	}
 	o.call.deadline = o.call.start.Add(d)
@@ -51,7 +51,7 @@ func (o *CallOptions) Timeout(d time.Duration) {
 // says. It is at least 1 ms.
 func (o *CallOptions) AttemptTimeout(d time.Duration) {
 	if err := checkTimeout(d); err != nil {
-		o.fail(fmt.Errorf("WithAttemptTimeout: %w", err))
+		o.fail(fmt.Errorf("SendAttemptTimeout: %w", err))
 		return
 	}
 	o.call.attemptTimeout = d
@@ -60,7 +60,7 @@ func (o *CallOptions) AttemptTimeout(d time.Duration) {
 // Retry sets the retry policy of the call.
 func (o *CallOptions) Retry(policy RetryPolicy) {
 	if isNil(policy) {
-		o.fail(errors.New("WithRetry: the policy is nil"))
+		o.fail(errors.New("SendRetry: the policy is nil"))
 		return
 	}
 	o.call.retry, o.call.ownRetry = policy, true
@@ -69,38 +69,38 @@ func (o *CallOptions) Retry(policy RetryPolicy) {
 // Selector sets the queue selector of the call.
 func (o *CallOptions) Selector(s QueueSelector) {
 	if isNil(s) {
-		o.fail(errors.New("WithSelector: the selector is nil"))
+		o.fail(errors.New("SendSelector: the selector is nil"))
 		return
 	}
 	o.call.selector = s
 }
 
-// WithTimeout sets the time of this call, all attempts included, instead of the policy's.
+// SendTimeout sets the time of this call, all attempts included, instead of the policy's.
 // Less than 1 ms is an error of the send.
-func WithTimeout(d time.Duration) SendOption { return timeoutOption(d) }
+func SendTimeout(d time.Duration) SendOption { return timeoutOption(d) }
 
 type timeoutOption time.Duration
 
 func (t timeoutOption) ApplySend(o *CallOptions) { o.Timeout(time.Duration(t)) }
 
-// WithAttemptTimeout caps each attempt of this call as long as another broker is left,
+// SendAttemptTimeout caps each attempt of this call as long as another broker is left,
 // whatever the policy says. Less than 1 ms is an error of the send.
-func WithAttemptTimeout(d time.Duration) SendOption { return attemptTimeoutOption(d) }
+func SendAttemptTimeout(d time.Duration) SendOption { return attemptTimeoutOption(d) }
 
 type attemptTimeoutOption time.Duration
 
 func (t attemptTimeoutOption) ApplySend(o *CallOptions) { o.AttemptTimeout(time.Duration(t)) }
 
-// WithRetry sets the retry policy of this call. Nil is an error of the send.
-func WithRetry(policy RetryPolicy) SendOption { return retryOption{policy} }
+// SendRetry sets the retry policy of this call. Nil is an error of the send.
+func SendRetry(policy RetryPolicy) SendOption { return retryOption{policy} }
 
 type retryOption struct{ policy RetryPolicy }
 
 func (r retryOption) ApplySend(o *CallOptions) { o.Retry(r.policy) }
 
-// WithSelector sets the queue selector of this call. It is used for this call alone, so one
+// SendSelector sets the queue selector of this call. It is used for this call alone, so one
 // that learns from attempts must be shared by the caller. Nil is an error of the send.
-func WithSelector(s QueueSelector) SendOption { return selectorOption{s} }
+func SendSelector(s QueueSelector) SendOption { return selectorOption{s} }
 
 type selectorOption struct{ selector QueueSelector }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
@@ -28,9 +30,10 @@ type Outgoing struct {
 }
 
 func (o *Outgoing) reset(c *Call, m *Message, id MessageID) {
-	props := o.props
-	clear(props)
-	*o = Outgoing{call: c, msg: m, id: id, topic: m.Topic, body: m.Body, props: props[:0]}
+	clear(o.props)
+	o.call, o.msg, o.id = c, m, id
+	o.topic, o.body, o.codec, o.props = m.Topic, m.Body, "", o.props[:0]
+	o.size, o.frozen, o.joined, o.form = 0, false, false, nil
 }
 
 // forget lets go of what belongs to a message, and keeps the room for its properties.
@@ -96,21 +99,46 @@ func (o *Outgoing) Property(name string) (string, bool) {
 			return o.props[i].Value, true
 		}
 	}
-	switch name {
-	case rocketmq.PropertyUniqKey, rocketmq.PropertyTags, rocketmq.PropertyKeys, rocketmq.PropertyShardingKey,
-		rocketmq.PropertyDelay, rocketmq.PropertyTimerDeliverMS, rocketmq.PropertyWait:
-		for f, v := range o.typed {
-			if f == name {
-				return v.String(), true
-			}
-		}
-		return "", false
+	if v, ok := o.typed(name); ok {
+		return v, v != ""
 	}
 	if len(o.msg.Properties) == 0 {
 		return "", false // no need to hash the name
 	}
 	v, ok := o.msg.Properties[name]
 	return v, ok
+}
+
+// typed is the value of a property that a field of the message becomes, "" if the field is
+// not set. It reports whether name is one of these.
+func (o *Outgoing) typed(name string) (value string, ok bool) {
+	m := o.msg
+	switch name {
+	case rocketmq.PropertyUniqKey:
+		return o.id.String(), true
+	case rocketmq.PropertyTags:
+		return m.Tag, true
+	case rocketmq.PropertyKeys:
+		return strings.Join(m.Keys, " "), true
+	case rocketmq.PropertyShardingKey:
+		return m.ShardingKey, true
+	case rocketmq.PropertyDelay:
+		if m.DelayLevel != 0 {
+			return strconv.Itoa(m.DelayLevel), true
+		}
+		return "", true
+	case rocketmq.PropertyTimerDeliverMS:
+		if !m.DeliverAt.IsZero() {
+			return strconv.FormatInt(m.DeliverAt.UnixMilli(), 10), true
+		}
+		return "", true
+	case rocketmq.PropertyWait:
+		if m.NoWaitStore {
+			return "false", true
+		}
+		return "", true
+	}
+	return "", false
 }
 
 // SetProperty sets a property, under RocketMQ's name. Neither name nor value may be empty
@@ -133,52 +161,57 @@ func (o *Outgoing) SetProperty(name, value string) {
 // Properties goes over the properties as they are sent, in a fixed order: the unique id,
 // the message's typed fields, the user's own by name, then what interceptors set. So every
 // attempt, and every run of a program, sends the same for the same message.
-func (o *Outgoing) Properties() iter.Seq2[string, PropertyValue] { return o.properties }
+func (o *Outgoing) Properties() iter.Seq2[string, PropertyValue] {
+	// A function literal, so that a loop over it is inlined and allocates nothing.
+	return func(yield func(name string, value PropertyValue) bool) { o.visit(true, yield) }
+}
 
-func (o *Outgoing) properties(yield func(name string, value PropertyValue) bool) {
-	for name, v := range o.typed {
-		if !o.shadowed(name) && !yield(name, v) {
-			return
-		}
+// visit goes over the properties. The fields of a [Message] become properties under the
+// names of Java's MessageConst. Without sorted, the user's own come in no order, which is
+// cheaper.
+func (o *Outgoing) visit(sorted bool, yield func(name string, value PropertyValue) bool) {
+	m := o.msg
+	if !yield(rocketmq.PropertyUniqKey, PropertyValue{out: o, kind: valueID}) {
+		return
 	}
-	if len(o.msg.Properties) > 0 && !o.own(yield) {
+	if m.Tag != "" && !o.shadowed(rocketmq.PropertyTags) && !yield(rocketmq.PropertyTags, PropertyValue{text: m.Tag}) {
+		return
+	}
+	if len(m.Keys) > 0 && !o.shadowed(rocketmq.PropertyKeys) && !yield(rocketmq.PropertyKeys, PropertyValue{out: o, kind: valueKeys}) {
+		return
+	}
+	if m.ShardingKey != "" && !o.shadowed(rocketmq.PropertyShardingKey) && !yield(rocketmq.PropertyShardingKey, PropertyValue{text: m.ShardingKey}) {
+		return
+	}
+	if m.DelayLevel != 0 && !o.shadowed(rocketmq.PropertyDelay) && !yield(rocketmq.PropertyDelay, PropertyValue{out: o, kind: valueDelayLevel}) {
+		return
+	}
+	if !m.DeliverAt.IsZero() && !o.shadowed(rocketmq.PropertyTimerDeliverMS) && !yield(rocketmq.PropertyTimerDeliverMS, PropertyValue{out: o, kind: valueDeliverAt}) {
+		return
+	}
+	if m.NoWaitStore && !o.shadowed(rocketmq.PropertyWait) && !yield(rocketmq.PropertyWait, PropertyValue{text: "false"}) {
+		return
+	}
+	if len(m.Properties) > 0 && !o.visitOwn(sorted, yield) {
 		return
 	}
 	for i := range o.props {
-		if !yield(o.props[i].Name, textValue(o.props[i].Value)) {
+		if !yield(o.props[i].Name, PropertyValue{text: o.props[i].Value}) {
 			return
 		}
 	}
 }
 
-// typed goes over the properties that the fields of a [Message] become (Java: MessageConst).
-func (o *Outgoing) typed(yield func(name string, value PropertyValue) bool) {
-	m := o.msg
-	if !yield(rocketmq.PropertyUniqKey, PropertyValue{kind: valueID, id: &o.id}) {
-		return
+// visitOwn goes over the user's own properties. It reports whether to go on.
+func (o *Outgoing) visitOwn(sorted bool, yield func(name string, value PropertyValue) bool) (more bool) {
+	if !sorted {
+		for name, value := range o.msg.Properties {
+			if !o.shadowed(name) && !yield(name, PropertyValue{text: value}) {
+				return false
+			}
+		}
+		return true
 	}
-	if m.Tag != "" && !yield(rocketmq.PropertyTags, textValue(m.Tag)) {
-		return
-	}
-	if len(m.Keys) > 0 && !yield(rocketmq.PropertyKeys, keysValue(m.Keys)) {
-		return
-	}
-	if m.ShardingKey != "" && !yield(rocketmq.PropertyShardingKey, textValue(m.ShardingKey)) {
-		return
-	}
-	if m.DelayLevel != 0 && !yield(rocketmq.PropertyDelay, numberValue(int64(m.DelayLevel))) {
-		return
-	}
-	if !m.DeliverAt.IsZero() && !yield(rocketmq.PropertyTimerDeliverMS, millisValue(m.DeliverAt)) {
-		return
-	}
-	if m.NoWaitStore {
-		yield(rocketmq.PropertyWait, textValue("false"))
-	}
-}
-
-// own goes over the user's own properties by name. It reports whether to go on.
-func (o *Outgoing) own(yield func(name string, value PropertyValue) bool) (more bool) {
 	names := o.call.names[:0]
 	for name := range o.msg.Properties {
 		names = append(names, name)
@@ -186,7 +219,7 @@ func (o *Outgoing) own(yield func(name string, value PropertyValue) bool) (more 
 	slices.Sort(names)
 	more = true
 	for _, name := range names {
-		if more = o.shadowed(name) || yield(name, textValue(o.msg.Properties[name])); !more {
+		if more = o.shadowed(name) || yield(name, PropertyValue{text: o.msg.Properties[name]}); !more {
 			break
 		}
 	}
@@ -211,19 +244,10 @@ func (o *Outgoing) PropertiesSize() int {
 		return o.size
 	}
 	n := 0
-	for name, v := range o.typed {
-		if !o.shadowed(name) {
-			n += rocketmq.PropertyLength(len(name), v.Len())
-		}
-	}
-	for name, value := range o.msg.Properties {
-		if !o.shadowed(name) {
-			n += rocketmq.PropertyLength(len(name), len(value))
-		}
-	}
-	for i := range o.props {
-		n += rocketmq.PropertyLength(len(o.props[i].Name), len(o.props[i].Value))
-	}
+	o.visit(false, func(name string, v PropertyValue) bool {
+		n += rocketmq.PropertyLength(len(name), v.Len())
+		return true
+	})
 	o.size = n
 	return n
 }

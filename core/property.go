@@ -3,7 +3,6 @@ package core
 import (
 	"strconv"
 	"strings"
-	"time"
 )
 
 // Property is a name and a value of a message.
@@ -16,78 +15,81 @@ type Property struct{ Name, Value string }
 // A value is valid as long as the call that it comes from. The zero value is the empty
 // text.
 type PropertyValue struct {
-	kind   valueKind
-	text   string
-	number int64
-	keys   []string
-	id     *MessageID
+	// The value is small, because it is passed through several functions for each property
+	// of each message: what is no text is read from the message when it is asked for.
+	text string
+	out  *Outgoing // nil for a text
+	kind valueKind
 }
 
+// valueKind says which field of the message a value is made of.
 type valueKind uint8
 
 const (
 	valueText valueKind = iota
-	valueNumber
-	valueKeys
 	valueID
+	valueKeys
+	valueDelayLevel
+	valueDeliverAt
 )
+
+// number is the value of a kind that is a number.
+func (v PropertyValue) number() int64 {
+	if v.kind == valueDelayLevel {
+		return int64(v.out.msg.DelayLevel)
+	}
+	return v.out.msg.DeliverAt.UnixMilli()
+}
 
 // AppendTo appends the value's text.
 func (v PropertyValue) AppendTo(dst []byte) []byte {
 	switch v.kind {
-	case valueNumber:
-		return strconv.AppendInt(dst, v.number, 10)
+	case valueText:
+		return append(dst, v.text...)
+	case valueID:
+		return v.out.id.appendHex(dst)
 	case valueKeys:
-		for i, k := range v.keys {
+		for i, k := range v.out.msg.Keys {
 			if i > 0 {
 				dst = append(dst, ' ')
 			}
 			dst = append(dst, k...)
 		}
 		return dst
-	case valueID:
-		return v.id.appendHex(dst)
 	default:
-		return append(dst, v.text...)
+		return strconv.AppendInt(dst, v.number(), 10)
 	}
 }
 
 // Len is the length of the text in bytes.
 func (v PropertyValue) Len() int {
 	switch v.kind {
-	case valueNumber:
-		var digits [20]byte
-		return len(strconv.AppendInt(digits[:0], v.number, 10))
+	case valueText:
+		return len(v.text)
+	case valueID:
+		return hexDigits
 	case valueKeys:
-		n := max(0, len(v.keys)-1)
-		for _, k := range v.keys {
+		n := len(v.out.msg.Keys) - 1
+		for _, k := range v.out.msg.Keys {
 			n += len(k)
 		}
 		return n
-	case valueID:
-		return hexDigits
 	default:
-		return len(v.text)
+		var digits [20]byte
+		return len(strconv.AppendInt(digits[:0], v.number(), 10))
 	}
 }
 
 // String gives the text. For values that are no text it allocates.
 func (v PropertyValue) String() string {
 	switch v.kind {
-	case valueNumber:
-		return strconv.FormatInt(v.number, 10)
-	case valueKeys:
-		return strings.Join(v.keys, " ")
-	case valueID:
-		return v.id.String()
-	default:
+	case valueText:
 		return v.text
+	case valueID:
+		return v.out.id.String()
+	case valueKeys:
+		return strings.Join(v.out.msg.Keys, " ")
+	default:
+		return strconv.FormatInt(v.number(), 10)
 	}
-}
-
-func textValue(s string) PropertyValue   { return PropertyValue{text: s} }
-func numberValue(n int64) PropertyValue  { return PropertyValue{kind: valueNumber, number: n} }
-func keysValue(k []string) PropertyValue { return PropertyValue{kind: valueKeys, keys: k} }
-func millisValue(t time.Time) PropertyValue {
-	return PropertyValue{kind: valueNumber, number: t.UnixMilli()}
 }

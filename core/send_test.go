@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"github.com/liftoff-mq/liftoff/internal/race"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestChainAllocatesNothing(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	tr := &coretest.Transport{Forget: true}
@@ -42,7 +43,7 @@ func TestChainAllocatesNothing(t *testing.T) {
 
 // A batch allocates nothing, whatever its length.
 func TestBatchAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	p := coretest.Start(t, coretest.Config(&coretest.Transport{Forget: true}))
@@ -64,7 +65,7 @@ func TestBatchAllocations(t *testing.T) {
 // An asynchronous send costs the chain nothing either: the way to the worker and
 // back is in the pooled call.
 func TestAsyncAllocatesNothing(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	p := coretest.Start(t, coretest.Config(&coretest.Transport{Forget: true}))
@@ -98,9 +99,9 @@ func TestNilArguments(t *testing.T) {
 		}
 	}
 	for name, opt := range map[string]core.SendOption{
-		"option": nil, "retry": core.WithRetry(nil), "selector": core.WithSelector(nil),
-		"typed nil": core.WithRetry(core.RetryPolicyFunc(nil)), "option function": core.SendOptionFunc(nil),
-		"timeout": core.WithTimeout(3000), "no timeout": core.WithTimeout(0), "attempt timeout": core.WithAttemptTimeout(-time.Second),
+		"option": nil, "retry": core.SendRetry(nil), "selector": core.SendSelector(nil),
+		"typed nil": core.SendRetry(core.RetryPolicyFunc(nil)), "option function": core.SendOptionFunc(nil),
+		"timeout": core.SendTimeout(3000), "no timeout": core.SendTimeout(0), "attempt timeout": core.SendAttemptTimeout(-time.Second),
 	} {
 		_, err := p.Send(t.Context(), coretest.Message("x"), opt)
 		if core.ClassOf(err) != core.ClassInvalid || core.CertaintyOf(err) != core.NotSent {

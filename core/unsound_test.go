@@ -133,7 +133,7 @@ func TestSpentBudgetShows(t *testing.T) {
 	if se := sendError(t, err); se.Stop != core.StopBudget || len(se.Attempts) != 1 || !strings.Contains(err.Error(), "retry budget is spent") {
 		t.Errorf("got %v", err)
 	}
-	_, err = p.Send(t.Context(), coretest.Message("x"), core.WithRetry(coretest.NoRetry()))
+	_, err = p.Send(t.Context(), coretest.Message("x"), core.SendRetry(coretest.NoRetry()))
 	if se := sendError(t, err); se.Stop == core.StopBudget {
 		t.Errorf("without a retry: %v", err)
 	}
@@ -177,7 +177,7 @@ func TestShutdownLeavesABlockedRouteSource(t *testing.T) {
 		if err := p.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := p.Send(t.Context(), coretest.Message("x"), core.WithTimeout(time.Second)); !errors.Is(err, core.ErrTimeout) {
+		if _, err := p.Send(t.Context(), coretest.Message("x"), core.SendTimeout(time.Second)); !errors.Is(err, core.ErrTimeout) {
 			t.Errorf("the send: %v", err)
 		}
 		start := time.Now()

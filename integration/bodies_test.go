@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
-	"github.com/liftoff-mq/liftoff/integration/cluster"
 	"github.com/liftoff-mq/liftoff/integration/javaprog"
 )
 
@@ -20,7 +19,7 @@ var compressionBits = map[string]int{"none": 0, "zlib": 0x300, "lz4": 0x100, "zs
 // Bodies of every interesting size, in every compression, in both header serializations: the official consumer
 // reads the bytes that were sent. Bodies from 4 KiB on are compressed if that makes them smaller, others are not.
 func TestBodiesOfEverySizeCompressionAndSerializationArriveAsSent(t *testing.T) {
-	eachVersion(t, func(t *testing.T, c *cluster.Cluster) {
+	eachCluster(t, func(t *testing.T, c *cluster) {
 		topic := topicFor(t, "t")
 		c.CreateTopic(t, topic, 4)
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
@@ -87,7 +86,7 @@ func TestBodiesOfEverySizeCompressionAndSerializationArriveAsSent(t *testing.T) 
 
 // A body above the limit, and an empty one, are refused before anything is sent, as Java does.
 func TestTooLargeAndEmptyBodiesAreRefusedLocally(t *testing.T) {
-	eachVersion(t, func(t *testing.T, c *cluster.Cluster) {
+	eachCluster(t, func(t *testing.T, c *cluster) {
 		topic := topicFor(t, "t")
 		c.CreateTopic(t, topic, 1, "broker-a")
 		for compression := range compressionBits {
@@ -107,7 +106,7 @@ func TestTooLargeAndEmptyBodiesAreRefusedLocally(t *testing.T) {
 				}
 			}
 		}
-		if n := c.MessageCount(t, topic, 1, "broker-a"); n != 0 {
+		if n := c.Stored(t, topic, 1, "broker-a"); n != 0 {
 			t.Errorf("%d messages are stored", n)
 		}
 	})

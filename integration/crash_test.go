@@ -12,7 +12,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/liftoff-mq/liftoff/core"
-	"github.com/liftoff-mq/liftoff/integration/cluster"
 	"github.com/liftoff-mq/liftoff/integration/javaprog"
 )
 
@@ -56,7 +55,7 @@ func (l *ledger) note(body string, began, portBack time.Time, err error) {
 // what was reported as not sent or not stored is not, every send has one outcome, sends succeed again soon after the
 // port answers, and the producers leave no goroutine behind.
 func TestBrokerCrashUnderLoadLosesNothingAndLiesAboutNothing(t *testing.T) {
-	eachVersion(t, func(t *testing.T, c *cluster.Cluster) {
+	eachCluster(t, func(t *testing.T, c *cluster) {
 		before := goleak.IgnoreCurrent()
 		loads := map[string]*ledger{"sync": newLedger(), "async": newLedger()}
 		topics := map[string]string{}
@@ -119,7 +118,7 @@ func TestBrokerCrashUnderLoadLosesNothingAndLiesAboutNothing(t *testing.T) {
 	})
 }
 
-func judgeLedger(t *testing.T, c *cluster.Cluster, mode, topic string, l *ledger) {
+func judgeLedger(t *testing.T, c *cluster, mode, topic string, l *ledger) {
 	t.Helper()
 	if len(l.outcomes) != l.sent {
 		t.Errorf("%s: %d of %d sends had an outcome", mode, len(l.outcomes), l.sent)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
-	"github.com/liftoff-mq/liftoff/integration/cluster"
 	"github.com/liftoff-mq/liftoff/integration/javaprog"
 )
 
@@ -40,7 +39,7 @@ func fieldCases() map[string]core.Message {
 
 // Every field of a message, sent in every mode, is what the official consumer reads.
 func TestEveryMessageFieldInEveryModeIsReadBack(t *testing.T) {
-	eachVersion(t, func(t *testing.T, c *cluster.Cluster) {
+	eachCluster(t, func(t *testing.T, c *cluster) {
 		p := newProducer(t, c.NameServer(), producerOptions{})
 		for _, mode := range modes {
 			t.Run(mode, func(t *testing.T) {

@@ -56,7 +56,7 @@ var (
 // that tests without Java may use it.
 func javaFrames(t *testing.T) map[string][]byte {
 	t.Helper()
-	lines := javaprog.Run(t, "5.3.3", "GoldenFrames")
+	lines := javaprog.Run(t, javaprog.GoldenVersion, "GoldenFrames")
 	text := "# What the classes of RocketMQ 5.3.3 encode: name and bytes in hex. The inputs stand in\n" +
 		"# integration/java/src/main/java/liftoff/GoldenFrames.java. Regenerate: go test -run Golden -update (in integration).\n" +
 		strings.Join(lines, "\n") + "\n"

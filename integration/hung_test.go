@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
-	"github.com/liftoff-mq/liftoff/integration/cluster"
 	"github.com/liftoff-mq/liftoff/integration/javaprog"
 )
 
@@ -17,7 +16,7 @@ import (
 // settings fails no send. The hung broker costs one attempt limit, 1 s, and is avoided afterwards.
 func TestOneOfTwoBrokersHungOrKilledFailsNoSend(t *testing.T) {
 	const sends = 100
-	eachVersion(t, func(t *testing.T, c *cluster.Cluster) {
+	eachCluster(t, func(t *testing.T, c *cluster) {
 		for _, fault := range []string{"hung", "killed"} {
 			t.Run(fault, func(t *testing.T) {
 				topic := topicFor(t, "t")
@@ -78,7 +77,7 @@ func TestOneOfTwoBrokersHungOrKilledFailsNoSend(t *testing.T) {
 // With the topic's only broker hung a send ends at its time limit and says that it may be stored; the message id that
 // the error names is the one under which it is, if it is.
 func TestOnlyBrokerHungIsMaybeStored(t *testing.T) {
-	eachVersion(t, func(t *testing.T, c *cluster.Cluster) {
+	eachCluster(t, func(t *testing.T, c *cluster) {
 		topic := topicFor(t, "t")
 		c.CreateTopic(t, topic, 4, "broker-b")
 		p := newProducer(t, c.NameServer(), producerOptions{})

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/liftoff-mq/liftoff/integration/cluster"
 	"github.com/liftoff-mq/liftoff/integration/javaprog"
 )
 
@@ -35,7 +34,7 @@ type sendLine struct {
 // consumer finds each of them once, with its body, tag, keys, properties and the id that the program printed.
 func TestTenThousandLinesArriveOnceAndUnchanged(t *testing.T) {
 	const count = 10_000
-	eachVersion(t, func(t *testing.T, c *cluster.Cluster) {
+	eachCluster(t, func(t *testing.T, c *cluster) {
 		topic := topicFor(t, "t")
 		c.CreateTopic(t, topic, 4)
 		lines := distinctLines(count)

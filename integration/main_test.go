@@ -1,8 +1,10 @@
 package integration
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,16 +12,24 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
-	"github.com/liftoff-mq/liftoff/integration/cluster"
+	"github.com/liftoff-mq/liftoff/integration/realcluster"
 )
 
 // shared holds one two-broker cluster per version, started when the first test asks for it. Starting one costs
 // 5 to 30 s, and the tests keep apart by topic.
 var shared struct {
 	mu       sync.Mutex
-	clusters map[string]*cluster.Cluster
+	clusters map[string]*cluster
 	errs     map[string]error
+}
+
+// took is what the tests of each version took. It is printed, so that a run says what it was made against.
+var took struct {
+	mu    sync.Mutex
+	tests map[string]int
+	time  map[string]time.Duration
 }
 
 // built is the liftoff command, built once.
@@ -45,31 +55,50 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		code = max(code, 1)
 	}
+	for _, v := range slices.Sorted(maps.Keys(took.tests)) {
+		fmt.Printf("RocketMQ %s: %d tests in %s\n", v, took.tests[v], took.time[v].Round(time.Second))
+	}
 	os.Exit(code)
 }
 
 // versions are the RocketMQ versions under test.
 func versions(t testing.TB) []string {
 	t.Helper()
-	v := os.Getenv("LIFTOFF_ROCKETMQ_VERSION")
-	if v == "" {
-		return cluster.Versions
+	named := strings.Fields(os.Getenv("LIFTOFF_ROCKETMQ_VERSION"))
+	if len(named) == 0 {
+		return realcluster.Versions
 	}
-	if !slices.Contains(cluster.Versions, v) {
-		t.Fatalf("LIFTOFF_ROCKETMQ_VERSION=%s: want one of %s", v, strings.Join(cluster.Versions, ", "))
+	for _, v := range named {
+		if !slices.Contains(realcluster.Versions, v) {
+			t.Fatalf("LIFTOFF_ROCKETMQ_VERSION=%s: want some of %s", v, strings.Join(realcluster.Versions, ", "))
+		}
 	}
-	return []string{v}
+	return named
 }
 
-// eachVersion runs a sub-test against the shared cluster of each version. A test that breaks a node repairs it.
-func eachVersion(t *testing.T, test func(t *testing.T, c *cluster.Cluster)) {
+// eachVersion runs a sub-test for each version.
+func eachVersion(t *testing.T, test func(t *testing.T, version string)) {
 	t.Helper()
 	for _, v := range versions(t) {
-		t.Run(v, func(t *testing.T) { test(t, sharedCluster(t, v)) })
+		began := time.Now()
+		t.Run(v, func(t *testing.T) { test(t, v) })
+		took.mu.Lock()
+		if took.tests == nil {
+			took.tests, took.time = map[string]int{}, map[string]time.Duration{}
+		}
+		took.tests[v]++
+		took.time[v] += time.Since(began)
+		took.mu.Unlock()
 	}
 }
 
-func sharedCluster(t testing.TB, version string) *cluster.Cluster {
+// eachCluster runs a sub-test against the shared cluster of each version. A test that breaks a node repairs it.
+func eachCluster(t *testing.T, test func(t *testing.T, c *cluster)) {
+	t.Helper()
+	eachVersion(t, func(t *testing.T, version string) { test(t, sharedCluster(t, version)) })
+}
+
+func sharedCluster(t testing.TB, version string) *cluster {
 	t.Helper()
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
@@ -79,7 +108,7 @@ func sharedCluster(t testing.TB, version string) *cluster.Cluster {
 	if err := shared.errs[version]; err != nil {
 		t.Fatal(err) // a start that failed once is not tried by every test
 	}
-	c, err := cluster.Launch(cluster.Options{Version: version, Preset: cluster.Two})
+	launched, err := realcluster.Launch(context.Background(), realcluster.Options{Version: version, Brokers: 2})
 	if err != nil {
 		if shared.errs == nil {
 			shared.errs = map[string]error{}
@@ -88,8 +117,9 @@ func sharedCluster(t testing.TB, version string) *cluster.Cluster {
 		t.Fatal(err)
 	}
 	if shared.clusters == nil {
-		shared.clusters = map[string]*cluster.Cluster{}
+		shared.clusters = map[string]*cluster{}
 	}
+	c := &cluster{launched}
 	shared.clusters[version] = c
 	return c
 }

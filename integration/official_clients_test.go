@@ -19,8 +19,8 @@ import (
 	"github.com/apache/rocketmq-client-go/v2/producer"
 	"github.com/apache/rocketmq-client-go/v2/rlog"
 
-	"github.com/liftoff-mq/liftoff/integration/cluster"
 	"github.com/liftoff-mq/liftoff/integration/javaprog"
+	"github.com/liftoff-mq/liftoff/integration/realcluster"
 )
 
 // perMode is how many messages each official client sends in each mode.
@@ -32,7 +32,7 @@ var modes = []string{"sync", "async", "oneway", "batch"}
 // once and the official consumer reads it back as it was sent.
 func TestOfficialJavaProducersSendToLiftoffBroker(t *testing.T) {
 	nameServer := startLiftoffBroker(t)
-	for _, version := range cluster.Versions {
+	for _, version := range realcluster.Versions {
 		for _, mode := range modes {
 			t.Run(version+"/"+mode, func(t *testing.T) {
 				topic := topicFor(t, "t")
@@ -171,7 +171,7 @@ func TestOfficialGoClientSendsToLiftoffBroker(t *testing.T) {
 			if mode != "oneway" && acked.Load() != perMode {
 				t.Errorf("%d of %d acknowledged", acked.Load(), perMode)
 			}
-			stored := javaprog.ReadBack(t, cluster.Versions[0], nameServer, topic, perMode, time.Minute)
+			stored := javaprog.ReadBack(t, realcluster.Versions[0], nameServer, topic, perMode, time.Minute)
 			seen := map[string]bool{}
 			for _, m := range stored {
 				n := m.Properties["n"]

@@ -9,13 +9,13 @@ import (
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
-	"github.com/liftoff-mq/liftoff/integration/cluster"
+	"github.com/liftoff-mq/liftoff/integration/realcluster"
 )
 
 // A topic that changes while it is sent to: fewer queues, read-only, and back. A queue that is gone is no fault of the
 // message, and nothing of it is stored; a topic that was made read-only gets no message from the next look-up on.
 func TestTopicChangesUnderLoad(t *testing.T) {
-	eachVersion(t, func(t *testing.T, c *cluster.Cluster) {
+	eachCluster(t, func(t *testing.T, c *cluster) {
 		topic := topicFor(t, "t")
 		const queues = 4
 		c.CreateTopic(t, topic, queues)
@@ -86,20 +86,20 @@ func TestTopicChangesUnderLoad(t *testing.T) {
 			})
 		}
 		time.Sleep(200 * time.Millisecond)
-		c.SetTopic(t, topic, 2, cluster.ReadWrite)
+		c.SetTopic(t, topic, 2, realcluster.ReadWrite)
 		time.Sleep(2 * time.Second)
 		stop.Store(true)
 		wg.Wait()
 		until("with fewer queues", stored)
 
-		c.SetTopic(t, topic, 2, cluster.ReadOnly)
+		c.SetTopic(t, topic, 2, realcluster.ReadOnly)
 		until("read-only", func(err error) bool {
 			return errors.Is(err, core.ErrNotWritable) && core.CertaintyOf(err) == core.NotSent
 		})
-		c.SetTopic(t, topic, queues, cluster.ReadWrite)
+		c.SetTopic(t, topic, queues, realcluster.ReadWrite)
 		until("writable again", stored)
 
-		if got, want := c.MessageCount(t, topic, queues), acked+int(others.Load()); got != want {
+		if got, want := c.Stored(t, topic, queues), acked+int(others.Load()); got != want {
 			t.Errorf("%d messages are stored, %d were acknowledged", got, want)
 		}
 		t.Logf("%d acknowledged, %d and %d refused for an old route", acked+int(others.Load()), stale, lost.Load())

@@ -176,3 +176,22 @@ func TestWrite(t *testing.T) {
 		t.Errorf("shown: %q", shown.String())
 	}
 }
+
+// Every entry of a list has a line of its own, whatever the strings in it hold, and the value is the same.
+func TestJSON(t *testing.T) {
+	s := report.Session{
+		Titles: map[string]string{"c": `},{"`},
+		Runs:   []report.Run{{Cell: `a},{"b`, Error: `:[{"`}, {Cell: "c"}, {Cell: "d"}},
+	}
+	text, err := report.JSON(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got report.Session
+	if err := json.Unmarshal(text, &got); err != nil || got.Runs[0].Cell != s.Runs[0].Cell || got.Runs[0].Error != s.Runs[0].Error || got.Titles["c"] != s.Titles["c"] {
+		t.Errorf("%v: %s", err, text)
+	}
+	if n := bytes.Count(text, []byte("\n")); n != 4 {
+		t.Errorf("%d lines for three runs:\n%s", n, text)
+	}
+}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,10 @@ import (
 	"path/filepath"
 	"time"
 )
+
+// Folder is where results go unless another folder is asked for, seen from the bench's. Next to it lie those that were
+// committed, so that no run writes over them by mistake.
+const Folder = "results/new"
 
 // Session is everything one call of the bench found out.
 type Session struct {
@@ -25,15 +30,27 @@ type Session struct {
 // Write writes bench.json, bench.md and the plots into a folder, and the table to show.
 func Write(folder string, s Session, show io.Writer) error {
 	s.Summaries = Summarize(s.Runs)
-	text, err := json.MarshalIndent(s, "", " ")
+	text, err := JSON(s)
 	if err != nil {
 		return err
 	}
 	errs := []error{
-		os.WriteFile(filepath.Join(folder, "bench.json"), append(text, '\n'), 0o644),
+		os.WriteFile(filepath.Join(folder, "bench.json"), text, 0o644),
 		os.WriteFile(filepath.Join(folder, "bench.md"), []byte(Markdown(&s)), 0o644),
 		Plots(folder, &s),
 	}
 	_, err = fmt.Fprintf(show, "%s\nwritten to %s\n", Markdown(&s), folder)
 	return errors.Join(append(errs, err)...)
+}
+
+// JSON is a value with a line for each entry of its lists of objects: a run is a line, so a file can be read and compared.
+func JSON(v any) ([]byte, error) {
+	flat, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	// Inside of a string the quote that ends these would have a backslash before it.
+	flat = bytes.ReplaceAll(flat, []byte(`},{"`), []byte("},\n{\""))
+	flat = bytes.ReplaceAll(flat, []byte(`:[{"`), []byte(":[\n{\""))
+	return append(flat, '\n'), nil
 }

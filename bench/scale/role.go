@@ -1,4 +1,4 @@
-package main
+package scale
 
 import (
 	"bufio"
@@ -21,8 +21,8 @@ const (
 	roleWeigh = "role-weigh"
 )
 
-// role plays the role that the arguments name, if they name one.
-func role(args []string) (done bool, err error) {
+// Role plays the role that the arguments name, if they name one.
+func Role(args []string) (done bool, err error) {
 	if len(args) != 2 {
 		return false, nil
 	}

@@ -1,4 +1,4 @@
-package main
+package scale
 
 import (
 	"context"
@@ -19,8 +19,12 @@ import (
 
 // The program starts its own binary in other roles; here that is the test's.
 func TestMain(m *testing.M) {
-	if done, err := role(os.Args[1:]); done {
-		exit(err)
+	if done, err := Role(os.Args[1:]); done {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -1,14 +1,11 @@
-package main
+package scale
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
-	"strings"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/bench/report"
@@ -163,28 +160,16 @@ func kneeOf(points []point) (knee, bool) {
 func write(folder string, s *session, show io.Writer) error {
 	s.Points = s.points()
 	s.Knees = knees(s.Points)
-	text, err := json.MarshalIndent(s, "", " ")
+	text, err := report.JSON(s)
 	if err != nil {
 		return err
 	}
 	tables := markdown(s)
 	errs := []error{
-		os.WriteFile(filepath.Join(folder, "scale.json"), append(text, '\n'), 0o644),
+		os.WriteFile(filepath.Join(folder, "scale.json"), text, 0o644),
 		os.WriteFile(filepath.Join(folder, "scale.md"), []byte(tables), 0o644),
 		plots(folder, s),
 	}
 	_, err = fmt.Fprintf(show, "%s\nwritten to %s\n", tables, folder)
 	return errors.Join(append(errs, err)...)
-}
-
-// machine describes the machine, as far as it explains numbers.
-func machine() string {
-	model := "unknown processor"
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		if _, rest, ok := strings.Cut(string(b), "model name"); ok {
-			line, _, _ := strings.Cut(rest, "\n")
-			model = strings.Trim(line, "\t :")
-		}
-	}
-	return fmt.Sprintf("%d cores, %s, %s", runtime.NumCPU(), model, runtime.Version())
 }

@@ -29,6 +29,10 @@ const (
 	// TransactionHalfTopic holds prepared messages, TransactionOpTopic their ends.
 	TransactionHalfTopic = "RMQ_SYS_TRANS_HALF_TOPIC"
 	TransactionOpTopic   = "RMQ_SYS_TRANS_OP_HALF_TOPIC"
+	// RocksDBHalfTopic and RocksDBOpTopic are the same two of a broker that keeps
+	// transactions in RocksDB (5.4).
+	RocksDBHalfTopic = "RMQ_SYS_ROCKSDB_TRANS_HALF_TOPIC"
+	RocksDBOpTopic   = "RMQ_SYS_ROCKSDB_TRANS_OP_HALF_TOPIC"
 	// TraceTopic takes the traces of clients, by default.
 	TraceTopic = "RMQ_SYS_TRACE_TOPIC"
 	// SystemTopicPrefix begins the system's topics, besides those with an older name.
@@ -130,7 +134,8 @@ func CheckGroup(group string) NameFault {
 // because it keeps its own records there (Java: TopicValidator.isNotAllowedSendTopic).
 func IsForbiddenTopic(topic string) bool {
 	switch topic {
-	case ScheduleTopic, TransactionHalfTopic, TransactionOpTopic, transactionCheckTopic, selfTestTopic, offsetMovedTopic:
+	case ScheduleTopic, TransactionHalfTopic, TransactionOpTopic, RocksDBHalfTopic, RocksDBOpTopic,
+		transactionCheckTopic, selfTestTopic, offsetMovedTopic:
 		return true
 	}
 	return false

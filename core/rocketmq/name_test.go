@@ -37,6 +37,8 @@ func TestNames(t *testing.T) {
 		{"RMQ_SYS_TRANS_HALF_TOPIC", reserved, ok},
 		{"RMQ_SYS_TRANS_OP_HALF_TOPIC", reserved, ok},
 		{"TRANS_CHECK_MAX_TIME_TOPIC", reserved, ok},
+		{"RMQ_SYS_ROCKSDB_TRANS_HALF_TOPIC", reserved, ok},
+		{"RMQ_SYS_ROCKSDB_TRANS_OP_HALF_TOPIC", reserved, ok},
 		{"SELF_TEST_TOPIC", reserved, ok},
 		{"OFFSET_MOVED_EVENT", reserved, ok},
 	}

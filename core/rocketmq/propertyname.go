@@ -64,6 +64,12 @@ const (
 	PropertyCRC32                 = "__CRC32#"
 	PropertyDLQOriginTopic        = "DLQ_ORIGIN_TOPIC"
 	PropertyDLQOriginMessageID    = "DLQ_ORIGIN_MESSAGE_ID"
+	// From here on since 5.4, but for the lite topic, which is of 5.5.
+	PropertyPriority       = "_SYS_MSG_PRIORITY_"
+	PropertyLiteTopic      = "__LITE_TOPIC"
+	PropertyOriginGroup    = "ORIGIN_GROUP"
+	PropertyTimerRollLabel = "TIMER_ROLL_LABEL"
+	PropertyTransOffset    = "TRANS_OFFSET"
 	// PropertyTransientPrefix begins names that a broker does not store.
 	PropertyTransientPrefix = "__RMQ.TRANSIENT."
 	// KeySeparator stands between the keys of a message.
@@ -71,7 +77,7 @@ const (
 )
 
 // IsReservedProperty reports whether Java's client refuses name as a user property: the members
-// of MessageConst.STRING_HASH_SET, 4.9 and 5.x together. The set is smaller than the list of
+// of MessageConst.STRING_HASH_SET, from 4.9 to 5.5 together. The set is smaller than the list of
 // names above; REDIRECT, TRACE_CONTEXT, __SHARDINGKEY and a few more are open to users there.
 func IsReservedProperty(name string) bool {
 	switch name {
@@ -87,7 +93,19 @@ func IsReservedProperty(name string) bool {
 		PropertyTimerDelaySec, PropertyTimerDeliverMS, PropertyTimerEnqueueMS, PropertyTimerDequeueMS,
 		PropertyTimerRollTimes, PropertyTimerOutMS, PropertyTimerDelUniqKey, PropertyTimerDelayLevel,
 		PropertyBornHost, PropertyBornTimestamp, PropertyDLQOriginTopic, PropertyDLQOriginMessageID,
-		PropertyCRC32:
+		PropertyCRC32, PropertyPriority, PropertyLiteTopic, PropertyOriginGroup:
+		return true
+	}
+	return false
+}
+
+// IsSingleProperty reports whether brokers honour the property in a message that is sent alone
+// and ignore it, without an error, in a message of a batch: light queues, a lite topic and a
+// priority (Java: SendMessageProcessor.sendMessage, CommitLog.doAppend). Delays are none of
+// these: clients refuse them in a batch themselves (Java: MessageBatch).
+func IsSingleProperty(name string) bool {
+	switch name {
+	case PropertyInnerMultiDispatch, PropertyLiteTopic, PropertyPriority:
 		return true
 	}
 	return false

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/hooks/internal/words"
 )
 
 // Accumulator puts sends together. It belongs to one producer and is safe for
@@ -31,6 +33,9 @@ type key struct {
 	fixed bool
 	wait  string // for the store: a batch has one setting
 	mode  core.Mode
+	// policy differs for topics that are one on the wire only, and for calls that began
+	// before and after the producer's policies were replaced. A batch goes by one.
+	policy *core.Policy
 }
 
 // group is what is known of the sends of one key.
@@ -40,12 +45,12 @@ type group struct {
 	expect int // how many messages are worth waiting for
 }
 
-// batch is a batch with those who wait for it.
+// batch is a batch with the calls that wait for it.
 type batch struct {
 	core   *core.Batch
 	group  *group
 	next   core.Handler
-	ctx    context.Context // nobody's in particular
+	ctx    context.Context // of no single caller
 	cancel context.CancelFunc
 	timer  *time.Timer
 	due    time.Time // when the batch goes
@@ -58,8 +63,10 @@ type batch struct {
 }
 
 var (
-	_ core.Interceptor   = (*Accumulator)(nil)
-	_ core.StateListener = (*Accumulator)(nil)
+	_ core.Interceptor = (*Accumulator)(nil)
+	_ core.Drainer     = (*Accumulator)(nil)
+	_ core.Requirer    = (*Accumulator)(nil)
+	_ core.Describer   = (*Accumulator)(nil)
 )
 
 // New makes an accumulator. It reports all mistakes in cfg at once.
@@ -75,6 +82,20 @@ func New(cfg Config) (*Accumulator, error) {
 // name "accumulate". Compression places itself outside of it.
 func (a *Accumulator) Step() core.Step {
 	return core.CallStep("accumulate", core.StageEncode, a)
+}
+
+// Requires asks for a transport that carries batches.
+func (a *Accumulator) Requires() core.Requirements {
+	return core.Requirements{Features: []core.Feature{core.FeatureBatch}}
+}
+
+// Describe gives the limits of a batch.
+func (a *Accumulator) Describe() core.Description {
+	return core.Description{Summary: "puts small sends together", Settings: []core.Setting{
+		{Name: "linger", Value: "at most " + a.cfg.Linger.String()},
+		{Name: "messages", Value: "at most " + strconv.Itoa(a.cfg.MaxCount)},
+		{Name: "size", Value: "at most " + words.Size(a.cfg.MaxBytes)},
+	}}
 }
 
 // Intercept implements [core.Interceptor].
@@ -113,21 +134,23 @@ func (a *Accumulator) claim(p *core.Producer) error {
 	return nil
 }
 
-// alone are the properties that a message of a batch must not have: brokers do
-// not honour them there. Validation leaves them to the typed fields, but steps
-// may set them.
+// alone are the properties that a message of a batch must not have. Brokers do not honour
+// them there: delays, transactions, and what [rocketmq.IsSingleProperty] names. A sharding
+// key asks for a queue that the others may not share. Validation leaves most of them to the
+// typed fields, but steps may set them.
 var alone = [...]string{
 	rocketmq.PropertyDelay, rocketmq.PropertyTimerDeliverMS, rocketmq.PropertyTimerDelayMS, rocketmq.PropertyTimerDelaySec,
 	rocketmq.PropertyShardingKey, rocketmq.PropertyTransactionPrepared, rocketmq.PropertyProducerGroup,
+	rocketmq.PropertyInnerMultiDispatch, rocketmq.PropertyLiteTopic, rocketmq.PropertyPriority,
 }
 
 // suits reports whether the message may share a request.
 func (a *Accumulator) suits(call *core.Call) bool {
-	if call.Batch() || call.Mode() == core.Oneway || call.OwnRetry() {
+	if call.Batch() || call.Mode() == core.Oneway || call.Own() {
 		return false
 	}
 	out := call.Outgoing()
-	if out.SysFlag() != 0 || len(out.Body()) > a.cfg.MaxBytes/2 || rocketmq.IsRetryTopic(out.Topic()) {
+	if out.Codec() != "" || len(out.Body()) > a.cfg.MaxBytes/2 || rocketmq.IsRetryTopic(out.Topic()) {
 		return false
 	}
 	for _, name := range alone {
@@ -139,11 +162,11 @@ func (a *Accumulator) suits(call *core.Call) bool {
 }
 
 // join puts the message into the open batch of its key, or into a new one. It
-// returns no batch where the message has nobody to wait for: it goes by itself and
-// counts as on its way.
+// returns no batch where no other message is to be waited for: this one goes by itself
+// and counts as on its way.
 func (a *Accumulator) join(call *core.Call, next core.Handler) (*batch, *group, error) {
 	out := call.Outgoing()
-	k := key{topic: out.Topic(), mode: call.Mode()}
+	k := key{topic: out.Topic(), mode: call.Mode(), policy: call.Policy()}
 	if v, ok := out.Property(rocketmq.PropertyWait); ok {
 		k.wait = v
 	}
@@ -186,8 +209,8 @@ func (a *Accumulator) join(call *core.Call, next core.Handler) (*batch, *group, 
 //
 // Callers that wait for their results come back together with their next
 // message. So it is worth to wait until as many have come as have lately been
-// here at a time, on their way or waiting, but not for long: whoever stays away
-// costs the others the linger time once. A lone caller waits for nobody.
+// here at a time, on their way or waiting, but not for long: a caller that stays away
+// costs the others the linger time once. A lone caller does not wait.
 func (a *Accumulator) joined(b *batch, call *core.Call) {
 	b.users.Add(1)
 	g, n := b.group, b.core.Len()
@@ -199,8 +222,8 @@ func (a *Accumulator) joined(b *batch, call *core.Call) {
 		a.send(b)
 		return
 	}
-	// A message must not lose more than half of its time here. Usually it does not
-	// for the batch's sake, and nobody has to look at the clock.
+	// A message must not lose more than half of its time here. Usually the batch goes
+	// before that, and the clock need not be read.
 	if left := call.Deadline().Sub(call.Start()); b.timer != nil && !a.closed && !call.Start().Add(left/2).Before(b.due) {
 		return
 	}
@@ -243,7 +266,7 @@ func (a *Accumulator) ring(b *batch) {
 // lastLinger is the longest wait once the producer shuts down.
 const lastLinger = time.Millisecond
 
-// maxGroups is how many keys are remembered while nobody sends with them.
+// maxGroups is how many keys are remembered while no send uses them.
 const maxGroups = 4096
 
 func (a *Accumulator) group(k key) *group {
@@ -300,10 +323,17 @@ func (a *Accumulator) outcome(ctx context.Context, call *core.Call, b *batch) (r
 	return res, err != nil && b.core.Len() > 1 && ofOne(err), err
 }
 
-// ofOne reports whether a refusal may be about one message of a batch only. The
-// others must not suffer for it.
+// ofOne reports whether a refusal may be about one message of a batch only, so that the
+// message may go again alone: the others must not suffer for it, and it may be refused for
+// nothing but its company.
+//
+// The rule is the same whether the whole batch was refused, or this message alone of a batch
+// whose others are stored. In both cases the message goes again only if it is certainly not
+// stored. A failure that lies in no message, such as a busy broker, stays with the caller:
+// the engine has asked the retry policy about it already, or must not send again because a
+// part of the batch is stored.
 func ofOne(err error) bool {
-	if core.CertaintyOf(err) > core.NotStored || errors.Is(err, core.ErrFrozen) {
+	if !core.CertaintyOf(err).Safe() || errors.Is(err, core.ErrFrozen) {
 		return false
 	}
 	switch core.ClassOf(err) {
@@ -328,8 +358,11 @@ func (b *batch) leave() {
 }
 
 // await waits until the batch has an outcome. A caller whose time ends first takes
-// its message out again, or leaves it behind if it is on its way. Nobody waits for
-// the end of a shutdown: the batch's own call does.
+// its message out again, or leaves it behind if it is on its way. The end of a shutdown
+// ends the batch's own call, so calls that wait for it need not watch for that too.
+//
+// The batch's timer serves all its calls until the first of their deadlines. Only the few
+// calls that are left then have a timer each.
 func (a *Accumulator) await(ctx context.Context, call *core.Call, b *batch) error {
 	select {
 	case <-b.done:
@@ -338,16 +371,10 @@ func (a *Accumulator) await(ctx context.Context, call *core.Call, b *batch) erro
 		return a.giveUp(call, b, core.ContextError(ctx))
 	case <-b.over:
 	}
-	timer := time.NewTimer(time.Until(call.Deadline()))
-	defer timer.Stop()
-	select {
-	case <-b.done:
-		return nil
-	case <-ctx.Done():
-		return a.giveUp(call, b, core.ContextError(ctx))
-	case <-timer.C:
-		return a.giveUp(call, b, core.ErrTimeout)
+	if err := call.Wait(ctx, b.done); err != nil {
+		return a.giveUp(call, b, err)
 	}
+	return nil
 }
 
 // giveUp ends the wait of a call, unless the outcome is there by now.
@@ -370,13 +397,9 @@ func (a *Accumulator) giveUp(call *core.Call, b *batch, why error) error {
 	return fmt.Errorf("waiting for a batch: %w", why)
 }
 
-// StateChanged implements [core.StateListener]: when the producer shuts down,
-// what waits is sent at once. What is still to come, of sends that have begun,
-// waits for hardly anything.
-func (a *Accumulator) StateChanged(r *core.StateReport) {
-	if r.New != core.StateShutdown {
-		return
-	}
+// Drain implements [core.Drainer]: when the producer shuts down, what waits is sent at
+// once. What is still to come, of sends that have begun, waits for hardly anything.
+func (a *Accumulator) Drain() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.closed = true

@@ -9,12 +9,13 @@ import (
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
+	"github.com/liftoff-mq/liftoff/internal/race"
 )
 
 // A send that goes alone allocates nothing for the step. One in a batch of 64 pays
 // for a 64th of the batch.
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	const callers = 64

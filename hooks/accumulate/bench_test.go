@@ -6,14 +6,14 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 )
 
 // BenchmarkSend is closed-loop callers on one topic of the embedded cluster over
-// loopback, with the default producer, plain and accumulated.
+// loopback, with the steps of a default producer, plain and accumulated.
 func BenchmarkSend(b *testing.B) {
 	for _, callers := range []int{1, 4, 64, 256} {
 		for _, mode := range []string{"plain", "accumulated"} {
@@ -22,22 +22,11 @@ func BenchmarkSend(b *testing.B) {
 				if err := c.CreateTopic("T", 4); err != nil {
 					b.Fatal(err)
 				}
-				var opts []liftoff.Option
+				var steps []core.Step
 				if mode == "accumulated" {
-					a, err := accumulate.New(accumulate.Config{})
-					if err != nil {
-						b.Fatal(err)
-					}
-					opts = append(opts, liftoff.WithSteps(a.Step()))
+					steps = append(steps, accumulator(b, accumulate.Config{}).Step())
 				}
-				p, err := liftoff.New(liftoff.Config{Group: "bench", NameServers: c.NameServers()}, opts...)
-				if err != nil {
-					b.Fatal(err)
-				}
-				if err := p.Start(b.Context()); err != nil {
-					b.Fatal(err)
-				}
-				defer p.Shutdown(context.Background())
+				p := coretest.Start(b, realConfig(b, c, nil, steps...))
 				body := make([]byte, 256)
 				b.ReportAllocs()
 				b.ResetTimer()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -12,13 +13,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
-	"github.com/liftoff-mq/liftoff/strategies/retry"
+	"github.com/liftoff-mq/liftoff/hooks/compress"
+	"github.com/liftoff-mq/liftoff/hooks/validate"
+	"github.com/liftoff-mq/liftoff/strategies/selector"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
+	"github.com/liftoff-mq/liftoff/transport/remoting"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -32,25 +35,41 @@ func cluster(t testing.TB, brokers int) *embedded.Cluster {
 	return c
 }
 
-// producer starts the default producer with an accumulator and time to spare.
-func producer(t testing.TB, c *embedded.Cluster, cfg accumulate.Config, opts ...liftoff.Option) *core.Producer {
+// realConfig is a producer's on the real client, with the steps that every default
+// producer has, and with time to spare. A nil dial means TCP.
+func realConfig(t testing.TB, c *embedded.Cluster, dial func(context.Context, string, string) (net.Conn, error), steps ...core.Step) core.Config {
 	t.Helper()
-	opts = append(opts, liftoff.WithDial(c.Dial), liftoff.WithSteps(accumulator(t, cfg).Step()))
-	p, err := liftoff.New(liftoff.Config{
-		Group: "accumulating", NameServers: c.NameServers(), Timeout: 5 * time.Minute, AttemptTimeout: 5 * time.Minute,
-	}, opts...)
+	client, err := remoting.NewClient(remoting.Config{NameServers: c.NameServers(), Dial: dial})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Start(t.Context()); err != nil {
+	v, err := validate.New()
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := p.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	return p
+	codec, err := compress.Zlib(compress.DefaultLevel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := compress.New(codec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return core.Config{
+		Group: "accumulating", Timeout: 5 * time.Minute, AttemptTimeout: 5 * time.Minute,
+		Transport: client, Routes: client, Own: []core.Service{client},
+		Selector: selector.Hash(), Retry: coretest.Retry(3), Steps: append(steps, v.Step(), z.Step()),
+	}
+}
+
+// producer starts a producer on the cluster with an accumulator.
+func producer(t testing.TB, c *embedded.Cluster, cfg accumulate.Config, change ...func(*core.Config)) *core.Producer {
+	t.Helper()
+	conf := realConfig(t, c, c.Dial, accumulator(t, cfg).Step())
+	for _, f := range change {
+		f(&conf)
+	}
+	return coretest.Start(t, conf)
 }
 
 // crowd sends the messages with n callers, one after the other each.
@@ -229,15 +248,7 @@ func (w *weigher) Intercept(ctx context.Context, c *core.Call, next core.Handler
 func TestSizeIsExact(t *testing.T) {
 	c := cluster(t, 1)
 	w := &weigher{}
-	p, err := liftoff.New(liftoff.Config{Group: "weigh", NameServers: c.NameServers(), Timeout: time.Minute}, liftoff.WithDial(c.Dial),
-		liftoff.WithSteps(core.CallStep("weigh", core.StageEncode, w).After("compress.zlib")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	defer p.Shutdown(context.Background())
+	p := coretest.Start(t, realConfig(t, c, c.Dial, core.CallStep("weigh", core.StageEncode, w).After("compress.zlib")))
 	r := rand.New(rand.NewPCG(1, 2))
 	for round := range 20 {
 		w.n = 2 + r.IntN(20)
@@ -316,12 +327,14 @@ func TestCutAfterStore(t *testing.T) {
 		t.Run(fmt.Sprint("retry ", again), func(t *testing.T) {
 			const n = 16
 			c := cluster(t, 2)
-			policy := retry.AtLeastOnce()
+			policy := coretest.Retry(3)
 			if !again {
 				policy = coretest.NoRetry()
 			}
 			g := newGate()
-			p := producer(t, c, accumulate.Config{MaxCount: n, Linger: 30 * time.Second}, liftoff.WithRetry(policy), liftoff.WithSteps(g.step()))
+			p := producer(t, c, accumulate.Config{MaxCount: n, Linger: 30 * time.Second}, func(conf *core.Config) {
+				conf.Retry, conf.Steps = policy, append(conf.Steps, g.step())
+			})
 			land := g.fly(t, p)
 			c.ControlOnce(wire.SendBatchMessage, func(*embedded.Request) embedded.Action { return embedded.StoreThenCut() })
 			var all []*sending
@@ -362,7 +375,10 @@ func TestCutAfterStore(t *testing.T) {
 // stored, what is said not to be is not.
 func TestBrokerRestarts(t *testing.T) {
 	c := cluster(t, 2)
-	p := producer(t, c, accumulate.Config{Linger: time.Millisecond}, liftoff.WithRetry(retry.Safe()))
+	safe := core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+		return core.Decision{Retry: f.Certainty.Safe() && f.Attempt < 20, After: time.Millisecond}
+	})
+	p := producer(t, c, accumulate.Config{Linger: time.Millisecond}, func(conf *core.Config) { conf.Retry = safe })
 	var mu sync.Mutex
 	outcome := map[string]error{}
 	stop := make(chan struct{})
@@ -402,7 +418,7 @@ func TestBrokerRestarts(t *testing.T) {
 		switch n := stored[body]; {
 		case err == nil && n != 1:
 			t.Errorf("%s: acknowledged, and stored %d times", body, n)
-		case err != nil && core.CertaintyOf(err) <= core.NotStored && n > 0:
+		case err != nil && core.CertaintyOf(err).Safe() && n > 0:
 			t.Errorf("%s: stored, but %v", body, err)
 		}
 	}

@@ -38,7 +38,7 @@ func ExampleNew() {
 	var sends sync.WaitGroup
 	send := func(body string) {
 		sends.Go(func() {
-			if _, err := p.Send(ctx, coretest.Message(body), core.WithTimeout(time.Minute)); err != nil {
+			if _, err := p.Send(ctx, coretest.Message(body), core.SendTimeout(time.Minute)); err != nil {
 				fmt.Println(err)
 			}
 		})

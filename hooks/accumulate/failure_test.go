@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/refusal"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 )
@@ -28,7 +29,7 @@ func together(t *testing.T, l *line, p *core.Producer, bodies ...string) []*send
 	return all
 }
 
-var poison = &core.BrokerError{Code: rocketmq.CodeMessageIllegal, Remark: "the message is illegal"}
+var poison = refusal.Of(rocketmq.CodeMessageIllegal, "the message is illegal", "")
 
 // What fails a batch is everybody's error. Only a refusal that may lie in one
 // message is asked for again, one by one.
@@ -43,7 +44,7 @@ func TestFailures(t *testing.T) {
 		fails     string
 	}{
 		{
-			name: "busy", fate: func(request) error { return &core.BrokerError{Code: rocketmq.CodeSystemBusy} },
+			name: "busy", fate: func(request) error { return refusal.Of(rocketmq.CodeSystemBusy, "", "") },
 			class: core.ClassBusy, certainty: core.NotStored, requests: 1, fails: "a b c",
 		},
 		{
@@ -51,7 +52,7 @@ func TestFailures(t *testing.T) {
 			class: core.ClassNetwork, certainty: core.MaybeStored, requests: 1, fails: "a b c",
 		},
 		{
-			name: "unexplained", fate: func(request) error { return &core.BrokerError{Code: rocketmq.CodeSystemError, Remark: "?"} },
+			name: "unexplained", fate: func(request) error { return refusal.Of(rocketmq.CodeSystemError, "?", "") },
 			class: core.ClassBroker, certainty: core.MaybeStored, requests: 1, fails: "a b c",
 		},
 		{
@@ -73,7 +74,7 @@ func TestFailures(t *testing.T) {
 			requests: 4,
 		},
 		{
-			name: "forbidden topic", fate: func(request) error { return &core.BrokerError{Code: rocketmq.CodeNoPermission, Remark: "no"} },
+			name: "forbidden topic", fate: func(request) error { return refusal.Of(rocketmq.CodeNoPermission, "no", "") },
 			class: core.ClassForbidden, certainty: core.NotStored, requests: 4, fails: "a b c",
 		},
 	}
@@ -325,37 +326,41 @@ func TestStepsFurtherIn(t *testing.T) {
 	}
 }
 
-// Answers that name no message, one for all, or too few.
+// What a broker tells of the messages of a batch is each caller's own: in one text, one by
+// one, one for all, or nothing. Then each message lies behind the one before.
 func TestAnswers(t *testing.T) {
-	join := func(ids []string) string { return strings.Join(ids, ",") }
 	tests := []struct {
-		name string
-		ids  func([]string) string
-		want func(i int, id string) string
-		step int64 // between the offsets
+		name   string
+		answer func(at *core.Attempt, res *core.Result, ids []string)
+		want   func(i int, id string) string
+		step   int64 // between the offsets
 	}{
-		{"one for each", join, func(_ int, id string) string { return "off-" + id }, 1},
-		{"of different lengths", func(ids []string) string { ids[1] = "short"; return join(ids) }, func(i int, id string) string {
-			if i == 1 {
-				return "short"
-			}
-			return "off-" + id
-		}, 1},
-		{"one for all", func([]string) string { return "inner" }, func(int, string) string { return "inner" }, 0},
-		{"none", func([]string) string { return "" }, func(int, string) string { return "" }, 0},
-		{"too few", func(ids []string) string { return join(ids[1:]) }, func(int, string) string { return "" }, 0},
-		{"too many", func(ids []string) string { return join(append(ids, "more")) }, func(int, string) string { return "" }, 0},
+		{
+			"in one text", func(at *core.Attempt, _ *core.Result, ids []string) {
+				at.SetOffsetIDs(strings.Join(ids, ","), nth)
+			}, func(_ int, id string) string { return "off-" + id }, 1,
+		},
+		{
+			"one by one", func(at *core.Attempt, _ *core.Result, ids []string) {
+				for i := range ids {
+					at.SetMessage(i, core.MessageResult{OffsetMessageID: fmt.Sprint("id", i), QueueOffset: int64(10 * i)})
+				}
+			}, func(i int, _ string) string { return fmt.Sprint("id", i) }, 10,
+		},
+		{
+			"one for all", func(at *core.Attempt, _ *core.Result, ids []string) {
+				for i := range ids {
+					at.SetMessage(i, core.MessageResult{OffsetMessageID: "inner"})
+				}
+			}, func(int, string) string { return "inner" }, 0,
+		},
+		{"none", func(*core.Attempt, *core.Result, []string) {}, func(int, string) string { return "" }, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := newLine(ms)
-				l.ids = func(ids []string) string {
-					if len(ids) == 1 {
-						return ids[0]
-					}
-					return tt.ids(ids)
-				}
+				l.answer = tt.answer
 				p := coretest.Start(t, config(t, l, accumulate.Config{Linger: 100 * ms}))
 				land := waiting(t, l, p)
 				var all []*sending

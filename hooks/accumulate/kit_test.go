@@ -24,9 +24,13 @@ type line struct {
 	took time.Duration
 	// fate decides about request n, from 1: an error is the answer. Nil stores all.
 	fate func(n int, r request) error
+	// refuse decides about one message of a batch: an error refuses it alone.
+	refuse func(body string) error
 	// lost says that the request's answer is lost although it is stored.
 	lost func(n int) bool
-	ids  func([]string) string // joins the offset ids; nil is commas
+	// answer says what the broker tells of the messages of a batch: their ids at the
+	// broker. Nil says them all in one text.
+	answer func(at *core.Attempt, res *core.Result, ids []string)
 
 	begun    time.Time
 	mu       sync.Mutex
@@ -60,12 +64,20 @@ func (l *line) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Result, e
 	c := at.Call()
 	r := request{at: time.Since(l.begun), batch: c.Batch(), mode: c.Mode(), topic: c.Outgoing().Topic(), queue: at.Queue()}
 	for o := range c.All() {
-		if !strings.Contains(string(o.Properties()), o.MessageID().String()) {
-			return nil, fmt.Errorf("properties %q without the id %v", o.Properties(), o.MessageID())
+		size := 22 + len(o.Body())
+		id := ""
+		for name, value := range o.Properties() {
+			size += len(name) + value.Len() + 2
+			if name == "UNIQ_KEY" {
+				id = value.String()
+			}
+		}
+		if id != o.MessageID().String() {
+			return nil, fmt.Errorf("the unique id is %q in the properties, %v in the message", id, o.MessageID())
 		}
 		r.bodies = append(r.bodies, string(o.Body()))
 		r.ids = append(r.ids, o.MessageID().String())
-		r.size += 22 + len(o.Body()) + len(o.Properties())
+		r.size += size
 	}
 	l.mu.Lock()
 	l.requests = append(l.requests, r)
@@ -92,30 +104,66 @@ func (l *line) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Result, e
 			return nil, err
 		}
 	}
+	refused := l.refusals(r)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var ids []string
 	for i, id := range r.ids {
-		l.stored[id] = append(l.stored[id], r.bodies[i])
+		if refused[i] == nil {
+			l.stored[id] = append(l.stored[id], r.bodies[i])
+		}
 		ids = append(ids, "off-"+id)
 	}
 	if l.lost != nil && l.lost(n) {
 		return nil, fmt.Errorf("%w under request %d", core.ErrConnectionLost, n)
 	}
+	res := at.Result()
 	if c.Mode() == core.Oneway {
-		res := at.Result()
 		res.Status = core.Written
 		return res, nil
 	}
-	res := at.Result()
 	res.Queue, res.QueueOffset = at.Queue(), l.offset
-	l.offset += int64(len(r.ids))
-	res.OffsetMessageID = strings.Join(ids, ",")
-	if l.ids != nil {
-		res.OffsetMessageID = l.ids(ids)
+	switch {
+	case len(refused) > 0:
+		l.tell(at, ids, refused)
+	case !r.batch:
+		res.OffsetMessageID = ids[0]
+	case l.answer != nil:
+		l.answer(at, res, ids)
+	default:
+		at.SetOffsetIDs(strings.Join(ids, ","), nth)
 	}
+	l.offset += int64(len(r.ids))
 	return res, nil
 }
+
+// refusals are the errors of the messages that the broker refuses while it stores others.
+func (l *line) refusals(r request) map[int]error {
+	if !r.batch || l.refuse == nil {
+		return nil
+	}
+	out := map[int]error{}
+	for i, body := range r.bodies {
+		if err := l.refuse(body); err != nil {
+			out[i] = err
+		}
+	}
+	return out
+}
+
+// tell gives each message of a batch its own answer.
+func (l *line) tell(at *core.Attempt, ids []string, refused map[int]error) {
+	for i, id := range ids {
+		r := core.MessageResult{OffsetMessageID: id, QueueOffset: l.offset + int64(i)}
+		if err := refused[i]; err != nil {
+			r = core.MessageResult{Err: err}
+		}
+		at.SetMessage(i, r)
+	}
+}
+
+// nth finds an id in a text that has them all.
+func nth(text string, i int) string { return strings.Split(text, ",")[i] }
 
 func (l *line) seen() []request {
 	l.mu.Lock()

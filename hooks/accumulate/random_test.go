@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/refusal"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 )
@@ -48,7 +49,7 @@ func randomWorld(t *testing.T, seed uint64) {
 	l.fate = func(int, request) error {
 		switch {
 		case refuse():
-			return &core.BrokerError{Code: rocketmq.CodeSystemBusy}
+			return refusal.Of(rocketmq.CodeSystemBusy, "", "")
 		case illegal():
 			return poison
 		}
@@ -77,7 +78,7 @@ func randomWorld(t *testing.T, seed uint64) {
 				limit, opts := cfg.Timeout, []core.SendOption(nil)
 				if own.IntN(6) == 0 {
 					limit = time.Duration(1+own.IntN(20)) * ms
-					opts = append(opts, core.WithTimeout(limit))
+					opts = append(opts, core.SendTimeout(limit))
 				}
 				m := coretest.Message(fmt.Sprintf("%d/%d/%0*d", caller, n, own.IntN(200), 0))
 				body := string(m.Body)
@@ -128,7 +129,7 @@ func verify(t *testing.T, l *line, results map[string]core.Result, failures map[
 	for body, res := range results {
 		if err, failed := failures[body]; failed {
 			var se *core.SendError
-			if !errors.As(err, &se) || se.Certainty <= core.NotStored && times[body] > 0 {
+			if !errors.As(err, &se) || se.Certainty.Safe() && times[body] > 0 {
 				t.Errorf("%q is stored %d times: %v", body, times[body], err)
 			}
 			continue

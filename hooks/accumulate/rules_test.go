@@ -12,9 +12,9 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
-	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 	"github.com/liftoff-mq/liftoff/hooks/compress"
+	"github.com/liftoff-mq/liftoff/hooks/namespace"
 )
 
 func TestConfig(t *testing.T) {
@@ -48,7 +48,6 @@ func TestConfig(t *testing.T) {
 type codec struct{}
 
 func (codec) Name() string                           { return "mine" }
-func (codec) SysFlag() int32                         { return rocketmq.SysCompressed | 0x300 }
 func (codec) Append(dst, src []byte) ([]byte, error) { return append(dst, src[:len(src)/2]...), nil }
 
 // Every compression is outside of the accumulator, whatever its name is.
@@ -64,6 +63,43 @@ func TestPlace(t *testing.T) {
 	}
 	if call, _ := p.Names(); fmt.Sprint(call) != "[compress.mine accumulate]" {
 		t.Errorf("order %v", call)
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	for _, tt := range []struct {
+		cfg  accumulate.Config
+		want string
+	}{
+		{accumulate.Config{}, "puts small sends together (linger at most 5ms, messages at most 256, size at most 256 KiB)"},
+		{
+			accumulate.Config{Linger: time.Second, MaxCount: 17, MaxBytes: 5000},
+			"puts small sends together (linger at most 1s, messages at most 17, size at most 5000 bytes)",
+		},
+	} {
+		p, err := core.Resolve(core.Order{}, accumulator(t, tt.cfg).Step())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := p.Steps()[0]
+		if s.Name != "accumulate" || s.Scope != "call" || s.Stage != "encode" || s.Description.String() != tt.want {
+			t.Errorf("got %+v: %s\nwant %s", s, s.Description, tt.want)
+		}
+	}
+}
+
+// noBatch is a transport that carries single messages only.
+type noBatch struct{ *line }
+
+func (noBatch) Capabilities() core.Capabilities {
+	return core.Capabilities{Lacks: []core.Feature{core.FeatureBatch}}
+}
+
+func TestTheTransportHasToCarryBatches(t *testing.T) {
+	a := accumulator(t, accumulate.Config{})
+	_, err := core.NewProducer(coretest.Config(noBatch{newLine(0)}, a.Step()))
+	if !errors.Is(err, core.ErrUnsupported) || !strings.Contains(err.Error(), "accumulate") || !strings.Contains(err.Error(), "batch") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -111,19 +147,27 @@ func TestPassesThrough(t *testing.T) {
 			return err
 		}
 	}
-	property := func(name, value string) core.Step {
-		return core.CallStep("mark", core.StageShape, core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+	property := func(name, value string) *core.Step {
+		s := core.CallStep("mark", core.StageShape, core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 			c.Outgoing().SetProperty(name, value)
 			return next(ctx, c)
 		}))
+		return &s
 	}
 	packed, err := compress.New(codec{}, compress.MinSize(1), compress.AlwaysTry())
 	if err != nil {
 		t.Fatal(err)
 	}
+	pack := packed.Step()
+	with := func(opt core.SendOption) func(*core.Producer) error {
+		return func(p *core.Producer) error {
+			_, err := p.Send(context.Background(), coretest.Message("special"), opt)
+			return err
+		}
+	}
 	tests := []struct {
 		name  string
-		step  core.Step
+		step  *core.Step
 		send  func(*core.Producer) error
 		waits bool
 	}{
@@ -145,20 +189,24 @@ func TestPassesThrough(t *testing.T) {
 		{name: "delay by a step", step: property("DELAY", "3"), send: of(func(m *core.Message) {})},
 		{name: "timer by a property", send: of(func(m *core.Message) { m.Properties = map[string]string{"TIMER_DELAY_SEC": "3"} })},
 		{name: "consistent selector", send: of(func(m *core.Message) { m.Body = []byte("key") })},
-		{name: "packed", step: packed.Step(), send: of(func(m *core.Message) { m.Body = []byte("two halves two halves") })},
+		{name: "packed", step: &pack, send: of(func(m *core.Message) { m.Body = []byte("two halves two halves") })},
 		{name: "retry topic", send: of(func(m *core.Message) { m.Topic = "%RETRY%g" })},
-		{name: "own retry policy", send: func(p *core.Producer) error {
-			_, err := p.Send(context.Background(), coretest.Message("special"), core.WithRetry(coretest.Retry(2)))
-			return err
-		}},
+		{name: "light queues", send: of(func(m *core.Message) { m.Properties = map[string]string{"INNER_MULTI_DISPATCH": "%LMQ%a"} })},
+		{name: "lite topic", step: property("__LITE_TOPIC", "l"), send: of(func(m *core.Message) {})},
+		{name: "priority", step: property("_SYS_MSG_PRIORITY_", "3"), send: of(func(m *core.Message) {})},
+		{name: "half a transaction", step: property("TRAN_MSG", "true"), send: of(func(m *core.Message) {})},
+		{name: "own retry policy", send: with(core.SendRetry(coretest.Retry(2)))},
+		{name: "own selector", send: with(core.SendSelector(byBody{}))},
+		{name: "own attempt timeout", send: with(core.SendAttemptTimeout(time.Minute))},
+		{name: "own timeout", send: with(core.SendTimeout(time.Minute)), waits: true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := newLine(0)
 				var steps []core.Step
-				if tt.step.Use != nil {
-					steps = append(steps, tt.step)
+				if tt.step != nil {
+					steps = append(steps, *tt.step)
 				}
 				cfg := config(t, l, accumulate.Config{MaxBytes: 1024, Linger: 50 * ms}, steps...)
 				cfg.Selector = byBody{}
@@ -249,6 +297,51 @@ func TestKeys(t *testing.T) {
 			}
 			if want := []int{1, each - 1}; !slices.Equal(counts, want) {
 				t.Errorf("%s: requests of %v, want %v", k.name, counts, want)
+			}
+		}
+	})
+}
+
+// Topics that are one topic on the wire may have different policies. Their messages do not
+// share a request, which goes by one policy.
+func TestPolicies(t *testing.T) {
+	ns, err := namespace.New("ns")
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(ms)
+		cfg := config(t, l, accumulate.Config{}, ns.Step())
+		cfg.Policies = &core.PolicyTable{
+			Default: &core.Policy{Name: "default"},
+			ByTopic: map[string]*core.Policy{"ns%T": {Name: "other", Retry: coretest.Retry(3)}},
+		}
+		p := coretest.Start(t, cfg)
+		land := waiting(t, l, p)
+		flying := send(t.Context(), p, &core.Message{Topic: "ns%T", Body: []byte("flying")})
+		synctest.Wait()
+		var all []*sending
+		for i := range 3 {
+			all = append(all, send(t.Context(), p, &core.Message{Topic: "T", Body: fmt.Append(nil, "a", i)}),
+				send(t.Context(), p, &core.Message{Topic: "ns%T", Body: fmt.Append(nil, "b", i)}))
+		}
+		for _, s := range all {
+			if _, err := s.wait(); err != nil {
+				t.Error(err)
+			}
+		}
+		land()
+		if _, err := flying.wait(); err != nil {
+			t.Error(err)
+		}
+		rs := l.seen()[2:]
+		if len(rs) != 2 {
+			t.Errorf("requests %v, want one for each policy", rs)
+		}
+		for _, r := range rs {
+			slices.Sort(r.bodies)
+			if first := r.bodies[0][:1]; r.topic != "ns%T" || !slices.Equal(r.bodies, []string{first + "0", first + "1", first + "2"}) {
+				t.Errorf("request of %v to %s", r.bodies, r.topic)
 			}
 		}
 	})

@@ -97,7 +97,7 @@ func TestLinger(t *testing.T) {
 	}{
 		{"alone", func(t *testing.T) (context.Context, []core.SendOption) { return t.Context(), nil }, nil, linger, false},
 		{"alone, little time", func(t *testing.T) (context.Context, []core.SendOption) {
-			return t.Context(), []core.SendOption{core.WithTimeout(60 * ms)}
+			return t.Context(), []core.SendOption{core.SendTimeout(60 * ms)}
 		}, nil, 30 * ms, false},
 		{"alone, context with little time", func(t *testing.T) (context.Context, []core.SendOption) { return short(t), nil }, nil, 15 * ms, false},
 		{
@@ -306,7 +306,7 @@ func TestCancelOnTheWay(t *testing.T) {
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(t.Context())
 		m := message("cancelled")
-		cancelled, late, stays := send(ctx, p, m), send(t.Context(), p, message("late"), core.WithTimeout(25*ms)), send(t.Context(), p, message("stays"))
+		cancelled, late, stays := send(ctx, p, m), send(t.Context(), p, message("late"), core.SendTimeout(25*ms)), send(t.Context(), p, message("stays"))
 		time.Sleep(15 * ms) // they left after 10
 		cancel()
 		_, err := cancelled.wait()
@@ -344,7 +344,7 @@ func TestDeadlines(t *testing.T) {
 			send(t.Context(), p, coretest.Message("flying"))
 			synctest.Wait()
 			short := func() *sending {
-				s := send(t.Context(), p, coretest.Message("short"), core.WithTimeout(30*ms))
+				s := send(t.Context(), p, coretest.Message("short"), core.SendTimeout(30*ms))
 				synctest.Wait()
 				return s
 			}
@@ -352,7 +352,7 @@ func TestDeadlines(t *testing.T) {
 			if shortFirst {
 				s = short()
 			}
-			long := send(t.Context(), p, coretest.Message("long"), core.WithTimeout(60*ms))
+			long := send(t.Context(), p, coretest.Message("long"), core.SendTimeout(60*ms))
 			synctest.Wait()
 			if !shortFirst {
 				s = short()
@@ -551,7 +551,7 @@ func TestLateCallJoinsNobody(t *testing.T) {
 				}
 			})
 		}
-		err := send(0, "late", core.WithTimeout(100*ms))
+		err := send(0, "late", core.SendTimeout(100*ms))
 		if !errors.Is(err, core.ErrTimeout) || core.CertaintyOf(err) != core.NotSent {
 			t.Errorf("got %v", err)
 		}

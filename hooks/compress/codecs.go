@@ -3,6 +3,7 @@ package compress
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"sync"
 
 	"github.com/klauspost/compress/zlib"
@@ -10,7 +11,6 @@ import (
 	"github.com/pierrec/lz4/v4"
 
 	"github.com/liftoff-mq/liftoff/core"
-	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // sink collects what a writer writes.
@@ -29,7 +29,7 @@ func Zlib(level int) (core.Compressor, error) {
 	if level < 1 || level > 9 {
 		return nil, fmt.Errorf("compress: zlib level %d, allowed is 1 to 9", level)
 	}
-	z := &streamCodec{name: "zlib", flag: rocketmq.SysCompressionZlib}
+	z := &streamCodec{name: "zlib", about: describe("zlib", level)}
 	z.writers.New = func() any {
 		w := new(streamWriter)
 		// The level, the only thing that can be wrong, was checked.
@@ -43,7 +43,7 @@ func Zlib(level int) (core.Compressor, error) {
 // Frames have independent blocks and a checksum, which Java's reader demands
 // and checks.
 func LZ4() core.Compressor {
-	z := &streamCodec{name: "lz4", flag: rocketmq.SysCompressionLZ4}
+	z := &streamCodec{name: "lz4", about: core.Description{Summary: "lz4"}}
 	z.writers.New = func() any {
 		w, zw := new(streamWriter), lz4.NewWriter(nil)
 		// Small blocks cost little ratio, since LZ4 looks back 64 KiB at most,
@@ -58,7 +58,7 @@ func LZ4() core.Compressor {
 // streamCodec packs with a writer that can be reset, from a pool.
 type streamCodec struct {
 	name    string
-	flag    int32
+	about   core.Description
 	writers sync.Pool // of *streamWriter
 }
 
@@ -70,8 +70,9 @@ type streamWriter struct {
 	}
 }
 
-func (z *streamCodec) Name() string   { return z.name }
-func (z *streamCodec) SysFlag() int32 { return rocketmq.SysCompressed | z.flag }
+func (z *streamCodec) Name() string { return z.name }
+
+func (z *streamCodec) Describe() core.Description { return z.about }
 
 func (z *streamCodec) Append(dst, src []byte) ([]byte, error) {
 	w := z.writers.Get().(*streamWriter)
@@ -103,12 +104,21 @@ func Zstd(level int) (core.Compressor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compress: zstd: %w", err)
 	}
-	return &zstdCodec{enc}, nil
+	return &zstdCodec{enc, describe("zstd", level)}, nil
 }
 
-type zstdCodec struct{ enc *zstd.Encoder }
+type zstdCodec struct {
+	enc   *zstd.Encoder
+	about core.Description
+}
 
-func (z *zstdCodec) Name() string   { return "zstd" }
-func (z *zstdCodec) SysFlag() int32 { return rocketmq.SysCompressed | rocketmq.SysCompressionZstd }
+func (z *zstdCodec) Name() string { return "zstd" }
+
+func (z *zstdCodec) Describe() core.Description { return z.about }
 
 func (z *zstdCodec) Append(dst, src []byte) ([]byte, error) { return z.enc.EncodeAll(src, dst), nil }
+
+// describe describes a codec that has levels.
+func describe(name string, level int) core.Description {
+	return core.Description{Summary: name, Settings: []core.Setting{{Name: "level", Value: strconv.Itoa(level)}}}
+}

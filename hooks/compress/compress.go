@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"sync"
 
 	"github.com/liftoff-mq/liftoff/core"
-	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/hooks/internal/plugin"
+	"github.com/liftoff-mq/liftoff/hooks/internal/words"
 )
 
 const (
@@ -25,12 +25,17 @@ const (
 	maxPooled = 8 << 20
 )
 
+var (
+	_ core.Interceptor = (*Compression)(nil)
+	_ core.Requirer    = (*Compression)(nil)
+	_ core.Describer   = (*Compression)(nil)
+)
+
 // Compression is the step that packs bodies. It is safe for concurrent use. In
 // the steady state it allocates nothing beyond what the codec does.
 type Compression struct {
 	codec   core.Compressor
 	name    string
-	flag    int32
 	minSize int
 	always  bool
 	buffers sync.Pool // of *[]byte
@@ -50,13 +55,16 @@ func MinSize(n int) Option { return func(c *Compression) { c.minSize = n } }
 // some KiB.
 func AlwaysTry() Option { return func(c *Compression) { c.always = true } }
 
-// New makes the step around a codec. A nil codec, a bad name, flag bits that are
-// not about compression and a negative MinSize are errors, reported at once.
+// New makes the step around a codec. A nil codec, a bad name, a nil option and a negative
+// MinSize are errors, reported at once.
+//
+// A producer whose transport does not know the codec ([core.Capabilities]) is not made.
 func New(codec core.Compressor, opts ...Option) (*Compression, error) {
-	if isNil(codec) {
-		return nil, errors.New("compress: codec is nil")
+	name, err := plugin.Name(codec)
+	if err != nil {
+		return nil, fmt.Errorf("compress: codec: %w", err)
 	}
-	c := &Compression{codec: codec, name: codec.Name(), flag: codec.SysFlag(), minSize: DefaultMinSize}
+	c := &Compression{codec: codec, name: name, minSize: DefaultMinSize}
 	c.buffers.New = func() any { return new([]byte) }
 	var errs []error
 	for i, o := range opts {
@@ -68,9 +76,6 @@ func New(codec core.Compressor, opts ...Option) (*Compression, error) {
 	}
 	if c.minSize < 0 {
 		errs = append(errs, fmt.Errorf("MinSize is negative: %d", c.minSize))
-	}
-	if c.flag&rocketmq.SysCompressed == 0 || c.flag&^(rocketmq.SysCompressed|rocketmq.SysCompressionMask) != 0 {
-		errs = append(errs, fmt.Errorf("codec %q has system flag %#x, want %#x and bits of %#x", c.name, c.flag, rocketmq.SysCompressed, rocketmq.SysCompressionMask))
 	}
 	// Core has the rules of names.
 	if _, err := core.Resolve(core.Order{}, c.Step()); err != nil {
@@ -86,6 +91,28 @@ func New(codec core.Compressor, opts ...Option) (*Compression, error) {
 // message scope, outside of hooks/accumulate.
 func (c *Compression) Step() core.Step {
 	return core.CallStep("compress."+c.name, core.StageEncode, c).Before("accumulate?")
+}
+
+// Requires asks for a transport that tells consumers how to unpack the codec's bodies.
+func (c *Compression) Requires() core.Requirements {
+	return core.Requirements{Codecs: []string{c.name}}
+}
+
+// Describe gives the codec, what it says of itself, such as its level, and the bodies that
+// are packed.
+func (c *Compression) Describe() core.Description {
+	d := core.Description{Summary: "packs bodies", Settings: []core.Setting{{Name: "codec", Value: c.name}}}
+	if _, ok := c.codec.(core.Describer); ok {
+		d.Settings = append(d.Settings, core.Describe(c.codec).Settings...)
+	}
+	random := "left as they are"
+	if c.always {
+		random = "tried too"
+	}
+	d.Settings = append(d.Settings,
+		core.Setting{Name: "from", Value: words.Size(c.minSize)},
+		core.Setting{Name: "random bodies", Value: random})
+	return d
 }
 
 // Error is a codec's failure. The send fails with it: a body is never sent
@@ -107,14 +134,14 @@ func (e *Error) Unwrap() error { return e.Err }
 // ErrorClass is [core.ClassPlugin].
 func (e *Error) ErrorClass() core.Class { return core.ClassPlugin }
 
-// Intercept packs the body if it is long enough, if the call is not a batch
-// (batches have no flag of their own for each message), if no step has packed it
-// before, and if it gets smaller. Afterwards the outgoing message is as before,
-// so that a step further out may run the call again.
+// Intercept packs the body if it is long enough, if the call is not a batch, of which no
+// consumer could unpack the messages one by one, if no step has packed it before, and if
+// it gets smaller. Afterwards the outgoing message is as before, so that a step further out
+// may run the call again.
 func (c *Compression) Intercept(ctx context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
 	out := call.Outgoing()
-	body, flag := out.Body(), out.SysFlag()
-	if call.Batch() || len(body) < c.minSize || len(body) == 0 || flag&rocketmq.SysCompressed != 0 ||
+	body := out.Body()
+	if call.Batch() || len(body) < c.minSize || len(body) == 0 || out.Codec() != "" ||
 		!c.always && looksRandom(body) {
 		return next(ctx, call)
 	}
@@ -134,30 +161,17 @@ func (c *Compression) Intercept(ctx context.Context, call *core.Call, next core.
 		c.release(buf)
 		return next(ctx, call)
 	}
-	out.SetBody(packed)
-	out.SetSysFlag(flag | c.flag)
+	out.SetPacked(packed, c.name)
 	res, err := next(ctx, call)
-	out.SetBody(body)
-	out.SetSysFlag(flag)
+	out.SetPacked(body, "")
 	c.release(buf)
 	return res, err
 }
 
 // release gives a buffer back. It is the one that Grow made, never one that a
-// codec returned: that could be anybody's. After a panic it is not called.
+// codec returned, which may be part of a user's body. After a panic it is not called.
 func (c *Compression) release(buf *[]byte) {
 	if cap(*buf) <= maxPooled {
 		c.buffers.Put(buf)
 	}
-}
-
-func isNil(v any) bool {
-	if v == nil {
-		return true
-	}
-	switch r := reflect.ValueOf(v); r.Kind() {
-	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan:
-		return r.IsNil()
-	}
-	return false
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core/coretest"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/compress"
+	"github.com/liftoff-mq/liftoff/internal/race"
 )
 
 func step(tb testing.TB, c core.Compressor, opts ...compress.Option) core.Step {
@@ -63,10 +64,10 @@ func TestThroughTheProducer(t *testing.T) {
 					}
 					for _, s := range tr.Attempts() {
 						packed := size >= 4096 && kind != "random"
-						if packed != (s.SysFlag == c.SysFlag()) || !packed && s.SysFlag != 0 || packed != (len(s.Body) < size) {
-							t.Errorf("%v: flag %#x, %d bytes", s.Mode, s.SysFlag, len(s.Body))
+						if packed != (s.Codec == c.Name()) || !packed && s.Codec != "" || packed != (len(s.Body) < size) {
+							t.Errorf("%v: codec %q, %d bytes", s.Mode, s.Codec, len(s.Body))
 						}
-						got, err := compress.Decompress(nil, []byte(s.Body), s.SysFlag, size)
+						got, err := compress.Decompress(nil, []byte(s.Body), flag(s.Codec), size)
 						if err != nil || !bytes.Equal(got, m.Body) {
 							t.Errorf("%v: the body arrives changed, %v", s.Mode, err)
 						}
@@ -80,14 +81,14 @@ func TestThroughTheProducer(t *testing.T) {
 	}
 }
 
-// Java's bits: compressed 1, types LZ4 0x100, ZSTD 0x200, ZLIB 0x300.
-func TestFlags(t *testing.T) {
-	want := map[string]int32{"zlib": 0x301, "lz4": 0x101, "zstd": 0x201}
-	for _, c := range codecs(t) {
-		if c.SysFlag() != want[c.Name()] {
-			t.Errorf("%s: flag %#x, want %#x", c.Name(), c.SysFlag(), want[c.Name()])
+// The names are those that transports and consumers know the codecs by.
+func TestNames(t *testing.T) {
+	want := []string{"zlib", "lz4", "zstd"}
+	for i, c := range codecs(t) {
+		if c.Name() != want[i] {
+			t.Errorf("codec %d is named %s, want %s", i, c.Name(), want[i])
 		}
-		if name := step(t, c).Name; name != "compress."+c.Name() {
+		if name := step(t, c).Name(); name != "compress."+want[i] {
 			t.Errorf("step is named %s", name)
 		}
 	}
@@ -97,8 +98,8 @@ func TestBatchesAreNotPacked(t *testing.T) {
 	tr := &coretest.Transport{}
 	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 		for o := range at.Call().All() {
-			if o.SysFlag() != 0 || len(o.Body()) != 10000 {
-				t.Errorf("flag %#x, %d bytes", o.SysFlag(), len(o.Body()))
+			if o.Codec() != "" || len(o.Body()) != 10000 {
+				t.Errorf("codec %q, %d bytes", o.Codec(), len(o.Body()))
 			}
 		}
 		return tr.Ack(at), nil
@@ -165,8 +166,8 @@ func TestMinSizeAndTrials(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := tr.Attempts()[0]
-			if c.n.Load() != tt.tries || (s.SysFlag != 0) != tt.packed {
-				t.Errorf("%d trials, flag %#x, want %d, packed %v", c.n.Load(), s.SysFlag, tt.tries, tt.packed)
+			if c.n.Load() != tt.tries || (s.Codec != "") != tt.packed {
+				t.Errorf("%d trials, codec %q, want %d, packed %v", c.n.Load(), s.Codec, tt.tries, tt.packed)
 			}
 			if !tt.packed && s.Body != string(tt.body) {
 				t.Error("the body changed")
@@ -188,7 +189,7 @@ func TestOncePerCall(t *testing.T) {
 		t.Fatal("want a failure")
 	}
 	a := tr.Attempts()
-	if c.n.Load() != 1 || len(a) != 3 || a[0].Body != a[2].Body || a[2].SysFlag != 0x301 {
+	if c.n.Load() != 1 || len(a) != 3 || a[0].Body != a[2].Body || a[2].Codec != "zlib" {
 		t.Errorf("packed %d times for %d attempts", c.n.Load(), len(a))
 	}
 }
@@ -201,8 +202,8 @@ func TestRunAgain(t *testing.T) {
 			if _, err := next(ctx, c); err == nil {
 				t.Error("want a failure")
 			}
-			if o := c.Outgoing(); !bytes.Equal(o.Body(), body) || o.SysFlag() != 0 {
-				t.Errorf("after a run the body has %d bytes, flag %#x", len(o.Body()), o.SysFlag())
+			if o := c.Outgoing(); !bytes.Equal(o.Body(), body) || o.Codec() != "" {
+				t.Errorf("after a run the body has %d bytes, codec %q", len(o.Body()), o.Codec())
 			}
 		}
 		return next(ctx, c)
@@ -219,7 +220,7 @@ func TestRunAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := tr.Attempts()
-	if len(a) != 3 || a[0].Body != a[1].Body || a[1].Body != a[2].Body || a[2].SysFlag != 0x301 {
+	if len(a) != 3 || a[0].Body != a[1].Body || a[1].Body != a[2].Body || a[2].Codec != "zlib" {
 		t.Errorf("%d attempts with different bodies", len(a))
 	}
 }
@@ -233,21 +234,19 @@ func TestTwoStepsPackOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := tr.Attempts()[0]
-	got, err := compress.Decompress(nil, []byte(s.Body), s.SysFlag, len(body))
-	if err != nil || !bytes.Equal(got, body) || s.SysFlag != 0x101 { // lz4 comes first by name
-		t.Errorf("flag %#x, %v", s.SysFlag, err)
+	got, err := compress.Decompress(nil, []byte(s.Body), flag(s.Codec), len(body))
+	if err != nil || !bytes.Equal(got, body) || s.Codec != "lz4" { // lz4 comes first by name
+		t.Errorf("codec %q, %v", s.Codec, err)
 	}
 }
 
 // user is a codec that a user wrote.
 type user struct {
 	name   string
-	flag   int32
 	append func(dst, src []byte) ([]byte, error)
 }
 
 func (u *user) Name() string                           { return u.name }
-func (u *user) SysFlag() int32                         { return u.flag }
 func (u *user) Append(dst, src []byte) ([]byte, error) { return u.append(dst, src) }
 
 func TestCodecsThatFail(t *testing.T) {
@@ -272,7 +271,7 @@ func TestCodecsThatFail(t *testing.T) {
 		for _, mode := range modes {
 			t.Run(name+"/"+mode, func(t *testing.T) {
 				tr := &coretest.Transport{}
-				p := coretest.Start(t, config(tr, step(t, &user{"mine", 0x401, tt.append})))
+				p := coretest.Start(t, config(tr, step(t, &user{"mine", tt.append})))
 				m := &core.Message{Topic: "T", Body: text(10000)}
 				err := send(p, mode, m)
 				if !tt.is(err) || core.ClassOf(err) != core.ClassPlugin || core.CertaintyOf(err) != core.NotSent {
@@ -299,7 +298,7 @@ func TestCodecsThatFail(t *testing.T) {
 // A codec may return a slice of its own, even one of the body. No later call
 // may write to it.
 func TestForeignSlicesAreNotReused(t *testing.T) {
-	c := &user{"mine", 0x401, func(dst, src []byte) ([]byte, error) {
+	c := &user{"mine", func(dst, src []byte) ([]byte, error) {
 		if len(src) == 5000 {
 			return src[:10], nil
 		}
@@ -325,14 +324,12 @@ func TestNewRefusesBadCodecs(t *testing.T) {
 	var typedNil *user
 	good := codecs(t)[0]
 	for name, f := range map[string]func() (*compress.Compression, error){
-		"nil":          func() (*compress.Compression, error) { return compress.New(nil) },
-		"typed nil":    func() (*compress.Compression, error) { return compress.New(typedNil) },
-		"bad name":     func() (*compress.Compression, error) { return compress.New(&user{"My Codec", 0x401, nop}) },
-		"no name":      func() (*compress.Compression, error) { return compress.New(&user{"", 0x401, nop}) },
-		"no flag":      func() (*compress.Compression, error) { return compress.New(&user{"mine", 0x400, nop}) },
-		"foreign bits": func() (*compress.Compression, error) { return compress.New(&user{"mine", 0x405, nop}) },
-		"size":         func() (*compress.Compression, error) { return compress.New(good, compress.MinSize(-1)) },
-		"nil option":   func() (*compress.Compression, error) { return compress.New(good, nil) },
+		"nil":        func() (*compress.Compression, error) { return compress.New(nil) },
+		"typed nil":  func() (*compress.Compression, error) { return compress.New(typedNil) },
+		"bad name":   func() (*compress.Compression, error) { return compress.New(&user{"My Codec", nop}) },
+		"no name":    func() (*compress.Compression, error) { return compress.New(&user{"", nop}) },
+		"size":       func() (*compress.Compression, error) { return compress.New(good, compress.MinSize(-1)) },
+		"nil option": func() (*compress.Compression, error) { return compress.New(good, nil) },
 	} {
 		if c, err := f(); err == nil || c != nil || !strings.HasPrefix(err.Error(), "compress: ") {
 			t.Errorf("%s: got %v, %v, want an error", name, c, err)
@@ -347,9 +344,9 @@ func TestSharedMessageStaysAsItIs(t *testing.T) {
 		tr := &coretest.Transport{Forget: true}
 		tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 			o := at.Call().Outgoing()
-			got, err := compress.Decompress(nil, o.Body(), o.SysFlag(), 1<<20)
-			if err != nil || !bytes.Equal(got, o.Message().Body) || o.SysFlag() != c.SysFlag() {
-				t.Errorf("%s: flag %#x, equal %v, %v", c.Name(), o.SysFlag(), bytes.Equal(got, o.Message().Body), err)
+			got, err := compress.Decompress(nil, o.Body(), flag(o.Codec()), 1<<20)
+			if err != nil || !bytes.Equal(got, o.Message().Body) || o.Codec() != c.Name() {
+				t.Errorf("%s: codec %q, equal %v, %v", c.Name(), o.Codec(), bytes.Equal(got, o.Message().Body), err)
 			}
 			return tr.Ack(at), nil
 		}
@@ -373,7 +370,7 @@ func TestSharedMessageStaysAsItIs(t *testing.T) {
 }
 
 func TestNoAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	for _, c := range codecs(t) {

@@ -31,7 +31,7 @@ var (
 // It stops with [ErrTooLarge] before more than limit bytes are appended. A limit
 // of 0 or less means the defaults for bodies from strangers: 8 MiB, and at most
 // 100 times the size of src. A limit that is given stands alone, so that a body
-// of zeros, which packs a thousandfold, can be read by those who expect it.
+// of zeros, which packs a thousandfold, can be read by programs that expect it.
 // Memory follows what was unpacked, not what a header announces.
 //
 // It keeps no state between calls and is safe for concurrent use.

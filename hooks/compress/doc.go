@@ -1,11 +1,13 @@
 // Package compress packs message bodies, as Java's producer does: zlib, LZ4 or
-// Zstandard, marked in the message's system flag so that every consumer can
-// unpack them.
+// Zstandard. The transport tells consumers by the codec's name how to unpack them;
+// RocketMQ's own protocol has bits in the message's system flag for that.
 //
 // [New] makes a step around a codec, in the encode stage of message scope, so
 // that a body is packed once a call and not once an attempt. Codecs are
-// [Zlib], [LZ4] and [Zstd], or any [core.Compressor]. The user's message keeps
-// its body: only what goes on the wire changes.
+// [Zlib], [LZ4] and [Zstd], or any [core.Compressor] that the transport knows. The
+// user's message keeps its body: only what goes on the wire changes. A step that
+// changes bodies itself, such as encryption, has to name this one in Step.Before, since
+// a packed body cannot be changed ([core.ErrEncoded]).
 //
 //	            bits in the system flag   read by
 //	----------  ------------------------  ------------------------------
@@ -16,5 +18,7 @@
 // Go's official client (v2.1.2) and consumers before 4.9.4 take every packed
 // body for zlib, so zlib is the choice where consumers are not known.
 //
-// [Decompress] is the way back, bounded, for whoever reads stored messages.
+// [Decompress] is the way back, bounded, for programs that read stored messages.
+//
+// Operations, such as a recall, have no body, so this step takes no part in them.
 package compress

@@ -41,36 +41,38 @@ func ExampleNew() {
 		return
 	}
 	sent := tr.Attempts()[0]
-	fmt.Printf("system flag %#x, less than a tenth: %v\n", sent.SysFlag, len(sent.Body)*10 < len(m.Body))
-	body, err := compress.Decompress(nil, []byte(sent.Body), sent.SysFlag, 1<<20)
+	fmt.Printf("codec %s, less than a tenth: %v\n", sent.Codec, len(sent.Body)*10 < len(m.Body))
+	// A consumer finds the codec in the message's system flag.
+	flag := rocketmq.SysCompressed | rocketmq.SysCompressionZlib
+	body, err := compress.Decompress(nil, []byte(sent.Body), flag, 1<<20)
 	fmt.Println("unpacked:", bytes.Equal(body, m.Body), err)
 	// Output:
-	// system flag 0x301, less than a tenth: true
+	// codec zlib, less than a tenth: true
 	// unpacked: true <nil>
 }
 
 func ExampleZlib() {
 	codec, err := compress.Zlib(9)
-	fmt.Printf("%s %#x %v\n", codec.Name(), codec.SysFlag(), err)
+	fmt.Println(codec.Name(), err)
 	_, err = compress.Zlib(0)
 	fmt.Println(err)
 	// Output:
-	// zlib 0x301 <nil>
+	// zlib <nil>
 	// compress: zlib level 0, allowed is 1 to 9
 }
 
 func ExampleLZ4() {
 	codec := compress.LZ4()
-	fmt.Printf("%s %#x\n", codec.Name(), codec.SysFlag())
+	fmt.Println(codec.Name())
 	// Output:
-	// lz4 0x101
+	// lz4
 }
 
 func ExampleZstd() {
 	codec, err := compress.Zstd(compress.DefaultLevel)
-	fmt.Printf("%s %#x %v\n", codec.Name(), codec.SysFlag(), err)
+	fmt.Println(codec.Name(), err)
 	// Output:
-	// zstd 0x201 <nil>
+	// zstd <nil>
 }
 
 func ExampleDecompress() {

@@ -32,9 +32,9 @@ func ExampleMinSize() {
 		}
 	}
 	for _, a := range tr.Attempts() {
-		fmt.Printf("flags %#x, packed %v\n", a.SysFlag, len(a.Body) < 999)
+		fmt.Printf("codec %q, packed %v\n", a.Codec, len(a.Body) < 999)
 	}
 	// Output:
-	// flags 0x0, packed false
-	// flags 0x101, packed true
+	// codec "", packed false
+	// codec "lz4", packed true
 }

@@ -41,7 +41,7 @@ func ExampleNew() {
 	fmt.Println(errors.As(err, &refused), refused)
 
 	// With a retry policy the message goes elsewhere.
-	res, err := p.Send(ctx, m, core.WithRetry(coretest.Retry(2)))
+	res, err := p.Send(ctx, m, core.SendRetry(coretest.Retry(2)))
 	fmt.Println(res.Queue, res.Attempts, err)
 	// Output:
 	// true
@@ -61,7 +61,7 @@ func ExampleFunc() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(check.Step().Name, check.Step().AttemptStage)
+	fmt.Println(check.Step().Name(), check.Describe())
 	// Output:
-	// forbid.rack guard
+	// forbid.rack a check that may refuse an attempt (hook rack)
 }

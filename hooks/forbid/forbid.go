@@ -13,7 +13,7 @@
 // of strategies/retry give up, so that a check can forbid a message altogether. A
 // check that only keeps it from one broker needs a policy that goes on:
 //
-//	if f.Class == core.ClassForbidden && f.Code == core.CodeNone && f.Untried > 0 {
+//	if f.Class == core.ClassForbidden && !f.Answered && f.Untried > 0 {
 //		return core.Decision{Retry: true} // another broker may have it
 //	}
 //
@@ -28,16 +28,18 @@
 // Java's context also has the name server's address, the caller's argument and
 // the unit mode. They belong to transport and program here; a hook that needs
 // them is made with them.
+//
+// The check is about messages on their way to a queue. Operations, such as a recall, are
+// not checked.
 package forbid
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"reflect"
 	"sync"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/hooks/internal/plugin"
 )
 
 // Hook checks attempts. It is safe for concurrent use.
@@ -117,6 +119,11 @@ func (e *Error) Is(target error) bool { return target == core.ErrForbidden }
 // answer or an ended context inside it must not be taken for this attempt's.
 func (e *Error) ErrorClass() core.Class { return core.ClassForbidden }
 
+var (
+	_ core.AttemptInterceptor = (*Check)(nil)
+	_ core.Describer          = (*Check)(nil)
+)
+
 // Check is the step around a hook. It is safe for concurrent use and allocates
 // nothing.
 type Check struct {
@@ -125,22 +132,28 @@ type Check struct {
 	contexts sync.Pool
 }
 
-// New makes the step. A hook that is nil, or whose name is not made of dotted
-// lower-case words, is an error.
+// New makes the step. A hook that is nil, whose name is not made of dotted lower-case
+// words or whose Name panics is an error.
 func New(hook Hook) (*Check, error) {
-	if isNil(hook) {
-		return nil, errors.New("forbid: hook is nil")
+	name, err := plugin.Name(hook)
+	if err != nil {
+		return nil, fmt.Errorf("forbid: hook: %w", err)
 	}
 	if f, ok := hook.(*funcHook); ok && f.check == nil {
 		return nil, fmt.Errorf("forbid: hook %q has a nil function", f.name)
 	}
-	c := &Check{name: hook.Name(), hook: hook}
+	c := &Check{name: name, hook: hook}
 	c.contexts.New = func() any { return new(Context) }
 	// Core has the rules of names.
 	if _, err := core.Resolve(core.Order{}, c.Step()); err != nil {
 		return nil, fmt.Errorf("forbid: hook %q: %w", c.name, err)
 	}
 	return c, nil
+}
+
+// Describe names the hook.
+func (c *Check) Describe() core.Description {
+	return core.Description{Summary: "a check that may refuse an attempt", Settings: []core.Setting{{Name: "hook", Value: c.name}}}
 }
 
 // Step places the check: "forbid.<name>", in the guard stage of attempt scope.
@@ -159,15 +172,4 @@ func (c *Check) InterceptAttempt(ctx context.Context, at *core.Attempt, next cor
 		return nil, &Error{Hook: c.name, Queue: at.Queue(), Err: err}
 	}
 	return next(ctx, at)
-}
-
-func isNil(v any) bool {
-	if v == nil {
-		return true
-	}
-	switch r := reflect.ValueOf(v); r.Kind() {
-	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan:
-		return r.IsNil()
-	}
-	return false
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core/coretest"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/forbid"
+	"github.com/liftoff-mq/liftoff/internal/race"
 )
 
 func newCheck(tb testing.TB, name string, f func(ctx context.Context, c *forbid.Context) error) *forbid.Check {
@@ -191,9 +193,39 @@ func TestNewRefusesBadHooks(t *testing.T) {
 			t.Errorf("%s: got %v, %v, want an error", name, c, err)
 		}
 	}
+	var wild *wildHook
+	if _, err := forbid.New(wild); err == nil || !strings.Contains(err.Error(), "nil") {
+		t.Errorf("a nil hook without a usable name: got %v", err)
+	}
+	if _, err := forbid.New(wildHook{}); err == nil || !strings.Contains(err.Error(), "Name") || !strings.Contains(err.Error(), "no name today") {
+		t.Errorf("a hook whose Name panics: got %v", err)
+	}
+}
+
+// wildHook is a hook whose Name panics.
+type wildHook struct{}
+
+func (wildHook) Name() string                                          { panic("no name today") }
+func (wildHook) CheckForbidden(context.Context, *forbid.Context) error { return nil }
+
+func TestPlaceAndDescription(t *testing.T) {
 	c, err := forbid.New(namedHook("region.eu-1"))
-	if err != nil || c.Step().Name != "forbid.region.eu-1" || c.Step().AttemptStage != core.AttemptGuard {
-		t.Errorf("got %v, %v", c, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := core.Resolve(core.Order{}, c.Step())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []core.PlacedStep{{
+		Name: "forbid.region.eu-1", Scope: "attempt", Stage: "guard",
+		Description: core.Description{
+			Summary:  "a check that may refuse an attempt",
+			Settings: []core.Setting{{Name: "hook", Value: "region.eu-1"}},
+		},
+	}}
+	if got := p.Steps(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
@@ -228,7 +260,7 @@ func TestManyAtOnce(t *testing.T) {
 }
 
 func TestNoAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	p := coretest.Start(t, config(&coretest.Transport{Forget: true}, newCheck(t, "x", allow).Step()))

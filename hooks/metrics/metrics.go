@@ -2,7 +2,9 @@ package metrics
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -28,24 +30,33 @@ type Metrics struct {
 	duration metric.Float64Histogram
 	sent     metric.Int64Counter
 	sets     sets
+	buckets  []float64
 	seen     core.Slot[bool] // of calls that came through Intercept
 }
 
 var (
-	_ core.Interceptor     = (*Metrics)(nil)
-	_ core.AttemptListener = (*Metrics)(nil)
-	_ core.CallListener    = (*Metrics)(nil)
+	_ core.Interceptor          = (*Metrics)(nil)
+	_ core.OperationInterceptor = (*Metrics)(nil)
+	_ core.AttemptListener      = (*Metrics)(nil)
+	_ core.CallListener         = (*Metrics)(nil)
+	_ core.Describer            = (*Metrics)(nil)
 )
 
 // New makes the step. Without options it uses OpenTelemetry's global provider,
-// also if the program sets it later. It fails if the provider refuses an
-// instrument or the buckets do not ascend.
+// also if the program sets it later. It fails if an option is nil, the provider refuses
+// an instrument or the buckets do not ascend.
 func New(opts ...Option) (*Metrics, error) {
 	var c config
-	for _, o := range opts {
-		if o != nil {
-			o.apply(&c)
+	var errs []error
+	for i, o := range opts {
+		if o == nil {
+			errs = append(errs, fmt.Errorf("metrics: option %d is nil", i))
+			continue
 		}
+		o.apply(&c)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	if len(c.buckets) == 0 {
 		c.buckets = DefaultBuckets()
@@ -61,8 +72,9 @@ func New(opts ...Option) (*Metrics, error) {
 	meter := c.provider.Meter(ScopeName,
 		metric.WithInstrumentationVersion(Version), metric.WithSchemaURL(SchemaURL))
 	m := &Metrics{
-		seen: core.NewSlot[bool](StepName),
-		sets: sets{namespace: c.namespace, destination: c.destination, more: c.attributes, known: map[key]*set{}},
+		buckets: c.buckets,
+		seen:    core.NewSlot[bool](StepName),
+		sets:    sets{namespace: c.namespace, destination: c.destination, more: c.attributes, known: map[key]*set{}},
 	}
 	var err error
 	if m.duration, err = conventions.Duration(meter, c.buckets); err != nil {
@@ -72,6 +84,19 @@ func New(opts ...Option) (*Metrics, error) {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	return m, nil
+}
+
+// Describe gives the histogram's buckets, and whether topics are mapped.
+func (m *Metrics) Describe() core.Description {
+	seconds := func(s float64) string { return strconv.FormatFloat(s, 'g', -1, 64) + " s" }
+	first, last := m.buckets[0], m.buckets[len(m.buckets)-1]
+	d := core.Description{Summary: "OpenTelemetry metrics", Settings: []core.Setting{
+		{Name: "duration", Value: fmt.Sprintf("in %d buckets from %s to %s", len(m.buckets), seconds(first), seconds(last))},
+	}}
+	if m.sets.destination != nil {
+		d.Settings = append(d.Settings, core.Setting{Name: "topics", Value: "mapped by a function"})
+	}
+	return d
 }
 
 // Step is the step for a pipeline. It observes calls, inside the span of
@@ -103,12 +128,30 @@ func (m *Metrics) record(ctx context.Context, call *core.Call, err error) {
 	if !m.duration.Enabled(ctx) {
 		return
 	}
-	k := key{topic: call.Message().Topic, failure: failure(err)}
+	_, addr := call.Last()
+	m.measure(ctx, call.Start(), key{conventions.Send, call.Message().Topic, addr, failure(err)}, err)
+}
+
+// InterceptOperation measures an operation. It sends no message, so it counts none.
+func (m *Metrics) InterceptOperation(ctx context.Context, op *core.Operation, next core.OperationHandler) error {
+	// A step below may end the goroutine; that is an outcome too.
+	outcome := core.ErrContract
+	defer func() {
+		if m.duration.Enabled(ctx) {
+			kind := conventions.Operation(op.Kind().String())
+			m.measure(ctx, op.Start(), key{kind, op.Topic(), op.Addr(), failure(outcome)}, outcome)
+		}
+	}()
+	outcome = next(ctx, op)
+	return outcome
+}
+
+// measure records a duration.
+func (m *Metrics) measure(ctx context.Context, start time.Time, k key, err error) {
 	if core.ClassOf(err) == core.ClassInvalid {
 		k.topic = "" // it may be no topic's name, but anything, and each its own series
 	}
-	_, k.addr = call.Last()
-	m.duration.Record(ctx, time.Since(call.Start()).Seconds(), m.sets.get(k).record...)
+	m.duration.Record(ctx, time.Since(start).Seconds(), m.sets.get(k).record...)
 }
 
 // AttemptDone counts the messages of an attempt that was written.
@@ -117,7 +160,7 @@ func (m *Metrics) AttemptDone(ctx context.Context, r *core.AttemptReport) {
 		return
 	}
 	call := r.Attempt.Call()
-	k := key{topic: call.Message().Topic, addr: r.Attempt.Addr(), failure: failure(r.Err)}
+	k := key{conventions.Send, call.Message().Topic, r.Attempt.Addr(), failure(r.Err)}
 	m.sent.Add(ctx, int64(call.Len()), m.sets.get(k).add...)
 }
 

@@ -314,7 +314,7 @@ func TestDestinationAndNamespace(t *testing.T) {
 
 func TestManyTopicsStayRight(t *testing.T) {
 	const topics = 5000 // more than are kept
-	r := newRig(t, func(c *core.Config) { c.Steps[0].After = nil })
+	r := newRig(t, nil)
 	r.transport.Forget = true
 	for i := range topics {
 		if _, err := r.producer.Send(t.Context(), &core.Message{Topic: fmt.Sprintf("t%d", i), Body: []byte("x")}); err != nil {
@@ -334,7 +334,10 @@ func TestManyTopicsStayRight(t *testing.T) {
 // The step stands inside tracing, so that a value leads to the call's span.
 func TestExemplars(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
-	tr := tracing.New(tracing.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))))
+	tr, err := tracing.New(tracing.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))))
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := newRig(t, func(c *core.Config) { c.Steps = append(c.Steps, tr.Step()) })
 	if got, _ := r.producer.Pipeline().Names(); !slices.Equal(got, []string{"otel.trace", "otel.metrics"}) {
 		t.Fatalf("steps are %v", got)

@@ -13,7 +13,10 @@ import (
 const maxSets = 4096
 
 // key is what the attributes depend on.
-type key struct{ topic, addr, failure string }
+type key struct {
+	operation            conventions.Operation
+	topic, addr, failure string
+}
 
 // set holds the attributes of a key as the instruments take them.
 type set struct {
@@ -55,14 +58,17 @@ func (s *sets) make(k key) *set {
 		topic = s.destination(topic)
 	}
 	const room = 8
-	sent := conventions.AppendCount(append(make([]attribute.KeyValue, 0, room), s.more...), s.namespace, topic)
+	sent := conventions.AppendCount(append(make([]attribute.KeyValue, 0, room), s.more...), k.operation, s.namespace, topic)
 	if k.addr != "" {
 		sent = conventions.AppendServer(sent, k.addr)
 	}
 	if k.failure != "" {
 		sent = append(sent, conventions.ErrorTypeName(k.failure))
 	}
-	duration := append(sent[:len(sent):len(sent)], conventions.SendType())
+	duration := sent[:len(sent):len(sent)]
+	if k.operation == conventions.Send {
+		duration = append(duration, conventions.SendType())
+	}
 	return &set{
 		add:    []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(sent...))},
 		record: []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(duration...))},

@@ -4,7 +4,8 @@
 //
 // [New] makes a step for the shape stage of message scope. It changes the topic
 // on the wire, never the user's message, and gives each message the property
-// INSTANCE_ID. The producer's group is configuration, so the program wraps it
+// INSTANCE_ID. Operations, such as a recall, get the same topic as the sends that
+// they are about. The producer's group is configuration, so the program wraps it
 // itself, with [WrapGroup].
 //
 // The second version of namespaces (5.2.0 on, fields of the request's header) is
@@ -29,6 +30,12 @@ const (
 	// maxCached bounds the table of wrapped topics; a topic beyond it costs one
 	// allocation a send.
 	maxCached = 256
+)
+
+var (
+	_ core.Interceptor          = (*Namespace)(nil)
+	_ core.OperationInterceptor = (*Namespace)(nil)
+	_ core.Describer            = (*Namespace)(nil)
 )
 
 // Namespace is the step that wraps topics. It is safe for concurrent use and
@@ -71,6 +78,11 @@ func Check(name string) error {
 // Name is the namespace.
 func (n *Namespace) Name() string { return n.name }
 
+// Describe names the namespace.
+func (n *Namespace) Describe() core.Description {
+	return core.Description{Summary: "topics in a namespace", Settings: []core.Setting{{Name: "namespace", Value: n.name}}}
+}
+
 // Step places the step: "namespace", in the shape stage of message scope.
 func (n *Namespace) Step() core.Step {
 	return core.CallStep("namespace", core.StageShape, n)
@@ -91,6 +103,16 @@ func (n *Namespace) Intercept(ctx context.Context, call *core.Call, next core.Ha
 		o.SetProperty(rocketmq.PropertyInstanceID, n.name)
 	}
 	return next(ctx, call)
+}
+
+// InterceptOperation wraps the topic of an operation, by the rules of Intercept.
+func (n *Namespace) InterceptOperation(ctx context.Context, op *core.Operation, next core.OperationHandler) error {
+	topic, err := n.wrap(op.Target())
+	if err != nil {
+		return err
+	}
+	op.SetTarget(topic)
+	return next(ctx, op)
 }
 
 func (n *Namespace) wrap(topic string) (string, error) {

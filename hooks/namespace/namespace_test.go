@@ -5,13 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/namespace"
+	"github.com/liftoff-mq/liftoff/internal/race"
 )
 
 func newNamespace(tb testing.TB, name string) *namespace.Namespace {
@@ -88,6 +92,12 @@ func TestBadNames(t *testing.T) {
 
 func TestEveryMode(t *testing.T) {
 	tr := &coretest.Transport{}
+	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+		if ns, _ := at.Call().Outgoing().Property("INSTANCE_ID"); ns != "ns" {
+			t.Errorf("%v: instance %q", at.Call().Mode(), ns)
+		}
+		return tr.Ack(at), nil
+	}
 	cfg := config(tr, newNamespace(t, "ns").Step())
 	routes := cfg.Routes
 	var asked sync.Map
@@ -118,8 +128,8 @@ func TestEveryMode(t *testing.T) {
 		t.Fatalf("%d attempts", len(attempts))
 	}
 	for _, a := range attempts {
-		if a.Topic != "ns%orders" || !strings.Contains(a.Properties, "INSTANCE_ID\x01ns\x02") {
-			t.Errorf("%v: topic %q, properties %q", a.Mode, a.Topic, a.Properties)
+		if a.Topic != "ns%orders" {
+			t.Errorf("%v: topic %q", a.Mode, a.Topic)
 		}
 	}
 	if !reflect.DeepEqual(m, orig) {
@@ -157,14 +167,85 @@ func TestRunAgain(t *testing.T) {
 		}
 		return next(ctx, c)
 	})
+	var sent [][]core.Property
 	tr := &coretest.Transport{}
+	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+		var props []core.Property
+		for name, value := range at.Call().Outgoing().Properties() {
+			props = append(props, core.Property{Name: name, Value: value.String()})
+		}
+		sent = append(sent, props)
+		return tr.Ack(at), nil
+	}
 	p := coretest.Start(t, config(tr, newNamespace(t, "ns").Step(), core.CallStep("again", core.StageGuard, again)))
 	if _, err := p.Send(context.Background(), coretest.Message("x")); err != nil {
 		t.Fatal(err)
 	}
 	a := tr.Attempts()
-	if len(a) != 2 || a[0].Topic != "ns%T" || a[1].Topic != "ns%T" || a[0].Properties != a[1].Properties {
-		t.Errorf("got %+v", a)
+	if len(a) != 2 || a[0].Topic != "ns%T" || a[1].Topic != "ns%T" || !slices.Equal(sent[0], sent[1]) {
+		t.Errorf("got %+v with %v", a, sent)
+	}
+}
+
+// recaller is a transport that takes every message back and remembers under which topic.
+type recaller struct {
+	coretest.Transport
+	targets []string
+}
+
+func (r *recaller) Recall(_ context.Context, op *core.Operation, handle string) (string, error) {
+	op.MarkWritten()
+	h, err := rocketmq.ParseRecallHandle(handle)
+	r.targets = append(r.targets, op.Target())
+	return h.MessageID, err
+}
+
+// A message is recalled from the topic that it was sent to.
+func TestRecall(t *testing.T) {
+	tr := &recaller{}
+	p := coretest.Start(t, config(tr, newNamespace(t, "ns").Step()))
+	handle := func(topic string) string {
+		return rocketmq.RecallHandle{Topic: topic, Broker: "broker-a", DeliverAt: time.UnixMilli(1), MessageID: "ID"}.String()
+	}
+	for _, topic := range []string{"orders", "orders", "ns%orders"} {
+		if id, err := p.Recall(context.Background(), topic, handle("ns%orders")); id != "ID" || err != nil {
+			t.Errorf("%s: got %q, %v", topic, id, err)
+		}
+	}
+	if want := []string{"ns%orders", "ns%orders", "ns%orders"}; !slices.Equal(tr.targets, want) {
+		t.Errorf("recalled from %q, want %q", tr.targets, want)
+	}
+	// Another tenant's message is not this producer's to recall.
+	for _, foreign := range []string{"orders", "other%orders"} {
+		_, err := p.Recall(context.Background(), "orders", handle(foreign))
+		var oe *core.OperationError
+		if !errors.As(err, &oe) || oe.Class != core.ClassInvalid || oe.Topic != "orders" || oe.Certainty != core.NotSent {
+			t.Errorf("%s: got %v", foreign, err)
+		}
+	}
+	_, err := p.Recall(context.Background(), strings.Repeat("t", 125), handle("x"))
+	if !errors.Is(err, core.ErrInvalidMessage) || !strings.Contains(err.Error(), "128 bytes") {
+		t.Errorf("128 bytes on the wire: %v", err)
+	}
+	if len(tr.targets) != 3 {
+		t.Errorf("%d recalls reached the transport, want 3", len(tr.targets))
+	}
+}
+
+func TestPlaceAndDescription(t *testing.T) {
+	p, err := core.Resolve(core.Order{}, newNamespace(t, "tenant-7").Step())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []core.PlacedStep{{
+		Name: "namespace", Scope: "call", Stage: "shape",
+		Description: core.Description{
+			Summary:  "topics in a namespace",
+			Settings: []core.Setting{{Name: "namespace", Value: "tenant-7"}},
+		},
+	}}
+	if got := p.Steps(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
@@ -208,7 +289,7 @@ func TestManyTopics(t *testing.T) {
 }
 
 func TestNoAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	p := coretest.Start(t, config(&coretest.Transport{Forget: true}, newNamespace(t, "ns").Step()))

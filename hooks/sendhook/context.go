@@ -2,7 +2,6 @@ package sendhook
 
 import (
 	"iter"
-	"strings"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -58,13 +57,11 @@ func (c *Context) Property(name string) (string, bool) {
 }
 
 // Properties goes over the properties of Message as they go on the wire, in that
-// order. The strings are copies and may be kept.
+// order. The strings may be kept; the sequence is valid as long as the Context.
 func (c *Context) Properties() iter.Seq2[string, string] {
-	wire := string(c.at.Call().Outgoing().Properties())
 	return func(yield func(name, value string) bool) {
-		for entry := range strings.SplitSeq(wire, string(rocketmq.PropertySeparator)) {
-			name, value, ok := strings.Cut(entry, string(rocketmq.NameValueSeparator))
-			if ok && !yield(name, value) {
+		for name, value := range c.at.Call().Outgoing().Properties() {
+			if !yield(name, value.String()) {
 				return
 			}
 		}

@@ -6,7 +6,8 @@
 // runs exactly once and, unless it vetoed, After exactly once: also when the
 // attempt failed, was vetoed further in, panicked, or lost its goroutine to
 // runtime.Goexit. Retries are attempts of their own; use core.CallListener to be
-// told once a call.
+// told once a call. Operations, such as a recall, are no attempts to send: a hook does
+// not see them.
 //
 // What a [Context] shows:
 //

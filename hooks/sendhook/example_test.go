@@ -69,7 +69,7 @@ func ExampleFuncs() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(observer.Step().Name, observer.Step().AttemptStage)
+	fmt.Println(observer.Step().Name(), observer.Describe())
 	// Output:
-	// sendhook.slow observe
+	// sendhook.slow a hook before and after each attempt (hook slow)
 }

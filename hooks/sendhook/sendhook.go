@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"sync"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/hooks/internal/plugin"
 )
 
 // Hook is called around each attempt, on the sending goroutine, within the
@@ -77,6 +77,11 @@ func (e *Error) Is(target error) bool { return target == core.ErrForbidden }
 // ErrorClass is [core.ClassForbidden], whatever Before's error is.
 func (e *Error) ErrorClass() core.Class { return core.ClassForbidden }
 
+var (
+	_ core.AttemptInterceptor = (*Observer)(nil)
+	_ core.Describer          = (*Observer)(nil)
+)
+
 // Observer is the step around a hook. It is safe for concurrent use and
 // allocates nothing.
 type Observer struct {
@@ -85,22 +90,28 @@ type Observer struct {
 	contexts sync.Pool
 }
 
-// New makes the step. A hook that is nil, or whose name is not made of dotted
-// lower-case words, is an error.
+// New makes the step. A hook that is nil, whose name is not made of dotted lower-case
+// words or whose Name panics is an error.
 func New(hook Hook) (*Observer, error) {
-	if isNil(hook) {
-		return nil, errors.New("sendhook: hook is nil")
+	name, err := plugin.Name(hook)
+	if err != nil {
+		return nil, fmt.Errorf("sendhook: hook: %w", err)
 	}
 	if f, ok := hook.(*funcs); ok && f.before == nil && f.after == nil {
 		return nil, fmt.Errorf("sendhook: hook %q has no function", f.name)
 	}
-	o := &Observer{name: hook.Name(), hook: hook}
+	o := &Observer{name: name, hook: hook}
 	o.contexts.New = func() any { return new(Context) }
 	// Core has the rules of names.
 	if _, err := core.Resolve(core.Order{}, o.Step()); err != nil {
 		return nil, fmt.Errorf("sendhook: hook %q: %w", o.name, err)
 	}
 	return o, nil
+}
+
+// Describe names the hook.
+func (o *Observer) Describe() core.Description {
+	return core.Description{Summary: "a hook before and after each attempt", Settings: []core.Setting{{Name: "hook", Value: o.name}}}
 }
 
 // Step places the hook: "sendhook.<name>", in the observe stage of attempt
@@ -141,15 +152,4 @@ func (o *Observer) after(ctx context.Context, c *Context, start time.Time) {
 func (o *Observer) release(c *Context) {
 	*c = Context{}
 	o.contexts.Put(c)
-}
-
-func isNil(v any) bool {
-	if v == nil {
-		return true
-	}
-	switch r := reflect.ValueOf(v); r.Kind() {
-	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan:
-		return r.IsNil()
-	}
-	return false
 }

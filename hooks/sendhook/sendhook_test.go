@@ -19,6 +19,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/namespace"
 	"github.com/liftoff-mq/liftoff/hooks/sendhook"
+	"github.com/liftoff-mq/liftoff/internal/race"
 )
 
 // recorder is a hook that writes down what it sees.
@@ -420,6 +421,50 @@ func TestNewRefusesBadHooks(t *testing.T) {
 	}
 }
 
+func TestPlaceAndDescription(t *testing.T) {
+	p, err := core.Resolve(core.Order{}, step(t, &recorder{name: "audit.eu"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []core.PlacedStep{{
+		Name: "sendhook.audit.eu", Scope: "attempt", Stage: "observe",
+		Description: core.Description{
+			Summary:  "a hook before and after each attempt",
+			Settings: []core.Setting{{Name: "hook", Value: "audit.eu"}},
+		},
+	}}
+	if got := p.Steps(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// The properties come in the order in which they are sent, and as text whatever their kind.
+func TestPropertiesAreTextInOrder(t *testing.T) {
+	var seen, want []core.Property
+	tr := &coretest.Transport{}
+	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+		for name, value := range at.Call().Outgoing().Properties() {
+			want = append(want, core.Property{Name: name, Value: string(value.AppendTo(nil))})
+		}
+		return tr.Ack(at), nil
+	}
+	p := coretest.Start(t, config(tr, step(t, sendhook.Funcs("x", nil, func(_ context.Context, c *sendhook.Context) {
+		for name, value := range c.Properties() {
+			seen = append(seen, core.Property{Name: name, Value: value})
+		}
+	}))))
+	m := &core.Message{
+		Topic: "T", Body: []byte("x"), Tag: "tag", Keys: []string{"k1", "k2"}, DeliverAt: time.UnixMilli(1234),
+		Properties: map[string]string{"b": "2", "a": "1"},
+	}
+	if _, err := p.Send(context.Background(), m); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(seen, want) || len(seen) != 6 {
+		t.Errorf("got %v, want %v", seen, want)
+	}
+}
+
 func TestFuncsMayBeHalf(t *testing.T) {
 	n := 0
 	p := coretest.Start(t, config(&coretest.Transport{},
@@ -476,7 +521,7 @@ func nopStep(tb testing.TB) core.Step {
 }
 
 func TestNoAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	p := coretest.Start(t, config(&coretest.Transport{Forget: true}, nopStep(t)))

@@ -18,7 +18,7 @@ func BenchmarkSend(b *testing.B) {
 			TraceID: trace.TraceID{1, 2, 3}, SpanID: trace.SpanID{4, 5}, TraceFlags: flags, Remote: true,
 		}))
 	}
-	tr := tracing.New(tracing.WithTracerProvider(sdktrace.NewTracerProvider()), tracing.WithPropagators(propagators()))
+	tr := newTracing(b, tracing.WithTracerProvider(sdktrace.NewTracerProvider()), tracing.WithPropagators(propagators()))
 	for _, bm := range []struct {
 		name  string
 		ctx   context.Context

@@ -12,6 +12,7 @@
 //	create {topic}   PRODUCER  one per message of a batch (WithCreateSpans)
 //	send {topic}     CLIENT    the batch itself then, with links to them
 //	attempt {topic}  CLIENT    one per attempt (WithAttemptSpans), children of send
+//	recall {topic}   CLIENT    one per recall; it has one attempt and no message
 //
 // A send span whose context goes into no message, because the user gave all of
 // them one, is a CLIENT span as well.
@@ -28,9 +29,11 @@
 // RocketMQ, in the version that [SchemaURL] names. They are still in development;
 // an update that renames some is announced in the change log. Of its own the
 // package adds, under rocketmq.producer: mode, attempts, certainty (of a failed
-// send: not-sent, not-stored, maybe-stored or stored) and, of an attempt, attempt,
-// attempt.duration and response_code; and messaging.rocketmq.send_result, which
-// the Java agent knows too.
+// send or recall: not-sent, not-stored, maybe-stored or stored, or unknown where a step
+// put an error of its own in the place of the send's) and, of an attempt, attempt,
+// attempt.duration and response_code, which a recall has too; and
+// messaging.rocketmq.send_result, which the Java agent knows too. A response_code is there
+// where the protocol numbers its answers.
 //
 // error.type is the name of the broker's answer (TOPIC_NOT_EXIST, SYSTEM_BUSY,
 // ...) or of the kind of failure: invalid_message, forbidden, auth, no_route,

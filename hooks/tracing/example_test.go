@@ -16,7 +16,11 @@ func ExampleNew() {
 	spans := tracetest.NewSpanRecorder()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
 
-	tr := tracing.New(tracing.WithTracerProvider(provider), tracing.WithPropagators(propagation.TraceContext{}))
+	tr, err := tracing.New(tracing.WithTracerProvider(provider), tracing.WithPropagators(propagation.TraceContext{}))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	p, err := core.NewProducer(coretest.Config(&coretest.Transport{}, tr.Step()))
 	if err != nil {
 		fmt.Println(err)

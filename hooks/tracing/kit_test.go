@@ -3,7 +3,7 @@ package tracing_test
 import (
 	"context"
 	"slices"
-	"strings"
+	"sync"
 	"testing"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -22,20 +22,29 @@ func propagators() propagation.TextMapPropagator {
 	return propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
 }
 
+func newTracing(tb testing.TB, opts ...tracing.Option) *tracing.Tracing {
+	tb.Helper()
+	tr, err := tracing.New(opts...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return tr
+}
+
 // rig is a producer with the tracing step and what came out at both ends.
 type rig struct {
 	spans     *tracetest.SpanRecorder
 	provider  *sdktrace.TracerProvider
-	transport *coretest.Transport
+	transport *recorder
 	producer  *core.Producer
 }
 
 func newRig(t *testing.T, change func(*core.Config), opts ...tracing.Option) *rig {
 	t.Helper()
-	r := &rig{spans: tracetest.NewSpanRecorder(), transport: &coretest.Transport{}}
+	r := &rig{spans: tracetest.NewSpanRecorder(), transport: &recorder{}}
 	r.provider = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.spans))
 	all := append([]tracing.Option{tracing.WithTracerProvider(r.provider), tracing.WithPropagators(propagators())}, opts...)
-	cfg := coretest.Config(r.transport, tracing.New(all...).Step())
+	cfg := coretest.Config(r.transport, newTracing(t, all...).Step())
 	if change != nil {
 		change(&cfg)
 	}
@@ -60,14 +69,39 @@ func (r *rig) ended(t *testing.T, want int) []sdktrace.ReadOnlySpan {
 	return got
 }
 
-// wire are the properties of the attempt's message as they went out.
-func wire(s coretest.Sent) map[string]string {
+// recorder is a transport that remembers the properties of each attempt's message.
+type recorder struct {
+	coretest.Transport
+	mu   sync.Mutex
+	sent [][]core.Property
+}
+
+func (r *recorder) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Result, error) {
+	var props []core.Property
+	for name, value := range at.Call().Outgoing().Properties() {
+		props = append(props, core.Property{Name: name, Value: value.String()})
+	}
+	r.mu.Lock()
+	r.sent = append(r.sent, props)
+	r.mu.Unlock()
+	return r.Transport.RoundTrip(ctx, at)
+}
+
+// wire are the properties of attempt i as they went out.
+func (r *recorder) wire(i int) map[string]string {
 	props := map[string]string{}
-	for _, p := range strings.Split(strings.TrimSuffix(s.Properties, "\x02"), "\x02") {
-		name, value, _ := strings.Cut(p, "\x01")
-		props[name] = value
+	for _, p := range r.sent[i] {
+		props[p.Name] = p.Value
 	}
 	return props
+}
+
+// encoded is how many bytes the properties of attempt i take on the wire.
+func (r *recorder) encoded(i int) (n int) {
+	for _, p := range r.sent[i] {
+		n += rocketmq.PropertyLength(len(p.Name), len(p.Value))
+	}
+	return n
 }
 
 // remote is the span context that a consumer would find in the properties.

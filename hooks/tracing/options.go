@@ -31,15 +31,17 @@ type config struct {
 }
 
 // Filter reports whether a call is traced. A call that is not gets no span and
-// no context in its message. Its functions run once per call, on hot paths.
+// no context in its message. It runs once per call, on hot paths. Operations, such as a
+// recall, are not asked about: they are rare, and always traced.
 type Filter func(ctx context.Context, call *core.Call) bool
 
-// SpanNameFormatter names a span: operation is "send", "create" or "attempt",
-// and m the message, in a batch's send span the first. It must not write to m.
+// SpanNameFormatter names a span: operation is "send", "create", "attempt" or "recall",
+// and m the message, in a batch's send span the first. For a recall, which has no message,
+// m has the topic alone. It must not write to m.
 type SpanNameFormatter func(operation string, m *core.Message) string
 
-// AttributesFn gives more attributes for the start of a "send" or "create" span,
-// where samplers see them. It must not write to m.
+// AttributesFn gives more attributes for the start of a "send", "create" or "recall" span,
+// where samplers see them. For a recall m has the topic alone. It must not write to m.
 type AttributesFn func(ctx context.Context, operation string, m *core.Message) []attribute.KeyValue
 
 // WithTracerProvider sets the provider; nil means OpenTelemetry's global one.
@@ -53,7 +55,7 @@ func WithPropagators(p propagation.TextMapPropagator) Option {
 	return optionFunc(func(c *config) { c.propagators = p })
 }
 
-// WithFilter traces only the calls for which f is true; nil means all.
+// WithFilter traces only the calls for which f is true; a nil f means all.
 func WithFilter(f Filter) Option {
 	return optionFunc(func(c *config) { c.filter = f })
 }

@@ -56,7 +56,7 @@ func TestInjection(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := r.ended(t, 1)[0]
-	props := wire(r.transport.Attempts()[0])
+	props := r.transport.wire(0)
 	if props["tracestate"] != "vendor=value" || props["baggage"] != "user=alice" {
 		t.Errorf("message carries %v", props)
 	}
@@ -83,7 +83,7 @@ func TestUnsampledParent(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.ended(t, 0)
-		props := wire(r.transport.Attempts()[0])
+		props := r.transport.wire(0)
 		got := remote(props)
 		if got.SpanID() != (trace.SpanID{4, 5}) || got.IsSampled() || props["baggage"] != "user=alice" {
 			t.Errorf("batch=%v: message carries %v, want the unsampled parent", batch, props)
@@ -97,7 +97,7 @@ func TestDroppedRoot(t *testing.T) {
 	if _, err := r.producer.Send(t.Context(), coretest.Message("x")); err != nil {
 		t.Fatal(err)
 	}
-	if got := remote(wire(r.transport.Attempts()[0])); !got.IsValid() || got.IsSampled() {
+	if got := remote(r.transport.wire(0)); !got.IsValid() || got.IsSampled() {
 		t.Errorf("message carries %v, want an unsampled context", got)
 	}
 }
@@ -124,7 +124,7 @@ func TestUsersContextStays(t *testing.T) {
 				t.Errorf("the user's properties became %v", m.Properties)
 			}
 			s := r.ended(t, 1)[0]
-			props := wire(r.transport.Attempts()[0])
+			props := r.transport.wire(0)
 			if !tt.kept {
 				if remote(props).SpanID() != s.SpanContext().SpanID() || len(s.Links()) != 0 || s.SpanKind() != trace.SpanKindProducer {
 					t.Errorf("message carries %v, links %v", props, s.Links())
@@ -147,7 +147,7 @@ func TestUsersBaggageStays(t *testing.T) {
 	if _, err := r.producer.Send(parent(t, trace.FlagsSampled, "alice"), m); err != nil {
 		t.Fatal(err)
 	}
-	props := wire(r.transport.Attempts()[0])
+	props := r.transport.wire(0)
 	if props["baggage"] != "own=1" || remote(props).SpanID() != r.ended(t, 1)[0].SpanContext().SpanID() {
 		t.Errorf("message carries %v", props)
 	}
@@ -162,7 +162,7 @@ func TestPropertiesLimit(t *testing.T) {
 	if _, err := r.producer.Send(t.Context(), fill(1)); err != nil {
 		t.Fatal(err)
 	}
-	bare := len(r.transport.Attempts()[0].Properties) - 1 - len("traceparent\x01"+createdParent+"\x02")
+	bare := r.transport.encoded(0) - 1 - len("traceparent\x01"+createdParent+"\x02")
 	const (
 		traceparent = len("traceparent\x01" + createdParent + "\x02")
 		tracestate  = len("tracestate\x01vendor=value\x02")
@@ -185,14 +185,13 @@ func TestPropertiesLimit(t *testing.T) {
 			if _, err := r.producer.Send(parent(t, trace.FlagsSampled, "alice"), m); err != nil {
 				t.Fatal(err)
 			}
-			a := r.transport.Attempts()[0]
-			props := wire(a)
+			props := r.transport.wire(0)
 			got := [3]bool{props["traceparent"] != "", props["tracestate"] != "", props["baggage"] != ""}
 			if got != [3]bool{tt.hasParent, tt.hasState, tt.hasBags} {
 				t.Errorf("parent, state, baggage present: %v", got)
 			}
-			if tt.name == "all fit" && len(a.Properties) != rocketmq.MaxPropertiesLength {
-				t.Errorf("properties have %d bytes, want the limit", len(a.Properties))
+			if tt.name == "all fit" && r.transport.encoded(0) != rocketmq.MaxPropertiesLength {
+				t.Errorf("properties have %d bytes, want the limit", r.transport.encoded(0))
 			}
 		})
 	}
@@ -214,7 +213,7 @@ func TestOddPropagator(t *testing.T) {
 	if _, err := r.producer.Send(t.Context(), coretest.Message("x")); err != nil {
 		t.Fatal(err)
 	}
-	props := wire(r.transport.Attempts()[0])
+	props := r.transport.wire(0)
 	delete(props, "UNIQ_KEY")
 	if !maps.Equal(props, map[string]string{"good": "firstgood"}) {
 		t.Errorf("message carries %v", props)
@@ -228,7 +227,11 @@ func batchRig(t *testing.T, opts ...tracing.Option) (*rig, func() []map[string]s
 	r.transport.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 		seen = nil
 		for out := range at.Call().All() {
-			seen = append(seen, wire(coretest.Sent{Properties: string(out.Properties())}))
+			props := map[string]string{}
+			for name, value := range out.Properties() {
+				props[name] = value.String()
+			}
+			seen = append(seen, props)
 		}
 		return at.Result(), nil
 	}
@@ -311,8 +314,8 @@ func TestOneMessageFromManyGoroutines(t *testing.T) {
 		t.Errorf("the message became %v", m.Properties)
 	}
 	ids := map[trace.SpanID]bool{}
-	for _, a := range r.transport.Attempts() {
-		ids[remote(wire(a)).SpanID()] = true
+	for i := range r.transport.sent {
+		ids[remote(r.transport.wire(i)).SpanID()] = true
 	}
 	if len(ids) != senders*sends {
 		t.Errorf("%d different contexts for %d sends", len(ids), senders*sends)

@@ -41,19 +41,27 @@ type Tracing struct {
 }
 
 var (
-	_ core.Interceptor        = (*Tracing)(nil)
-	_ core.AttemptInterceptor = (*Tracing)(nil)
-	_ core.CallListener       = (*Tracing)(nil)
+	_ core.Interceptor          = (*Tracing)(nil)
+	_ core.AttemptInterceptor   = (*Tracing)(nil)
+	_ core.OperationInterceptor = (*Tracing)(nil)
+	_ core.CallListener         = (*Tracing)(nil)
+	_ core.Describer            = (*Tracing)(nil)
 )
 
 // New makes the step. Without options it uses OpenTelemetry's global provider and
-// propagator, also if the program sets them later.
-func New(opts ...Option) *Tracing {
+// propagator, also if the program sets them later. An option that is nil is an error.
+func New(opts ...Option) (*Tracing, error) {
 	t := &Tracing{config: config{createSpans: true}, calls: core.NewSlot[trace.Span](StepName), none: new(noop.Span)}
-	for _, o := range opts {
-		if o != nil {
-			o.apply(&t.config)
+	var errs []error
+	for i, o := range opts {
+		if o == nil {
+			errs = append(errs, fmt.Errorf("tracing: option %d is nil", i))
+			continue
 		}
+		o.apply(&t.config)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	if t.provider == nil {
 		t.provider = otel.GetTracerProvider()
@@ -64,7 +72,30 @@ func New(opts ...Option) *Tracing {
 	t.tracer = t.provider.Tracer(ScopeName,
 		trace.WithInstrumentationVersion(Version), trace.WithSchemaURL(SchemaURL))
 	t.carriers.New = func() any { return new(carrier) }
-	return t
+	return t, nil
+}
+
+// Describe says what has a span.
+func (t *Tracing) Describe() core.Description {
+	attempts, messages := "events of it", "no spans of their own"
+	if t.attemptSpans {
+		attempts = "a span each"
+	}
+	if t.createSpans {
+		messages = "a span each"
+	}
+	d := core.Description{Summary: "OpenTelemetry spans", Settings: []core.Setting{
+		{Name: "calls", Value: "a span each"},
+		{Name: "attempts", Value: attempts},
+		{Name: "messages of a batch", Value: messages},
+	}}
+	if t.filter != nil {
+		d.Settings[0].Value = "a span each that the filter lets pass"
+	}
+	if t.unsampled {
+		d.Settings = append(d.Settings, core.Setting{Name: "below unsampled spans", Value: "as the sampler decides"})
+	}
+	return d
 }
 
 // Step is the step for a pipeline: it observes in both scopes.
@@ -78,7 +109,7 @@ func (t *Tracing) Intercept(ctx context.Context, call *core.Call, next core.Hand
 	if t.filter != nil && !t.filter(ctx, call) {
 		return next(ctx, call)
 	}
-	if t.left(ctx) {
+	if t.unwanted(ctx) {
 		for out := range call.All() {
 			if !t.created(out.Message()).IsValid() {
 				t.inject(ctx, out)
@@ -104,9 +135,9 @@ func (t *Tracing) Intercept(ctx context.Context, call *core.Call, next core.Hand
 	return res, outcome
 }
 
-// left reports whether ctx's span was left out by its sampler, so that nobody wants
-// spans below it either.
-func (t *Tracing) left(ctx context.Context) bool {
+// unwanted reports whether the sampler decided against ctx's span, so that spans below it
+// are not wanted either.
+func (t *Tracing) unwanted(ctx context.Context) bool {
 	if t.unsampled {
 		return false
 	}
@@ -118,7 +149,7 @@ func (t *Tracing) left(ctx context.Context) bool {
 // CallDone makes the span of a call that failed before the pipeline began: an
 // asynchronous one that found no room in flight.
 func (t *Tracing) CallDone(ctx context.Context, r *core.CallReport) {
-	if _, seen := t.calls.Get(r.Call); seen || r.Err == nil || t.left(ctx) {
+	if _, seen := t.calls.Get(r.Call); seen || r.Err == nil || t.unwanted(ctx) {
 		return
 	}
 	if t.filter != nil && !t.filter(ctx, r.Call) {
@@ -146,13 +177,22 @@ func end(span trace.Span, call *core.Call, res *core.Result, err error) {
 		attrs = conventions.AppendPeer(attrs, addr)
 	}
 	if err != nil {
-		attrs = append(attrs, conventions.ErrorType(err), conventions.CertaintyKey.String(core.CertaintyOf(err).String()))
+		attrs = append(attrs, conventions.ErrorType(err), conventions.CertaintyKey.String(certaintyOf(call, err).String()))
 		span.SetStatus(codes.Error, err.Error())
 	} else {
 		attrs = append(attrs, conventions.SendResultKey.String(res.Status.String()))
 	}
 	span.SetAttributes(attrs...)
 	span.End()
+}
+
+// certaintyOf is what err says of the call's message. An error that a step made itself says
+// nothing; then it is certain only that a call without attempts sent nothing.
+func certaintyOf(call *core.Call, err error) core.Certainty {
+	if c := core.CertaintyOf(err); c != core.CertaintyUnknown || call.Attempts() > 0 {
+		return c
+	}
+	return core.NotSent
 }
 
 // InterceptAttempt reports an attempt to the call's span, or makes a span of it.
@@ -203,9 +243,7 @@ func describe(at *core.Attempt, err error) []attribute.KeyValue {
 	attrs = conventions.AppendServer(attrs, at.Addr())
 	if err != nil {
 		attrs = append(attrs, conventions.ErrorType(err))
-		if be := (*core.BrokerError)(nil); errors.As(err, &be) {
-			attrs = append(attrs, conventions.ResponseCodeKey.Int(int(be.Code)))
-		}
+		attrs = conventions.AppendResponseCode(attrs, err)
 	}
 	return attrs
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // batch checks each message, and what they must have in common (Java:
-// MessageBatch.generateFromList, which does not look at DeliverAt).
+// MessageBatch.generateFromList, which before 5.5 does not look at DeliverAt).
 //
 // The total size is what the messages take now. Steps further in may add
 // properties, such as the namespace; a broker counts those too.
@@ -26,6 +26,12 @@ func (v *Validator) batch(call *core.Call) error {
 		}
 		if !m.DeliverAt.IsZero() {
 			r.add("DeliverAt", NoBatch, "is set, but delayed messages cannot be in a batch")
+		}
+		for name := range m.Properties {
+			// A reserved one is reported already. So there is one left, and no order to keep.
+			if rocketmq.IsSingleProperty(name) && !reserved(name) {
+				r.add("Properties["+quote(name)+"]", NoBatch, "is set, but brokers ignore it in a batch")
+			}
 		}
 		if rocketmq.IsRetryTopic(m.Topic) {
 			r.add("Topic", NoBatch, "is a %%RETRY%% topic, which takes no batches")

@@ -8,8 +8,8 @@
 //
 //	field        rule
 //	-----------  ------------------------------------------------------------------
-//	Topic        not blank, at most 127 bytes of [%|a-zA-Z0-9_-], not one of the six
-//	             system topics that nobody may send to
+//	Topic        not blank, at most 127 bytes of [%|a-zA-Z0-9_-], not one of the
+//	             system topics that belong to the broker
 //	Body         at least 1 byte, at most 4 MiB before compression (MaxBodySize)
 //	Tag          UTF-8, without the separators U+0001 and U+0002
 //	Keys         likewise; none is empty or holds a blank, which joins them on the wire
@@ -20,7 +20,8 @@
 //	             RocketMQ itself uses; 32,255 bytes encoded, all properties together
 //	             (MaxPropertiesSize)
 //	Queue        a broker's name and a queue number from 0
-//	batch        no delay level or delivery time, no %RETRY% topic; one NoWaitStore, one
+//	batch        no delay level or delivery time, no %RETRY% topic, no property that
+//	             brokers ignore in a batch (INNER_MULTI_DISPATCH); one NoWaitStore, one
 //	             Queue and one ShardingKey for all messages, because the batch goes to
 //	             one queue as one unit; encoded size at most that of one body
 //
@@ -28,6 +29,8 @@
 // breaks several: all are reported at once. Either is found with errors.As for
 // *Error and with errors.Is for [core.ErrInvalidMessage]. The texts name fields,
 // rules and limits, and never hold a body or a property's value.
+//
+// Operations, such as a recall, carry no message and are not checked here.
 //
 // A message that passes costs no allocation.
 package validate

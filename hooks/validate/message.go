@@ -54,8 +54,8 @@ func (v *Validator) message(r *report, o *core.Outgoing, now time.Time) (props i
 	return props
 }
 
-// Topic checks the name of a topic as the step does, for whoever wants to know before
-// the first message. The error wraps [core.ErrInvalidMessage].
+// Topic checks the name of a topic as the step does, for programs that want to know it
+// before their first message. The error wraps [core.ErrInvalidMessage].
 func Topic(topic string) error {
 	r := report{index: -1}
 	checkTopic(&r, topic)

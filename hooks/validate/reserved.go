@@ -17,7 +17,7 @@ func reserved(name string) bool {
 	switch name {
 	case rocketmq.PropertyInnerNum, rocketmq.PropertyInnerBase, rocketmq.PropertyTransactionID,
 		rocketmq.PropertyTransactionCheckTimes, rocketmq.PropertyShardingKey, rocketmq.PropertyForwardQueueID,
-		rocketmq.PropertyRedirect:
+		rocketmq.PropertyRedirect, rocketmq.PropertyTimerRollLabel, rocketmq.PropertyTransOffset:
 		return true
 	}
 	return rocketmq.IsReservedProperty(name) || strings.HasPrefix(name, rocketmq.PropertyTransientPrefix)

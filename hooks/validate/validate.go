@@ -8,6 +8,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/hooks/internal/words"
 )
 
 // The defaults, which are those of brokers.
@@ -16,6 +17,11 @@ const (
 	DefaultMaxBodySize = 4 << 20
 	// DefaultMaxDelay is 3 days (broker 5.x: timerMaxDelaySec).
 	DefaultMaxDelay = 72 * time.Hour
+)
+
+var (
+	_ core.Interceptor = (*Validator)(nil)
+	_ core.Describer   = (*Validator)(nil)
 )
 
 // Validator is the step that checks messages. It is safe for concurrent use.
@@ -39,8 +45,8 @@ func MaxPropertiesSize(n int) Option { return func(v *Validator) { v.maxProperti
 // MaxDelay limits how far ahead of the call DeliverAt may be.
 func MaxDelay(d time.Duration) Option { return func(v *Validator) { v.maxDelay = d } }
 
-// New makes the step. Limits that cannot hold any message, or more than the
-// protocol can carry, are errors; all are reported at once.
+// New makes the step. Limits that cannot hold any message, or more than the protocol can
+// carry, and options that are nil are errors; all are reported at once.
 func New(opts ...Option) (*Validator, error) {
 	v := &Validator{
 		maxBody:       DefaultMaxBodySize,
@@ -69,6 +75,15 @@ func New(opts ...Option) (*Validator, error) {
 		return nil, fmt.Errorf("validate: %w", err)
 	}
 	return v, nil
+}
+
+// Describe gives the limits.
+func (v *Validator) Describe() core.Description {
+	return core.Description{Summary: "messages as brokers take them", Settings: []core.Setting{
+		{Name: "body", Value: "at most " + words.Size(v.maxBody)},
+		{Name: "properties", Value: "at most " + words.Size(v.maxProperties)},
+		{Name: "delivery", Value: fmt.Sprintf("at most %v ahead", v.maxDelay)},
+	}}
 }
 
 // Step places the validator: "validate", in the guard stage of message scope.

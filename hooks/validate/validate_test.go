@@ -17,6 +17,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core/coretest"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/validate"
+	"github.com/liftoff-mq/liftoff/internal/race"
 )
 
 func newValidator(tb testing.TB, opts ...validate.Option) *validate.Validator {
@@ -215,6 +216,7 @@ var reservedNames = []string{
 	"INNER_MULTI_QUEUE_OFFSET", "TIMER_DELAY_SEC", "TIMER_DELIVER_MS", "TIMER_DELAY_MS", "TIMER_ENQUEUE_MS",
 	"TIMER_DEQUEUE_MS", "TIMER_ROLL_TIMES", "TIMER_OUT_MS", "TIMER_DEL_UNIQKEY", "TIMER_DELAY_LEVEL",
 	"__BORNHOST", "BORN_TIMESTAMP", "__SHARDINGKEY", "__transactionId__",
+	"_SYS_MSG_PRIORITY_", "__LITE_TOPIC", "ORIGIN_GROUP", "TIMER_ROLL_LABEL", "TRANS_OFFSET", // 5.4 and 5.5
 }
 
 func TestReservedNames(t *testing.T) {
@@ -275,6 +277,10 @@ func TestBatch(t *testing.T) {
 		{"queues", two(func(a, b *core.Message) { a.Queue, b.Queue = qa, qb }), 1, []want{{"Queue", validate.NotSingle, "message 0"}}},
 		{"one queue", two(func(_, b *core.Message) { b.Queue = qb }), 1, []want{{"Queue", validate.NotSingle, "message 0"}}},
 		{"retry topic", two(func(a, b *core.Message) { a.Topic, b.Topic = "%RETRY%g", "%RETRY%g" }), 0, []want{{"Topic", validate.NoBatch, "%RETRY%"}, {"Topic", validate.NoBatch, "%RETRY%"}}},
+		{"light queues", two(func(_, b *core.Message) {
+			b.Properties = map[string]string{"INNER_MULTI_DISPATCH": "%LMQ%a", "a": "1", "b": "2"}
+		}), 1, []want{{`Properties["INNER_MULTI_DISPATCH"]`, validate.NoBatch, "ignore it in a batch"}}},
+		{"lite topic", two(func(a, _ *core.Message) { a.Properties = map[string]string{"__LITE_TOPIC": "l"} }), 0, []want{{`Properties["__LITE_TOPIC"]`, validate.Reserved, "another name"}}},
 		{"total size", two(func(a, b *core.Message) { a.Body, b.Body = make([]byte, 2<<20), make([]byte, 2<<20) }), -1, []want{
 			// 22 bytes and the properties, which are the id: 42 bytes.
 			{"batch", validate.TooLong, fmt.Sprintf("%d bytes, at most %d", 4<<20+2*(22+42), 4<<20)},
@@ -408,7 +414,7 @@ func TestSharedMessageStaysAsItIs(t *testing.T) {
 }
 
 func TestNoAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	tr := &coretest.Transport{Forget: true}
@@ -452,7 +458,11 @@ func FuzzAcceptedParsesBack(f *testing.F) {
 	tr := &coretest.Transport{Forget: true}
 	var sent string
 	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
-		sent = string(at.Call().Outgoing().Properties())
+		var text strings.Builder // as a transport writes it
+		for name, value := range at.Call().Outgoing().Properties() {
+			text.WriteString(name + "\x01" + value.String() + "\x02")
+		}
+		sent = text.String()
 		return tr.Ack(at), nil
 	}
 	p := coretest.Start(f, config(tr, newValidator(f).Step()))

@@ -24,8 +24,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/liftoff-mq/liftoff/integration/cluster"
+	"github.com/liftoff-mq/liftoff/integration/realcluster"
 )
+
+// GoldenVersion is the one version whose classes GoldenFrames is written against.
+const GoldenVersion = "5.3.3"
 
 // Run runs class with the client jars of a RocketMQ version and returns its standard output, one string a line.
 // The test fails when the program cannot be built or ends with another status than 0.
@@ -128,10 +131,10 @@ func ReadBack(t testing.TB, version, nameServer, topic string, expected int, tim
 // Build compiles the programs for a client version, unless that was done with the same sources before, and returns
 // the folder that holds classes/ and lib/.
 func Build(version string) (string, error) {
-	if err := cluster.NeedTools("java", "mvn"); err != nil {
+	if err := realcluster.NeedTools("java", "mvn"); err != nil {
 		return "", err
 	}
-	src, err := cluster.Folder("java")
+	src, err := realcluster.Folder("java")
 	if err != nil {
 		return "", err
 	}
@@ -156,8 +159,8 @@ func Build(version string) (string, error) {
 		return "", err
 	}
 	args := []string{"-q", "-B", "-f", filepath.Join(src, "pom.xml")}
-	if strings.HasPrefix(version, "4.") {
-		args = append(args, "-Pclient4")
+	if version != GoldenVersion {
+		args = append(args, "-Dleft.out=liftoff/GoldenFrames.java")
 	}
 	args = append(args, "-Drocketmq.version="+version, "compile", "dependency:copy-dependencies",
 		"-DincludeScope=runtime", "-DoutputDirectory="+filepath.Join(target, "lib"))

@@ -166,7 +166,7 @@ func TestFault29CancelledAtEveryStep(t *testing.T) {
 						defer stop()
 						ctx = dead
 					case "call's time":
-						opts = append(opts, core.WithTimeout(wait))
+						opts = append(opts, core.SendTimeout(wait))
 					case "shutdown":
 						over := make(chan struct{})
 						defer func() { <-over }()

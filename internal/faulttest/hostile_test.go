@@ -33,7 +33,7 @@ func hostile(t *testing.T, script func(l *link)) (*peer, *sender) {
 		time.Sleep(dialTime) // in which a peer that hangs up at once has done so
 		return nc, err
 	}
-	return h, w.start(t, liftoff.WithRetry(once()), liftoff.WithDial(slow))
+	return h, w.startWith(t, liftoff.Config{Client: remoting.Config{Dial: slow}}, liftoff.WithRetry(once()))
 }
 
 // dialTime is how long a dial to a hostile peer or its name server takes.
@@ -308,13 +308,13 @@ func TestFault18MemoryOfHostileConnections(t *testing.T) {
 				l.drain()
 			})
 			for range 3 {
-				_, _ = p.Send(bg, msg("x"), core.WithTimeout(100*time.Millisecond))
+				_, _ = p.Send(bg, msg("x"), core.SendTimeout(100*time.Millisecond))
 				time.Sleep(10 * time.Second)
 			}
 			before := allocated()
 			first := h.accepted()
 			for range rounds {
-				_, _ = p.Send(bg, msg("x"), core.WithTimeout(100*time.Millisecond))
+				_, _ = p.Send(bg, msg("x"), core.SendTimeout(100*time.Millisecond))
 				time.Sleep(10 * time.Second) // the frame's time, and the dial's back-off
 			}
 			bytes = (allocated() - before) / uint64(h.accepted()-first)

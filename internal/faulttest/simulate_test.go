@@ -160,7 +160,7 @@ func newSimulation(t *testing.T, seed uint64, network *embedded.Network) *simula
 			p.doomed = time.Duration(rnd.Int64N(int64(s.time)))
 		}
 		if rnd.IntN(3) == 0 {
-			cfg.Serialization = remoting.JSON
+			cfg.Client.Serialization = remoting.JSON
 		}
 		switch rnd.IntN(3) {
 		case 0:
@@ -308,7 +308,7 @@ func (s *simulation) send(p *simProducer, rnd *rand.Rand, key string) {
 		ctx, e.limit = c, min(d, e.limit)
 	case 1:
 		d := time.Duration(1 + rnd.Int64N(int64(3*time.Second)))
-		opts = append(opts, core.WithTimeout(d))
+		opts = append(opts, core.SendTimeout(d))
 		e.limit = d
 	}
 	began := time.Now()

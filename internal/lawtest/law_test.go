@@ -44,6 +44,14 @@ func TestEveryRuleHasAFolder(t *testing.T) {
 	}
 }
 
+func TestEveryLentFolderIsThere(t *testing.T) {
+	for folder := range lawtest.Lent {
+		if info, err := os.Stat(root + "/" + folder); err != nil || !info.IsDir() {
+			t.Errorf("the law lends %s, which is not there", folder)
+		}
+	}
+}
+
 func TestNothingRunsAtImport(t *testing.T) { report(t, lawtest.CheckInit(readTree(t))) }
 
 func TestNoFileIsTooLong(t *testing.T) { report(t, lawtest.CheckSize(readTree(t))) }
@@ -123,9 +131,17 @@ func TestRulesOnBrokenTrees(t *testing.T) {
 		{"nested modules keep apart and use the public packages", imports, map[string]string{
 			"bench/go.mod":       nested,
 			"integration/go.mod": "module github.com/liftoff-mq/liftoff/integration\n",
-			"bench/a.go": importing("bench", "github.com/liftoff-mq/liftoff/integration/cluster",
+			"bench/a.go": importing("bench", "github.com/liftoff-mq/liftoff/integration/javaprog",
 				"github.com/liftoff-mq/liftoff/internal/lawtest"),
 		}, []string{"do not know each other", "use the public packages"}},
+		{"the driver of real clusters is lent to the bench and to nobody else", imports, map[string]string{
+			"bench/go.mod":            nested,
+			"integration/go.mod":      "module github.com/liftoff-mq/liftoff/integration\n",
+			"examples/tracing/go.mod": "module github.com/liftoff-mq/liftoff/examples/tracing\n",
+			"bench/a.go":              importing("bench", "github.com/liftoff-mq/liftoff/integration/realcluster"),
+			"examples/tracing/a.go":   importing("main", "github.com/liftoff-mq/liftoff/integration/realcluster"),
+			"core/a.go":               importing("core", "github.com/liftoff-mq/liftoff/integration/realcluster"),
+		}, []string{"core/a.go imports", "examples/tracing/a.go imports"}},
 		{"init", lawtest.CheckInit, map[string]string{
 			"core/a.go":      "package core\nfunc init() {}\ntype t int\nfunc (t) init() {}\n",
 			"core/a_test.go": "package core\nfunc init() {}\n",

@@ -35,13 +35,13 @@ func TestAllocations(t *testing.T) {
 		if n := testing.AllocsPerRun(100, func() { _, _ = b.InterceptAttempt(ctx, at, answer) }); n > 1 {
 			t.Errorf("%v allocations an attempt, want gobreaker's 1", n)
 		}
-		if n := testing.AllocsPerRun(100, func() { b.Health("broker-a") }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { b.Health(brokerA) }); n != 0 {
 			t.Errorf("%v allocations a look at the health, want 0", n)
 		}
 		for range 200 {
 			_, _ = b.InterceptAttempt(ctx, at, connect)
 		}
-		if got := b.Health("broker-a"); got != core.HealthDown {
+		if got := b.Health(brokerA); got != core.HealthDown {
 			t.Fatalf("health %v after 200 failures", got)
 		}
 		if n := testing.AllocsPerRun(100, func() { _, _ = b.InterceptAttempt(ctx, at, answer) }); n != 0 {
@@ -73,7 +73,7 @@ func BenchmarkAttempt(b *testing.B) {
 		b.Run("health", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				breakers.Health("broker-a")
+				breakers.Health(brokerA)
 			}
 		})
 	})

@@ -2,10 +2,7 @@ package breaker
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -16,33 +13,39 @@ import (
 // Breakers has a circuit breaker for each broker. A broker's breaker is made
 // when an attempt first goes to it and dropped when no route leads to it any
 // more. It is safe for concurrent use, also by several producers at once, which
-// then share what they learn. An attempt costs it one allocation.
+// then share what they learn. They may be of several clusters: an address is what tells
+// brokers apart, not a name. An attempt costs it one allocation.
 type Breakers struct {
 	cfg     Config
 	base    time.Time // the clock's zero; on the monotonic clock
 	brokers *perbroker.Table[broker]
 	changes changes
+
+	ownTrip, ownIgnore bool // functions of the user's, for the description
 }
 
 var (
-	_ core.AttemptInterceptor = (*Breakers)(nil)
-	_ core.HealthView         = (*Breakers)(nil)
-	_ core.RouteListener      = (*Breakers)(nil)
+	_ core.AttemptInterceptor   = (*Breakers)(nil)
+	_ core.OperationInterceptor = (*Breakers)(nil)
+	_ core.HealthView           = (*Breakers)(nil)
+	_ core.RouteListener        = (*Breakers)(nil)
+	_ core.BrokerReporter       = (*Breakers)(nil)
+	_ core.Describer            = (*Breakers)(nil)
 )
 
 // New makes breakers, all closed. It reports all mistakes in cfg at once.
 func New(cfg Config) (*Breakers, error) {
-	cfg, err := cfg.withDefaults()
-	if err != nil {
+	b := &Breakers{base: time.Now(), ownTrip: cfg.Trip != nil, ownIgnore: cfg.Ignore != nil}
+	var err error
+	if b.cfg, err = cfg.withDefaults(); err != nil {
 		return nil, fmt.Errorf("breaker: %w", err)
 	}
-	b := &Breakers{cfg: cfg, base: time.Now()}
-	b.brokers = perbroker.New(func(name string) *broker { return newBroker(b, name) })
+	b.brokers = perbroker.New(func(at core.Broker) *broker { return newBroker(b, at) })
 	return b, nil
 }
 
-// Step places the breakers around each attempt, in the stage that protects
-// brokers, under the name "breaker".
+// Step places the breakers around each attempt and each operation, in the stage that
+// protects brokers, under the name "breaker".
 func (b *Breakers) Step() core.Step {
 	return core.AttemptStep("breaker", core.AttemptProtect, b)
 }
@@ -50,7 +53,7 @@ func (b *Breakers) Step() core.Step {
 // InterceptAttempt implements [core.AttemptInterceptor]. A refusal wraps
 // [core.ErrCircuitOpen] and names the broker.
 func (b *Breakers) InterceptAttempt(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (res *core.Result, err error) {
-	br := b.brokers.Get(at.Broker().Name)
+	br := b.brokers.Get(at.Broker())
 	done, refused := br.current.Load().two.Allow()
 	if refused != nil && !at.LastResort() {
 		b.deliver()
@@ -60,31 +63,59 @@ func (b *Breakers) InterceptAttempt(ctx context.Context, at *core.Attempt, next 
 	// runtime.Goexit below included: a probe whose end is never told would keep
 	// the breaker half-open for ever.
 	outcome := errNothing
-	defer func() {
-		switch {
-		case done != nil:
-			done(outcome)
-		case outcome == nil:
-			br.close()
-		}
-		b.deliver()
-	}()
+	defer func() { b.end(br, done, outcome) }()
 	start := time.Since(b.base)
 	res, err = next(ctx, at)
-	outcome = b.judge(ctx, br, at, start, res, err)
+	if err == nil || at.Entered() { // else it is a veto further in, whatever its error looks like
+		outcome = b.judge(br, verdict.Of(ctx, res, err, at.Written()), err, start)
+	}
 	return res, err
 }
 
-// judge says what to tell gobreaker.
-func (b *Breakers) judge(ctx context.Context, br *broker, at *core.Attempt, start time.Duration, res *core.Result, err error) error {
-	if err != nil && !at.Entered() {
-		return errNothing // a veto further in, whatever its error looks like
+// InterceptOperation implements [core.OperationInterceptor]. An open breaker refuses an
+// operation also where only its broker can carry it out: nothing is lost by being told at
+// once, and the operation can be asked for again. An operation that was made counts as an
+// attempt does, and is a probe like one.
+func (b *Breakers) InterceptOperation(ctx context.Context, op *core.Operation, next core.OperationHandler) (err error) {
+	if op.Addr() == "" {
+		return next(ctx, op) // placed in message scope, where there is no broker yet
 	}
-	v := verdict.Of(ctx, res, err, at.Written())
+	br := b.brokers.Get(op.Broker())
+	done, refused := br.current.Load().two.Allow()
+	if refused != nil {
+		b.deliver()
+		return br.refusal
+	}
+	outcome := errNothing
+	defer func() { b.end(br, done, outcome) }()
+	start := time.Since(b.base)
+	switch err = next(ctx, op); {
+	case err == nil:
+		outcome = b.judge(br, verdict.Served, nil, start)
+	case op.Entered():
+		outcome = b.judge(br, verdict.OfError(ctx, err, op.Written()), err, start)
+	}
+	return err
+}
+
+// end tells the broker's breaker what came of what it let through. There is no done where
+// the breaker was asked in vain, as for an attempt at the last broker that is left.
+func (b *Breakers) end(br *broker, done func(error), outcome error) {
+	switch {
+	case done != nil:
+		done(outcome)
+	case outcome == nil:
+		br.close()
+	}
+	b.deliver()
+}
+
+// judge says what to tell gobreaker.
+func (b *Breakers) judge(br *broker, v verdict.Verdict, err error, start time.Duration) error {
 	if v == verdict.Nothing {
 		return errNothing
 	}
-	if err == nil || answered(err) {
+	if err == nil || verdict.Said(err) {
 		br.alive.Store(int64(time.Since(b.base)))
 	}
 	switch {
@@ -105,47 +136,26 @@ func (b *Breakers) judge(ctx context.Context, br *broker, at *core.Attempt, star
 	}
 }
 
-// answered reports whether the broker said something, whatever it said.
-func answered(err error) bool {
-	var be *core.BrokerError
-	return errors.As(err, &be)
-}
-
 func (b *Breakers) ignored(err error) (ignored bool) {
 	defer b.keepPanic("Ignore", func() { ignored = false })
 	return b.cfg.Ignore(err)
 }
 
+// trip asks the user's rule. It runs under gobreaker's lock, so a panic is logged later.
 func (b *Breakers) trip(c Counts) (trip bool) {
-	defer b.keepPanic("Trip", func() { trip = DefaultTrip(c) })
+	defer func() {
+		if v := recover(); v != nil {
+			trip = DefaultTrip(c)
+			b.changes.push(change{panicked: v})
+		}
+	}()
 	return b.cfg.Trip(c)
-}
-
-// keepPanic is deferred around the user's functions: their panic must not touch
-// the send, which has its outcome already.
-func (b *Breakers) keepPanic(function string, instead func()) {
-	if v := recover(); v != nil {
-		b.cfg.Logger.Error("breaker's function panicked", "function", function, "panic", v)
-		instead()
-	}
-}
-
-func (b *Breakers) deliver() { b.changes.deliver(b.changed) }
-
-func (b *Breakers) changed(c change) {
-	log := b.cfg.Logger.Info
-	if c.to == Open {
-		log = b.cfg.Logger.Warn
-	}
-	log("circuit breaker changed", "broker", c.broker, "from", c.from.String(), "to", c.to.String())
-	defer b.keepPanic("OnStateChange", func() {})
-	b.cfg.OnStateChange(c.broker, c.from, c.to)
 }
 
 // Health implements [core.HealthView]: down while the breaker refuses, good
 // otherwise, also when it is half-open and wants a probe.
-func (b *Breakers) Health(name string) core.Health {
-	if br := b.brokers.Find(name); br != nil {
+func (b *Breakers) Health(at core.Broker) core.Health {
+	if br := b.brokers.Find(at); br != nil {
 		return br.health()
 	}
 	return core.HealthGood
@@ -153,22 +163,3 @@ func (b *Breakers) Health(name string) core.Health {
 
 // RouteChanged implements [core.RouteListener].
 func (b *Breakers) RouteChanged(r *core.RouteReport) { b.brokers.RouteChanged(r) }
-
-// Status describes one breaker.
-type Status struct {
-	Broker string
-	State  State
-	Since  time.Time // of the last change, or of the breaker's making
-	Counts Counts    // since then, within the window
-}
-
-// States describes the breakers now, by broker name.
-func (b *Breakers) States() []Status {
-	defer b.deliver()
-	all := b.brokers.All()
-	out := make([]Status, 0, len(all))
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		out = append(out, all[name].status())
-	}
-	return out
-}

@@ -22,18 +22,18 @@ func TestOpensAfterFiveFailuresInARow(t *testing.T) {
 		w.times(1, ok)
 		w.times(4, refused)
 		w.expect(breaker.Closed)
-		if got := w.breakers.Health("broker-a"); got != core.HealthGood {
+		if got := w.breakers.Health(brokerA); got != core.HealthGood {
 			t.Errorf("health %v while closed", got)
 		}
 		w.times(1, refused)
 		w.expect(breaker.Open)
-		if got := w.breakers.Health("broker-a"); got != core.HealthDown {
+		if got := w.breakers.Health(brokerA); got != core.HealthDown {
 			t.Errorf("health %v while open", got)
 		}
 		before := len(w.tr.Attempts())
 		err := w.sendA(w.Context())
-		if !errors.Is(err, core.ErrCircuitOpen) || !strings.Contains(err.Error(), "broker-a") {
-			t.Errorf("open breaker gave %v, want a circuit-open error that names the broker", err)
+		if !errors.Is(err, core.ErrCircuitOpen) || !strings.Contains(err.Error(), `"broker-a" at "broker-a:10911"`) {
+			t.Errorf("open breaker gave %v, want a circuit-open error that names the broker and its address", err)
 		}
 		if core.CertaintyOf(err) != core.NotSent || len(w.tr.Attempts()) != before {
 			t.Errorf("a refused attempt reached the transport, certainty %v", core.CertaintyOf(err))
@@ -86,7 +86,7 @@ func TestOpensAtOnceForAHungBroker(t *testing.T) {
 // that the broker gave.
 func TestSlowAnswerUnderLoadOpensNothing(t *testing.T) {
 	for name, quick := range map[string]behaviour{
-		"successes": ok, "refusals": fail(&core.BrokerError{Code: rocketmq.CodeMessageIllegal}),
+		"successes": ok, "refusals": refuse(rocketmq.CodeMessageIllegal, ""),
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, breaker.Config{}, func(w *world) {
@@ -106,9 +106,6 @@ func TestSlowAnswerUnderLoadOpensNothing(t *testing.T) {
 }
 
 func TestWhatCounts(t *testing.T) {
-	refuse := func(code rocketmq.ResponseCode, remark string) behaviour {
-		return fail(&core.BrokerError{Code: code, Remark: remark})
-	}
 	tests := []struct {
 		name string
 		b    behaviour
@@ -137,6 +134,23 @@ func TestWhatCounts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A veto further in proves nothing, also if its error is one that a broker could cause.
+func TestVetoThatLooksLikeAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, breaker.Config{}, func(c *core.Config) {
+			c.Steps = append(c.Steps, core.AttemptStep("veto", core.AttemptWire, core.AttemptInterceptorFunc(
+				func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
+					return nil, core.ErrConnect
+				})))
+		})
+		w.times(10, ok)
+		w.expect(breaker.Closed)
+		if n := len(w.tr.Attempts()); n != 0 {
+			t.Errorf("%d attempts reached the transport", n)
+		}
+	})
 }
 
 func TestCallersEnd(t *testing.T) {
@@ -197,14 +211,14 @@ func TestProbe(t *testing.T) {
 	t.Run("one at a time", func(t *testing.T) {
 		inBubble(t, breaker.Config{}, func(w *world) {
 			w.halfOpen()
-			if got := w.breakers.Health("broker-a"); got != core.HealthGood {
+			if got := w.breakers.Health(brokerA); got != core.HealthGood {
 				t.Errorf("health %v before the probe, want good, or it is never tried", got)
 			}
 			w.set("broker-a", after(time.Second, ok))
 			probe := make(chan error, 1)
 			go func() { probe <- w.sendA(w.Context()) }()
 			synctest.Wait()
-			if got := w.breakers.Health("broker-a"); got != core.HealthDown {
+			if got := w.breakers.Health(brokerA); got != core.HealthDown {
 				t.Errorf("health %v during the probe", got)
 			}
 			if err := w.sendA(w.Context()); !errors.Is(err, core.ErrCircuitOpen) {
@@ -272,7 +286,7 @@ func TestProbeThatProvesNothing(t *testing.T) {
 			_ = w.p.SendOneway(w.Context(), msg)
 		}},
 		{name: "refusal of the message", send: func(w *world) {
-			w.times(1, fail(&core.BrokerError{Code: rocketmq.CodeMessageIllegal}))
+			w.times(1, refuse(rocketmq.CodeMessageIllegal, ""))
 		}},
 	}
 	for _, tt := range tests {
@@ -300,7 +314,7 @@ func TestProbeThatProvesNothing(t *testing.T) {
 				}
 				armed = false
 				w.expect(breaker.HalfOpen)
-				if got := w.breakers.Health("broker-a"); got != core.HealthGood {
+				if got := w.breakers.Health(brokerA); got != core.HealthGood {
 					t.Errorf("health %v, the probe's place was not given back", got)
 				}
 				w.times(1, ok)
@@ -324,7 +338,7 @@ func TestLastResort(t *testing.T) {
 			t.Errorf("%d of 3 last-resort attempts passed", got)
 		}
 		w.expect(breaker.Open)
-		w.times(1, fail(&core.BrokerError{Code: rocketmq.CodeMessageIllegal}))
+		w.times(1, refuse(rocketmq.CodeMessageIllegal, ""))
 		w.expect(breaker.Open)
 		w.times(1, ok)
 		w.expect(breaker.Closed)
@@ -380,7 +394,7 @@ func TestForgetsBrokersWithoutRoute(t *testing.T) {
 		if len(states) != 1 || states[0].Broker != "broker-b" {
 			t.Errorf("breakers left: %+v, want broker-b's", states)
 		}
-		if got := w.breakers.Health("broker-a"); got != core.HealthGood {
+		if got := w.breakers.Health(brokerA); got != core.HealthGood {
 			t.Errorf("forgotten broker is %v", got)
 		}
 	})
@@ -405,14 +419,4 @@ func TestStates(t *testing.T) {
 			t.Errorf("after the fifth failure: %+v", got)
 		}
 	})
-}
-
-func TestStateString(t *testing.T) {
-	for s, want := range map[breaker.State]string{
-		breaker.Closed: "closed", breaker.HalfOpen: "half-open", breaker.Open: "open", 9: "unknown",
-	} {
-		if s.String() != want {
-			t.Errorf("state %d is %q, want %q", s, s, want)
-		}
-	}
 }

@@ -3,20 +3,23 @@ package breaker
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// change is a breaker's change of state.
+// change is a breaker's change of state, or a panic of the user's Trip.
 type change struct {
-	broker   string
+	broker   *broker
 	from, to State
+	when     time.Time
+	panicked any
 }
 
-// maxChanges bounds the changes that wait while somebody's callback blocks.
+// maxChanges bounds the changes that wait while a user's callback blocks.
 const maxChanges = 1024
 
 // changes carries state changes out of gobreaker's lock, under which they
-// happen, to the user, who must not run there. There is no goroutine: whoever
-// takes part in a send delivers what has come up, in order, one at a time.
+// happen, to the user's code, which must not run there. There is no goroutine: each send
+// that the breakers take part in delivers what has come up, in order, one at a time.
 type changes struct {
 	mu         sync.Mutex
 	queue      []change

@@ -12,41 +12,6 @@ import (
 	"github.com/liftoff-mq/liftoff/core"
 )
 
-// State is a breaker's state.
-type State uint8
-
-// The states.
-const (
-	Closed   State = iota // attempts pass
-	HalfOpen              // single attempts pass, to see whether the broker is back
-	Open                  // attempts are refused
-)
-
-// String gives "closed", "half-open" or "open".
-func (s State) String() string {
-	switch s {
-	case Closed:
-		return "closed"
-	case HalfOpen:
-		return "half-open"
-	case Open:
-		return "open"
-	default:
-		return "unknown"
-	}
-}
-
-func stateOf(s gobreaker.State) State {
-	switch s {
-	case gobreaker.StateOpen:
-		return Open
-	case gobreaker.StateHalfOpen:
-		return HalfOpen
-	default:
-		return Closed
-	}
-}
-
 // What gobreaker is told of an attempt, besides nil for a success.
 var (
 	errFailed  = errors.New("failed")
@@ -59,7 +24,7 @@ var (
 // Lock order: gobreaker's lock, then mu, then the lock of changes. gobreaker is
 // never called under mu.
 type broker struct {
-	name    string
+	at      core.Broker
 	parent  *Breakers
 	refusal error        // made once: under an outage it is returned often
 	alive   atomic.Int64 // when it last answered, on the parent's clock; -1 for never
@@ -68,6 +33,7 @@ type broker struct {
 	state   atomic.Uint32 // of current as last heard, to skip its lock while closed
 	mu      sync.Mutex    // held by changes of the two above
 	since   time.Time     // of the last change
+	logged  logged
 }
 
 // circuit is a gobreaker that can be thrown away for a fresh one, which is the
@@ -79,10 +45,10 @@ type circuit struct {
 	row  atomic.Uint32 // failures in a row; gobreaker's number forgets those that left the window
 }
 
-func newBroker(parent *Breakers, name string) *broker {
+func newBroker(parent *Breakers, at core.Broker) *broker {
 	b := &broker{
-		name: name, parent: parent, since: time.Now(),
-		refusal: fmt.Errorf("%w: broker %q", core.ErrCircuitOpen, name),
+		at: at, parent: parent, since: time.Now(),
+		refusal: fmt.Errorf("%w: broker %q at %q", core.ErrCircuitOpen, at.Name, at.Addr),
 	}
 	b.alive.Store(-1)
 	b.current.Store(newCircuit(b))
@@ -94,7 +60,7 @@ func newCircuit(b *broker) *circuit {
 	c := new(circuit)
 	// All these functions run under the lock of two: they must not call it.
 	c.two = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		Name:         b.name,
+		Name:         b.at.Addr,
 		MaxRequests:  uint32(cfg.Probes),
 		Interval:     cfg.Window,
 		BucketPeriod: cfg.Window / 10,
@@ -139,7 +105,7 @@ func (b *broker) change(to State) {
 		return
 	}
 	b.since = time.Now()
-	b.parent.changes.push(change{b.name, from, to})
+	b.parent.changes.push(change{broker: b, from: from, to: to, when: b.since})
 }
 
 // close closes an open or half-open breaker, because the broker was seen to work.
@@ -178,5 +144,5 @@ func (b *broker) status() Status {
 	counts := c.counts(c.two.Counts(), false)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return Status{Broker: b.name, State: State(b.state.Load()), Since: b.since, Counts: counts}
+	return Status{Broker: b.at.Name, Addr: b.at.Addr, State: State(b.state.Load()), Since: b.since, Counts: counts}
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/strategies/internal/verdict"
 )
 
@@ -56,9 +57,10 @@ type Config struct {
 	// OnStateChange is told each change, in order, one at a time. Optional. It
 	// runs outside all locks, in a send that the Breakers takes part in, at the
 	// latest in the next one; so it must not block. A panic in it is logged.
-	OnStateChange func(broker string, from, to State)
-	// Logger gets the changes: a warning when a breaker opens, else information.
-	// Nil means silence.
+	OnStateChange func(b core.Broker, from, to State)
+	// Logger gets the changes: a warning when a breaker opens, information when it closes
+	// again, and everything between the two, such as a failed probe, for debugging. There is
+	// at most one warning a minute for each broker. Nil means silence.
 	Logger *slog.Logger
 }
 
@@ -124,7 +126,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Ignore = func(error) bool { return false }
 	}
 	if c.OnStateChange == nil {
-		c.OnStateChange = func(string, State, State) {}
+		c.OnStateChange = func(core.Broker, State, State) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -10,9 +10,15 @@
 //	cfg.Steps = append(cfg.Steps, breakers.Step())
 //	cfg.Health = breakers
 //
+// It stands around operations too, such as a recall. An operation has one broker, so an
+// open breaker refuses it at once.
+//
+// Brokers are told apart by their addresses. Producers of several clusters may share one
+// Breakers even if the clusters' brokers have the same names.
+//
 // A breaker opens by [DefaultTrip] or a rule of one's own, stays open for a
 // while, and then lets single attempts through: the first success closes it, the
-// first failure opens it again. It never makes a send fail that could have
+// first failure opens it again. A breaker never makes a send fail that could have
 // succeeded: where no other broker is left (see core's Attempt.LastResort) it
 // lets attempts through, and closes as soon as one of them succeeds.
 //

@@ -15,7 +15,7 @@ import (
 func ExampleNew() {
 	breakers, err := breaker.New(breaker.Config{
 		Trip:          func(c breaker.Counts) bool { return c.ConsecutiveFailures >= 2 },
-		OnStateChange: func(broker string, from, to breaker.State) { fmt.Println(broker, from, "to", to) },
+		OnStateChange: func(b core.Broker, from, to breaker.State) { fmt.Println(b.Name, from, "to", to) },
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -93,11 +93,27 @@ func ExampleBreakers_States() {
 	for _, s := range breakers.States() {
 		fmt.Println(s.Broker, s.State, s.Counts.Successes)
 	}
-	fmt.Print(p.Pipeline())
+	for _, s := range p.Pipeline().Steps() {
+		fmt.Println(s.Scope, s.Stage, s.Name, s.Events)
+	}
 	// Output:
 	// broker-a closed 1
-	// core              message id, route, queue selection, retry
-	// attempt  protect  breaker
-	// attempt           transport
-	// listener          breaker: route
+	// attempt protect breaker []
+	// listener  breaker [route]
+}
+
+func ExampleBreakers_Describe() {
+	breakers, err := breaker.New(breaker.Config{Probes: 2})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, s := range breakers.Describe().Settings {
+		fmt.Printf("%s: %s\n", s.Name, s.Value)
+	}
+	// Output:
+	// opens after: 5 failures in a row or 50% failures of 20 or more within 10s or 500ms without any answer
+	// open for: 5s
+	// probes: 2
+	// time-outs count from: 50ms
 }

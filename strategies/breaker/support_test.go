@@ -12,6 +12,8 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/refusal"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/breaker"
 )
 
@@ -19,10 +21,18 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const ms = time.Millisecond
 
+// brokerA is the first broker of coretest.Config.
+var brokerA = core.Broker{Name: "broker-a", Addr: "broker-a:10911", Cluster: "DefaultCluster"}
+
 // behaviour is what a broker does with an attempt.
 type behaviour func(ctx context.Context, at *core.Attempt) error
 
 func ok(context.Context, *core.Attempt) error { return nil }
+
+// refuse is what a broker does that answers with a code.
+func refuse(code rocketmq.ResponseCode, remark string) behaviour {
+	return fail(refusal.Of(code, remark, brokerA.Addr))
+}
 
 func fail(err error) behaviour {
 	return func(context.Context, *core.Attempt) error { return err }
@@ -148,10 +158,10 @@ type journal struct {
 	list []string
 }
 
-func (j *journal) add(broker string, from, to breaker.State) {
+func (j *journal) add(b core.Broker, from, to breaker.State) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.list = append(j.list, fmt.Sprintf("%s %v>%v", broker, from, to))
+	j.list = append(j.list, fmt.Sprintf("%s %v>%v", b.Name, from, to))
 }
 
 func (j *journal) all() []string {

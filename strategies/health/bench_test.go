@@ -16,7 +16,7 @@ func BenchmarkHealth(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		l.Health("broker-a")
+		l.Health(brokerA)
 	}
 }
 

@@ -63,11 +63,11 @@ func ExampleTable_Lookup() {
 	// 5s 10s 3m0s
 }
 
-// maintenance is a view of one's own: the brokers somebody works on.
+// maintenance is a view of one's own: the brokers that are being worked on.
 type maintenance map[string]bool
 
-func (m maintenance) Health(broker string) core.Health {
-	if m[broker] {
+func (m maintenance) Health(b core.Broker) core.Health {
+	if m[b.Name] {
 		return core.HealthDown
 	}
 	return core.HealthGood
@@ -80,7 +80,9 @@ func ExampleWorst() {
 		return
 	}
 	view := health.Worst(latency, maintenance{"broker-b": true})
-	fmt.Println(view.Health("broker-a"), view.Health("broker-b"))
+	a := core.Broker{Name: "broker-a", Addr: "10.0.0.1:10911"}
+	b := core.Broker{Name: "broker-b", Addr: "10.0.0.2:10911"}
+	fmt.Println(view.Health(a), view.Health(b))
 	// Output: good down
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/refusal"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/health"
 )
@@ -23,6 +24,12 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const ms = time.Millisecond
+
+// The brokers of coretest.Config.
+var (
+	brokerA = core.Broker{Name: "broker-a", Addr: "broker-a:10911"}
+	brokerB = core.Broker{Name: "broker-b", Addr: "broker-b:10911"}
+)
 
 // The tables of Java's MQFaultStrategy, row by row.
 func TestTables(t *testing.T) {
@@ -121,10 +128,10 @@ func (w *world) send(ctx context.Context, delay time.Duration, err error) {
 
 func (w *world) expect(want core.Health) {
 	w.t.Helper()
-	if got := w.view.Health("broker-a"); got != want {
+	if got := w.view.Health(brokerA); got != want {
 		w.t.Errorf("broker-a is %v, want %v", got, want)
 	}
-	if got := w.view.Health("broker-b"); got != core.HealthGood {
+	if got := w.view.Health(brokerB); got != core.HealthGood {
 		w.t.Errorf("broker-b, of which nothing is known, is %v", got)
 	}
 }
@@ -188,7 +195,7 @@ func TestQuickAnswerAfterFailure(t *testing.T) {
 }
 
 func TestWhatCounts(t *testing.T) {
-	refuse := func(code rocketmq.ResponseCode) error { return &core.BrokerError{Code: code} }
+	refuse := func(code rocketmq.ResponseCode) error { return refusal.Of(code, "", brokerA.Addr) }
 	tests := []struct {
 		name string
 		err  error
@@ -237,7 +244,7 @@ func TestTimeouts(t *testing.T) {
 		{"of the producer", time.Hour, 0, core.HealthDown},
 		{"of the caller", time.Second, 0, core.HealthDown},
 		{"of an impatient caller", 49 * ms, 0, core.HealthGood},
-		{"of a caller who waits long enough", 49 * ms, 10 * ms, core.HealthDown},
+		{"of a caller that waits long enough", 49 * ms, 10 * ms, core.HealthDown},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -297,7 +304,7 @@ func TestForgetsBrokersWithoutRoute(t *testing.T) {
 	if _, err := p.Send(t.Context(), coretest.Message("x")); err == nil {
 		t.Fatal("send succeeded")
 	}
-	if err := p.Shutdown(t.Context()); err != nil { // joins who reports the route
+	if err := p.Shutdown(t.Context()); err != nil { // joins the reports of routes
 		t.Fatal(err)
 	}
 	old, _ := coretest.Routes(2, "broker-a", "broker-b").Route(t.Context(), "T")
@@ -306,7 +313,7 @@ func TestForgetsBrokersWithoutRoute(t *testing.T) {
 	if got := names(view); !slices.Equal(got, []string{"broker-b"}) {
 		t.Errorf("known brokers: %v, want broker-b", got)
 	}
-	if got := view.Health("broker-a"); got != core.HealthGood {
+	if got := view.Health(brokerA); got != core.HealthGood {
 		t.Errorf("forgotten broker is %v", got)
 	}
 }
@@ -322,7 +329,7 @@ func TestSnapshot(t *testing.T) {
 	inBubble(t, health.Config{}, func(w *world) {
 		w.send(w.t.Context(), 600*ms, nil)
 		time.Sleep(500 * ms)
-		want := []health.Status{{Broker: "broker-a", Health: core.HealthSuspect, Latency: 600 * ms, Left: 1500 * ms}}
+		want := []health.Status{{Broker: "broker-a", Addr: "broker-a:10911", Health: core.HealthSuspect, Latency: 600 * ms, Left: 1500 * ms}}
 		if got := w.view.Snapshot(); !reflect.DeepEqual(got, want) {
 			t.Errorf("snapshot %+v, want %+v", got, want)
 		}
@@ -398,7 +405,7 @@ func TestAllocatesNothing(t *testing.T) {
 	cfg := coretest.Config(tr, core.AttemptStep("measure", core.AttemptWire, core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
 		res, err := next(ctx, at)
 		report := &core.AttemptReport{Attempt: at, Result: res, Latency: time.Second, Written: true}
-		if n := testing.AllocsPerRun(100, func() { view.AttemptDone(ctx, report); view.Health("broker-a") }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { view.AttemptDone(ctx, report); view.Health(brokerA) }); n != 0 {
 			t.Errorf("%v allocations an attempt, want 0", n)
 		}
 		return res, err
@@ -410,7 +417,7 @@ func TestAllocatesNothing(t *testing.T) {
 
 type fixed core.Health
 
-func (f fixed) Health(string) core.Health { return core.Health(f) }
+func (f fixed) Health(core.Broker) core.Health { return core.Health(f) }
 
 type listening struct {
 	fixed
@@ -422,11 +429,11 @@ func (l listening) RouteChanged(*core.RouteReport)                   { *l.routes
 
 func TestWorst(t *testing.T) {
 	attempts, routes := 0, 0
-	view := health.Worst(fixed(core.HealthGood), nil, listening{fixed(core.HealthSuspect), &attempts, &routes})
-	if got := view.Health("a"); got != core.HealthSuspect {
+	view := health.Worst(fixed(core.HealthGood), listening{fixed(core.HealthSuspect), &attempts, &routes})
+	if got := view.Health(brokerA); got != core.HealthSuspect {
 		t.Errorf("worst of good and suspect is %v", got)
 	}
-	if got := health.Worst().Health("a"); got != core.HealthGood {
+	if got := health.Worst().Health(brokerA); got != core.HealthGood {
 		t.Errorf("worst of nothing is %v", got)
 	}
 	cfg := coretest.Config(&coretest.Transport{})
@@ -458,7 +465,7 @@ func TestIsolationWithoutEnd(t *testing.T) {
 	if _, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x")); err == nil {
 		t.Error("no error")
 	}
-	if got := l.Health("broker-a"); got != core.HealthDown {
+	if got := l.Health(brokerA); got != core.HealthDown {
 		t.Errorf("it is %v", got)
 	}
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -42,7 +42,8 @@ type Config struct {
 // isolate a broker.
 //
 // It forgets brokers to which no route leads. It is safe for concurrent use,
-// also by several producers at once.
+// also by several producers at once, of one cluster or of several: it tells brokers apart by
+// their addresses.
 type Latency struct {
 	table   Table
 	minWait time.Duration
@@ -54,6 +55,8 @@ var (
 	_ core.HealthView      = (*Latency)(nil)
 	_ core.AttemptListener = (*Latency)(nil)
 	_ core.RouteListener   = (*Latency)(nil)
+	_ core.BrokerReporter  = (*Latency)(nil)
+	_ core.Describer       = (*Latency)(nil)
 )
 
 // broker is what is known of one broker. The fields may be a step apart from
@@ -80,19 +83,20 @@ func NewLatency(cfg Config) (*Latency, error) {
 	if err != nil {
 		return nil, fmt.Errorf("latency health: %w", err)
 	}
+	cfg.Table.LatencyMax, cfg.Table.NotAvailable = slices.Clone(cfg.Table.LatencyMax), slices.Clone(cfg.Table.NotAvailable)
 	return &Latency{
 		table: cfg.Table, minWait: cfg.MinWait, base: time.Now(),
-		brokers: perbroker.New(func(string) *broker { return new(broker) }),
+		brokers: perbroker.New(func(core.Broker) *broker { return new(broker) }),
 	}, nil
 }
 
 // Health implements [core.HealthView].
-func (l *Latency) Health(name string) core.Health {
-	b := l.brokers.Find(name)
-	if b == nil {
+func (l *Latency) Health(b core.Broker) core.Health {
+	known := l.brokers.Find(b)
+	if known == nil {
 		return core.HealthGood
 	}
-	return b.health(l)
+	return known.health(l)
 }
 
 func (b *broker) health(l *Latency) core.Health {
@@ -121,7 +125,7 @@ func (l *Latency) AttemptDone(ctx context.Context, r *core.AttemptReport) {
 	if failed {
 		latency = l.table.Isolation
 	}
-	b := l.brokers.Get(r.Attempt.Queue().Broker)
+	b := l.brokers.Get(r.Attempt.Broker())
 	b.latency.Store(int64(r.Latency))
 	b.failed.Store(failed)
 	l.leaveAlone(b, l.table.Lookup(latency))
@@ -150,22 +154,59 @@ func (l *Latency) RouteChanged(r *core.RouteReport) { l.brokers.RouteChanged(r) 
 
 // Status is what a [Latency] knows of one broker.
 type Status struct {
-	Broker  string
+	Broker  string // its name
+	Addr    string // its address, which tells it apart from others of that name
 	Health  core.Health
 	Latency time.Duration // of the last attempt that counted
 	Left    time.Duration // until it is good again; zero if it is
 }
 
-// Snapshot is what is known of each broker, by name.
+func (b *broker) status(l *Latency, at core.Broker) Status {
+	return Status{
+		Broker: at.Name, Addr: at.Addr, Health: b.health(l), Latency: time.Duration(b.latency.Load()),
+		Left: max(0, time.Duration(b.until.Load())-time.Since(l.base)),
+	}
+}
+
+// Snapshot is what is known of each broker, by name and address.
 func (l *Latency) Snapshot() []Status {
-	all := l.brokers.All()
-	out := make([]Status, 0, len(all))
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		b := all[name]
-		out = append(out, Status{
-			Broker: name, Health: b.health(l), Latency: time.Duration(b.latency.Load()),
-			Left: max(0, time.Duration(b.until.Load())-time.Since(l.base)),
-		})
+	out := []Status{}
+	for at, b := range l.brokers.All() {
+		out = append(out, b.status(l, at))
 	}
 	return out
+}
+
+// BrokerReport implements [core.BrokerReporter].
+func (l *Latency) BrokerReport(b core.Broker) []core.Setting {
+	known := l.brokers.Find(b)
+	if known == nil {
+		return nil
+	}
+	s := known.status(l, b)
+	return []core.Setting{
+		{Name: "latency health", Value: s.Health.String()},
+		{Name: "latency of the last attempt", Value: s.Latency.String()},
+		{Name: "left alone for", Value: s.Left.Round(time.Millisecond).String()},
+	}
+}
+
+// Describe implements [core.Describer].
+func (l *Latency) Describe() core.Description {
+	var steps []string
+	for i, d := range l.table.NotAvailable {
+		if d > 0 {
+			steps = append(steps, fmt.Sprintf("%v:%v", l.table.LatencyMax[i], d))
+		}
+	}
+	quick := "leaves the time as it is"
+	if l.table.Overwrite {
+		quick = "ends the time"
+	}
+	return core.Description{Summary: "latency fault tolerance", Settings: []core.Setting{
+		{Name: "left alone after a failure", Value: l.table.Lookup(l.table.Isolation).String()},
+		{Name: "left alone after an answer of latency:time", Value: strings.Join(steps, " ")},
+		{Name: "a quick answer", Value: quick},
+		{Name: "time-outs count from", Value: l.minWait.String()},
+	}}
 }

@@ -3,24 +3,35 @@ package health
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/strategies/internal/absent"
 )
 
-// Worst combines views: a broker is as good as the worst of them says. Views
-// that listen to attempts and routes still do. Nil views are left out; with
-// none left every broker is good.
+// Worst combines views: a broker is as good as the worst of them says. Without views every
+// broker is good. Views that listen to attempts and routes still do. Other roles of a view
+// are not passed on: one that is a [core.Service] has to be started by itself
+// ([core.Config].Own).
+//
+// A nil view is a mistake: the result is nil then, and a producer refuses it by the name of
+// its field.
 func Worst(views ...core.HealthView) core.HealthView {
-	return &worst{views: slices.DeleteFunc(slices.Clone(views), func(v core.HealthView) bool { return v == nil })}
+	for _, v := range views {
+		if absent.Is(v) {
+			return (*worst)(nil)
+		}
+	}
+	return &worst{views: slices.Clone(views)}
 }
 
 type worst struct{ views []core.HealthView }
 
 // Health implements [core.HealthView].
-func (w *worst) Health(broker string) core.Health {
+func (w *worst) Health(b core.Broker) core.Health {
 	h := core.HealthGood
 	for _, v := range w.views {
-		h = max(h, v.Health(broker))
+		h = max(h, v.Health(b))
 	}
 	return h
 }
@@ -41,4 +52,34 @@ func (w *worst) RouteChanged(r *core.RouteReport) {
 			l.RouteChanged(r)
 		}
 	}
+}
+
+// BrokerReport implements [core.BrokerReporter]. It leaves out the views that are steps too,
+// such as breakers: each of them reports as a step.
+func (w *worst) BrokerReport(b core.Broker) []core.Setting {
+	var all []core.Setting
+	for _, v := range w.views {
+		if _, isStep := v.(core.AttemptInterceptor); isStep {
+			continue
+		}
+		if r, ok := v.(core.BrokerReporter); ok {
+			all = append(all, r.BrokerReport(b)...)
+		}
+	}
+	return all
+}
+
+// Describe implements [core.Describer]: what each view says of itself.
+func (w *worst) Describe() core.Description {
+	if len(w.views) == 0 {
+		return core.Description{Summary: "worst of no views: every broker counts as good"}
+	}
+	var names []string
+	var all []core.Setting
+	for _, v := range w.views {
+		d := core.Describe(v)
+		names = append(names, d.Summary)
+		all = append(all, d.Settings...)
+	}
+	return core.Description{Summary: "worst of " + strings.Join(names, " and "), Settings: all}
 }

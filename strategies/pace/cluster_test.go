@@ -8,23 +8,38 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/strategies/breaker"
 	"github.com/liftoff-mq/liftoff/strategies/pace"
+	"github.com/liftoff-mq/liftoff/strategies/retry"
+	"github.com/liftoff-mq/liftoff/strategies/selector"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
+	"github.com/liftoff-mq/liftoff/transport/remoting"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
-// cluster starts a cluster in virtual time and the default producer with a pacer.
+// cluster starts a cluster in virtual time and a producer with a pacer, breakers and the
+// usual strategies.
 func cluster(t *testing.T, pc *pace.Pacer, brokers int) (*embedded.Cluster, *core.Producer) {
 	t.Helper()
 	c := embedded.New(t, embedded.Config{Brokers: embedded.BrokerNames(brokers), Network: embedded.NewNetwork()})
 	if err := c.CreateTopic("T", 4); err != nil {
 		t.Fatal(err)
 	}
-	p, err := liftoff.New(liftoff.Config{Group: "paced", NameServers: c.NameServers(), Timeout: time.Minute},
-		liftoff.WithDial(c.Dial), liftoff.WithSteps(pc.Step()))
+	client, err := remoting.NewClient(remoting.Config{NameServers: c.NameServers(), Dial: c.Dial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	breakers, err := breaker.New(breaker.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := core.NewProducer(core.Config{
+		Group: "paced", Timeout: time.Minute, Transport: client, Routes: client, Own: []core.Service{client},
+		Steps: []core.Step{pc.Step(), breakers.Step()}, Health: breakers,
+		Selector: selector.RoundRobin(), Retry: retry.AtLeastOnce(),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,13 +111,13 @@ func TestClusterShedsLoad(t *testing.T) {
 }
 
 // A broker that answers late is sent to at its own pace. One that answers nothing
-// at all holds nobody for longer than a send may take.
+// at all holds no send for longer than it may take.
 func TestClusterSlowAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pc := pacer(t, pace.Config{})
 		c, p := cluster(t, pc, 1)
 		send := func() error {
-			return p.SendOneway(bg, &core.Message{Topic: "T", Body: []byte("x")}, core.WithTimeout(3*time.Second))
+			return p.SendOneway(bg, &core.Message{Topic: "T", Body: []byte("x")}, core.SendTimeout(3*time.Second))
 		}
 		for range 1000 {
 			if err := send(); err != nil {

@@ -35,7 +35,11 @@ func TestConfig(t *testing.T) {
 
 func TestStep(t *testing.T) {
 	s := pacer(t, pace.Config{}).Step()
-	if s.Name != "pace" || s.AttemptStage != core.AttemptProtect {
-		t.Errorf("got %+v", s)
+	p, err := core.Resolve(core.Order{}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Steps()[0]; got.Name != "pace" || got.Scope != "attempt" || got.Stage != core.AttemptProtect.String() {
+		t.Errorf("got %+v", got)
 	}
 }

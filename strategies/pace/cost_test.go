@@ -6,13 +6,14 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/internal/race"
 	"github.com/liftoff-mq/liftoff/strategies/pace"
 )
 
 // Neither a one-way send, sample or not, nor one of another mode allocates anything
 // for the step.
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	ctx, m := context.Background(), coretest.Message("x")

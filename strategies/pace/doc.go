@@ -27,6 +27,6 @@
 // modes pass untouched.
 //
 // What pacing cannot do: answer for every message. When a broker becomes busy for
-// another reason - its disk, other producers, a restart - it can still drop up to a
-// window of messages. Who must not lose any needs Send or SendAsync.
+// another reason (its disk, other producers, a restart), it can still drop up to a
+// window of messages. A program that must not lose any needs Send or SendAsync.
 package pace

@@ -12,14 +12,16 @@ import (
 // of it was sent.
 type Error struct {
 	Broker      string
-	Window      int   // of the broker then, in messages
-	Unconfirmed int   // messages that filled it
-	Err         error // what ended the wait
+	Addr        string // of the broker
+	Window      int    // of the broker then, in messages
+	Unconfirmed int    // messages that filled it
+	Err         error  // what ended the wait
 }
 
 // Error names broker, numbers and cause.
 func (e *Error) Error() string {
-	return fmt.Sprintf("pace: %d one-way messages to broker %q are unconfirmed, %d may be: %v", e.Unconfirmed, e.Broker, e.Window, e.Err)
+	return fmt.Sprintf("pace: %d one-way messages to broker %q at %q are unconfirmed, %d may be: %v",
+		e.Unconfirmed, e.Broker, e.Addr, e.Window, e.Err)
 }
 
 // Unwrap gives the cause: [core.ErrTimeout], [core.ErrAborted] or the context's.

@@ -38,15 +38,12 @@ func ExampleNew() {
 	for _, s := range pacer.States() {
 		fmt.Printf("%s: %d of %d may still wait there\n", s.Broker, s.Unconfirmed, s.Window)
 	}
-	fmt.Print(p.Pipeline())
+	fmt.Println(core.Describe(pacer))
 	fmt.Println(p.Shutdown(ctx))
 	// Output:
 	// message 5 was answered
 	// message 10 was answered
 	// broker-a: 2 of 20 may still wait there
-	// core              message id, route, queue selection, retry
-	// attempt  protect  pace
-	// attempt           transport
-	// listener          pace: route
+	// paces one-way sends to each broker (window 20 to 20 messages, target at most 20ms in the broker's queue)
 	// <nil>
 }

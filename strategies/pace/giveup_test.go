@@ -19,7 +19,7 @@ import (
 
 // A send that waits for its place ends with its context, its time or the producer.
 func TestWaitEnds(t *testing.T) {
-	why := errors.New("nobody wants it")
+	why := errors.New("it is not wanted any more")
 	for name, tt := range map[string]struct {
 		end   func(p *core.Producer, cancel context.CancelCauseFunc)
 		cause error
@@ -68,7 +68,7 @@ func TestWaitEnds(t *testing.T) {
 					t.Errorf("got %v", got)
 				}
 				pe := (*pace.Error)(nil)
-				if !errors.As(got, &pe) || pe.Broker != "broker-a" || pe.Window != 16 || pe.Unconfirmed != 16 && name != "shutdown" || !strings.Contains(got.Error(), "broker-a") {
+				if !errors.As(got, &pe) || pe.Broker != "broker-a" || pe.Addr != "broker-a:10911" || pe.Window != 16 || pe.Unconfirmed != 16 && name != "shutdown" || !strings.Contains(got.Error(), "broker-a") {
 					t.Errorf("got %+v in %v", pe, got)
 				}
 				if n := len(g.Attempts()); n != 16 {
@@ -117,7 +117,7 @@ func TestAnotherBrokerWhenTheFirstIsFull(t *testing.T) {
 	})
 }
 
-// Whatever becomes of the samples, nobody waits for ever.
+// Whatever becomes of the samples, no send waits for ever.
 func TestLostSamples(t *testing.T) {
 	for name, outcome := range map[string]func(ctx context.Context, at *core.Attempt) (*core.Result, error){
 		"silent": func(ctx context.Context, at *core.Attempt) (*core.Result, error) { return nil, coretest.Hang(ctx, at) },
@@ -177,7 +177,7 @@ func TestWhatIsNotSentTakesNoPlace(t *testing.T) {
 		if _, errs := all.count(); len(errs) != 1000 || !errors.Is(errs[0], core.ErrConnect) {
 			t.Errorf("%d errors, %v", len(errs), errs[0])
 		}
-		if got, want := state(pc, "broker-a"), (pace.Status{Broker: "broker-a", Window: 16}); got != want {
+		if got, want := state(pc, "broker-a"), (pace.Status{Broker: "broker-a", Addr: "broker-a:10911", Window: 16}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 		down.Store(false)
@@ -187,7 +187,7 @@ func TestWhatIsNotSentTakesNoPlace(t *testing.T) {
 	})
 }
 
-// The window shrinks under those who wait and under the samples: still everybody
+// The window shrinks under the sends that wait and under the samples: still each of them
 // gets through, or gives up when it wants to.
 func TestRandomOutcomes(t *testing.T) {
 	for seed := range uint64(20) {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -16,7 +14,7 @@ import (
 // Pacer paces the one-way sends to each broker. It is safe for concurrent use.
 // It has no goroutine, and costs an attempt no allocation. Producers may share it
 // if they share their client, and should then: what it counts are the requests
-// of one connection.
+// of one connection. Brokers are told apart by their addresses.
 type Pacer struct {
 	cfg     Config
 	brokers *perbroker.Table[broker]
@@ -26,6 +24,9 @@ type Pacer struct {
 var (
 	_ core.AttemptInterceptor = (*Pacer)(nil)
 	_ core.RouteListener      = (*Pacer)(nil)
+	_ core.Requirer           = (*Pacer)(nil)
+	_ core.BrokerReporter     = (*Pacer)(nil)
+	_ core.Describer          = (*Pacer)(nil)
 )
 
 // New makes a pacer. It reports all mistakes in cfg at once.
@@ -35,7 +36,7 @@ func New(cfg Config) (*Pacer, error) {
 		return nil, fmt.Errorf("pace: %w", err)
 	}
 	p := &Pacer{cfg: cfg}
-	p.brokers = perbroker.New(func(name string) *broker { return newBroker(name, &p.cfg) })
+	p.brokers = perbroker.New(func(at core.Broker) *broker { return newBroker(at, &p.cfg) })
 	p.waiters.New = func() any { return newWaiter() }
 	return p, nil
 }
@@ -52,8 +53,8 @@ func (p *Pacer) InterceptAttempt(ctx context.Context, at *core.Attempt, next cor
 	if at.Call().Mode() != core.Oneway {
 		return next(ctx, at)
 	}
-	b := p.brokers.Get(at.Broker().Name)
-	t, ok := b.enter()
+	b := p.brokers.Get(at.Broker())
+	t, ok := b.admit()
 	if !ok {
 		var err error
 		if t, err = p.wait(ctx, at, b); err != nil {
@@ -65,20 +66,20 @@ func (p *Pacer) InterceptAttempt(ctx context.Context, at *core.Attempt, next cor
 	}
 	res, err := next(ctx, at)
 	if err != nil && !at.Written() {
-		b.unsent(t)
+		b.takeBack(t)
 	}
 	return res, err
 }
 
 // ask sends a sample. Whatever comes of it, also a panic, is told exactly once: a
-// sample that stayed open could hold everybody back.
+// sample that stayed open could hold every send back.
 func (b *broker) ask(ctx context.Context, at *core.Attempt, next core.AttemptHandler, t ticket) (res *core.Result, err error) {
 	at.Confirm()
 	start := time.Now()
 	err = errPanic
 	defer func() {
 		if !at.Written() {
-			b.unsent(t)
+			b.takeBack(t)
 			return
 		}
 		b.answered(t, judge(res, err), time.Since(start))
@@ -89,16 +90,16 @@ func (b *broker) ask(ctx context.Context, at *core.Attempt, next core.AttemptHan
 // errPanic stands for the outcome of an attempt whose goroutine ended under it.
 var errPanic = errors.New("ended")
 
-// verdict is what a sample's end says about the broker's queue.
-type verdict uint8
+// signal is what a sample's end says about the broker's queue.
+type signal uint8
 
 const (
-	silent     verdict = iota // nothing is known
-	served                    // the broker took the message out of the queue
-	overloaded                // it refused the message, or said nothing in time
+	silent     signal = iota // nothing is known
+	served                   // the broker took the message out of the queue
+	overloaded               // it refused the message, or said nothing in time
 )
 
-func judge(res *core.Result, err error) verdict {
+func judge(res *core.Result, err error) signal {
 	if err == nil {
 		if !res.Acked() {
 			return silent // by a transport that cannot ask
@@ -119,22 +120,3 @@ func judge(res *core.Result, err error) verdict {
 // RouteChanged implements [core.RouteListener]: a broker to which no route leads
 // any more is forgotten.
 func (p *Pacer) RouteChanged(r *core.RouteReport) { p.brokers.RouteChanged(r) }
-
-// Status describes the one-way messages to a broker.
-type Status struct {
-	Broker      string
-	Window      int // messages that may be unconfirmed
-	Unconfirmed int // messages that may still be in the broker's queue
-	Samples     int // messages among them that will be answered
-	Waiting     int // attempts that are held back
-}
-
-// States describes the brokers now, by name.
-func (p *Pacer) States() []Status {
-	all := p.brokers.All()
-	out := make([]Status, 0, len(all))
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		out = append(out, all[name].status())
-	}
-	return out
-}

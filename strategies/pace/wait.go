@@ -2,60 +2,20 @@ package pace
 
 import (
 	"context"
-	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/fifo"
 )
 
-// waiter is an attempt that waits for its place. It is in its broker's list until
-// it got one or gave up.
+// waiter is an attempt that waits for its place. It is in its broker's wait queue until it
+// got one or gave up. The lock of the broker guards that.
 type waiter struct {
-	ready      chan struct{}
-	timer      *time.Timer
-	ticket     ticket // set before ready
-	listed     bool
-	prev, next *waiter
+	ready  chan struct{} // has room for one
+	ticket ticket        // set before ready
+	node   fifo.Node[waiter]
 }
 
 func newWaiter() *waiter { return &waiter{ready: make(chan struct{}, 1)} }
-
-// waiters is a list in order of arrival, under the lock of the broker.
-type waiters struct {
-	first, last *waiter
-	len         int
-}
-
-func (l *waiters) push(w *waiter) {
-	w.listed, w.prev, w.next = true, l.last, nil
-	if l.last == nil {
-		l.first = w
-	} else {
-		l.last.next = w
-	}
-	l.last = w
-	l.len++
-}
-
-func (l *waiters) pop() *waiter {
-	w := l.first
-	l.remove(w)
-	return w
-}
-
-func (l *waiters) remove(w *waiter) {
-	if w.prev == nil {
-		l.first = w.next
-	} else {
-		w.prev.next = w.next
-	}
-	if w.next == nil {
-		l.last = w.prev
-	} else {
-		w.next.prev = w.prev
-	}
-	w.listed, w.prev, w.next = false, nil, nil
-	l.len--
-}
 
 // wait waits for a place at the broker, no longer than the attempt may.
 func (p *Pacer) wait(ctx context.Context, at *core.Attempt, b *broker) (ticket, error) {
@@ -64,52 +24,34 @@ func (p *Pacer) wait(ctx context.Context, at *core.Attempt, b *broker) (ticket, 
 	if !b.queue(w) {
 		return w.ticket, nil
 	}
-	left := time.Until(at.Deadline())
-	if w.timer == nil {
-		w.timer = time.NewTimer(left)
-	} else {
-		w.timer.Reset(left)
+	if why := at.Wait(ctx, w.ready); why != nil {
+		return ticket{}, b.leave(w, why)
 	}
-	defer w.timer.Stop()
-	var why error
-	select {
-	case <-w.ready:
-		return w.ticket, nil
-	case <-ctx.Done():
-		why = core.ContextError(ctx)
-	case <-w.timer.C:
-		why = core.ErrTimeout
-	case <-at.Aborted():
-		why = core.ErrAborted
-	}
-	return ticket{}, b.leave(w, why)
+	return w.ticket, nil
 }
 
-// queue puts w at the end of the list, unless it need not wait after all.
+// queue puts w at the end of the wait queue, unless it need not wait after all.
 func (b *broker) queue(w *waiter) (waits bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.waiting.len == 0 && b.room() {
+	if b.waiting.Len() == 0 && b.room() {
 		w.ticket = b.take()
 		return false
 	}
-	b.waiting.push(w)
+	b.waiting.Push(&w.node, w)
 	return true
 }
 
 // leave takes a waiter out that gave up. If it got its place at the same moment,
-// the place goes to somebody else.
+// the place goes to another.
 func (b *broker) leave(w *waiter, why error) error {
 	b.mu.Lock()
-	listed := w.listed
-	if listed {
-		b.waiting.remove(w)
-	}
-	err := &Error{Broker: b.name, Window: b.window, Unconfirmed: b.unconfirmed(), Err: why}
+	listed := b.waiting.Remove(&w.node)
+	err := &Error{Broker: b.at.Name, Addr: b.at.Addr, Window: b.window, Unconfirmed: b.unconfirmed(), Err: why}
 	b.mu.Unlock()
 	if !listed {
 		<-w.ready
-		b.unsent(w.ticket)
+		b.takeBack(w.ticket)
 	}
 	return err
 }

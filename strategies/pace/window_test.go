@@ -12,7 +12,9 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/refusal"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/race"
 	"github.com/liftoff-mq/liftoff/strategies/pace"
 )
 
@@ -27,7 +29,7 @@ func TestWindowHoldsBack(t *testing.T) {
 		all.start(bg, p, 40, "broker-a")
 		synctest.Wait()
 		// Four of sixteen are samples, which wait for their answers.
-		if got, want := state(pc, "broker-a"), (pace.Status{Broker: "broker-a", Window: 16, Unconfirmed: 16, Samples: 4, Waiting: 24}); got != want {
+		if got, want := state(pc, "broker-a"), (pace.Status{Broker: "broker-a", Addr: "broker-a:10911", Window: 16, Unconfirmed: 16, Samples: 4, Waiting: 24}); got != want {
 			t.Fatalf("got %+v, want %+v", got, want)
 		}
 		if oks, _ := all.count(); oks != 12 {
@@ -74,6 +76,7 @@ func TestAnswersOutOfOrder(t *testing.T) {
 }
 
 func TestWindowMoves(t *testing.T) {
+	answer := func(code rocketmq.ResponseCode) error { return refusal.Of(code, "", "broker-a:10911") }
 	for name, tt := range map[string]struct {
 		took time.Duration
 		err  error
@@ -82,13 +85,13 @@ func TestWindowMoves(t *testing.T) {
 		"answered soon":             {0, nil, 340},
 		"answered in time":          {20 * ms, nil, 340},
 		"answered late":             {21 * ms, nil, 204},
-		"busy":                      {0, &core.BrokerError{Code: rocketmq.CodeSystemBusy}, 136},
-		"under flow control":        {0, &core.BrokerError{Code: rocketmq.CodeFlowControl}, 136},
-		"shutting down":             {0, &core.BrokerError{Code: rocketmq.CodeServiceNotAvailable}, 136},
+		"busy":                      {0, answer(rocketmq.CodeSystemBusy), 136},
+		"under flow control":        {0, answer(rocketmq.CodeFlowControl), 136},
+		"shutting down":             {0, answer(rocketmq.CodeServiceNotAvailable), 136},
 		"silent":                    {0, core.ErrTimeout, 136},
 		"connection lost":           {0, core.ErrConnectionLost, 136},
-		"the message's fault":       {0, &core.BrokerError{Code: rocketmq.CodeMessageIllegal}, 340},
-		"the message's fault, late": {21 * ms, &core.BrokerError{Code: rocketmq.CodeMessageIllegal}, 204},
+		"the message's fault":       {0, answer(rocketmq.CodeMessageIllegal), 340},
+		"the message's fault, late": {21 * ms, answer(rocketmq.CodeMessageIllegal), 204},
 		"anything else":             {0, errors.New("what"), 204},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -181,7 +184,7 @@ func TestSlowSender(t *testing.T) {
 // large, it is not sent more than it can take meanwhile.
 func TestFarBroker(t *testing.T) {
 	n := 20_000
-	if raceEnabled {
+	if race.Enabled {
 		n = 4_000
 	}
 	for _, far := range []time.Duration{30 * ms, 100 * ms, 300 * ms} {
@@ -306,7 +309,7 @@ func TestBrokersAreIndependent(t *testing.T) {
 			t.Errorf("broker-b: %d, %v", oks, errs)
 		}
 		states := pc.States()
-		if len(states) != 2 || states[0].Waiting != 4 || states[1] != (pace.Status{Broker: "broker-b", Window: 16, Unconfirmed: 3}) {
+		if len(states) != 2 || states[0].Waiting != 4 || states[1] != (pace.Status{Broker: "broker-b", Addr: "broker-b:10911", Window: 16, Unconfirmed: 3}) {
 			t.Errorf("%+v", states)
 		}
 		cancel()

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/refusal"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/retry"
 )
@@ -15,8 +16,8 @@ func BenchmarkNext(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			f := &core.Failure{
-				Attempt: 1, Code: rocketmq.CodeSystemBusy, Class: core.ClassBusy, Certainty: core.NotStored,
-				Err: &core.BrokerError{Code: rocketmq.CodeSystemBusy, Remark: "[TIMEOUT_CLEAN_QUEUE]broker busy"},
+				Attempt: 1, Code: rocketmq.CodeSystemBusy, Answered: true, Class: core.ClassBusy, Certainty: core.NotStored,
+				Err: refusal.Of(rocketmq.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy", "10.0.0.1:10911"),
 			}
 			b.ReportAllocs()
 			for b.Loop() {

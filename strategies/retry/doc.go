@@ -12,4 +12,7 @@
 // one value serves all calls at once. The producer has the last word: it does
 // not retry a call that was cancelled, is out of time or out of budget, nor a
 // one-way send that was perhaps written.
+//
+// Each describes itself with its numbers ([core.Describer]). Nil, as an option or as the
+// policy to wait for, makes a nil policy, which a producer refuses by the field's name.
 package retry

@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/refusal"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/retry"
 )
 
 // timeout is the failure of a first attempt that got no answer.
 var timeout = &core.Failure{
-	Attempt: 1, Err: core.ErrTimeout, Class: core.ClassTimeout, Code: core.CodeNone,
+	Attempt: 1, Err: core.ErrTimeout, Class: core.ClassTimeout,
 	Certainty: core.MaybeStored, Untried: 1,
 }
 
@@ -35,8 +36,8 @@ func ExampleSafe() {
 
 func ExampleJava5() {
 	busy := &core.Failure{
-		Attempt: 1, Err: &core.BrokerError{Code: rocketmq.CodeSystemBusy}, Class: core.ClassBusy,
-		Code: rocketmq.CodeSystemBusy, Certainty: core.NotStored, Untried: 1,
+		Attempt: 1, Err: refusal.Of(rocketmq.CodeSystemBusy, "", "10.0.0.1:10911"), Class: core.ClassBusy,
+		Code: rocketmq.CodeSystemBusy, Answered: true, Certainty: core.NotStored, Untried: 1,
 	}
 	fmt.Println(retry.Java5().Next(busy).Retry, retry.Java49().Next(busy).Retry)
 	fmt.Println(retry.Java49(retry.Codes(rocketmq.CodeSystemBusy)).Next(busy).Retry)
@@ -93,7 +94,7 @@ func ExampleNewBudget() {
 }
 
 func ExampleRestoreWeak() {
-	weak := &core.Failure{Attempt: 1, Status: core.FlushDiskTimeout, Code: core.CodeNone, Certainty: core.Stored, Untried: 1}
+	weak := &core.Failure{Attempt: 1, Status: core.FlushDiskTimeout, Certainty: core.Stored, Untried: 1}
 	fmt.Println(retry.AtLeastOnce().Next(weak).Retry, retry.AtLeastOnce(retry.RestoreWeak()).Next(weak).Retry)
 	// Output: false true
 }
@@ -101,8 +102,14 @@ func ExampleRestoreWeak() {
 func ExampleBusy() {
 	policy := retry.AtLeastOnce(retry.Retries(1), retry.Busy(3), retry.Pause(time.Millisecond, 5*time.Millisecond),
 		retry.Codes(rocketmq.CodeTransactionFailed))
-	busy := core.Failure{Err: &core.BrokerError{Code: rocketmq.CodeSystemBusy}, Class: core.ClassBusy, Code: rocketmq.CodeSystemBusy, Certainty: core.NotStored}
-	other := core.Failure{Err: &core.BrokerError{Code: rocketmq.CodeTransactionFailed}, Class: core.ClassBroker, Code: rocketmq.CodeTransactionFailed, Certainty: core.NotStored}
+	busy := core.Failure{
+		Err: refusal.Of(rocketmq.CodeSystemBusy, "", "10.0.0.1:10911"), Class: core.ClassBusy,
+		Code: rocketmq.CodeSystemBusy, Answered: true, Certainty: core.NotStored,
+	}
+	other := core.Failure{
+		Err: refusal.Of(rocketmq.CodeTransactionFailed, "", "10.0.0.1:10911"), Class: core.ClassBroker,
+		Code: rocketmq.CodeTransactionFailed, Answered: true, Certainty: core.MaybeStored,
+	}
 	for attempt := range 5 {
 		busy.Attempt, other.Attempt = attempt+1, attempt+1
 		fmt.Println(attempt+1, policy.Next(&busy).Retry, policy.Next(&other).Retry)
@@ -121,4 +128,13 @@ func ExampleJava5Codes() {
 	// Output:
 	// [TOPIC_NOT_EXIST SERVICE_NOT_AVAILABLE SYSTEM_ERROR NO_PERMISSION NO_BUYER_ID NOT_IN_CURRENT_UNIT]
 	// [TOPIC_NOT_EXIST SERVICE_NOT_AVAILABLE SYSTEM_ERROR NO_PERMISSION NO_BUYER_ID NOT_IN_CURRENT_UNIT SYSTEM_BUSY GO_AWAY]
+}
+
+// A policy says what it does and with which numbers.
+func ExampleRetries() {
+	fmt.Println(core.Describe(retry.Safe(retry.Retries(1))))
+	fmt.Println(core.Describe(retry.WithBackoff(retry.Java49(), 10*time.Millisecond, time.Second, 0.5)))
+	// Output:
+	// safe (retries 1, retries of a busy broker 1, pause random up to 10ms doubling to 500ms, stored twice never)
+	// as the Java producer of 4.9 (retries 2, pause none, stored twice possible after an attempt without an answer, retried answers TOPIC_NOT_EXIST SERVICE_NOT_AVAILABLE SYSTEM_ERROR NO_PERMISSION NO_BUYER_ID NOT_IN_CURRENT_UNIT in sync sends, at least a pause of 10ms doubling to 1s with 0.5 of it random)
 }

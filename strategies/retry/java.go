@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/refusal"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
@@ -29,33 +30,65 @@ func Java5Codes() []rocketmq.ResponseCode {
 // Two things differ. An answer that blames the message or the credentials is
 // final, even where it comes with a code of the list: Java sends a message
 // without permission three times. And a hook's veto is final.
-func Java5(opts ...Option) core.RetryPolicy { return java(Java5Codes(), opts) }
+//
+// Over a transport whose answers have other codes than RocketMQ's, or none, it retries the
+// kinds of answers that the codes of the list stand for.
+func Java5(opts ...Option) core.RetryPolicy { return newJava("5.x", Java5Codes(), opts) }
 
 // Java49 is [Java5] with the codes of [Java49Codes].
-func Java49(opts ...Option) core.RetryPolicy { return java(Java49Codes(), opts) }
+func Java49(opts ...Option) core.RetryPolicy { return newJava("4.9", Java49Codes(), opts) }
 
-func java(codes []rocketmq.ResponseCode, opts []Option) core.RetryPolicy {
-	o := newOptions(opts)
-	return core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
-		sync := f.Mode == core.Sync
-		switch {
-		case f.Attempt > o.retries, sync && f.Consistent:
-			return core.Decision{}
-		case f.Err == nil:
-			if !sync {
-				return core.Decision{}
-			}
-			return o.weak(f)
-		case f.Code != core.CodeNone:
-			final := f.Class == core.ClassAuth || f.Class == core.ClassRejected
-			return core.Decision{Retry: sync && (slices.Contains(codes, f.Code) && !final || slices.Contains(o.codes, f.Code))}
-		}
-		switch f.Class {
-		case core.ClassNetwork, core.ClassTimeout, core.ClassCircuitOpen:
-			return core.Decision{Retry: true}
-		case core.ClassUnknown:
-			return core.Decision{Retry: o.help(f) == anyBroker}
-		}
+// java is what Java5 and Java49 make.
+type java struct {
+	options
+	version string
+	list    []rocketmq.ResponseCode // Java's; those of the user are in options
+	classes []core.Class            // that the codes of the list stand for
+}
+
+func newJava(version string, list []rocketmq.ResponseCode, opts []Option) *java {
+	o, ok := newOptions(opts)
+	if !ok {
+		return nil
+	}
+	j := &java{options: o, version: version, list: list}
+	for _, code := range list {
+		class, _ := refusal.Sort(rocketmq.Judge(code, ""))
+		j.classes = append(j.classes, class)
+	}
+	return j
+}
+
+// Next implements [core.RetryPolicy].
+func (j *java) Next(f *core.Failure) core.Decision {
+	inSync := f.Mode == core.Sync
+	switch {
+	case f.Attempt > j.retries, inSync && f.Consistent:
 		return core.Decision{}
-	})
+	case f.Err == nil:
+		if !inSync {
+			return core.Decision{}
+		}
+		return j.weak(f)
+	case f.Answered:
+		return core.Decision{Retry: inSync && j.retriesAnswer(f)}
+	}
+	switch f.Class {
+	case core.ClassNetwork, core.ClassTimeout, core.ClassCircuitOpen:
+		return core.Decision{Retry: true}
+	case core.ClassUnknown:
+		return core.Decision{Retry: j.help(f) == anyBroker}
+	}
+	return core.Decision{}
+}
+
+func (j *java) retriesAnswer(f *core.Failure) bool {
+	if listed(j.codes, f.Code) {
+		return true
+	}
+	if _, ok := f.Code.(rocketmq.ResponseCode); !ok {
+		return slices.Contains(j.classes, f.Class)
+	}
+	final := f.Class == core.ClassAuth || f.Class == core.ClassRejected
+	return listed(j.list, f.Code) && !final
 }

@@ -16,49 +16,60 @@ const (
 	DefaultMax     = 500 * time.Millisecond
 )
 
-// Option changes a policy of this package.
+// Option changes a policy of this package. A nil option is a mistake: the policy is nil
+// then, and a producer refuses it by the name of its field.
 type Option func(*options)
 
 type options struct {
 	retries   int
-	busy      int // -1: not set
-	base, max time.Duration
+	busy      int
+	base, top time.Duration
 	restore   bool
 	codes     []rocketmq.ResponseCode
 }
 
-func newOptions(opts []Option) options {
-	o := options{retries: DefaultRetries, busy: -1, base: DefaultBase, max: DefaultMax}
+// unset stands for a number that no option names.
+const unset = -1
+
+// newOptions applies opts. It is not ok if one of them is nil.
+func newOptions(opts []Option) (o options, ok bool) {
+	o = options{retries: unset, busy: unset, base: DefaultBase, top: DefaultMax}
 	for _, opt := range opts {
-		if opt != nil {
-			opt(&o)
+		if opt == nil {
+			return o, false
 		}
+		opt(&o)
 	}
-	if o.busy < 0 {
+	if o.busy == unset {
+		o.busy = o.retries // a limit that is stated holds for busy brokers too
+	}
+	if o.busy == unset {
 		o.busy = DefaultBusy
-		if o.retries == 0 {
-			o.busy = 0 // whoever wants no retries wants none of a busy broker either
-		}
 	}
-	return o
+	if o.retries == unset {
+		o.retries = DefaultRetries
+	}
+	return o, true
 }
 
 // Retries bounds the attempts of a call to 1 + n, by default n is 2 (Java:
-// retryTimesWhenSendFailed). Less than 0 counts as 0.
+// retryTimesWhenSendFailed). Less than 0 counts as 0. It bounds the attempts at busy
+// brokers too, unless [Busy] says otherwise.
 func Retries(n int) Option { return func(o *options) { o.retries = max(0, n) } }
 
-// Busy bounds the attempts of a call whose last one met a busy broker to 1 + n,
-// by default n is 10, about a second and a half of pauses, or 0 with Retries(0),
-// and never less than [Retries]. [AtLeastOnce] and [Safe] use it. A broker says busy for a few hundred
-// milliseconds while it rolls a file or collects garbage: Java's two retries
-// without a pause are over before that.
+// Busy bounds the attempts of a call whose last one met a busy broker to 1 + n, whatever
+// [Retries] says. Without it n is that of Retries, and without Retries it is 10, about a
+// second and a half of pauses. Less than 0 counts as 0. [AtLeastOnce] and [Safe] use it. A
+// broker says busy for a few hundred milliseconds while it rolls a file or collects
+// garbage: Java's two retries without a pause are over before that.
 func Busy(n int) Option { return func(o *options) { o.busy = max(0, n) } }
 
 // Pause sets the back-off of [AtLeastOnce] and [Safe]: full jitter up to base
-// before the second attempt, twice that before the next and so on, at most max.
-// 10 ms and 500 ms by default. Java's policies have no pauses.
-func Pause(base, max time.Duration) Option {
-	return func(o *options) { o.base, o.max = base, max }
+// before the second attempt, twice that before the next and so on, at most top.
+// 10 ms and 500 ms by default. A base below 0 counts as 0, a top below base as base. Java's
+// policies have no pauses.
+func Pause(base, top time.Duration) Option {
+	return func(o *options) { o.base, o.top = sensible(base, top) }
 }
 
 // Codes adds broker codes that are retried, whatever this package thinks of
@@ -81,4 +92,11 @@ func (o *options) weak(f *core.Failure) core.Decision {
 		return core.Decision{}
 	}
 	return core.Decision{Retry: true, Restore: true}
+}
+
+// listed reports whether c is one of codes. A code of another protocol is not, and neither
+// is nil, which an attempt without an answer has.
+func listed(codes []rocketmq.ResponseCode, c core.Code) bool {
+	code, ok := c.(rocketmq.ResponseCode)
+	return ok && slices.Contains(codes, code)
 }

@@ -3,7 +3,6 @@ package retry
 import (
 	"errors"
 	"net"
-	"slices"
 
 	"github.com/liftoff-mq/liftoff/core"
 )
@@ -14,8 +13,8 @@ import (
 // and open breakers. It goes on to another broker at once, and waits as [Pause]
 // says before it asks the same broker again or after a broker was busy.
 //
-// A busy broker refused the message and asks for time, so such failures are
-// retried more often than others; see [Busy].
+// A busy broker refused the message and asks for time, so by default such failures
+// are retried more often than others; see [Busy].
 //
 // Where the broker did not answer, the message may have been stored: then a
 // retry can store it twice, under one message id.
@@ -24,42 +23,49 @@ import (
 // credentials, vetoes of hooks, cancellation, a producer that is shut down and
 // broken plugins. A broker without write permission (code 16) and a full limit
 // per broker are reason enough to try another broker, but not the same again.
-func AtLeastOnce(opts ...Option) core.RetryPolicy {
-	o := newOptions(opts)
-	return core.RetryPolicyFunc(o.next)
-}
+func AtLeastOnce(opts ...Option) core.RetryPolicy { return newPolicy(opts, false) }
 
 // Safe is [AtLeastOnce] for messages that must not be stored twice: it retries
 // only if the broker refused the message or nothing was sent.
-func Safe(opts ...Option) core.RetryPolicy {
-	o := newOptions(opts)
-	return core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
-		if f.Err == nil || f.Certainty > core.NotStored {
-			return core.Decision{}
-		}
-		return o.next(f)
-	})
+func Safe(opts ...Option) core.RetryPolicy { return newPolicy(opts, true) }
+
+// policy is what AtLeastOnce and Safe make.
+type policy struct {
+	options
+	safe bool
 }
 
-func (o *options) next(f *core.Failure) core.Decision {
-	limit := o.retries
-	if f.Class == core.ClassBusy && f.Certainty <= core.NotStored {
-		limit = max(limit, o.busy)
+func newPolicy(opts []Option, safe bool) *policy {
+	o, ok := newOptions(opts)
+	if !ok {
+		return nil
+	}
+	return &policy{o, safe}
+}
+
+// Next implements [core.RetryPolicy].
+func (p *policy) Next(f *core.Failure) core.Decision {
+	if p.safe && !f.Certainty.Safe() {
+		return core.Decision{}
+	}
+	limit := p.retries
+	if f.Class == core.ClassBusy && f.Certainty.Safe() {
+		limit = p.busy
 	}
 	if f.Attempt > limit {
 		return core.Decision{}
 	}
 	if f.Err == nil {
-		return o.weak(f)
+		return p.weak(f)
 	}
-	switch o.help(f) {
+	switch p.help(f) {
 	case anyBroker:
 		if elsewhere(f) && f.Class != core.ClassBusy {
 			return core.Decision{Retry: true}
 		}
 		// Busy brokers share the load of one cluster: going on to the next at
 		// once would only spread the flood.
-		return core.Decision{Retry: true, After: jittered(Delay(f.Attempt, o.base, o.max), 1), Reroute: core.AvoidBroker}
+		return core.Decision{Retry: true, After: jittered(Delay(f.Attempt, p.base, p.top), 1), Reroute: core.AvoidBroker}
 	case anotherBroker:
 		return core.Decision{Retry: elsewhere(f)}
 	default:
@@ -80,7 +86,7 @@ const (
 )
 
 func (o *options) help(f *core.Failure) help {
-	if f.Code != core.CodeNone && slices.Contains(o.codes, f.Code) {
+	if listed(o.codes, f.Code) {
 		return anyBroker
 	}
 	switch f.Class {
@@ -88,14 +94,14 @@ func (o *options) help(f *core.Failure) help {
 		core.ClassNoTopic, core.ClassStale, core.ClassCircuitOpen:
 		return anyBroker
 	case core.ClassForbidden:
-		if f.Code != core.CodeNone {
-			return anotherBroker // the broker's answer, not a hook's
+		if f.Answered {
+			return anotherBroker // the broker's word, not a hook's
 		}
 	case core.ClassInFlight:
 		return anotherBroker // a limit per broker
 	case core.ClassUnknown:
 		// A transport may pass on a network error as it is. Anything else that
-		// sent nothing is the veto of somebody's hook.
+		// sent nothing is a hook's veto.
 		ne := net.Error(nil)
 		if f.Certainty != core.NotSent || errors.As(f.Err, &ne) {
 			return anyBroker

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/refusal"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/strategies/retry"
 )
@@ -23,11 +24,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // broker left.
 func failure(err error) *core.Failure {
 	f := &core.Failure{
-		Attempt: 1, Err: err, Class: core.ClassOf(err), Code: core.CodeNone, Mode: core.Sync,
+		Attempt: 1, Err: err, Class: core.ClassOf(err), Certainty: core.NotSent, Mode: core.Sync,
 		Message: &core.Message{Topic: "T"}, Remaining: time.Second, Untried: 1,
 	}
 	if be := (*core.BrokerError)(nil); errors.As(err, &be) {
-		f.Code, f.Certainty = be.Code, be.Certainty()
+		f.Code, f.Answered, f.Certainty = be.Code, true, be.Certainty
 	}
 	return f
 }
@@ -38,7 +39,17 @@ func with(f *core.Failure, change func(*core.Failure)) *core.Failure {
 }
 
 func broker(code rocketmq.ResponseCode, remark string) error {
-	return &core.BrokerError{Code: code, Remark: remark}
+	return refusal.Of(code, remark, "10.0.0.1:10911")
+}
+
+// foreign is a code of another protocol than RocketMQ's.
+type foreign string
+
+func (c foreign) String() string { return string(c) }
+
+// said is an answer in a code of another protocol.
+func said(class core.Class, certainty core.Certainty) error {
+	return &core.BrokerError{Code: foreign("RESOURCE_EXHAUSTED"), Class: class, Certainty: certainty}
 }
 
 func written(f *core.Failure) { f.Certainty = core.MaybeStored }
@@ -81,7 +92,7 @@ func check(t *testing.T, what string, p core.RetryPolicy, f *core.Failure, want 
 }
 
 func TestPolicies(t *testing.T) {
-	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	dial := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	tests := []struct {
 		name string
 		f    *core.Failure
@@ -94,7 +105,7 @@ func TestPolicies(t *testing.T) {
 		{"connection lost", with(failure(core.ErrConnectionLost), written), now, no, now, now, wait},
 		{"timeout", with(failure(core.ErrTimeout), written), now, no, now, now, wait},
 		{"timeout in the dial", failure(core.ErrTimeout), now, now, now, now, wait},
-		{"raw network error", failure(refused), now, now, now, now, wait},
+		{"raw network error", failure(dial), now, now, now, now, wait},
 		{"unknown, written", with(failure(errors.New("EOF")), written), now, no, now, now, wait},
 		{"a hook's error", failure(errors.New("hook")), no, no, no, no, no},
 		{"busy", failure(broker(rocketmq.CodeSystemBusy, "")), wait, wait, now, no, wait},
@@ -116,6 +127,16 @@ func TestPolicies(t *testing.T) {
 		{"illegal message", failure(broker(rocketmq.CodeMessageIllegal, "")), no, no, no, no, no},
 		{"invalid parameter", failure(broker(rocketmq.CodeInvalidParameter, "")), no, no, no, no, no},
 		{"unknown code", failure(broker(4711, "")), now, no, no, no, wait},
+		{"other protocol: busy", failure(said(core.ClassBusy, core.NotStored)), wait, wait, now, no, wait},
+		{"other protocol: unavailable", failure(said(core.ClassUnavailable, core.NotStored)), now, now, now, now, wait},
+		{"other protocol: anything else", failure(said(core.ClassBroker, core.CertaintyUnknown)), now, no, now, now, wait},
+		{"other protocol: forbidden", failure(said(core.ClassForbidden, core.NotStored)), now, now, now, now, no},
+		{"other protocol: no topic", failure(said(core.ClassNoTopic, core.NotStored)), now, now, now, now, wait},
+		{"other protocol: stale", failure(said(core.ClassStale, core.NotStored)), now, now, no, no, wait},
+		{"other protocol: rejected", failure(said(core.ClassRejected, core.NotStored)), no, no, no, no, no},
+		{"other protocol: credentials", failure(said(core.ClassAuth, core.NotStored)), no, no, no, no, no},
+		{"of no certainty", with(failure(core.ErrConnectionLost), func(f *core.Failure) { f.Certainty = core.CertaintyUnknown }), now, no, now, now, wait},
+		{"busy, perhaps stored", failure(said(core.ClassBusy, core.MaybeStored)), wait, no, now, no, wait},
 		{"circuit open", failure(core.ErrCircuitOpen), now, now, now, now, wait},
 		{"limit per broker", failure(core.ErrTooManyInFlight), now, now, no, no, no},
 		{"no route", failure(core.ErrNoRoute), no, no, no, no, no},
@@ -145,7 +166,7 @@ func TestPolicies(t *testing.T) {
 			async := *tt.f
 			async.Mode = core.Async
 			want := tt.java5
-			if tt.f.Code != core.CodeNone {
+			if tt.f.Answered {
 				want = no
 			}
 			check(t, "java, async", retry.Java5(), &async, want)
@@ -170,9 +191,6 @@ func TestJavaCodes(t *testing.T) {
 func TestJavaCodesAreExact(t *testing.T) {
 	for code := rocketmq.ResponseCode(-2); code < 2000; code++ {
 		f := failure(broker(code, ""))
-		if code == core.CodeNone {
-			continue
-		}
 		for _, p := range []struct {
 			policy core.RetryPolicy
 			codes  []rocketmq.ResponseCode
@@ -182,6 +200,14 @@ func TestJavaCodesAreExact(t *testing.T) {
 			}
 		}
 	}
+}
+
+// attempts is how many a call makes of which each meets err.
+func attempts(p core.RetryPolicy, err error) (n int) {
+	for n = 1; n < 100 && p.Next(with(failure(err), func(f *core.Failure) { f.Attempt = n })).Retry; {
+		n++
+	}
+	return n
 }
 
 func TestRetries(t *testing.T) {
@@ -196,15 +222,11 @@ func TestRetries(t *testing.T) {
 				{nil, 3},
 				{[]retry.Option{retry.Retries(0)}, 1},
 				{[]retry.Option{retry.Retries(-1)}, 1},
-				{[]retry.Option{nil, retry.Retries(5)}, 6},
+				{[]retry.Option{retry.Retries(5)}, 6},
+				{[]retry.Option{retry.Retries(3), retry.Busy(7)}, 4},
 			} {
-				p := newPolicy(tt.opts...)
-				attempts := 1
-				for attempts < 100 && p.Next(with(failure(core.ErrConnect), func(f *core.Failure) { f.Attempt = attempts })).Retry {
-					attempts++
-				}
-				if attempts != tt.want {
-					t.Errorf("%d attempts, want %d", attempts, tt.want)
+				if got := attempts(newPolicy(tt.opts...), core.ErrConnect); got != tt.want {
+					t.Errorf("%d attempts, want %d", got, tt.want)
 				}
 			}
 		})
@@ -219,6 +241,7 @@ func TestCodes(t *testing.T) {
 	check(t, "java 5", retry.Java5(opt), f, now)
 	check(t, "safe, perhaps stored", retry.Safe(opt), failure(broker(4711, "")), no)
 	check(t, "java 4.9", retry.Java49(opt), failure(broker(4711, "")), now)
+	check(t, "a failure without a code", retry.AtLeastOnce(retry.Codes(0)), failure(core.ErrForbidden), no)
 	both := retry.AtLeastOnce(retry.Codes(rocketmq.CodeInvalidParameter), opt)
 	check(t, "first of two lists", both, failure(broker(rocketmq.CodeInvalidParameter, "")), now)
 	check(t, "second of two lists", both, f, now)
@@ -240,7 +263,7 @@ func TestRestoreWeak(t *testing.T) {
 	check(t, "java, async", retry.Java5(opt), &async, no)
 }
 
-// Whatever the failure: Safe never retries what may be stored, nobody retries
+// Whatever the failure: Safe never retries what may be stored, no policy retries
 // for ever, and the wait has its bounds.
 func TestPolicyProperties(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
@@ -248,7 +271,8 @@ func TestPolicyProperties(t *testing.T) {
 			Attempt:    rapid.IntRange(1, 50).Draw(rt, "attempt"),
 			Class:      core.Class(rapid.IntRange(1, 20).Draw(rt, "class")),
 			Code:       rocketmq.ResponseCode(rapid.IntRange(-1, 20).Draw(rt, "code")),
-			Certainty:  core.Certainty(rapid.IntRange(0, 3).Draw(rt, "certainty")),
+			Answered:   rapid.Bool().Draw(rt, "answered"),
+			Certainty:  core.Certainty(rapid.IntRange(0, 4).Draw(rt, "certainty")),
 			Mode:       core.Mode(rapid.IntRange(0, 2).Draw(rt, "mode")),
 			Untried:    rapid.IntRange(0, 2).Draw(rt, "untried"),
 			Consistent: rapid.Bool().Draw(rt, "consistent"),
@@ -259,15 +283,11 @@ func TestPolicyProperties(t *testing.T) {
 		retries := rapid.IntRange(0, 60).Draw(rt, "retries")
 		opts := []retry.Option{retry.Retries(retries), retry.Pause(base, limit)}
 		alo, safe := retry.AtLeastOnce(opts...).Next(f), retry.Safe(opts...).Next(f)
-		if safe.Retry && (f.Certainty > core.NotStored || !alo.Retry) {
+		if safe.Retry && (!f.Certainty.Safe() || !alo.Retry) {
 			rt.Errorf("safe retries %+v", f)
 		}
 		for _, d := range []core.Decision{alo, safe, retry.Java5(opts...).Next(f)} {
-			most := retries
-			if retries > 0 && f.Class == core.ClassBusy {
-				most = max(retries, retry.DefaultBusy)
-			}
-			if d.Retry && f.Attempt > most {
+			if d.Retry && f.Attempt > retries {
 				rt.Errorf("attempt %d is retried with %d retries", f.Attempt, retries)
 			}
 			if d.After < 0 || d.After > max(base, limit) {
@@ -296,26 +316,38 @@ func TestAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Busy brokers get more attempts than others, and only for what they refused.
+// Busy brokers get more attempts than others, and only for what they refused. A limit that
+// is stated is the limit.
 func TestBusyHasItsOwnLimit(t *testing.T) {
-	busy := &core.BrokerError{Code: rocketmq.CodeSystemBusy}
-	for _, tt := range []struct {
-		name    string
-		policy  core.RetryPolicy
-		attempt int
-		want    bool
-	}{
-		{"default", retry.AtLeastOnce(), retry.DefaultBusy, true},
-		{"default, over", retry.AtLeastOnce(), retry.DefaultBusy + 1, false},
-		{"safe", retry.Safe(), retry.DefaultBusy, true},
-		{"own", retry.AtLeastOnce(retry.Busy(4)), 5, false},
-		{"no retries at all", retry.AtLeastOnce(retry.Retries(0)), 1, false},
-		{"of a busy broker only", retry.AtLeastOnce(retry.Busy(4), retry.Retries(0)), 4, true},
-		{"never below Retries", retry.AtLeastOnce(retry.Busy(0), retry.Retries(3)), 3, true},
-	} {
-		f := &core.Failure{Attempt: tt.attempt, Err: busy, Class: core.ClassBusy, Code: rocketmq.CodeSystemBusy, Certainty: core.NotStored}
-		if d := tt.policy.Next(f); d.Retry != tt.want {
-			t.Errorf("%s: after %d attempts %+v, want retry %v", tt.name, tt.attempt, d, tt.want)
+	busy := broker(rocketmq.CodeSystemBusy, "")
+	for name, newPolicy := range map[string]func(...retry.Option) core.RetryPolicy{"at least once": retry.AtLeastOnce, "safe": retry.Safe} {
+		for _, tt := range []struct {
+			what      string
+			opts      []retry.Option
+			want      int // attempts at busy brokers
+			elsewhere int // at brokers with another trouble
+		}{
+			{"default", nil, 1 + retry.DefaultBusy, 3},
+			{"own", []retry.Option{retry.Busy(4)}, 5, 3},
+			{"none", []retry.Option{retry.Busy(0)}, 1, 3},
+			{"less than none", []retry.Option{retry.Busy(-1)}, 1, 3},
+			{"stated for all", []retry.Option{retry.Retries(2)}, 3, 3},
+			{"many stated for all", []retry.Option{retry.Retries(20)}, 21, 21},
+			{"no retries at all", []retry.Option{retry.Retries(0)}, 1, 1},
+			{"of a busy broker only", []retry.Option{retry.Busy(4), retry.Retries(0)}, 5, 1},
+			{"stated below Retries", []retry.Option{retry.Busy(0), retry.Retries(3)}, 1, 4},
+		} {
+			p := newPolicy(tt.opts...)
+			if got := attempts(p, busy); got != tt.want {
+				t.Errorf("%s, %s: %d attempts at busy brokers, want %d", name, tt.what, got, tt.want)
+			}
+			if got := attempts(p, core.ErrConnect); got != tt.elsewhere {
+				t.Errorf("%s, %s: %d attempts at brokers that are down, want %d", name, tt.what, got, tt.elsewhere)
+			}
 		}
+	}
+	// What a busy broker may have stored has no such limit.
+	if got := attempts(retry.AtLeastOnce(), said(core.ClassBusy, core.MaybeStored)); got != 1+retry.DefaultRetries {
+		t.Errorf("%d attempts at brokers that are busy and may have stored, want %d", got, 1+retry.DefaultRetries)
 	}
 }

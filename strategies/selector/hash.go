@@ -18,19 +18,29 @@ import (
 //
 // In a batch the first message's key decides for all.
 func Hash() core.SelectorFactory {
-	return HashBy(func(m *core.Message) string { return m.ShardingKey })
+	return newHash("the sharding key", func(m *core.Message) string { return m.ShardingKey })
 }
 
 // HashBy is [Hash] with a key of the caller's choice, such as a property. The
 // function is called at each attempt, by many goroutines at once; "" means that
-// any queue will do.
+// any queue will do. A nil function is a mistake: the result is nil then, and a producer
+// refuses it by the name of its field.
 func HashBy(key func(m *core.Message) string) core.SelectorFactory {
 	if key == nil {
-		return nil // core reports a missing selector
+		return (*factory)(nil)
 	}
-	return core.SelectorFactoryFunc(func(string) core.QueueSelector {
-		return &hash{key: key, rest: newRoundRobin()}
-	})
+	return newHash("a key of the program's own", key)
+}
+
+func newHash(what string, key func(m *core.Message) string) core.SelectorFactory {
+	return &factory{
+		core.Description{Summary: "hash of " + what + ", as in Java", Settings: []core.Setting{
+			{Name: "with a key", Value: "one queue whatever its broker's health"},
+			{Name: "without a key", Value: "round-robin"},
+			preference,
+		}},
+		func() core.QueueSelector { return &hash{key: key, rest: newRoundRobin()} },
+	}
 }
 
 type hash struct {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/strategies/internal/absent"
 )
 
 // Healthy adds the avoidance of tried and ailing brokers to a selector that
@@ -15,10 +17,15 @@ import (
 //
 // A choice that inner requires to be consistent is kept whatever the health.
 // Inner's errors, and indices that are out of range, pass through. Listeners
-// for attempts and routes that inner or its selectors implement stay subscribed.
+// for attempts and routes that inner or its selectors implement stay subscribed. Other
+// roles of inner are not passed on: an inner that is a [core.Service] has to be started
+// by itself ([core.Config].Own).
+//
+// A nil inner is a mistake: the result is nil then, and a producer refuses it by the name
+// of its field.
 func Healthy(inner core.SelectorFactory) core.SelectorFactory {
-	if inner == nil {
-		return nil // core reports a missing selector
+	if absent.Is(inner) {
+		return (*healthyFactory)(nil)
 	}
 	f := healthyFactory{inner}
 	attempt, isAttempt := inner.(core.AttemptListener)
@@ -47,10 +54,19 @@ func Healthy(inner core.SelectorFactory) core.SelectorFactory {
 
 type healthyFactory struct{ inner core.SelectorFactory }
 
+// Describe implements [core.Describer]: what inner says of itself, and the avoidance.
+func (f healthyFactory) Describe() core.Description {
+	d := core.Describe(f.inner)
+	if !slices.Contains(d.Settings, preference) {
+		d.Settings = append(slices.Clip(d.Settings), preference)
+	}
+	return d
+}
+
 // ForTopic implements [core.SelectorFactory].
 func (f healthyFactory) ForTopic(topic string) core.QueueSelector {
 	inner := f.inner.ForTopic(topic)
-	if inner == nil {
+	if absent.Is(inner) {
 		return nil // core reports it
 	}
 	consistent, isConsistent := inner.(core.ConsistentSelector)

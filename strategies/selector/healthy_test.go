@@ -3,6 +3,7 @@ package selector_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -89,7 +90,7 @@ func TestHealthyKeepsListeners(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := p.Shutdown(t.Context()); err != nil { // joins who reports the route
+	if err := p.Shutdown(t.Context()); err != nil { // joins the reports of routes
 		t.Fatal(err)
 	}
 	if inFactory.attempts != 3 || inFactory.routes != 1 || inSelector.attempts != 3 {
@@ -115,12 +116,25 @@ func TestHealthyTellsOneValueOnce(t *testing.T) {
 	}
 }
 
-func TestHealthyWithoutInner(t *testing.T) {
-	if selector.Healthy(nil) != nil {
-		t.Error("a selector made of nothing")
+// What is made of nothing is nil, and a producer says so by the field's name, also where
+// a policy's nil field would mean the default.
+func TestNilIsRefused(t *testing.T) {
+	for name, f := range map[string]core.SelectorFactory{
+		"inner of Healthy":           selector.Healthy(nil),
+		"function inside Healthy":    selector.Healthy(core.SelectorFactoryFunc(nil)),
+		"key of HashBy":              selector.HashBy(nil),
+		"HashBy(nil) inside Healthy": selector.Healthy(selector.HashBy(nil)),
+	} {
+		cfg := coretest.Config(&coretest.Transport{})
+		cfg.Policies = &core.PolicyTable{Default: &core.Policy{Name: "orders", Selector: f}}
+		if _, err := core.NewProducer(cfg); err == nil || !strings.Contains(err.Error(), `policy "orders": Selector is nil`) {
+			t.Errorf("nil %s: %v", name, err)
+		}
 	}
-	f := selector.Healthy(core.SelectorFactoryFunc(func(string) core.QueueSelector { return nil }))
-	if f.ForTopic("T") != nil {
-		t.Error("a selector made of nothing for a topic")
+	for name, none := range map[string]core.QueueSelector{"nil": nil, "nil function": core.QueueSelectorFunc(nil)} {
+		f := selector.Healthy(core.SelectorFactoryFunc(func(string) core.QueueSelector { return none }))
+		if f.ForTopic("T") != nil {
+			t.Errorf("%s: a selector made of nothing for a topic", name)
+		}
 	}
 }

@@ -13,7 +13,10 @@ const throws = 8
 
 // Random gives each message to a random queue.
 func Random() core.SelectorFactory {
-	return core.SelectorFactoryFunc(func(string) core.QueueSelector { return core.QueueSelectorFunc(pickRandom) })
+	return &factory{
+		core.Description{Summary: "random queue", Settings: []core.Setting{preference}},
+		func() core.QueueSelector { return core.QueueSelectorFunc(pickRandom) },
+	}
 }
 
 func pickRandom(_ context.Context, sel *core.Selection) (int, error) {

@@ -15,7 +15,10 @@ import (
 // Java goes through all queues of a broker before it goes on to the next; then a
 // hung broker is met by sends for as long as its queues last, instead of at once.
 func RoundRobin() core.SelectorFactory {
-	return core.SelectorFactoryFunc(func(string) core.QueueSelector { return newRoundRobin() })
+	return &factory{
+		core.Description{Summary: "round-robin over queues, neighbours on different brokers", Settings: []core.Setting{preference}},
+		func() core.QueueSelector { return newRoundRobin() },
+	}
 }
 
 // roundRobin hands out tickets; a ticket stands for a queue, modulo their number.

@@ -64,7 +64,7 @@ func in(tb testing.TB, s situation, f func(ctx context.Context, sel *core.Select
 
 type healthMap map[string]core.Health
 
-func (h healthMap) Health(broker string) core.Health { return h[broker] }
+func (h healthMap) Health(b core.Broker) core.Health { return h[b.Name] }
 
 func factory(f core.QueueSelectorFunc) core.SelectorFactory {
 	return core.SelectorFactoryFunc(func(string) core.QueueSelector { return f })
@@ -113,9 +113,9 @@ type countingHealth struct {
 	isDown func(broker string) bool
 }
 
-func (h *countingHealth) Health(broker string) core.Health {
+func (h *countingHealth) Health(b core.Broker) core.Health {
 	h.asked.Add(1)
-	if h.isDown != nil && h.isDown(broker) {
+	if h.isDown != nil && h.isDown(b.Name) {
 		return core.HealthDown
 	}
 	return core.HealthGood

@@ -290,11 +290,17 @@ func TestBrokenRetryPolicies(t *testing.T) {
 		}, false, "R5"},
 		{"not safe", good, true, "R7"},
 		{"safe", func(f *core.Failure) core.Decision {
-			if f.Certainty > core.NotStored {
+			if !f.Certainty.Safe() {
 				return core.Decision{}
 			}
 			return good(f)
 		}, true, ""},
+		{"takes not knowing for safe", func(f *core.Failure) core.Decision {
+			if f.Certainty > core.NotStored {
+				return core.Decision{}
+			}
+			return good(f)
+		}, true, "R7"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -307,10 +313,19 @@ func TestBrokenRetryPolicies(t *testing.T) {
 // view learns by attempts, in ways that the tests spoil.
 type view struct {
 	mu       sync.Mutex
-	failures map[string]int
+	failures map[string]int // by address
 	step     func(v *view, r *core.AttemptReport)
 	health   func(failures int, broker string) core.Health
 	keep     bool // does not forget
+	byName   bool // takes brokers of one name for one
+}
+
+// key is what the view tells brokers apart by.
+func (v *view) key(b core.Broker) string {
+	if v.byName {
+		return b.Name
+	}
+	return b.Addr
 }
 
 func (v *view) AttemptDone(_ context.Context, r *core.AttemptReport) {
@@ -319,24 +334,24 @@ func (v *view) AttemptDone(_ context.Context, r *core.AttemptReport) {
 	v.step(v, r)
 }
 
-func (v *view) Health(broker string) core.Health {
+func (v *view) Health(b core.Broker) core.Health {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.health(v.failures[broker], broker)
+	return v.health(v.failures[v.key(b)], b.Name)
 }
 
 func (v *view) RouteChanged(r *core.RouteReport) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for b := range v.failures {
-		if !v.keep && !slices.ContainsFunc(r.New.Brokers(), func(n core.Broker) bool { return n.Name == b }) {
+		if !v.keep && !slices.ContainsFunc(r.New.Brokers(), func(n core.Broker) bool { return v.key(n) == b }) {
 			delete(v.failures, b)
 		}
 	}
 }
 
 func learn(v *view, r *core.AttemptReport) {
-	b := r.Attempt.Queue().Broker
+	b := v.key(r.Attempt.Broker())
 	switch {
 	case r.Abandoned || r.Class == core.ClassCanceled:
 	case r.Err != nil:
@@ -382,14 +397,14 @@ func TestBrokenHealthViews(t *testing.T) {
 			all := 0
 			return &view{step: func(v *view, r *core.AttemptReport) {
 				learn(v, r)
-				all = v.failures["a"]
+				all = v.failures["a:10911"]
 			}, health: func(_ int, b string) core.Health { return grade(all, b) }}
-		}, "H2"},
+		}, "H2 H7"},
 		{"counts successes", func() core.HealthView {
 			return &view{step: func(v *view, r *core.AttemptReport) {
 				learn(v, r)
 				if r.Err == nil {
-					v.failures[r.Attempt.Queue().Broker] = 5
+					v.failures[v.key(r.Attempt.Broker())] = 5
 				}
 			}, health: grade}
 		}, "H2 H3"},
@@ -397,7 +412,7 @@ func TestBrokenHealthViews(t *testing.T) {
 			return &view{step: func(v *view, r *core.AttemptReport) {
 				learn(v, r)
 				if r.Abandoned {
-					v.failures[r.Attempt.Queue().Broker]++
+					v.failures[v.key(r.Attempt.Broker())]++
 				}
 			}, health: grade}
 		}, "H4"},
@@ -405,7 +420,7 @@ func TestBrokenHealthViews(t *testing.T) {
 			return &view{step: func(v *view, r *core.AttemptReport) {
 				learn(v, r)
 				if r.Class == core.ClassCanceled {
-					v.failures[r.Attempt.Queue().Broker]++
+					v.failures[v.key(r.Attempt.Broker())]++
 				}
 			}, health: grade}
 		}, "H4"},
@@ -414,7 +429,8 @@ func TestBrokenHealthViews(t *testing.T) {
 			v := &view{step: learn, health: grade, failures: map[string]int{}}
 			return deaf{v, v}
 		}, "H5"},
-		{"none", func() core.HealthView { return nil }, "H1 H2 H3 H4 H5 H6"},
+		{"goes by names", func() core.HealthView { return &view{step: learn, health: grade, byName: true} }, "H7"},
+		{"none", func() core.HealthView { return nil }, "H1 H2 H3 H4 H5 H6 H7"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -43,4 +43,5 @@
 //	H4  attempts that were vetoed or cancelled prove nothing
 //	H5  a broker to which no route leads is forgotten
 //	H6  many goroutines may ask and report at once
+//	H7  a broker of the same name at another address is another broker
 package strategytest

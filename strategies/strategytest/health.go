@@ -19,7 +19,7 @@ type HealthOptions struct {
 	Skip map[string]string
 }
 
-// TestHealth checks a health view against the rules H1 to H6. The function
+// TestHealth checks a health view against the rules H1 to H7. The function
 // makes a fresh view for each rule, and the steps through which it learns if it
 // has any, such as a breaker's.
 func TestHealth(t *testing.T, newView func() (core.HealthView, []core.Step), opts HealthOptions) {
@@ -39,13 +39,13 @@ type healthSubject struct {
 var healthRules = []rule[healthSubject]{
 	{"H1", "an unknown broker is good, and every answer is one of the three grades", func(t coretest.TB, s healthSubject) {
 		w := s.start(t)
-		if got := w.view.Health("never-seen"); got != core.HealthGood {
+		if got := w.health("never-seen"); got != core.HealthGood {
 			t.Errorf("it is %v", got)
 		}
 		w.fail = core.ErrConnect
 		for range s.failures {
 			w.send("a")
-			if got := w.view.Health("a"); got > core.HealthDown {
+			if got := w.health("a"); got > core.HealthDown {
 				t.Fatalf("grade %d", got)
 			}
 		}
@@ -57,10 +57,10 @@ var healthRules = []rule[healthSubject]{
 		for range s.failures {
 			w.send("a")
 		}
-		if got := w.view.Health("a"); got == core.HealthGood {
+		if got := w.health("a"); got == core.HealthGood {
 			t.Errorf("it is good after %d failures in a row", s.failures)
 		}
-		if got := w.view.Health("b"); got != core.HealthGood {
+		if got := w.health("b"); got != core.HealthGood {
 			t.Errorf("the other is %v", got)
 		}
 	}},
@@ -69,7 +69,7 @@ var healthRules = []rule[healthSubject]{
 		for range s.failures {
 			w.send("a")
 		}
-		if got := w.view.Health("a"); got != core.HealthGood {
+		if got := w.health("a"); got != core.HealthGood {
 			t.Errorf("it is %v after %d successes", got, s.failures)
 		}
 	}},
@@ -79,14 +79,14 @@ var healthRules = []rule[healthSubject]{
 		for range s.failures {
 			w.send("a")
 		}
-		if got := w.view.Health("a"); got != core.HealthGood {
+		if got := w.health("a"); got != core.HealthGood {
 			t.Errorf("it is %v after vetoes", got)
 		}
 		w.veto = nil
 		for range s.failures {
 			w.sendCanceled("a")
 		}
-		if got := w.view.Health("a"); got != core.HealthGood {
+		if got := w.health("a"); got != core.HealthGood {
 			t.Errorf("it is %v after cancellations", got)
 		}
 	}},
@@ -96,15 +96,15 @@ var healthRules = []rule[healthSubject]{
 		for range s.failures {
 			w.send("a")
 		}
-		if w.view.Health("a") == core.HealthGood {
+		if w.health("a") == core.HealthGood {
 			return // H2 reports it; there is nothing to forget
 		}
 		w.fail = nil
 		w.routes.Store(routeTo(t, "b"))
-		for start := time.Now(); w.view.Health("a") != core.HealthGood; time.Sleep(refresh) {
+		for start := time.Now(); w.health("a") != core.HealthGood; time.Sleep(refresh) {
 			w.send("b") // keeps the topic in use
 			if time.Since(start) > s.patience {
-				t.Fatalf("it is %v %v after it left the route", w.view.Health("a"), s.patience)
+				t.Fatalf("it is %v %v after it left the route", w.health("a"), s.patience)
 			}
 		}
 	}},
@@ -115,11 +115,23 @@ var healthRules = []rule[healthSubject]{
 			wg.Go(func() {
 				for range 100 {
 					w.send([]string{"a", "b"}[i%2])
-					w.view.Health("a")
+					w.health("a")
 				}
 			})
 		}
 		wg.Wait()
+	}},
+	{"H7", "a broker of the same name at another address is another broker", func(t coretest.TB, s healthSubject) {
+		w := s.start(t)
+		w.fail = core.ErrConnect
+		for range s.failures {
+			w.send("a")
+		}
+		namesake := brokerOf("a")
+		namesake.Addr = "other-cluster-" + namesake.Addr
+		if got := w.view.Health(namesake); got != core.HealthGood {
+			t.Errorf("it is %v after failures of the broker at %s", got, brokerOf("a").Addr)
+		}
 	}},
 }
 
@@ -181,6 +193,14 @@ func (s healthSubject) start(t coretest.TB) *healthWorld {
 	w.p = coretest.Start(t, cfg)
 	return w
 }
+
+// brokerOf is the broker of a name in the routes of coretest.
+func brokerOf(name string) core.Broker {
+	return core.Broker{Name: name, Addr: name + ":10911", Cluster: "DefaultCluster"}
+}
+
+// health is what the view says of the broker of that name.
+func (w *healthWorld) health(name string) core.Health { return w.view.Health(brokerOf(name)) }
 
 // send makes one attempt at the broker, whatever comes of it.
 func (w *healthWorld) send(broker string) {

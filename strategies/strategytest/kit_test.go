@@ -48,7 +48,7 @@ func TestRetryPolicies(t *testing.T) {
 		"java 5":        retry.Java5(),
 		"java 4.9":      retry.Java49(),
 		"elsewhere, of docs/pipeline.md": core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
-			if f.Class == core.ClassForbidden && f.Code == core.CodeNone && f.Untried > 0 {
+			if f.Class == core.ClassForbidden && !f.Answered && f.Untried > 0 {
 				return core.Decision{Retry: true}
 			}
 			return retry.AtLeastOnce().Next(f)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/refusal"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
@@ -111,7 +112,7 @@ var retryRules = []rule[retrySubject]{
 		if !s.opts.SafeOnly {
 			return
 		}
-		notRetried(t, s.policy(), func(f *core.Failure) bool { return f.Certainty > core.NotStored })
+		notRetried(t, s.policy(), func(f *core.Failure) bool { return !f.Certainty.Safe() })
 	}},
 	{"R8", "what is stored with a weaker status is not sent again", func(t coretest.TB, s retrySubject) {
 		if s.opts.RestoresWeak {
@@ -165,25 +166,37 @@ type weak core.SendStatus
 
 func (w weak) Error() string { return core.SendStatus(w).String() }
 
+// lost stands among the errors for a failure of which nothing is known.
+type lost struct{}
+
+func (lost) Error() string          { return "it is not known what became of it" }
+func (lost) ErrorClass() core.Class { return core.ClassNetwork }
+
 // failures are failures of every kind, in each mode, early and late.
 func failures() []core.Failure {
+	const addr = "10.0.0.1:10911"
 	errs := []error{
 		core.ErrConnect, core.ErrConnectionLost, core.ErrTimeout, core.ErrForbidden, core.ErrInvalidMessage,
 		core.ErrNoRoute, core.ErrCircuitOpen, core.ErrTooManyInFlight, core.ErrClosed, core.ErrAborted,
 		core.ErrContract, &core.PanicError{Step: "x", Value: "y"}, errors.New("something else"),
 		weak(core.FlushDiskTimeout), weak(core.FlushSlaveTimeout), weak(core.SlaveNotAvailable),
-		&core.BrokerError{Code: rocketmq.CodeNoPermission, Remark: "check signature failed"},
-		&core.BrokerError{Code: rocketmq.CodeSystemError, Remark: "create mapped file failed"},
+		refusal.Of(rocketmq.CodeNoPermission, "check signature failed", addr),
+		refusal.Of(rocketmq.CodeSystemError, "create mapped file failed", addr),
+		lost{},
 	}
 	for _, code := range []rocketmq.ResponseCode{1, 2, 3, 4, 13, 14, 15, 16, 17, 26, 29, 204, 205, 211, 215, 501, 604, 1500, 2017, 4711} {
-		errs = append(errs, &core.BrokerError{Code: code})
+		errs = append(errs, refusal.Of(code, "", addr))
+	}
+	// Answers in a protocol without codes.
+	for _, class := range []core.Class{core.ClassRejected, core.ClassAuth, core.ClassBusy, core.ClassUnavailable, core.ClassBroker} {
+		errs = append(errs, &core.BrokerError{Class: class, Certainty: core.NotStored, Addr: addr}, &core.BrokerError{Class: class, Addr: addr})
 	}
 	var all []core.Failure
 	for _, err := range errs {
 		for _, mode := range []core.Mode{core.Sync, core.Async, core.Oneway} {
 			for _, attempt := range []int{1, 2, 7} {
 				f := core.Failure{
-					Attempt: attempt, Err: err, Class: core.ClassOf(err), Code: core.CodeNone, Mode: mode,
+					Attempt: attempt, Err: err, Class: core.ClassOf(err), Certainty: core.NotSent, Mode: mode,
 					Message: message(), Elapsed: 10 * time.Millisecond, Remaining: time.Second, Untried: 2 - attempt%3,
 				}
 				var be *core.BrokerError
@@ -193,7 +206,12 @@ func failures() []core.Failure {
 					f.Err, f.Class = nil, core.ClassNone
 					f.Status, f.Certainty = core.SendStatus(status), core.Stored
 				case errors.As(err, &be):
-					f.Code, f.Certainty = be.Code, be.Certainty()
+					f.Code, f.Answered, f.Certainty = be.Code, true, be.Certainty
+					if f.Certainty == core.CertaintyUnknown {
+						f.Certainty = core.MaybeStored // what the engine makes of it
+					}
+				case errors.As(err, &lost{}):
+					f.Certainty = core.CertaintyUnknown
 				case errors.Is(err, core.ErrConnectionLost), errors.Is(err, core.ErrTimeout):
 					f.Certainty = core.MaybeStored
 				}

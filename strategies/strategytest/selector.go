@@ -227,8 +227,8 @@ func (s selection) send(t coretest.TB, n int, m *core.Message) [][]core.Queue {
 type downBrokers []string
 
 // Health makes downBrokers a health view.
-func (d downBrokers) Health(broker string) core.Health {
-	if slices.Contains(d, broker) {
+func (d downBrokers) Health(b core.Broker) core.Health {
+	if slices.Contains(d, b.Name) {
 		return core.HealthDown
 	}
 	return core.HealthGood

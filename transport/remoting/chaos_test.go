@@ -98,7 +98,7 @@ func nothingIsMisreported(t *testing.T, json bool) {
 					time.AfterFunc(time.Duration(roll(5000))*time.Microsecond, cancel)
 				}
 				limit := []time.Duration{3 * time.Millisecond, 50 * time.Millisecond, time.Second}[roll(3)]
-				_, err := p.Send(ctx, coretest.Message(body), core.WithTimeout(limit))
+				_, err := p.Send(ctx, coretest.Message(body), core.SendTimeout(limit))
 				cancel()
 				certainty := core.Stored
 				if err != nil {

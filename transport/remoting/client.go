@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/transport/remoting/internal/conn"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -35,8 +36,7 @@ type Client struct {
 	state  atomic.Uint32
 	opaque atomic.Int32 // the last request number, over all connections
 	count  counters
-	calls  sync.Pool // of *call
-	frames sync.Pool // of *frame
+	shared *conn.Shared // of all connections
 
 	brokers table
 	servers table
@@ -47,7 +47,7 @@ type Client struct {
 	life   context.Context
 	stop   context.CancelFunc
 	wg     sync.WaitGroup
-	conns  map[*conn]struct{}
+	conns  map[*conn.Conn]*connection
 	groups map[string]*core.Inbox
 	kick   chan struct{} // asks for a heartbeat round
 }
@@ -67,13 +67,12 @@ func NewClient(cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		cfg: cfg, ser: cfg.Serialization.wire(), log: cfg.Logger, id: cfg.ClientID,
-		conns: map[*conn]struct{}{}, groups: map[string]*core.Inbox{}, kick: make(chan struct{}, 1),
+		conns: map[*conn.Conn]*connection{}, groups: map[string]*core.Inbox{}, kick: make(chan struct{}, 1),
 	}
 	if c.id == "" {
 		c.id = newClientID()
 	}
-	c.calls.New = func() any { return newCall() }
-	c.frames.New = func() any { return new(frame) }
+	c.shared = c.newConnShared()
 	c.brokers.init(c, true, cfg.MaxBrokers)
 	c.servers.init(c, false, cfg.MaxBrokers)
 	c.names.set(cfg.NameServers)
@@ -137,7 +136,7 @@ func (c *Client) Shutdown(ctx context.Context) error {
 	if running {
 		c.stop()
 	}
-	conns := make([]*conn, 0, len(c.conns))
+	conns := make([]*conn.Conn, 0, len(c.conns))
 	for cn := range c.conns {
 		conns = append(conns, cn)
 	}
@@ -146,7 +145,7 @@ func (c *Client) Shutdown(ctx context.Context) error {
 	go func() {
 		var ends sync.WaitGroup // side by side: a connection may be slow to close
 		for _, cn := range conns {
-			ends.Go(func() { cn.fail(core.ErrClosed) })
+			ends.Go(func() { cn.Close(core.ErrClosed) })
 		}
 		ends.Wait()
 		c.wg.Wait()

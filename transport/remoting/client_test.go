@@ -118,8 +118,8 @@ func TestShutdownInFlight(t *testing.T) {
 		want := map[core.Certainty]int32{}
 		got := make(chan error, 300)
 		for range 100 {
-			p.SendAsync(bg, coretest.Message("x"), func(_ core.Result, err error) { ended.Add(1); got <- err }, core.WithTimeout(minute))
-			q.SendAsync(bg, coretest.Message("x"), func(_ core.Result, err error) { ended.Add(1); got <- err }, core.WithTimeout(minute))
+			p.SendAsync(bg, coretest.Message("x"), func(_ core.Result, err error) { ended.Add(1); got <- err }, core.SendTimeout(minute))
+			q.SendAsync(bg, coretest.Message("x"), func(_ core.Result, err error) { ended.Add(1); got <- err }, core.SendTimeout(minute))
 		}
 		route := make(chan error, 1)
 		go func() {
@@ -168,7 +168,7 @@ func TestProducerShutdownAborts(t *testing.T) {
 		}
 		done := make(chan error, 10)
 		for range 10 {
-			p.SendAsync(bg, coretest.Message("x"), func(_ core.Result, err error) { done <- err }, core.WithTimeout(minute))
+			p.SendAsync(bg, coretest.Message("x"), func(_ core.Result, err error) { done <- err }, core.SendTimeout(minute))
 		}
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(bg, time.Second)

@@ -8,6 +8,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/refusal"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/transport/remoting/internal/conn"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -17,28 +18,31 @@ func (c *Client) ask(ctx context.Context, p *peer, cmd wire.Command, limit time.
 	if ctx.Err() != nil {
 		return wire.Command{}, core.ContextError(ctx)
 	}
-	cl := c.newCall(ctx, time.Now().Add(limit), nil)
-	defer c.release(cl)
-	cmd.Language, cmd.Version, cmd.Serialization = wire.LanguageGo, wire.CurrentVersion, c.ser
+	req := c.shared.NewRequest(ctx, time.Now().Add(limit), nil)
+	answer, err := c.askWith(req, p, cmd)
+	c.shared.FreeRequest(req)
+	return answer, err
+}
+
+// askWith is ask with a request of its own.
+func (c *Client) askWith(req *conn.Request, p *peer, cmd wire.Command) (wire.Command, error) {
 	for stale := 0; ; stale++ {
-		cn, err := p.connect(&cl.wait)
+		cn, err := p.connect(&req.Wait)
 		if err == nil {
-			cl.opaque = c.opaque.Add(1)
-			cmd.Opaque = cl.opaque
-			f := c.newFrame()
-			if f.b, err = wire.AppendCommand(f.b[:0], &cmd); err != nil {
-				c.recycle(f)
-				return wire.Command{}, err
+			req.Opaque = c.opaque.Add(1)
+			f, bad := c.newFrame(req, p, &cmd)
+			if bad != nil {
+				return wire.Command{}, bad
 			}
-			err = cn.do(cl, f)
+			err = p.exchange(cn, req, f)
 		}
 		switch {
 		case err == nil:
-			return cl.cmd, nil
-		case err == errStale && stale < maxStale:
-			err = p.renew(cn, &cl.wait)
-		case err == errStale:
-			err = &ConnectError{Addr: p.addr, Err: errStale}
+			return req.Answer.Command, nil
+		case err == conn.ErrStale && stale < maxStale:
+			err = p.renew(cn, &req.Wait)
+		case err == conn.ErrStale:
+			err = &ConnectError{Addr: p.addr, Err: conn.ErrStale}
 		}
 		if err == core.ErrTimeout {
 			err = fmt.Errorf("%s: %w", p.addr, err)

@@ -102,6 +102,10 @@ type Config struct {
 	// reached from here. Nil changes nothing.
 	MapAddr func(addr string) string
 
+	// Signer signs every request, for clusters with access control. Nil means that requests
+	// are not signed, and costs nothing.
+	Signer Signer
+
 	// Logger gets what no error can report. Nil means silence.
 	Logger *slog.Logger
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/transport/remoting/internal/conn"
 )
 
 const (
@@ -31,21 +32,21 @@ func backoff(n int) time.Duration {
 // dialing is a dial under way; conn and err are set before done is closed.
 type dialing struct {
 	done chan struct{}
-	conn *conn
+	conn *conn.Conn
 	err  error
 }
 
 // dial returns a connection that appeared meanwhile, the dial to wait for, or
 // why there is none. The dial belongs to the peer: a caller that leaves does not
 // take it away from the others.
-func (p *peer) dial() (*conn, *dialing, error) {
+func (p *peer) dial() (*conn.Conn, *dialing, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if cn := p.cur.Load(); cn != nil {
 		return cn, nil, nil
 	}
 	if p.gone {
-		return nil, nil, errStale
+		return nil, nil, conn.ErrStale
 	}
 	p.used = true
 	if p.dialing != nil {
@@ -92,8 +93,8 @@ func (p *peer) run(d *dialing) {
 		return
 	}
 	c.log.Debug("connected", "addr", p.addr)
-	if cn.ended() {
-		p.lost(cn, cn.reason()) // it went before it was in place
+	if reason := cn.Reason(); reason != nil {
+		p.lost(cn, reason) // it went before it was in place
 		return
 	}
 	if p.broker {
@@ -102,7 +103,7 @@ func (p *peer) run(d *dialing) {
 }
 
 // open dials and starts the connection's goroutines.
-func (p *peer) open() (*conn, error) {
+func (p *peer) open() (*conn.Conn, error) {
 	c := p.c
 	ctx, cancel := context.WithTimeout(c.life, c.cfg.ConnectTimeout)
 	defer cancel()
@@ -113,37 +114,10 @@ func (p *peer) open() (*conn, error) {
 		}
 		return nil, err
 	}
-	cn := newConn(p, nc)
-	if !c.start(cn) {
+	cn := c.shared.New(nc, p.addr, p)
+	if !c.start(p, cn) {
 		nc.Close()
 		return nil, core.ErrClosed
 	}
 	return cn, nil
-}
-
-// start begins to read and write, unless the client is shut down.
-func (c *Client) start(cn *conn) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.state.Load() != stateRunning {
-		return false
-	}
-	c.conns[cn] = struct{}{}
-	c.wg.Add(2)
-	go func() {
-		defer c.wg.Done()
-		cn.readLoop()
-	}()
-	go func() {
-		defer c.wg.Done()
-		cn.writeLoop()
-	}()
-	return true
-}
-
-// forget takes an ended connection off the client's list.
-func (c *Client) forget(cn *conn) {
-	c.mu.Lock()
-	delete(c.conns, cn)
-	c.mu.Unlock()
 }

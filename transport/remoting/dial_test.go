@@ -149,7 +149,7 @@ func TestHangingDial(t *testing.T) {
 		p, q := producer(t, c, "hang:1"), producer(t, c, good.addr())
 
 		start := time.Now()
-		_, err := p.Send(bg, coretest.Message("x"), core.WithTimeout(time.Second))
+		_, err := p.Send(bg, coretest.Message("x"), core.SendTimeout(time.Second))
 		wantFailure(t, err, core.ClassTimeout, core.NotSent)
 		if d := time.Since(start); d != time.Second {
 			t.Errorf("took %v", d)
@@ -164,7 +164,7 @@ func TestHangingDial(t *testing.T) {
 		if dials.Load() != 1 {
 			t.Errorf("%d dials", dials.Load())
 		}
-		_, err = p.Send(bg, coretest.Message("x"), core.WithTimeout(minute))
+		_, err = p.Send(bg, coretest.Message("x"), core.SendTimeout(minute))
 		wantFailure(t, err, core.ClassNetwork, core.NotSent) // and not a timeout
 		if d := time.Since(start); d != remoting.DefaultConnectTimeout {
 			t.Errorf("the dial ended after %v", d)
@@ -201,7 +201,7 @@ func TestNameMoves(t *testing.T) {
 // Row 36: a name that does not exist, with the default dialer.
 func TestNameFails(t *testing.T) {
 	p := producer(t, client(t, remoting.Config{}), "no-such-host.invalid:10911")
-	_, err := p.Send(bg, coretest.Message("x"), core.WithTimeout(minute))
+	_, err := p.Send(bg, coretest.Message("x"), core.SendTimeout(minute))
 	wantFailure(t, err, core.ClassNetwork, core.NotSent)
 	var dns *net.DNSError
 	if !errors.As(err, &dns) {

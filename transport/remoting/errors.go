@@ -128,10 +128,3 @@ func (e *RouteError) Unwrap() error { return e.Err }
 
 // ErrorClass is ClassNoRoute.
 func (e *RouteError) ErrorClass() core.Class { return core.ClassNoRoute }
-
-// errStale is a connection that ended or was retired before a request got onto
-// it. The request takes another one.
-var errStale = errors.New("connection is no longer in use")
-
-// errDone ends a retired or idle connection; nobody waits on it.
-var errDone = errors.New("connection is no longer needed")

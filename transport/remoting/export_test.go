@@ -1,12 +1,10 @@
 package remoting
 
-// Lent is how many connections have lent their read side and nobody has it.
-func (c *Client) Lent() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// ReadOffered is on how many connections no goroutine reads and the next caller may.
+func (c *Client) ReadOffered() int {
 	n := 0
-	for cn := range c.conns {
-		if cn.lent.Load() {
+	for _, cn := range c.open() {
+		if cn.Usage().ReadOffered {
 			n++
 		}
 	}

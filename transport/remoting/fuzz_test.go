@@ -56,7 +56,7 @@ func FuzzPeer(f *testing.F) {
 			return near, nil
 		}})
 		p := producer(t, c, "b:1")
-		res, err := p.Send(bg, coretest.Message("x"), core.WithTimeout(time.Minute))
+		res, err := p.Send(bg, coretest.Message("x"), core.SendTimeout(time.Minute))
 		if err == nil && res.Status == core.SendOK && res.OffsetMessageID == "" {
 			t.Errorf("success without an id: %+v", res)
 		}

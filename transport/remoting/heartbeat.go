@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/transport/remoting/internal/conn"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -138,11 +139,9 @@ func (c *Client) beatOrDial(p *peer) {
 		c.beatOn(p)
 		return
 	}
-	w := wait{ctx: c.life, deadline: time.Now().Add(c.cfg.ConnectTimeout)}
+	w := conn.NewWait(c.life, time.Now().Add(c.cfg.ConnectTimeout), nil)
+	defer w.Stop()
 	_, _ = p.connect(&w) // the dial counts and logs its failure
-	if w.timer != nil {
-		w.timer.Stop()
-	}
 }
 
 // beatOn tells a broker which groups live here.
@@ -162,43 +161,4 @@ func (c *Client) beatOn(p *peer) {
 		return
 	}
 	c.count.heartbeats.Add(1)
-}
-
-// sweep closes connections that nobody needs: those to brokers of no known route
-// that had no send since the last sweep, those without any traffic for the idle
-// time, and those to name servers that are no longer listed. It forgets
-// addresses likewise. Only the heartbeat goroutine calls it.
-func (c *Client) sweep(now time.Time) {
-	wanted := c.known.addrs()
-	for _, cn := range c.open() {
-		if cn.unneeded(now, cn.p.broker && !wanted[cn.p.addr] || !cn.p.broker && !c.names.has(cn.p.addr)) {
-			c.log.Debug("idle connection closed", "addr", cn.p.addr)
-			cn.fail(errDone)
-		}
-	}
-	for _, t := range []*table{&c.brokers, &c.servers} {
-		for addr, p := range t.list() {
-			if t.broker && !wanted[addr] || !t.broker && !c.names.has(addr) {
-				t.drop(p)
-			}
-		}
-	}
-}
-
-// unneeded reports whether the connection can be closed. An offline one belongs
-// to an address that nothing leads to any more: heartbeats do not keep it.
-func (cn *conn) unneeded(now time.Time, offline bool) bool {
-	cn.mu.Lock()
-	defer cn.mu.Unlock()
-	traffic := cn.in.Load()
-	calm := len(cn.pending) == 0
-	quiet := calm && traffic == cn.seenBytes
-	unused := calm && cn.sends == cn.seenSends
-	if !quiet {
-		cn.idleSince = now
-	}
-	cn.seenBytes, cn.seenSends = traffic, cn.sends
-	end := calm && cn.retired || unused && offline || quiet && now.Sub(cn.idleSince) >= cn.c.cfg.IdleTimeout
-	cn.retired = cn.retired || end // no call may get onto it now
-	return end
 }

@@ -180,7 +180,7 @@ func TestNoAnswer(t *testing.T) {
 		c := client(t, remoting.Config{Dial: n.dial})
 		p := producer(t, c, b.addr())
 		start := time.Now()
-		_, err := p.Send(bg, coretest.Message("x"), core.WithTimeout(3*time.Second))
+		_, err := p.Send(bg, coretest.Message("x"), core.SendTimeout(3*time.Second))
 		wantFailure(t, err, core.ClassTimeout, core.MaybeStored)
 		if d := time.Since(start); d != 3*time.Second {
 			t.Errorf("took %v", d)
@@ -192,6 +192,25 @@ func TestNoAnswer(t *testing.T) {
 		time.Sleep(100 * time.Millisecond) // the silent connection counts as a failed dial
 		if _, err := p.Send(bg, coretest.Message("x")); err != nil {
 			t.Errorf("on a new connection: %v", err)
+		}
+	})
+}
+
+// A request that had little time says nothing about its connection.
+func TestShortTimeoutKeepsTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		b := run(t, n.listen("b:1"), func(*session, wire.Command) {})
+		c := client(t, remoting.Config{Dial: n.dial})
+		p := producer(t, c, b.addr())
+		for limit, want := range map[time.Duration]int{99 * time.Millisecond: 1, 100 * time.Millisecond: 0} {
+			_, err := p.Send(bg, coretest.Message("x"), core.SendTimeout(limit))
+			wantFailure(t, err, core.ClassTimeout, core.MaybeStored)
+			synctest.Wait()
+			if s := c.Stats(); s.Connections != want {
+				t.Errorf("after %v: %d connections", limit, s.Connections)
+			}
+			time.Sleep(time.Second) // the back-off is over
 		}
 	})
 }
@@ -215,7 +234,7 @@ func TestRetiredConnectionServes(t *testing.T) {
 			_, err := p.Send(bg, coretest.Message("slow"))
 			done <- err
 		}()
-		_, err := p.Send(bg, coretest.Message("never"), core.WithTimeout(time.Second))
+		_, err := p.Send(bg, coretest.Message("never"), core.SendTimeout(time.Second))
 		wantFailure(t, err, core.ClassTimeout, core.MaybeStored)
 		if err := <-done; err != nil {
 			t.Errorf("the slow send: %v", err)
@@ -237,7 +256,7 @@ func TestHungBrokerDialsLittle(t *testing.T) {
 		var wg sync.WaitGroup
 		most := 0
 		for i := range 200 {
-			wg.Go(func() { _, _ = p.Send(bg, coretest.Message("x"), core.WithTimeout(3*time.Second)) })
+			wg.Go(func() { _, _ = p.Send(bg, coretest.Message("x"), core.SendTimeout(3*time.Second)) })
 			if i%10 == 0 {
 				most = max(most, c.Stats().Connections)
 			}
@@ -267,7 +286,7 @@ func TestConnectionClosed(t *testing.T) {
 			b := broker(t, end)
 			c := client(t, remoting.Config{})
 			p := producer(t, c, b.addr())
-			_, err := p.Send(bg, coretest.Message("x"), core.WithTimeout(minute))
+			_, err := p.Send(bg, coretest.Message("x"), core.SendTimeout(minute))
 			wantFailure(t, err, core.ClassNetwork, core.MaybeStored)
 			if !errors.Is(err, core.ErrConnectionLost) {
 				t.Errorf("got %v", err)
@@ -342,7 +361,7 @@ func TestGarbage(t *testing.T) {
 			})
 			c := client(t, remoting.Config{})
 			p := producer(t, c, b.addr())
-			_, err := p.Send(bg, coretest.Message("x"), core.WithTimeout(minute))
+			_, err := p.Send(bg, coretest.Message("x"), core.SendTimeout(minute))
 			if test.bytes == "" {
 				// The good answer counts; what follows ends the connection.
 				if err != nil {
@@ -365,7 +384,7 @@ func TestGarbageAtOnce(t *testing.T) {
 	b.start()
 	t.Cleanup(b.stop)
 	p := producer(t, client(t, remoting.Config{}), b.addr())
-	_, err := p.Send(bg, coretest.Message("x"), core.WithTimeout(minute))
+	_, err := p.Send(bg, coretest.Message("x"), core.SendTimeout(minute))
 	se := failure(t, err)
 	if se.Class != core.ClassNetwork {
 		t.Errorf("got %v", err)
@@ -389,7 +408,7 @@ func TestRequestsFromBroker(t *testing.T) {
 	if _, err := p.Send(bg, coretest.Message("x")); err != nil {
 		t.Fatal(err)
 	}
-	if s := c.Stats(); s.Requests != 1002 || s.DroppedChecks != 1 || s.UnknownAnswers != 0 {
+	if s := c.Stats(); s.Requests != 1002 || s.RefusedRequests != 1001 || s.UnknownAnswers != 0 {
 		t.Errorf("stats %+v", s)
 	}
 	eventually(t, "refusals", func() bool { return len(b.requests(int(rocketmq.CodeRequestCodeNotSupported))) > 0 })

@@ -57,14 +57,18 @@ func sysFlag(out *core.Outgoing) (int32, error) {
 }
 
 // setOffsetIDs gives the messages of a batch their ids, which a broker joins by commas. A
-// list that is too long or too short names no message. Then the messages share what the
-// broker said, as those of a batch that is stored as one do.
+// single id is that of a batch that is stored as one: its messages share id and offset. Any
+// other list that is too long or too short names no message.
 func setOffsetIDs(at *core.Attempt, res *core.Result, ids string) {
 	n := at.Call().Len()
 	switch {
-	case n < 2 || strings.Count(ids, ",") != n-1:
+	case n < 2:
+	case strings.Count(ids, ",") != n-1:
 		if strings.Contains(ids, ",") {
 			res.OffsetMessageID = ""
+		}
+		for i := range n {
+			at.SetMessage(i, core.MessageResult{OffsetMessageID: res.OffsetMessageID, QueueOffset: res.QueueOffset})
 		}
 	case even(ids):
 		at.SetOffsetIDs(ids, evenID)

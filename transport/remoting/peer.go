@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/transport/remoting/internal/conn"
 )
 
 // peer is one address: its connection, the dial under way, and the back-off.
@@ -18,12 +20,12 @@ type peer struct {
 	// send; it gets the long one.
 	legacy atomic.Bool
 
-	cur atomic.Pointer[conn] // takes new requests; nil without one
+	cur atomic.Pointer[conn.Conn] // takes new requests; nil without one
 
 	mu       sync.Mutex
 	dialing  *dialing
 	dialed   bool // once at least
-	old      []*conn
+	old      []*conn.Conn
 	failures int       // dials in a row that led to nothing
 	until    time.Time // no dial before, if failures > 0
 	why      error     // the last failure
@@ -35,12 +37,8 @@ type peer struct {
 // broker that hangs for long is worth no more sockets.
 const maxRetired = 2
 
-// quietLimit is how long a request must have waited before its end says anything
-// about the connection (Java: a fourth of the timeout or 100 ms).
-const quietLimit = 100 * time.Millisecond
-
 // connect returns the connection for new requests, dialing if there is none.
-func (p *peer) connect(w *wait) (*conn, error) {
+func (p *peer) connect(w *conn.Wait) (*conn.Conn, error) {
 	if cn := p.cur.Load(); cn != nil {
 		return cn, nil
 	}
@@ -48,7 +46,7 @@ func (p *peer) connect(w *wait) (*conn, error) {
 	if cn != nil || err != nil {
 		return cn, err
 	}
-	if err := w.until(d.done); err != nil {
+	if err := w.Until(d.done); err != nil {
 		return nil, err
 	}
 	return d.conn, d.err
@@ -56,48 +54,46 @@ func (p *peer) connect(w *wait) (*conn, error) {
 
 // renew waits until a connection that a request came too late for is out of the
 // way, so that the next connect gives another one.
-func (p *peer) renew(cn *conn, w *wait) error {
+func (p *peer) renew(cn *conn.Conn, w *conn.Wait) error {
 	if cn == nil || p.cur.Load() != cn {
 		return nil
 	}
-	return w.until(cn.over)
+	return w.Until(cn.Ended())
 }
 
 // retire takes cn out of use: the next request dials. Calls that wait on it may
 // have their answers; it is closed when none is left. With blame, a connection
 // that never brought a frame counts as a failed dial, so that a hung broker is
 // dialed ever more rarely.
-func (p *peer) retire(cn *conn, why error, blame bool) {
+func (p *peer) retire(cn *conn.Conn, why error, blame bool) {
 	p.mu.Lock()
 	if p.cur.Load() != cn {
 		p.mu.Unlock()
 		return
 	}
 	p.cur.Store(nil)
-	if blame && !cn.proven.Load() {
+	if blame && !cn.Proven() {
 		p.failed(why)
 	}
 	p.old = append(p.old, cn)
-	var victim *conn
+	var victim *conn.Conn
 	if len(p.old) > maxRetired {
 		victim = p.old[0]
 		p.old = p.old[1:]
 	}
 	p.mu.Unlock()
 	if victim != nil {
-		victim.fail(why)
+		victim.Close(why)
 	}
-	if cn.retire() {
-		cn.fail(why)
-	}
+	cn.Retire(why)
 }
 
 // lost forgets a connection that has ended.
-func (p *peer) lost(cn *conn, why error) {
+func (p *peer) lost(cn *conn.Conn, why error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cur.CompareAndSwap(cn, nil) {
-		if !cn.proven.Load() && !errors.Is(why, errDone) {
+		if !cn.Proven() && !errors.Is(why, conn.ErrUnneeded) {
 			// A peer that accepts and hangs up is no better than one that refuses, nor
 			// is one that speaks something else.
 			p.failed(why)
@@ -130,13 +126,13 @@ func (p *peer) failed(why error) {
 type table struct {
 	c      *Client
 	broker bool
-	max    int
+	limit  int
 	mu     sync.Mutex
 	m      atomic.Pointer[map[string]*peer]
 }
 
-func (t *table) init(c *Client, broker bool, most int) {
-	t.c, t.broker, t.max = c, broker, most
+func (t *table) init(c *Client, broker bool, limit int) {
+	t.c, t.broker, t.limit = c, broker, limit
 	t.m.Store(&map[string]*peer{})
 }
 
@@ -154,7 +150,7 @@ func (t *table) get(addr string) (*peer, error) {
 	if allow := t.c.cfg.AllowBroker; t.broker && allow != nil && !allow(addr) {
 		return nil, &ConnectError{Addr: addr, Err: errors.New("the address is not allowed")}
 	}
-	if len(old) >= t.max {
+	if len(old) >= t.limit {
 		return nil, &ConnectError{Addr: addr, Err: fmt.Errorf("%d addresses are in use, which is the limit", len(old))}
 	}
 	p := &peer{c: t.c, addr: addr, broker: t.broker, used: true}
@@ -172,7 +168,6 @@ func (t *table) drop(p *peer) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cur.Load() != nil || p.dialing != nil || len(p.old) > 0 || p.used {
-		p.used = false
 		return false
 	}
 	p.gone = true
@@ -180,6 +175,14 @@ func (t *table) drop(p *peer) bool {
 	delete(m, p.addr)
 	t.m.Store(&m)
 	return true
+}
+
+// unuse notes that a sweep has passed: the next one drops the peer if it was not asked
+// for meanwhile.
+func (p *peer) unuse() {
+	p.mu.Lock()
+	p.used = false
+	p.mu.Unlock()
 }
 
 // list returns the peers now in the table. The map must not be changed.

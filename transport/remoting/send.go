@@ -8,6 +8,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/refusal"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/transport/remoting/internal/conn"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -41,6 +42,11 @@ func sendStatus(code int) (core.SendStatus, bool) {
 // A broker that answers GO_AWAY (code 1500, a proxy that shuts down) gets the
 // request once more, on a new connection; one that does not know the short form
 // of a send gets the long one, now and from then on. Both are invisible.
+//
+// at.MarkWritten is called when the request's time on a connection is over, also by a
+// panic, if a byte of it may have left. It is not called before the byte leaves: a write
+// that fails tells of which requests the kernel took no byte, those were not sent, and a
+// mark cannot be taken back. No other code looks at the attempt meanwhile.
 func (c *Client) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Result, error) {
 	if err := c.usable(); err != nil {
 		return nil, err
@@ -48,137 +54,97 @@ func (c *Client) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Result,
 	if ctx.Err() != nil {
 		return nil, core.ContextError(ctx)
 	}
-	cl := c.newCall(ctx, at.Deadline(), at.Aborted())
-	defer c.release(cl)
-	cl.send, cl.oneway = true, !at.WantsAnswer()
+	req := c.shared.NewRequest(ctx, at.SendBy(), at.Aborted())
+	req.AnswerBy = at.Deadline()
+	if req.Kind = conn.Send; !at.WantsAnswer() {
+		req.Kind = conn.Oneway
+	}
+	res, err := c.roundTrip(req, at)
+	c.shared.FreeRequest(req) // not after a panic: then the connection may still know it
+	return res, err
+}
 
-	var refused *core.BrokerError // the GO_AWAY that was followed
+// roundTrip is RoundTrip with a request of its own.
+func (c *Client) roundTrip(req *conn.Request, at *core.Attempt) (*core.Result, error) {
+	var goAway *core.BrokerError // the GO_AWAY that was followed
 	for stale := 0; ; {
 		p, err := c.brokers.get(at.Addr())
 		if err != nil {
 			return nil, err
 		}
-		cn, err := p.connect(&cl.wait)
-		code := wire.SendMessageV2
+		cn, err := p.connect(&req.Wait)
+		code, written := wire.SendMessageV2, false
 		if err == nil {
 			if at.Call().Batch() {
 				code = wire.SendBatchMessage
 			} else if p.legacy.Load() {
 				code = wire.SendMessage
 			}
-			err = c.sendOn(cn, cl, at, code)
-		}
-		if cl.written {
-			at.MarkWritten()
+			written, err = c.sendOn(p, cn, req, at, code)
 		}
 		switch {
-		case err == errStale:
+		case err == conn.ErrStale:
 			if stale++; stale > maxStale {
-				return nil, &ConnectError{Addr: at.Addr(), Err: errStale}
+				return nil, &ConnectError{Addr: at.Addr(), Err: conn.ErrStale}
 			}
-			if err := p.renew(cn, &cl.wait); err != nil {
+			if err := p.renew(cn, &req.Wait); err != nil {
 				return nil, err
 			}
 			continue
-		case err != nil && refused != nil && !cl.written:
+		case err != nil && goAway != nil && !written:
 			// What the broker said is still all that happened to the message.
-			return nil, fmt.Errorf("%w (once more: %w)", refused, err)
+			return nil, fmt.Errorf("%w (once more: %w)", goAway, err)
 		case err != nil:
 			return nil, err
-		case cl.oneway:
+		case req.Kind == conn.Oneway:
 			res := at.Result()
 			res.Status, res.Queue = core.Written, at.Queue()
 			return res, nil
 		}
-		status, stored := sendStatus(cl.code)
+		status, stored := sendStatus(req.Answer.Code)
 		switch {
 		case stored:
-			return cl.result(at, status), nil
-		case cl.code == codeGoAway && refused == nil:
-			refused = cl.refusal(at.Addr())
+			return result(&req.Answer.Sent, at, status), nil
+		case req.Answer.Code == codeGoAway && goAway == nil:
+			goAway = refused(&req.Answer, at.Addr())
 			c.count.goAways.Add(1)
 			p.retire(cn, errGoAway, false)
-		case cl.code == codeNotSupported && code == wire.SendMessageV2:
+		case req.Answer.Code == codeNotSupported && code == wire.SendMessageV2:
 			p.legacy.Store(true)
 		default:
-			return nil, cl.refusal(at.Addr())
+			return nil, refused(&req.Answer, at.Addr())
 		}
-		cl.written = false
 	}
 }
 
 var errGoAway = errors.New("the broker asked to go away")
 
-// sendOn sends the call on one connection.
-func (c *Client) sendOn(cn *conn, cl *call, at *core.Attempt, code int) error {
-	cl.opaque = c.opaque.Add(1)
-	f := c.newFrame()
-	var err error
-	if f.b, err = c.appendSend(f.b[:0], at, code, cl.opaque, cl.oneway); err != nil {
-		c.recycle(f)
-		return fmt.Errorf("%w: %w", core.ErrInvalidMessage, err)
-	}
-	return cn.do(cl, f)
-}
-
-// appendSend encodes the attempt's request.
-func (c *Client) appendSend(dst []byte, at *core.Attempt, code int, opaque int32, oneway bool) ([]byte, error) {
-	call := at.Call()
-	out := call.Outgoing()
-	flags, err := sysFlag(out)
-	if err != nil {
-		return dst, err
-	}
-	properties, err := out.Form(appendProperties)
-	if err != nil {
-		return dst, err
-	}
-	req := wire.SendRequest{
-		Group: call.Group(), Topic: out.Topic(),
-		DefaultTopic: c.cfg.CreateTopicKey, DefaultTopicQueueNums: c.cfg.DefaultTopicQueueNums,
-		QueueID: at.Queue().ID, SysFlag: flags, BornTimestamp: call.Start().UnixMilli(), Flag: out.Flag(),
-		Properties: properties, MaxReconsumeTimes: -1, BrokerName: at.Queue().Broker,
-	}
-	var flag int32
-	if oneway {
-		flag = wire.FlagOneway
-	}
-	if !call.Batch() {
-		return wire.AppendSend(dst, c.ser, code, opaque, flag, &req, nil, out.Body())
-	}
-
-	// Each message of a batch has its own properties. Those of the request a broker
-	// appends to every one of them, so it says only whether to wait for the store.
-	// An id of the batch, which Java 5 sends, would replace the ids of its messages.
-	size := 0
-	for o := range call.All() {
-		if properties, err = o.Form(appendProperties); err != nil {
-			return dst, err
+// sendOn sends the attempt on one connection. Written reports whether bytes may have left;
+// the attempt is marked then, and if the exchange panics.
+func (c *Client) sendOn(p *peer, cn *conn.Conn, req *conn.Request, at *core.Attempt, code int) (written bool, err error) {
+	req.Opaque = c.opaque.Add(1)
+	f := c.shared.NewFrame()
+	if f.B, err = c.appendSend(f.B, at, code, req.Opaque, req.Kind == conn.Oneway); err != nil {
+		c.shared.FreeFrame(f)
+		if errors.As(err, new(*SignError)) || errors.Is(err, core.ErrUnsupported) {
+			return false, err
 		}
-		size += wire.BatchSize(len(o.Body()), len(properties))
+		return false, fmt.Errorf("%w: %w", core.ErrInvalidMessage, err)
 	}
-	var props [16]byte
-	req.Properties = props[:0]
-	if v, ok := out.Property(rocketmq.PropertyWait); ok {
-		req.Properties = wire.AppendProperty(req.Properties, rocketmq.PropertyWait, v)
-	}
-	req.Batch, req.Flag = true, 0
-	dst, err = wire.AppendSendHead(dst, c.ser, code, opaque, flag, &req, nil, size)
-	if err != nil {
-		return dst, err
-	}
-	for o := range call.All() {
-		properties, _ = o.Form(appendProperties) // made above
-		if dst, err = wire.AppendBatchMessage(dst, o.Flag(), o.Body(), properties); err != nil {
-			return dst, err
+	returned := false
+	defer func() {
+		if !returned || written {
+			at.MarkWritten()
 		}
-	}
-	return dst, nil
+	}()
+	err = p.exchange(cn, req, f)
+	returned, written = true, req.Written()
+	return written, err
 }
 
 // result fills the attempt's result from the answer.
-func (cl *call) result(at *core.Attempt, status core.SendStatus) *core.Result {
-	res, r := at.Result(), &cl.resp
+func result(r *wire.SendResponse, at *core.Attempt, status core.SendStatus) *core.Result {
+	res := at.Result()
 	res.Status = status
 	res.MessageID = at.Call().MessageID()
 	res.OffsetMessageID = r.MsgID
@@ -191,7 +157,7 @@ func (cl *call) result(at *core.Attempt, status core.SendStatus) *core.Result {
 	return res
 }
 
-// refusal is an answer that is no success.
-func (cl *call) refusal(addr string) *core.BrokerError {
-	return refusal.Of(rocketmq.ResponseCode(cl.code), wire.TrimRemark(cl.remark), addr)
+// refused is an answer that is no success.
+func refused(a *conn.Answer, addr string) *core.BrokerError {
+	return refusal.Of(rocketmq.ResponseCode(a.Code), wire.TrimRemark(a.Remark), addr)
 }

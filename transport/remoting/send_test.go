@@ -285,7 +285,7 @@ func concurrentSizes(t *testing.T, json bool) {
 			body := strings.Repeat(string(rune('a'+g%26)), sizes[g%len(sizes)])
 			var err error
 			for range 5 {
-				if _, e := p.Send(bg, coretest.Message(body), core.WithTimeout(minute)); e != nil {
+				if _, e := p.Send(bg, coretest.Message(body), core.SendTimeout(minute)); e != nil {
 					err = e
 				}
 			}

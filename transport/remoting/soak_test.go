@@ -169,9 +169,9 @@ func TestBadDays(t *testing.T) {
 				var err error
 				oneway := rand.IntN(20) == 0
 				if oneway {
-					err = p.SendOneway(ctx, m, core.WithTimeout(limit))
+					err = p.SendOneway(ctx, m, core.SendTimeout(limit))
 				} else {
-					res, err = p.Send(ctx, m, core.WithTimeout(limit))
+					res, err = p.Send(ctx, m, core.SendTimeout(limit))
 				}
 				switch {
 				case err == nil && !oneway && uint64(res.QueueOffset) != id:

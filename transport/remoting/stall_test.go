@@ -37,7 +37,7 @@ func TestSlowLoris(t *testing.T) {
 		c := client(t, remoting.Config{Dial: n.dial})
 		p := producer(t, c, b.addr())
 		start := time.Now()
-		_, err := p.Send(bg, coretest.Message("slow"), core.WithTimeout(minute))
+		_, err := p.Send(bg, coretest.Message("slow"), core.SendTimeout(minute))
 		wantFailure(t, err, core.ClassNetwork, core.MaybeStored)
 		if d := time.Since(start); d != remoting.DefaultFrameTimeout || !strings.Contains(err.Error(), "incomplete for 10s") {
 			t.Errorf("after %v: %v", d, err)
@@ -68,7 +68,7 @@ func TestSplitStreamIsNotSlow(t *testing.T) {
 				body = "last"
 			}
 			wg.Go(func() {
-				if _, err := p.Send(bg, coretest.Message(body), core.WithTimeout(10*minute)); err != nil {
+				if _, err := p.Send(bg, coretest.Message(body), core.SendTimeout(10*minute)); err != nil {
 					t.Error(err)
 				}
 			})
@@ -94,12 +94,12 @@ func TestPeerStopsReading(t *testing.T) {
 	errs := make(chan error, calls)
 	for range calls {
 		go func() {
-			_, err := p.Send(bg, coretest.Message(body), core.WithTimeout(2*time.Second))
+			_, err := p.Send(bg, coretest.Message(body), core.SendTimeout(2*time.Second))
 			errs <- err
 		}()
 	}
 	for range 20 {
-		if _, err := q.Send(bg, coretest.Message("x"), core.WithTimeout(minute)); err != nil {
+		if _, err := q.Send(bg, coretest.Message("x"), core.SendTimeout(minute)); err != nil {
 			t.Errorf("the other broker: %v", err)
 		}
 		if s := c.Stats(); s.QueuedBytes > 1<<20+512<<10 {
@@ -148,14 +148,14 @@ func TestCancelInQueue(t *testing.T) {
 		p := producer(t, c, b.addr())
 		first := make(chan error)
 		go func() {
-			_, err := p.Send(bg, coretest.Message("first"), core.WithTimeout(minute))
+			_, err := p.Send(bg, coretest.Message("first"), core.SendTimeout(minute))
 			first <- err
 		}()
 		synctest.Wait() // the writer has taken the first and hangs in it
 		ctx, cancel := context.WithCancelCause(bg)
 		second := make(chan error)
 		go func() {
-			_, err := p.Send(ctx, coretest.Message("second"), core.WithTimeout(minute))
+			_, err := p.Send(ctx, coretest.Message("second"), core.SendTimeout(minute))
 			second <- err
 		}()
 		synctest.Wait()
@@ -166,7 +166,7 @@ func TestCancelInQueue(t *testing.T) {
 		if !errors.Is(err, why) || !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
-		_, err = p.Send(bg, coretest.Message("third"), core.WithTimeout(time.Second))
+		_, err = p.Send(bg, coretest.Message("third"), core.SendTimeout(time.Second))
 		wantFailure(t, err, core.ClassTimeout, core.NotSent)
 		err = <-first
 		// The third's silence retired the connection; the first ends at its time.
@@ -183,7 +183,7 @@ func TestWriteTimeout(t *testing.T) {
 		t.Cleanup(b.stop)
 		p := producer(t, client(t, remoting.Config{Dial: n.dial}), b.addr())
 		start := time.Now()
-		_, err := p.Send(bg, coretest.Message("x"), core.WithTimeout(minute))
+		_, err := p.Send(bg, coretest.Message("x"), core.SendTimeout(minute))
 		// A pipe's write says how much was read: nothing.
 		wantFailure(t, err, core.ClassNetwork, core.NotSent)
 		if d := time.Since(start); d != remoting.DefaultWriteTimeout {
@@ -211,7 +211,7 @@ func TestSlowPeerIsNotStuck(t *testing.T) {
 		t.Cleanup(func() { ln.Close() })
 		c := client(t, remoting.Config{Dial: n.dial, WriteTimeout: 500 * time.Millisecond})
 		p := producer(t, c, "b:1")
-		if err := p.SendOneway(bg, coretest.Message(strings.Repeat("x", 4<<20)), core.WithTimeout(minute)); err != nil {
+		if err := p.SendOneway(bg, coretest.Message(strings.Repeat("x", 4<<20)), core.SendTimeout(minute)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -276,7 +276,7 @@ func TestSlowCloseHoldsNobodyUp(t *testing.T) {
 					var wg sync.WaitGroup
 					for range 8 {
 						wg.Go(func() {
-							if _, err := p.Send(bg, coretest.Message("x"), core.WithTimeout(800*time.Millisecond)); err == nil {
+							if _, err := p.Send(bg, coretest.Message("x"), core.SendTimeout(800*time.Millisecond)); err == nil {
 								t.Error("no error")
 							}
 						})
@@ -286,7 +286,7 @@ func TestSlowCloseHoldsNobodyUp(t *testing.T) {
 						t.Errorf("calls with 800 ms ended after %v", d)
 					}
 					time.Sleep(10 * time.Second) // the back-off is over
-					go func() { _ = p.SendOneway(bg, coretest.Message("x"), core.WithTimeout(minute)) }()
+					go func() { _ = p.SendOneway(bg, coretest.Message("x"), core.SendTimeout(minute)) }()
 					synctest.Wait()
 					ctx, cancel := context.WithTimeout(bg, 100*time.Millisecond)
 					defer cancel()

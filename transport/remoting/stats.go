@@ -20,9 +20,9 @@ type Stats struct {
 	// OnewayRefusals are answers to one-way sends: brokers give them when they
 	// shed load, and such a message is not stored.
 	OnewayRefusals uint64
-	// Requests came from brokers; DroppedChecks of them were transaction checks
-	// that nobody here could answer.
-	Requests, DroppedChecks uint64
+	// Requests came from brokers. RefusedRequests of them found no handler or no room in a
+	// producer's inbox; the others were for consumers or were handed to a handler.
+	Requests, RefusedRequests uint64
 	// GoAways were followed by a transparent retry on a new connection.
 	GoAways uint64
 	// Heartbeats and HeartbeatFailures count by broker.
@@ -31,45 +31,29 @@ type Stats struct {
 	FramesOut, FramesIn, BytesOut, BytesIn, Writes, Reads uint64
 }
 
-// counters are the client's side of [Stats].
+// counters are the client's part of [Stats]; the connections count theirs.
 type counters struct {
-	dials, dialFailures, reconnects, lost    atomic.Uint64
-	late, unknown, requests, checks, goAways atomic.Uint64
-	onewayRefusals                           atomic.Uint64
-	heartbeats, heartbeatFailures            atomic.Uint64
-	framesOut, bytesOut, writes              atomic.Uint64
-	_                                        [64]byte // readers and writers on their own cache lines
-	framesIn, bytesIn, reads                 atomic.Uint64
+	dials, dialFailures, reconnects, lost atomic.Uint64
+	requests, refusedRequests, goAways    atomic.Uint64
+	heartbeats, heartbeatFailures         atomic.Uint64
 }
 
 // Stats takes a snapshot. It locks each connection for a moment.
 func (c *Client) Stats() Stats {
-	n := &c.count
+	n, cn := &c.count, &c.shared.Count
 	s := Stats{
 		Dials: n.dials.Load(), DialFailures: n.dialFailures.Load(), Reconnects: n.reconnects.Load(), Lost: n.lost.Load(),
-		LateAnswers: n.late.Load(), UnknownAnswers: n.unknown.Load(), OnewayRefusals: n.onewayRefusals.Load(),
-		Requests: n.requests.Load(), DroppedChecks: n.checks.Load(), GoAways: n.goAways.Load(),
+		LateAnswers: cn.LateAnswers.Load(), UnknownAnswers: cn.Unexpected.Load(), OnewayRefusals: cn.OnewayRefusals.Load(),
+		Requests: n.requests.Load(), RefusedRequests: n.refusedRequests.Load(), GoAways: n.goAways.Load(),
 		Heartbeats: n.heartbeats.Load(), HeartbeatFailures: n.heartbeatFailures.Load(),
-		FramesOut: n.framesOut.Load(), BytesOut: n.bytesOut.Load(), Writes: n.writes.Load(),
-		FramesIn: n.framesIn.Load(), BytesIn: n.bytesIn.Load(), Reads: n.reads.Load(),
+		FramesOut: cn.FramesOut.Load(), BytesOut: cn.BytesOut.Load(), Writes: cn.Writes.Load(),
+		FramesIn: cn.FramesIn.Load(), BytesIn: cn.BytesIn.Load(), Reads: cn.Reads.Load(),
 	}
 	for _, cn := range c.open() {
 		s.Connections++
-		cn.mu.Lock()
-		s.InFlight += len(cn.pending)
-		s.QueuedBytes += int64(cn.bytes)
-		cn.mu.Unlock()
+		u := cn.Usage()
+		s.InFlight += u.InFlight
+		s.QueuedBytes += int64(u.QueuedBytes)
 	}
 	return s
-}
-
-// open lists the open connections.
-func (c *Client) open() []*conn {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	out := make([]*conn, 0, len(c.conns))
-	for cn := range c.conns {
-		out = append(out, cn)
-	}
-	return out
 }

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"bytes"
+	"github.com/liftoff-mq/liftoff/internal/race"
 	"testing"
 
 	"github.com/liftoff-mq/liftoff/transport/wire"
@@ -9,7 +10,7 @@ import (
 
 // TestAllocations pins what the documentation promises about the hot path.
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	request, response := usualSend(), usualResponse()

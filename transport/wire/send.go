@@ -81,6 +81,18 @@ func AppendSendHead(dst []byte, ser Serialization, code int, opaque, flag int32,
 	return appendSend(slices.Grow(dst, sendSize(r, extra)), ser, code, opaque, flag, r, extra, nil, bodyLen)
 }
 
+// Fields returns the header fields of a send request as [AppendSend] writes them, for a signer.
+// They are read back from the encoded header, so that what is signed is what is sent. Errors are
+// those of AppendSend.
+func (r *SendRequest) Fields(code int) (Fields, error) {
+	frame, err := AppendSend(nil, RocketMQ, code, 0, 0, r, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	cmd, err := ParseFrame(frame[4:])
+	return cmd.Ext, err
+}
+
 // sendSize is a guess at the length of a send request's header, good for a single growth.
 func sendSize(r *SendRequest, extra Fields) int {
 	n := 320 + len(r.Group) + len(r.Topic) + len(r.DefaultTopic) + len(r.BrokerName) + len(r.Properties) + len(r.Properties)/2

@@ -45,11 +45,36 @@ func TestErrorType(t *testing.T) {
 		{fmt.Errorf("deep: %w", &core.BrokerError{Code: rocketmq.CodeFlowControl}), "FLOW_CONTROL"},
 		{&core.SendError{Class: core.ClassBusy, Cause: &core.BrokerError{Code: rocketmq.CodeSystemBusy}}, "SYSTEM_BUSY"},
 		{&core.SendError{Class: core.ClassUnknown, Cause: fmt.Errorf("wrapped: %w", errors.New("x"))}, "*errors.errorString"},
+		{&core.OperationError{Class: core.ClassNoRoute, Cause: core.ErrNoRoute}, "no_route"},
+		{&core.OperationError{Class: core.ClassUnknown, Cause: errors.New("x")}, "*errors.errorString"},
+		{&core.BrokerError{Class: core.ClassUnavailable}, "unavailable"}, // a protocol without codes
 		{&core.PanicError{Step: "s", Value: 1}, "plugin"},
 	}
 	for _, tt := range tests {
 		if got := conventions.ErrorType(tt.err); got != semconv.ErrorTypeKey.String(tt.want) {
 			t.Errorf("%v has %v, want %q", tt.err, got, tt.want)
+		}
+	}
+}
+
+// word is a code of a protocol that has no numbers.
+type word string
+
+func (w word) String() string { return string(w) }
+
+func TestResponseCode(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want []attribute.KeyValue
+	}{
+		{fmt.Errorf("x: %w", &core.BrokerError{Code: rocketmq.CodeSystemBusy}), []attribute.KeyValue{conventions.ResponseCodeKey.Int(2)}},
+		{&core.BrokerError{Code: word("TOO_LATE")}, nil},
+		{&core.BrokerError{}, nil},
+		{core.ErrTimeout, nil},
+		{nil, nil},
+	} {
+		if got := conventions.AppendResponseCode(nil, tt.err); !slices.Equal(got, tt.want) {
+			t.Errorf("%v: got %v, want %v", tt.err, got, tt.want)
 		}
 	}
 }

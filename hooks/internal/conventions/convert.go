@@ -11,8 +11,8 @@ import (
 )
 
 // errorType names an error as the documentation lists it: the broker's code by
-// RocketMQ's name, any other failure by its class. It is "" for an error of
-// somebody else, which the conventions name by its Go type.
+// its name, any other failure by its class. It is "" for an error that is neither,
+// which the conventions name by its Go type.
 func errorType(err error) string {
 	var typed interface{ ErrorType() string }
 	if errors.As(err, &typed) {

@@ -26,12 +26,14 @@ const Version = "0.1.0"
 // Operation is what a span or a measurement is about.
 type Operation string
 
-// The operations of a producer. Attempt is not of the conventions: it is one
-// try of a send, and must not be counted as a send of its own.
+// The operations of a producer. Attempt and Recall are not of the conventions. An attempt
+// is one try of a send, and must not be counted as a send of its own. A recall takes a
+// message back; none of the conventions' operation types fits it.
 const (
 	Send    Operation = "send"
 	Create  Operation = "create"
 	Attempt Operation = "attempt"
+	Recall  Operation = "recall"
 )
 
 // AppendOperation appends system, operation, namespace and destination. The
@@ -51,10 +53,10 @@ func AppendOperation(dst []attribute.KeyValue, op Operation, namespace, topic st
 	return dst
 }
 
-// AppendCount appends the attributes of a measurement of sends, without the
-// operation's type. There the namespace is ours to add, so only if there is one.
-func AppendCount(dst []attribute.KeyValue, namespace, topic string) []attribute.KeyValue {
-	dst = append(dst, semconv.MessagingSystemRocketMQ, semconv.MessagingOperationName(string(Send)))
+// AppendCount appends the attributes of a measurement, without the operation's
+// type. There the namespace is ours to add, so only if there is one.
+func AppendCount(dst []attribute.KeyValue, op Operation, namespace, topic string) []attribute.KeyValue {
+	dst = append(dst, semconv.MessagingSystemRocketMQ, semconv.MessagingOperationName(string(op)))
 	if namespace != "" {
 		dst = append(dst, semconv.MessagingRocketMQNamespace(namespace))
 	}
@@ -136,11 +138,14 @@ func AppendPeer(dst []attribute.KeyValue, addr string) []attribute.KeyValue {
 	return dst
 }
 
-// ErrorType is the error.type attribute of a failed call or attempt.
+// ErrorType is the error.type attribute of a failed call, attempt or operation.
 func ErrorType(err error) attribute.KeyValue {
-	// A send error without a class of its own would only say "unknown".
+	// The error of a send or operation without a class of its own would only say "unknown".
 	if send := (*core.SendError)(nil); errors.As(err, &send) && send.Class == core.ClassUnknown && send.Cause != nil {
 		return ErrorType(send.Cause)
+	}
+	if op := (*core.OperationError)(nil); errors.As(err, &op) && op.Class == core.ClassUnknown && op.Cause != nil {
+		return ErrorType(op.Cause)
 	}
 	if name := errorType(err); name != "" {
 		return semconv.ErrorTypeKey.String(name)
@@ -150,6 +155,17 @@ func ErrorType(err error) attribute.KeyValue {
 
 // ErrorTypeName is the attribute for a name that [ErrorType] gave before.
 func ErrorTypeName(name string) attribute.KeyValue { return semconv.ErrorTypeKey.String(name) }
+
+// AppendResponseCode appends the number of a server's answer, if err is an answer that has
+// one. Not every protocol numbers its answers.
+func AppendResponseCode(dst []attribute.KeyValue, err error) []attribute.KeyValue {
+	if be := (*core.BrokerError)(nil); errors.As(err, &be) {
+		if n, ok := be.Code.(interface{ Number() int }); ok {
+			dst = append(dst, ResponseCodeKey.Int(n.Number()))
+		}
+	}
+	return dst
+}
 
 // Attributes that the conventions do not have.
 const (

@@ -1,61 +1,82 @@
 // Package perbroker keeps one value for each broker that a strategy knows of,
 // for as long as a route leads to that broker.
+//
+// An address is what tells brokers apart ([core.Broker]). Two clusters may both have a
+// broker-a, and a strategy that serves producers of both must not mix them up.
 package perbroker
 
 import (
+	"cmp"
+	"iter"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/liftoff-mq/liftoff/core"
 )
 
-// Table maps broker names to values of type *T. Reading takes no lock and
+// Table maps brokers, by their addresses, to values of type *T. Reading takes no lock and
 // allocates nothing: the map is copied when it changes, which is when a broker
 // is met for the first time or leaves the routes. It is safe for concurrent use.
 type Table[T any] struct {
-	make    func(broker string) *T
-	entries atomic.Pointer[map[string]*T]
+	create  func(b core.Broker) *T
+	entries atomic.Pointer[map[string]entry[T]] // by address
 
 	mu     sync.Mutex
-	routes map[string]int // broker -> topics whose route leads to it
+	routes map[string]int // address -> topics whose route leads to it
+}
+
+// entry is a broker, as it was called when it was first met, with its value.
+type entry[T any] struct {
+	broker core.Broker
+	value  *T
 }
 
 // New makes an empty table. The function makes the value of a broker that is
 // met for the first time; it runs under the table's lock.
-func New[T any](make func(broker string) *T) *Table[T] {
-	return &Table[T]{make: make, routes: map[string]int{}}
+func New[T any](create func(b core.Broker) *T) *Table[T] {
+	return &Table[T]{create: create, routes: map[string]int{}}
 }
 
 // Find returns the broker's value, or nil.
-func (t *Table[T]) Find(broker string) *T {
-	if m := t.entries.Load(); m != nil {
-		return (*m)[broker]
-	}
-	return nil
-}
+func (t *Table[T]) Find(b core.Broker) *T { return t.load()[b.Addr].value }
 
 // Get returns the broker's value and makes it if there is none.
-func (t *Table[T]) Get(broker string) *T {
-	if v := t.Find(broker); v != nil {
+func (t *Table[T]) Get(b core.Broker) *T {
+	if v := t.Find(b); v != nil {
 		return v
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if v := t.Find(broker); v != nil {
+	if v := t.Find(b); v != nil {
 		return v
 	}
-	old := t.All()
-	m := make(map[string]*T, len(old)+1)
+	old := t.load()
+	m := make(map[string]entry[T], len(old)+1)
 	maps.Copy(m, old)
-	v := t.make(broker)
-	m[broker] = v
+	v := t.create(b)
+	m[b.Addr] = entry[T]{b, v}
 	t.entries.Store(&m)
 	return v
 }
 
-// All returns the table as it is now, for reading only.
-func (t *Table[T]) All() map[string]*T {
+// All goes over the table as it is now, by name and then by address.
+func (t *Table[T]) All() iter.Seq2[core.Broker, *T] {
+	list := slices.SortedFunc(maps.Values(t.load()), func(a, b entry[T]) int {
+		return cmp.Or(cmp.Compare(a.broker.Name, b.broker.Name), cmp.Compare(a.broker.Addr, b.broker.Addr))
+	})
+	return func(yield func(core.Broker, *T) bool) {
+		for _, e := range list {
+			if !yield(e.broker, e.value) {
+				return
+			}
+		}
+	}
+}
+
+// load gives the map, for reading only; nil while the table was never used.
+func (t *Table[T]) load() map[string]entry[T] {
 	if m := t.entries.Load(); m != nil {
 		return *m
 	}
@@ -71,37 +92,31 @@ func (t *Table[T]) RouteChanged(r *core.RouteReport) {
 	defer t.mu.Unlock()
 	if r.New != nil {
 		for _, b := range r.New.Brokers() {
-			t.count(b.Name, 1)
+			t.count(b.Addr, 1)
 		}
 	}
 	if r.Old != nil {
 		for _, b := range r.Old.Brokers() {
-			t.count(b.Name, -1)
+			t.count(b.Addr, -1)
 		}
 	}
-	gone := 0
-	for name := range t.All() {
-		if t.routes[name] <= 0 {
-			gone++
+	old := t.load()
+	m := make(map[string]entry[T], len(old))
+	for addr, e := range old {
+		if t.routes[addr] > 0 {
+			m[addr] = e
 		}
 	}
-	if gone == 0 {
-		return
+	if len(m) < len(old) {
+		t.entries.Store(&m)
 	}
-	m := make(map[string]*T, len(t.All())-gone)
-	for name, v := range t.All() {
-		if t.routes[name] > 0 {
-			m[name] = v
-		}
-	}
-	t.entries.Store(&m)
 }
 
 // count keeps negative numbers too: the report that balances them is under way.
-func (t *Table[T]) count(broker string, by int) {
-	if n := t.routes[broker] + by; n != 0 {
-		t.routes[broker] = n
+func (t *Table[T]) count(addr string, by int) {
+	if n := t.routes[addr] + by; n != 0 {
+		t.routes[addr] = n
 	} else {
-		delete(t.routes, broker)
+		delete(t.routes, addr)
 	}
 }

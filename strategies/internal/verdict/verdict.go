@@ -1,4 +1,6 @@
-// Package verdict says what the end of an attempt proves about the broker.
+// Package verdict says what the end of an attempt proves about the broker. It looks at the
+// class of an error and at whether a broker answered, and at no code and no text, so it
+// judges every transport alike.
 package verdict
 
 import (
@@ -35,18 +37,23 @@ func Of(ctx context.Context, res *core.Result, err error, written bool) Verdict 
 		}
 		return Served
 	}
+	return OfError(ctx, err, written)
+}
+
+// OfError judges an attempt, or an operation, that failed.
+func OfError(ctx context.Context, err error, written bool) Verdict {
 	class := core.ClassOf(err)
+	// Where the classes differ a step has made another error around the answer.
+	if be := (*core.BrokerError)(nil); errors.As(err, &be) && be.ErrorClass() == class {
+		return ofAnswer(class)
+	}
+	broken := false
 	switch class {
 	case core.ClassBusy, core.ClassUnavailable, core.ClassBroker:
-		return Failed
-	case core.ClassRejected, core.ClassForbidden, core.ClassAuth, core.ClassNoTopic, core.ClassStale:
-		if be := (*core.BrokerError)(nil); errors.As(err, &be) {
-			return Answered
-		}
-		return Nothing // a hook's veto
-	}
-	broken := class == core.ClassNetwork
-	if class == core.ClassUnknown {
+		return Failed // by the word of a transport that has no answer to show
+	case core.ClassNetwork:
+		broken = true
+	case core.ClassUnknown:
 		// A transport may pass the network's error on as it is, and ctx's cause
 		// can be anything; a hook's error comes before anything is written.
 		ne := net.Error(nil)
@@ -60,5 +67,21 @@ func Of(ctx context.Context, res *core.Result, err error, written bool) Verdict 
 	case broken:
 		return Failed
 	}
-	return Nothing
+	return Nothing // a hook's veto, a plugin's fault, the producer's end
+}
+
+// ofAnswer judges what a broker said. An answer shows that the broker lives, unless it says
+// that the broker cannot serve, or that a server behind it did not.
+func ofAnswer(class core.Class) Verdict {
+	switch class {
+	case core.ClassBusy, core.ClassUnavailable, core.ClassBroker, core.ClassTimeout, core.ClassNetwork, core.ClassUnknown:
+		return Failed
+	}
+	return Answered
+}
+
+// Said reports whether a broker's answer is at the root of err, whatever it said.
+func Said(err error) bool {
+	var be *core.BrokerError
+	return errors.As(err, &be)
 }

@@ -1,5 +1,0 @@
-//go:build !race
-
-package accumulate_test
-
-const raceEnabled = false

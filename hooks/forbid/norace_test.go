@@ -1,5 +1,0 @@
-//go:build !race
-
-package forbid_test
-
-const raceEnabled = false

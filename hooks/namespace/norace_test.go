@@ -1,5 +1,0 @@
-//go:build !race
-
-package namespace_test
-
-const raceEnabled = false

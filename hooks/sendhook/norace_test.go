@@ -1,5 +1,0 @@
-//go:build !race
-
-package sendhook_test
-
-const raceEnabled = false

@@ -1,0 +1,55 @@
+package integration
+
+import (
+	"testing"
+
+	"github.com/liftoff-mq/liftoff/integration/realcluster"
+)
+
+// cluster is a real RocketMQ in the hands of a test: what cannot be done fails the test.
+type cluster struct{ *realcluster.Cluster }
+
+// startCluster runs a cluster for one test and ends it when the test ends.
+func startCluster(t testing.TB, o realcluster.Options) *cluster {
+	t.Helper()
+	c, err := realcluster.Launch(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &cluster{c}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (c *cluster) Kill(t testing.TB, node string)    { t.Helper(); must(t, c.Cluster.Kill(node)) }
+func (c *cluster) Pause(t testing.TB, node string)   { t.Helper(); must(t, c.Cluster.Pause(node)) }
+func (c *cluster) Resume(t testing.TB, node string)  { t.Helper(); must(t, c.Cluster.Resume(node)) }
+func (c *cluster) Restart(t testing.TB, node string) { t.Helper(); must(t, c.Cluster.Restart(node)) }
+
+func (c *cluster) CreateTopic(t testing.TB, topic string, queues int, brokers ...string) {
+	t.Helper()
+	must(t, c.Cluster.CreateTopic(t.Context(), topic, queues, brokers...))
+}
+
+func (c *cluster) SetTopic(t testing.TB, topic string, queues, perm int) {
+	t.Helper()
+	must(t, c.Cluster.SetTopic(t.Context(), topic, queues, perm))
+}
+
+// Stored is the number of messages that a topic has got.
+func (c *cluster) Stored(t testing.TB, topic string, queues int, brokers ...string) int {
+	t.Helper()
+	n, err := c.Cluster.Stored(t.Context(), topic, queues, brokers...)
+	must(t, err)
+	return int(n)
+}

@@ -1,0 +1,157 @@
+package realcluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
+)
+
+// What may be done with a topic.
+const (
+	ReadOnly  = 4
+	ReadWrite = 6
+)
+
+// CreateTopic makes a topic with that many queues on each named broker (on all masters when none is named), and
+// returns when the name server's route shows those brokers.
+func (c *Cluster) CreateTopic(ctx context.Context, topic string, queues int, brokers ...string) error {
+	return c.SetTopic(ctx, topic, queues, ReadWrite, brokers...)
+}
+
+// SetTopic is CreateTopic with a permission, for new topics and for those that are there.
+func (c *Cluster) SetTopic(ctx context.Context, topic string, queues, perm int, brokers ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	brokers = c.orAll(brokers)
+	n := strconv.Itoa(queues)
+	for _, b := range brokers {
+		_, _, err := call(ctx, c.BrokerAddr(b), codeCreateTopic, map[string]string{
+			"topic": topic, "defaultTopic": rocketmq.DefaultTopic, "readQueueNums": n, "writeQueueNums": n, "perm": strconv.Itoa(perm),
+			"topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false",
+		})
+		if err != nil {
+			return fmt.Errorf("create topic %s on %s: %w", topic, b, err)
+		}
+	}
+	err := poll(ctx, 20*time.Millisecond, func() error {
+		_, body, err := call(ctx, c.NameServer(), codeRoute, map[string]string{"topic": topic})
+		for _, b := range brokers {
+			if err == nil && !strings.Contains(string(body), `"`+b+`"`) {
+				err = fmt.Errorf("no %s in its route", b)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("topic %s does not appear at the name server: %w", topic, err)
+	}
+	return nil
+}
+
+// Stored is the number of messages that a topic has ever got: the sum of its queues' next offsets, on the named
+// brokers or on all.
+func (c *Cluster) Stored(ctx context.Context, topic string, queues int, brokers ...string) (int64, error) {
+	var sum int64
+	for _, b := range c.orAll(brokers) {
+		for q := range queues {
+			answer, _, err := call(ctx, c.BrokerAddr(b), codeMaxOffset, map[string]string{
+				"topic": topic, "queueId": strconv.Itoa(q), "committed": "false",
+			})
+			if err != nil {
+				return 0, fmt.Errorf("offset of %s[%d] on %s: %w", topic, q, b, err)
+			}
+			n, err := strconv.ParseInt(answer.ExtFields["offset"], 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("offset of %s[%d] on %s: %w", topic, q, b, err)
+			}
+			sum += n
+		}
+	}
+	return sum, nil
+}
+
+// Written is the number of bytes in the brokers' commit logs.
+func (c *Cluster) Written(ctx context.Context) (int64, error) {
+	var sum int64
+	for _, b := range c.brokers {
+		_, body, err := call(ctx, b.Addr, codeRuntimeInfo, nil)
+		if err != nil {
+			return 0, err
+		}
+		var info struct{ Table map[string]string }
+		if err := json.Unmarshal(body, &info); err != nil {
+			return 0, fmt.Errorf("runtime info: %w", err)
+		}
+		n, err := strconv.ParseInt(info.Table["commitLogMaxOffset"], 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("runtime info has no commitLogMaxOffset: %w", err)
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+// Ready waits until the brokers can tell how much they have written: their statistics need a second after the start.
+func (c *Cluster) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return poll(ctx, 200*time.Millisecond, func() error {
+		_, err := c.Written(ctx)
+		return err
+	})
+}
+
+// Settle waits until the topic's count and the logs no longer grow, and returns both.
+func (c *Cluster) Settle(ctx context.Context, topic string, queues int) (stored, written int64, err error) {
+	const quiet = 300 * time.Millisecond
+	for {
+		s, err := c.Stored(ctx, topic, queues)
+		if err != nil {
+			return 0, 0, err
+		}
+		w, err := c.Written(ctx)
+		if err != nil {
+			return 0, 0, err
+		}
+		if s == stored && w == written {
+			return s, w, nil
+		}
+		stored, written = s, w
+		select {
+		case <-ctx.Done():
+			return 0, 0, context.Cause(ctx)
+		case <-time.After(quiet):
+		}
+	}
+}
+
+// orAll is the named brokers or, if there are none, all.
+func (c *Cluster) orAll(named []string) []string {
+	if len(named) > 0 {
+		return named
+	}
+	for _, b := range c.brokers {
+		named = append(named, b.Name)
+	}
+	return named
+}
+
+// poll tries until there is no error. When the context ends first, it returns the last one.
+func poll(ctx context.Context, pause time.Duration, try func() error) error {
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
+}

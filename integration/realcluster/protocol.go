@@ -1,0 +1,85 @@
+package realcluster
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"time"
+)
+
+// Request codes of the remoting protocol (org.apache.rocketmq.remoting.protocol.RequestCode) that this client uses.
+const (
+	codeCreateTopic = 17
+	codeRuntimeInfo = 28
+	codeMaxOffset   = 30
+	codeRoute       = 105
+)
+
+// patience is how long an answer may take: a broker under a flood of one-way messages has a long queue.
+const patience = time.Minute
+
+// header is the JSON form of a frame's header.
+type header struct {
+	Code      int               `json:"code"`
+	Language  string            `json:"language"`
+	Version   int               `json:"version"`
+	Opaque    int               `json:"opaque"`
+	Flag      int               `json:"flag"`
+	Remark    string            `json:"remark,omitempty"`
+	ExtFields map[string]string `json:"extFields,omitempty"`
+}
+
+// call makes one request on a connection of its own. One admin call at a time needs no more than that. An answer with
+// a code other than 0 is an error.
+func call(ctx context.Context, address string, code int, fields map[string]string) (header, []byte, error) {
+	answer, body, err := exchange(ctx, address, code, fields)
+	if err == nil && answer.Code != 0 {
+		err = fmt.Errorf("request %d to %s: code %d %s", code, address, answer.Code, answer.Remark)
+	}
+	return answer, body, err
+}
+
+func exchange(ctx context.Context, address string, code int, fields map[string]string) (header, []byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return header{}, nil, err
+	}
+	defer conn.Close()
+	if d, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(d); err != nil {
+			return header{}, nil, err
+		}
+	}
+	head, err := json.Marshal(header{Code: code, Language: "JAVA", Version: 479, Opaque: 1, ExtFields: fields})
+	if err != nil {
+		return header{}, nil, err
+	}
+	frame := binary.BigEndian.AppendUint32(nil, uint32(4+len(head)))
+	frame = binary.BigEndian.AppendUint32(frame, uint32(len(head))) // high byte 0: a JSON header
+	if _, err := conn.Write(append(frame, head...)); err != nil {
+		return header{}, nil, err
+	}
+	var sizes [8]byte
+	if _, err := io.ReadFull(conn, sizes[:]); err != nil {
+		return header{}, nil, err
+	}
+	total := int(binary.BigEndian.Uint32(sizes[:4]))
+	headLen := int(binary.BigEndian.Uint32(sizes[4:]) & 0xffffff)
+	if total < 4+headLen || total > 16<<20 {
+		return header{}, nil, fmt.Errorf("frame of %d bytes with a header of %d", total, headLen)
+	}
+	rest := make([]byte, total-4)
+	if _, err := io.ReadFull(conn, rest); err != nil {
+		return header{}, nil, err
+	}
+	var answer header
+	if err := json.Unmarshal(rest[:headLen], &answer); err != nil {
+		return header{}, nil, err
+	}
+	return answer, rest[headLen:], nil
+}

@@ -1,0 +1,72 @@
+package breaker
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
+)
+
+// Status describes one breaker.
+type Status struct {
+	Broker string // its broker's name
+	Addr   string // its broker's address, which tells it apart from others of that name
+	State  State
+	Since  time.Time // of the last change, or of the breaker's making
+	Counts Counts    // since then, within the window
+}
+
+// States describes the breakers now, by broker name and address.
+func (b *Breakers) States() []Status {
+	defer b.deliver()
+	out := []Status{}
+	for _, br := range b.brokers.All() {
+		out = append(out, br.status())
+	}
+	return out
+}
+
+// BrokerReport implements [core.BrokerReporter].
+func (b *Breakers) BrokerReport(at core.Broker) []core.Setting {
+	br := b.brokers.Find(at)
+	if br == nil {
+		return nil
+	}
+	s := br.status()
+	return []core.Setting{
+		{Name: "breaker", Value: s.State.String()},
+		{Name: "breaker's state since", Value: s.Since.Format(time.RFC3339)},
+		{Name: "breaker's failures within " + b.cfg.Window.String(), Value: fmt.Sprintf(
+			"%d of %d, %d in a row", s.Counts.Failures, s.Counts.Failures+s.Counts.Successes, s.Counts.ConsecutiveFailures)},
+	}
+}
+
+// Describe implements [core.Describer].
+func (b *Breakers) Describe() core.Description {
+	d := core.Description{Summary: "circuit breaker for each broker", Settings: []core.Setting{
+		{Name: "opens after", Value: b.describeTrip()},
+		{Name: "open for", Value: b.cfg.OpenFor.String()},
+		{Name: "probes", Value: strconv.Itoa(b.cfg.Probes)},
+		{Name: "time-outs count from", Value: b.cfg.MinWait.String()},
+	}}
+	if b.ownIgnore {
+		d.Settings = append(d.Settings, core.Setting{Name: "ignores", Value: "errors of the program's choice"})
+	}
+	return d
+}
+
+func (b *Breakers) describeTrip() string {
+	if b.ownTrip {
+		return fmt.Sprintf("a rule of the program's own over %v", b.cfg.Window)
+	}
+	rules := []string{
+		fmt.Sprintf("%d failures in a row", tripConsecutive),
+		fmt.Sprintf("%d%% failures of %d or more within %v", tripPercent, tripVolume, b.cfg.Window),
+	}
+	if b.cfg.HangAfter >= 0 {
+		rules = append(rules, fmt.Sprintf("%v without any answer", b.cfg.HangAfter))
+	}
+	return strings.Join(rules, " or ")
+}

@@ -1,0 +1,68 @@
+package breaker_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/strategies/breaker"
+)
+
+func TestReport(t *testing.T) {
+	inBubble(t, breaker.Config{Window: 20 * time.Second}, func(w *world) {
+		if got := w.breakers.BrokerReport(brokerA); got != nil {
+			t.Errorf("of a broker that it does not know it says %v", got)
+		}
+		made := time.Now()
+		w.times(2, ok)
+		w.times(3, refused)
+		want := []core.Setting{
+			{Name: "breaker", Value: "closed"},
+			{Name: "breaker's state since", Value: made.Format(time.RFC3339)},
+			{Name: "breaker's failures within 20s", Value: "3 of 5, 3 in a row"},
+		}
+		if got := w.breakers.BrokerReport(brokerA); !slices.Equal(got, want) {
+			t.Errorf("got  %v\nwant %v", got, want)
+		}
+		time.Sleep(time.Second)
+		w.times(2, refused)
+		want[0].Value, want[1].Value, want[2].Value = "open", time.Now().Format(time.RFC3339), "0 of 0, 0 in a row"
+		// The breakers are a step and the health view, and are asked once.
+		got := w.p.Snapshot().Brokers[0]
+		if got.Addr != brokerA.Addr || got.Health["default"] != core.HealthDown || !slices.Equal(got.Details, want) {
+			t.Errorf("the producer's snapshot says %+v", got)
+		}
+		if got := w.p.Snapshot().Brokers[1].Details; len(got) != 0 {
+			t.Errorf("of a broker that it does not know it says %v", got)
+		}
+	})
+}
+
+func TestDescriptions(t *testing.T) {
+	for _, tt := range []struct {
+		cfg  breaker.Config
+		want string
+	}{
+		{
+			breaker.Config{},
+			"circuit breaker for each broker (opens after 5 failures in a row or 50% failures of 20 or more within 10s or 500ms without any answer, open for 5s, probes 1, time-outs count from 50ms)",
+		},
+		{
+			breaker.Config{HangAfter: -1, Window: time.Minute, OpenFor: time.Second, Probes: 3, MinWait: time.Millisecond},
+			"circuit breaker for each broker (opens after 5 failures in a row or 50% failures of 20 or more within 1m0s, open for 1s, probes 3, time-outs count from 1ms)",
+		},
+		{
+			breaker.Config{Trip: breaker.DefaultTrip, Ignore: func(error) bool { return false }},
+			"circuit breaker for each broker (opens after a rule of the program's own over 10s, open for 5s, probes 1, time-outs count from 50ms, ignores errors of the program's choice)",
+		},
+	} {
+		b, err := breaker.New(tt.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := core.Describe(b).String(); got != tt.want {
+			t.Errorf("got  %s\nwant %s", got, tt.want)
+		}
+	}
+}

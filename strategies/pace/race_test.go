@@ -1,5 +1,0 @@
-//go:build race
-
-package pace_test
-
-const raceEnabled = true

@@ -1,0 +1,70 @@
+package remoting
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
+)
+
+var (
+	_ core.Describer      = (*Client)(nil)
+	_ core.BrokerReporter = (*Client)(nil)
+)
+
+// Describe implements [core.Describer].
+func (c *Client) Describe() core.Description {
+	d := core.Description{Summary: "RocketMQ's remoting protocol, one connection for each broker", Settings: []core.Setting{
+		{Name: "name servers", Value: strings.Join(c.names.order(), " ")},
+		{Name: "headers", Value: c.cfg.Serialization.String()},
+		{Name: "dial", Value: "at most " + c.cfg.ConnectTimeout.String()},
+		{Name: "look-up at one name server", Value: "at most " + c.cfg.NameServerTimeout.String()},
+		{Name: "heartbeat", Value: "every " + c.cfg.HeartbeatInterval.String()},
+		{Name: "queued", Value: "at most " + strconv.Itoa(c.cfg.MaxQueuedBytes) + " bytes a connection"},
+	}}
+	if c.cfg.Signer != nil {
+		d.Settings = append(d.Settings, core.Setting{Name: "requests", Value: "signed"})
+	}
+	return d
+}
+
+// BrokerReport implements [core.BrokerReporter]: the connections to a broker, what waits on
+// them, and after failed dials why the last one failed.
+func (c *Client) BrokerReport(b core.Broker) []core.Setting {
+	p := c.brokers.list()[b.Addr]
+	if p == nil {
+		return []core.Setting{{Name: "connections", Value: "0"}}
+	}
+	connections, inFlight, queued := 0, 0, 0
+	for _, cn := range c.open() {
+		if cn.peer == p {
+			u := cn.Usage()
+			connections++
+			inFlight += u.InFlight
+			queued += u.QueuedBytes
+		}
+	}
+	report := []core.Setting{
+		{Name: "connections", Value: strconv.Itoa(connections)},
+		{Name: "requests in flight", Value: strconv.Itoa(inFlight)},
+		{Name: "bytes queued", Value: strconv.Itoa(queued)},
+	}
+	if why, next := p.trouble(); why != nil {
+		report = append(report,
+			core.Setting{Name: "last dial", Value: why.Error()},
+			core.Setting{Name: "next dial in", Value: max(0, next).Round(time.Millisecond).String()})
+	}
+	return report
+}
+
+// trouble is why the last dial failed and how long the next one has to wait; nil if the last
+// one did not fail.
+func (p *peer) trouble() (why error, next time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failures == 0 {
+		return nil, 0
+	}
+	return p.why, time.Until(p.until)
+}

@@ -1,0 +1,192 @@
+package remoting_test
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/transport/remoting"
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+// registered makes a producer of a group that is registered with the client.
+func registered(t testing.TB, c *remoting.Client, group, addr string, change func(*core.Config)) *core.Producer {
+	t.Helper()
+	cfg := coretest.Config(c)
+	cfg.Group, cfg.Routes, cfg.Timeout = group, fixed(t, 1, addr), minute
+	if change != nil {
+		change(&cfg)
+	}
+	return coretest.Start(t, cfg)
+}
+
+// halfMessage is a stored half message of a group, as a check carries it.
+func halfMessage(t testing.TB, group string) []byte {
+	t.Helper()
+	b, err := wire.AppendStored(nil, &wire.StoredMessage{
+		Topic: "T", Body: []byte("half"), BornHost: netip.MustParseAddrPort("127.0.0.1:1"), StoreHost: netip.MustParseAddrPort("127.0.0.1:2"),
+		Properties: wire.AppendProperty(nil, rocketmq.PropertyProducerGroup, group),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// lockedText is a log that a test can read.
+type lockedText struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// TestInbox: what a broker asks reaches the handler of the group that is asked, as a copy. What
+// no producer handles is answered if the broker waits, and else counted and logged.
+func TestInbox(t *testing.T) {
+	check := func(group string, flag int32) wire.Command {
+		return wire.Command{
+			Code: wire.CheckTransactionState, Flag: flag, Opaque: 7, Serialization: wire.RocketMQ, Body: halfMessage(t, group),
+			Ext: wire.Fields{{Key: "transactionId", Value: "tx"}, {Key: "tranStateTableOffset", Value: "3"}},
+		}
+	}
+	tests := []struct {
+		name      string
+		ask       wire.Command
+		group     string // whose handler is called, "" for none
+		answer    int    // -1: none
+		unhandled uint64 // of both groups together
+		logged    string
+	}{
+		{"a check of group two", check("two", wire.FlagOneway), "two", -1, 0, ""},
+		{"a check that wants an answer", check("two", 0), "two", 0, 0, ""},
+		{"a check of a group without a handler", check("one", wire.FlagOneway), "", -1, 1, "CHECK_TRANSACTION_STATE"},
+		{"a check of a group that is not here", check("rogue", 0), "", int(rocketmq.CodeRequestCodeNotSupported), 1, "rogue"},
+		{
+			"a reply names no group",
+			wire.Command{Code: wire.PushReplyMessageToClient, Opaque: 7, Serialization: wire.JSON, Body: []byte("reply")},
+			"two", 0, 0, "",
+		},
+		{
+			"what no version knows",
+			wire.Command{Code: 4711, Opaque: 7, Serialization: wire.JSON},
+			"", int(rocketmq.CodeRequestCodeNotSupported), 1, "REQUEST_4711",
+		},
+		{
+			"for consumers",
+			wire.Command{Code: wire.NotifyConsumerIDsChanged, Flag: wire.FlagOneway, Opaque: 7, Serialization: wire.RocketMQ},
+			"", -1, 0, "",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var once sync.Once
+			b := broker(t, func(s *session, c wire.Command) {
+				if c.Code == wire.SendMessageV2 {
+					once.Do(func() { s.command(&tt.ask) })
+				}
+				s.ok(c)
+			})
+			log := &lockedText{}
+			c := client(t, remoting.Config{})
+			got := make(chan *core.ServerRequest, 4)
+			handler := core.ServerRequestHandlerFunc(func(_ context.Context, r *core.ServerRequest) { got <- r })
+			withLog := func(cfg *core.Config) { cfg.Logger = slog.New(slog.NewTextHandler(log, nil)) }
+			one := registered(t, c, "one", b.addr(), withLog)
+			two := registered(t, c, "two", b.addr(), func(cfg *core.Config) {
+				withLog(cfg)
+				cfg.Handlers = map[core.ServerRequestKind]core.ServerRequestHandler{
+					core.RequestTransactionCheck: handler, core.RequestReply: handler,
+				}
+			})
+			for range 2 { // the second answer comes after the request was handled
+				if _, err := one.Send(bg, coretest.Message("x")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tt.group != "" {
+				r := <-got
+				if r.Addr != b.addr() || string(r.Body) != string(tt.ask.Body) || r.Name == "" || len(r.Fields) != len(tt.ask.Ext) {
+					t.Errorf("%+v", r)
+				}
+				if r.Kind == core.RequestTransactionCheck && (r.Group != tt.group || r.Fields["transactionId"] != "tx") {
+					t.Errorf("%+v", r)
+				}
+			}
+			if tt.answer >= 0 {
+				eventually(t, "an answer", func() bool { return len(b.requests(tt.answer)) > 0 })
+			}
+			if n := one.Snapshot().Inbox.Unhandled + two.Snapshot().Inbox.Unhandled; n != tt.unhandled {
+				t.Errorf("%d unhandled, want %d", n, tt.unhandled)
+			}
+			if tt.logged == "" {
+				if s := log.String(); strings.Contains(s, "no handler") {
+					t.Errorf("log %s", s)
+				}
+			} else if !strings.Contains(log.String(), tt.logged) {
+				t.Errorf("the log does not say %q: %s", tt.logged, log.String())
+			}
+			if s := c.Stats(); s.Requests != 1 || s.RefusedRequests != tt.unhandled {
+				t.Errorf("stats %+v", s)
+			}
+		})
+	}
+}
+
+// TestInboxFull: a broker that asks faster than the handlers work is told that this client is
+// busy, and the connection lives on.
+func TestInboxFull(t *testing.T) {
+	const asked = 3000
+	var once sync.Once
+	b := broker(t, func(s *session, c wire.Command) {
+		if c.Code == wire.SendMessageV2 {
+			once.Do(func() {
+				for i := range asked {
+					s.command(&wire.Command{Code: wire.PushReplyMessageToClient, Opaque: int32(i), Serialization: wire.RocketMQ})
+				}
+			})
+		}
+		s.ok(c)
+	})
+	c := client(t, remoting.Config{})
+	release := make(chan struct{})
+	p := registered(t, c, "g", b.addr(), func(cfg *core.Config) {
+		cfg.Handlers = map[core.ServerRequestKind]core.ServerRequestHandler{
+			core.RequestReply: core.ServerRequestHandlerFunc(func(context.Context, *core.ServerRequest) { <-release }),
+		}
+	})
+	if _, err := p.Send(bg, coretest.Message("x")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all requests", func() bool { return p.Snapshot().Inbox.Requests == asked })
+	s := p.Snapshot().Inbox
+	if s.Full == 0 || s.Waiting+int(s.Full) != asked {
+		t.Errorf("%+v", s)
+	}
+	eventually(t, "a busy answer", func() bool { return len(b.requests(int(rocketmq.CodeSystemBusy))) > 0 })
+	close(release)
+	eventually(t, "all handled", func() bool { return p.Snapshot().Inbox.Waiting == 0 })
+	if _, err := p.Send(bg, coretest.Message("x"), core.SendTimeout(time.Minute)); err != nil {
+		t.Error(err)
+	}
+	if st := c.Stats(); st.Dials != 1 || st.Lost != 0 {
+		t.Errorf("%+v", st)
+	}
+}

@@ -1,0 +1,102 @@
+package conn
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+// maxUnexpected is after how many unexpected frames a connection ends.
+const maxUnexpected = 16
+
+// readFrame reads one frame and handles it. An error ends the connection. The goroutine
+// that has the read side calls it.
+func (c *Conn) readFrame() error {
+	s := c.stream
+	frame, err := s.frames.Next()
+	if err != nil {
+		return err
+	}
+	if s.consumed == 0 {
+		c.proven.Store(true)
+		c.owner.FirstFrame()
+	}
+	s.handedOut(len(frame) + 4)
+	c.shared.Count.FramesIn.Add(1)
+	err = c.receive(frame)
+	s.handled()
+	return err
+}
+
+// explain puts the usual ends of a stream into words.
+func (c *Conn) explain(err error) error {
+	switch {
+	case errors.Is(err, io.EOF):
+		return errors.New("closed by the peer")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("closed by the peer in the middle of a frame")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("a frame stayed incomplete for %v", c.shared.cfg.FrameTimeout)
+	}
+	return err
+}
+
+// receive handles one frame: an answer ends its request, a request goes to the owner.
+func (c *Conn) receive(frame []byte) error {
+	var a wire.Answer // not kept: it would keep the memory of a large frame
+	if err := a.Parse(frame); err != nil {
+		return err
+	}
+	head := a.Head()
+	if !head.IsResponse() {
+		err := c.owner.PeerRequest(c, head, frame)
+		if errors.Is(err, ErrUnexpected) {
+			return c.unexpected("request", head)
+		}
+		return err
+	}
+	c.mu.Lock()
+	r, m := c.table.claim(head.Opaque)
+	last := false
+	if r != nil {
+		c.stream.underWay = len(c.table.underWay)
+		last = c.lastOfRetired()
+	}
+	c.mu.Unlock()
+	count := &c.shared.Count
+	switch m {
+	case matchRequest:
+		if r.oneway() {
+			count.OnewayRefusals.Add(1)
+		}
+		r.finish(r.decode(&a, head.Code, c.shared.cfg.Stored(head.Code)))
+		if last {
+			return ErrUnneeded
+		}
+	case matchLate:
+		count.LateAnswers.Add(1)
+	case matchOneway:
+		count.OnewayRefusals.Add(1)
+	default:
+		return c.unexpected("answer", head)
+	}
+	return nil
+}
+
+// unexpected counts an answer to nothing, or a request that such a peer has no business to
+// make. Too many of them end the connection.
+func (c *Conn) unexpected(what string, head wire.ResponseHead) error {
+	c.shared.Count.Unexpected.Add(1)
+	s := c.stream
+	s.unexpected++
+	if s.unexpected == 1 {
+		c.shared.cfg.Log.Warn("unexpected "+what, "addr", c.addr, "code", head.Code, "opaque", head.Opaque)
+	}
+	if s.unexpected >= maxUnexpected {
+		return fmt.Errorf("the peer sent %d frames that nobody asked for", s.unexpected)
+	}
+	return nil
+}
