@@ -7,7 +7,8 @@ package embedded
 // field says whether the body is a batch. Messages are stored with the properties that a broker
 // adds (MSG_REGION, TRACE_ON, CLUSTER). Those of a batch get all properties of the request as
 // well, which take precedence for whoever reads them: an id on the request, as Java 5 puts there,
-// replaces the ids of the messages. Brokers after 5.3.3 do not do that any more.
+// replaces the ids of the messages. Brokers after 5.3.3 do not do that any more. A timed message
+// with TIMER_DEL_UNIQKEY erases another one, as a recall does (see req_recall.go).
 //
 // Deviations: a broker without write permission refuses every topic, where a real one refuses
 // only ordered topics and else leaves it to the route. A negative queue id takes the queues in
