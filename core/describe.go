@@ -96,7 +96,7 @@ func (p *Pipeline) Steps() []PlacedStep {
 		out = append(out, PlacedStep{Name: s.name, Scope: "attempt", Stage: s.stage, Description: Describe(s.use)})
 	}
 	for _, l := range p.listening {
-		out = append(out, PlacedStep{Name: l.name, Scope: "listener", Events: l.events})
+		out = append(out, PlacedStep{Name: l.name, Scope: "listener", Events: l.events, Description: Describe(l.part)})
 	}
 	return out
 }
@@ -178,6 +178,6 @@ func (d PolicyDescription) write(b *strings.Builder) {
 	}
 	b.WriteString("  when every attempt of a synchronous send meets the same failure, with two brokers:\n")
 	for _, f := range d.Failures {
-		fmt.Fprintf(b, "    %-22s %s\n", f.Name, f.String())
+		fmt.Fprintf(b, "    %-24s %s\n", f.Name, f.String())
 	}
 }

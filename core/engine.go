@@ -75,12 +75,15 @@ type delivery struct {
 // deliver is the innermost handler of message scope: it makes attempts until one succeeds,
 // the retry policy gives up, or the call ends. Every failure is a *SendError.
 func (e *engine) deliver(ctx context.Context, c *Call) (*Result, error) {
+	if len(c.outs) == 0 {
+		return nil, fmt.Errorf("%w: next was called after its call had ended", ErrContract)
+	}
 	defer c.thaw()
+	c.stop = StopNone
 	if err := c.freeze(); err != nil {
 		return nil, c.failed(err)
 	}
 	c.delivery = delivery{topic: e.routes.topicOf(c.served, c.outs[0].topic)}
-	c.stop = StopNone
 	for {
 		w := e.advance(ctx, c)
 		if c.phase == over {
@@ -387,6 +390,10 @@ func (e *engine) carry(ctx context.Context, at *Attempt) (res *Result, err error
 		errors.As(err, &at.refusal)
 	}
 	res, err = checkContract("transport", res, err)
+	if c := at.call; err == nil && !c.batch && c.answer.refused > 0 {
+		res, err = nil, c.answer.err(0) // the one message was refused
+		errors.As(err, &at.refusal)
+	}
 	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		err = ContextError(ctx) // a cause alone does not show that the context ended
 	}

@@ -84,7 +84,8 @@ func (p *policy) forecast() []FailureForecast {
 	return out
 }
 
-// String gives "3 attempts: 1 at once at another broker, then after a pause; maybe-stored".
+// String gives "up to 3 attempts, at the other broker first, 1 of them after a pause; then the
+// error says maybe-stored".
 func (f FailureForecast) String() string {
 	var b strings.Builder
 	switch {

@@ -7,15 +7,16 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
-// textForm is the form that a transport of texts makes: name, 1, value, 2.
-func textForm(dst []byte, out *core.Outgoing) ([]byte, error) {
+// appendText appends the text form of the properties.
+func appendText(dst []byte, out *core.Outgoing) ([]byte, error) {
 	for name, value := range out.Properties() {
 		dst = append(dst, name...)
-		dst = append(dst, 1)
+		dst = append(dst, rocketmq.NameValueSeparator)
 		dst = value.AppendTo(dst)
-		dst = append(dst, 2)
+		dst = append(dst, rocketmq.PropertySeparator)
 	}
 	return dst, nil
 }
@@ -25,7 +26,7 @@ func BenchmarkForm(b *testing.B) {
 	t := &coretest.Transport{Forget: true}
 	t.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 		for o := range at.Call().All() {
-			if _, err := o.Form(textForm); err != nil {
+			if _, err := o.Form(appendText); err != nil {
 				return nil, err
 			}
 		}

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
@@ -99,46 +97,14 @@ func (o *Outgoing) Property(name string) (string, bool) {
 			return o.props[i].Value, true
 		}
 	}
-	if v, ok := o.typed(name); ok {
-		return v, v != ""
+	if f := fieldOf(name); o.has(f) {
+		return PropertyValue{out: o, field: f}.String(), true
 	}
 	if len(o.msg.Properties) == 0 {
 		return "", false // no need to hash the name
 	}
 	v, ok := o.msg.Properties[name]
 	return v, ok
-}
-
-// typed is the value of a property that a field of the message becomes, "" if the field is
-// not set. It reports whether name is one of these.
-func (o *Outgoing) typed(name string) (value string, ok bool) {
-	m := o.msg
-	switch name {
-	case rocketmq.PropertyUniqKey:
-		return o.id.String(), true
-	case rocketmq.PropertyTags:
-		return m.Tag, true
-	case rocketmq.PropertyKeys:
-		return strings.Join(m.Keys, " "), true
-	case rocketmq.PropertyShardingKey:
-		return m.ShardingKey, true
-	case rocketmq.PropertyDelay:
-		if m.DelayLevel != 0 {
-			return strconv.Itoa(m.DelayLevel), true
-		}
-		return "", true
-	case rocketmq.PropertyTimerDeliverMS:
-		if !m.DeliverAt.IsZero() {
-			return strconv.FormatInt(m.DeliverAt.UnixMilli(), 10), true
-		}
-		return "", true
-	case rocketmq.PropertyWait:
-		if m.NoWaitStore {
-			return "false", true
-		}
-		return "", true
-	}
-	return "", false
 }
 
 // SetProperty sets a property, under RocketMQ's name. Neither name nor value may be empty
@@ -160,39 +126,24 @@ func (o *Outgoing) SetProperty(name, value string) {
 
 // Properties goes over the properties as they are sent, in a fixed order: the unique id,
 // the message's typed fields, the user's own by name, then what interceptors set. So every
-// attempt, and every run of a program, sends the same for the same message.
+// attempt, and every run of a program, sends the same for the same message. No name is there
+// twice: what interceptors set goes before the fields, and these before the user's own.
+//
+// Going over them allocates nothing. For that, Properties has to be inlined where it is
+// called, which it is as a function literal and would not be as a method value.
 func (o *Outgoing) Properties() iter.Seq2[string, PropertyValue] {
-	// A function literal, so that a loop over it is inlined and allocates nothing.
 	return func(yield func(name string, value PropertyValue) bool) { o.visit(true, yield) }
 }
 
-// visit goes over the properties. The fields of a [Message] become properties under the
-// names of Java's MessageConst. Without sorted, the user's own come in no order, which is
+// visit goes over the properties. Without sorted, the user's own come in no order, which is
 // cheaper.
 func (o *Outgoing) visit(sorted bool, yield func(name string, value PropertyValue) bool) {
-	m := o.msg
-	if !yield(rocketmq.PropertyUniqKey, PropertyValue{out: o, kind: valueID}) {
-		return
+	for f := range noField {
+		if o.has(f) && !o.shadowed(fieldNames[f]) && !yield(fieldNames[f], PropertyValue{out: o, field: f}) {
+			return
+		}
 	}
-	if m.Tag != "" && !o.shadowed(rocketmq.PropertyTags) && !yield(rocketmq.PropertyTags, PropertyValue{text: m.Tag}) {
-		return
-	}
-	if len(m.Keys) > 0 && !o.shadowed(rocketmq.PropertyKeys) && !yield(rocketmq.PropertyKeys, PropertyValue{out: o, kind: valueKeys}) {
-		return
-	}
-	if m.ShardingKey != "" && !o.shadowed(rocketmq.PropertyShardingKey) && !yield(rocketmq.PropertyShardingKey, PropertyValue{text: m.ShardingKey}) {
-		return
-	}
-	if m.DelayLevel != 0 && !o.shadowed(rocketmq.PropertyDelay) && !yield(rocketmq.PropertyDelay, PropertyValue{out: o, kind: valueDelayLevel}) {
-		return
-	}
-	if !m.DeliverAt.IsZero() && !o.shadowed(rocketmq.PropertyTimerDeliverMS) && !yield(rocketmq.PropertyTimerDeliverMS, PropertyValue{out: o, kind: valueDeliverAt}) {
-		return
-	}
-	if m.NoWaitStore && !o.shadowed(rocketmq.PropertyWait) && !yield(rocketmq.PropertyWait, PropertyValue{text: "false"}) {
-		return
-	}
-	if len(m.Properties) > 0 && !o.visitOwn(sorted, yield) {
+	if len(o.msg.Properties) > 0 && !o.visitOwn(sorted, yield) {
 		return
 	}
 	for i := range o.props {
@@ -206,20 +157,21 @@ func (o *Outgoing) visit(sorted bool, yield func(name string, value PropertyValu
 func (o *Outgoing) visitOwn(sorted bool, yield func(name string, value PropertyValue) bool) (more bool) {
 	if !sorted {
 		for name, value := range o.msg.Properties {
-			if !o.shadowed(name) && !yield(name, PropertyValue{text: value}) {
+			if !o.has(fieldOf(name)) && !o.shadowed(name) && !yield(name, PropertyValue{text: value}) {
 				return false
 			}
 		}
 		return true
 	}
 	names := o.call.names[:0]
+	o.call.names = nil // yield may go over properties as well
 	for name := range o.msg.Properties {
 		names = append(names, name)
 	}
 	slices.Sort(names)
 	more = true
 	for _, name := range names {
-		if more = o.shadowed(name) || yield(name, PropertyValue{text: o.msg.Properties[name]}); !more {
+		if more = o.has(fieldOf(name)) || o.shadowed(name) || yield(name, PropertyValue{text: o.msg.Properties[name]}); !more {
 			break
 		}
 	}
@@ -301,6 +253,9 @@ func (c *Call) freeze() error {
 				return err
 			}
 		}
+		if _, ok := o.msg.Properties[rocketmq.PropertyUniqKey]; ok {
+			return errUniqKey
+		}
 		if n := o.PropertiesSize(); n > rocketmq.MaxPropertiesLength {
 			return fmt.Errorf("%w: properties take %d bytes encoded, at most %d are allowed",
 				ErrInvalidMessage, n, rocketmq.MaxPropertiesLength)
@@ -310,10 +265,13 @@ func (c *Call) freeze() error {
 	return nil
 }
 
+var errUniqKey = fmt.Errorf("%w: property %q cannot be set: it is the message's id for all attempts",
+	ErrInvalidMessage, rocketmq.PropertyUniqKey)
+
 // checkOwn checks a property that an interceptor set.
 func checkOwn(p Property) error {
 	if p.Name == rocketmq.PropertyUniqKey {
-		return fmt.Errorf("%w: property %q cannot be set: it is the message's id for all attempts", ErrInvalidMessage, p.Name)
+		return errUniqKey
 	}
 	if err := rocketmq.CheckProperty(p.Name, p.Value); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidMessage, err)

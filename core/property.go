@@ -3,6 +3,8 @@ package core
 import (
 	"strconv"
 	"strings"
+
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // Property is a name and a value of a message.
@@ -16,26 +18,85 @@ type Property struct{ Name, Value string }
 // text.
 type PropertyValue struct {
 	// The value is small, because it is passed through several functions for each property
-	// of each message: what is no text is read from the message when it is asked for.
-	text string
-	out  *Outgoing // nil for a text
-	kind valueKind
+	// of each message: what a field of the message says is read when it is asked for.
+	text  string
+	out   *Outgoing // whose field it is; nil for a text
+	field field
 }
 
-// valueKind says which field of the message a value is made of.
-type valueKind uint8
+// field is a field of a message that becomes a property.
+type field uint8
 
+// The fields in the order in which they are sent.
 const (
-	valueText valueKind = iota
-	valueID
-	valueKeys
-	valueDelayLevel
-	valueDeliverAt
+	fieldID field = iota
+	fieldTag
+	fieldKeys
+	fieldShardingKey
+	fieldDelayLevel
+	fieldDeliverAt
+	fieldNoWaitStore
+	noField
 )
 
-// number is the value of a kind that is a number.
+// fieldNames are the names of the properties that fields become (Java: MessageConst).
+var fieldNames = [noField]string{
+	rocketmq.PropertyUniqKey, rocketmq.PropertyTags, rocketmq.PropertyKeys, rocketmq.PropertyShardingKey,
+	rocketmq.PropertyDelay, rocketmq.PropertyTimerDeliverMS, rocketmq.PropertyWait,
+}
+
+// fieldOf is the field that becomes the named property, noField if none does.
+func fieldOf(name string) field {
+	for f := range noField {
+		if fieldNames[f] == name {
+			return f
+		}
+	}
+	return noField
+}
+
+// has reports whether the field is set, so that it becomes a property.
+func (o *Outgoing) has(f field) bool {
+	switch m := o.msg; f {
+	case fieldID:
+		return true
+	case fieldTag:
+		return m.Tag != ""
+	case fieldKeys:
+		return len(m.Keys) > 0
+	case fieldShardingKey:
+		return m.ShardingKey != ""
+	case fieldDelayLevel:
+		return m.DelayLevel != 0
+	case fieldDeliverAt:
+		return !m.DeliverAt.IsZero()
+	case fieldNoWaitStore:
+		return m.NoWaitStore
+	default:
+		return false
+	}
+}
+
+// plain is the value's text where it is one as it is, and whether it is.
+func (v PropertyValue) plain() (text string, ok bool) {
+	if v.out == nil {
+		return v.text, true
+	}
+	switch v.field {
+	case fieldTag:
+		return v.out.msg.Tag, true
+	case fieldShardingKey:
+		return v.out.msg.ShardingKey, true
+	case fieldNoWaitStore:
+		return "false", true
+	default:
+		return "", false
+	}
+}
+
+// number is the value of a field that is a number.
 func (v PropertyValue) number() int64 {
-	if v.kind == valueDelayLevel {
+	if v.field == fieldDelayLevel {
 		return int64(v.out.msg.DelayLevel)
 	}
 	return v.out.msg.DeliverAt.UnixMilli()
@@ -43,15 +104,16 @@ func (v PropertyValue) number() int64 {
 
 // AppendTo appends the value's text.
 func (v PropertyValue) AppendTo(dst []byte) []byte {
-	switch v.kind {
-	case valueText:
-		return append(dst, v.text...)
-	case valueID:
+	if text, ok := v.plain(); ok {
+		return append(dst, text...)
+	}
+	switch v.field {
+	case fieldID:
 		return v.out.id.appendHex(dst)
-	case valueKeys:
+	case fieldKeys:
 		for i, k := range v.out.msg.Keys {
 			if i > 0 {
-				dst = append(dst, ' ')
+				dst = append(dst, rocketmq.KeySeparator...)
 			}
 			dst = append(dst, k...)
 		}
@@ -63,12 +125,13 @@ func (v PropertyValue) AppendTo(dst []byte) []byte {
 
 // Len is the length of the text in bytes.
 func (v PropertyValue) Len() int {
-	switch v.kind {
-	case valueText:
-		return len(v.text)
-	case valueID:
+	if text, ok := v.plain(); ok {
+		return len(text)
+	}
+	switch v.field {
+	case fieldID:
 		return hexDigits
-	case valueKeys:
+	case fieldKeys:
 		n := len(v.out.msg.Keys) - 1
 		for _, k := range v.out.msg.Keys {
 			n += len(k)
@@ -82,13 +145,14 @@ func (v PropertyValue) Len() int {
 
 // String gives the text. For values that are no text it allocates.
 func (v PropertyValue) String() string {
-	switch v.kind {
-	case valueText:
-		return v.text
-	case valueID:
-		return v.out.id.String()
-	case valueKeys:
-		return strings.Join(v.out.msg.Keys, " ")
+	if text, ok := v.plain(); ok {
+		return text
+	}
+	switch v.field {
+	case fieldID:
+		return string(v.out.id.appendHex(make([]byte, 0, hexDigits)))
+	case fieldKeys:
+		return strings.Join(v.out.msg.Keys, rocketmq.KeySeparator)
 	default:
 		return strconv.FormatInt(v.number(), 10)
 	}
