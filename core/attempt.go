@@ -108,7 +108,7 @@ func (a *Attempt) Result() *Result { return &a.call.result }
 // SetMessage is for transports: it says what became of message i of a batch, from 0. A
 // transport whose broker stores a batch whole, at consecutive offsets, need not call it:
 // message i then has the result's offset plus i. Refused messages, with an Err, make
-// SendBatch return a *[BatchError] beside the results.
+// SendBatch return an error with a *[BatchError] as its cause, beside the results.
 func (a *Attempt) SetMessage(i int, r MessageResult) {
 	checkError(r.Err)
 	a.call.answer.set(i, len(a.call.outs), r)

@@ -144,9 +144,12 @@ func requirements(p namedPart) (need Requirements, err error) {
 	return need, nil
 }
 
+// ofSends are the features that a send may ask for.
+const ofSends features = 1<<FeatureOneway | 1<<FeatureBatch | 1<<FeatureFixedQueue | 1<<FeatureDelayLevel | 1<<FeatureDeliverAt
+
 // supported says whether the transport can carry the call's message as the user gave it.
 func (e *engine) supported(c *Call) error {
-	if e.lacks == 0 {
+	if e.lacks&ofSends == 0 {
 		return nil
 	}
 	need := features(0)

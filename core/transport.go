@@ -40,8 +40,10 @@ import "context"
 //   - T14 end: after Shutdown it returns an error that wraps [ErrClosed], at once, also
 //     where it was under way, and leaves no goroutine behind.
 //
-// Optional interfaces: [Capable], [GroupRegistrar], [Recaller], [BrokerReporter],
-// [Describer], [Service]. A transport that wraps another one has [Wrapper].
+// Optional interfaces: [Capable], [GroupRegistrar], [Recaller], [BrokerReporter] and
+// [Describer]. A transport that wraps another one has [Wrapper]. One that is a [Service] is
+// not started by the producer, because producers share transports: its maker starts it, or
+// lists it in [Config].Own.
 type Transport interface {
 	RoundTrip(ctx context.Context, at *Attempt) (*Result, error)
 }

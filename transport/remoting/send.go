@@ -42,10 +42,9 @@ func sendStatus(code int) (core.SendStatus, bool) {
 // request once more, on a new connection; one that does not know the short form
 // of a send gets the long one, now and from then on. Both are invisible.
 //
-// at.MarkWritten is called when the request's time on a connection is over, also by a
-// panic, if a byte of it may have left. It is not called before the byte leaves: a write
-// that fails tells of which requests the kernel took no byte, those were not sent, and a
-// mark cannot be taken back. No other code looks at the attempt meanwhile.
+// at.MarkWritten is called after the request's exchange on a connection, or if that panics,
+// and never earlier. Only then is it known whether the kernel took a byte of the request, and
+// a mark cannot be taken back. No other code looks at the attempt meanwhile.
 func (c *Client) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Result, error) {
 	if err := c.usable(); err != nil {
 		return nil, err
