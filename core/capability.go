@@ -3,6 +3,8 @@ package core
 import (
 	"fmt"
 	"slices"
+
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 // Feature is something that a producer may ask of a transport and that not every protocol
@@ -79,7 +81,7 @@ type Wrapper interface{ Unwrap() any }
 // find looks for an optional interface in parts and in what they wrap, in order.
 func find[T any](parts ...any) (found T, ok bool) {
 	for _, part := range parts {
-		for depth := 0; !isNil(part) && depth < maxWrappers; depth++ {
+		for depth := 0; !absent.Is(part) && depth < maxWrappers; depth++ {
 			if found, ok = part.(T); ok {
 				return found, true
 			}

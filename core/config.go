@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 // The defaults of a [Config].
@@ -116,11 +117,11 @@ func (c Config) withDefaults() (Config, error) {
 		{"Transport", c.Transport},
 		{"Routes", c.Routes},
 	} {
-		if isNil(part.value) {
+		if absent.Is(part.value) {
 			errs = append(errs, fmt.Errorf("%s is nil", part.name))
 		}
 	}
-	if c.Policies != nil && isNil(c.Policies) {
+	if c.Policies != nil && absent.Is(c.Policies) {
 		errs = append(errs, errors.New("Policies is nil"))
 		c.Policies = nil // so that it is not asked
 	}
@@ -128,13 +129,13 @@ func (c Config) withDefaults() (Config, error) {
 		c.Policies = &PolicyTable{Default: &Policy{Name: defaultPolicy}}
 	}
 	for kind, h := range c.Handlers {
-		if isNil(h) {
+		if absent.Is(h) {
 			//lint:ignore ST1005 it begins with the field's name
 			errs = append(errs, fmt.Errorf("Handlers[%v] is nil", kind))
 		}
 	}
 	for i, s := range c.Own {
-		if isNil(s) {
+		if absent.Is(s) {
 			//lint:ignore ST1005 it begins with the field's name
 			errs = append(errs, fmt.Errorf("Own[%d] is nil", i))
 		}

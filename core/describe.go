@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 // Setting is a named value, in words for people: {"opens after", "5 failures in a row"}.
@@ -57,7 +59,7 @@ func Describe(part any) (d Description) {
 			d = Description{Summary: fmt.Sprintf("%T", part)}
 		}
 	}()
-	if describer, ok := part.(Describer); ok && !isNil(part) {
+	if describer, ok := part.(Describer); ok && !absent.Is(part) {
 		return describer.Describe()
 	}
 	return Description{Summary: fmt.Sprintf("%T", part)}

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 // Pipeline is the resolved chain of steps and, for a producer's, its policies. It is
@@ -133,7 +135,7 @@ func (s *Step) check() []error {
 func (s *Step) checkPlaces(fail func(format string, args ...any)) {
 	if s.call != nil || s.stage != StageNone {
 		switch {
-		case isNil(s.call):
+		case absent.Is(s.call):
 			fail("the interceptor is nil")
 		case s.stage == StageNone:
 			fail("%T has no stage", s.call)
@@ -143,7 +145,7 @@ func (s *Step) checkPlaces(fail func(format string, args ...any)) {
 	}
 	if s.attempt != nil || s.attemptStage != AttemptNone {
 		switch {
-		case isNil(s.attempt):
+		case absent.Is(s.attempt):
 			fail("the attempt interceptor is nil")
 		case s.attemptStage == AttemptNone:
 			fail("%T has no attempt stage", s.attempt)
@@ -153,7 +155,7 @@ func (s *Step) checkPlaces(fail func(format string, args ...any)) {
 	}
 	if s.listener != nil {
 		var l listeners
-		if isNil(s.listener) {
+		if absent.Is(s.listener) {
 			fail("the listener is nil")
 		} else if len(l.add(s.name, s.listener)) == 0 {
 			fail("%T is no listener", s.listener)
@@ -168,17 +170,6 @@ func (s *Step) checkPlaces(fail func(format string, args ...any)) {
 			fail("%T is an attempt interceptor as well: place it with WithAttempt", part)
 		}
 	}
-}
-
-func isNil(v any) bool {
-	if v == nil {
-		return true
-	}
-	switch r := reflect.ValueOf(v); r.Kind() {
-	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan, reflect.Interface:
-		return r.IsNil()
-	}
-	return false
 }
 
 // same reports whether a and b are one value. Values that cannot be compared are

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 // Policy is how calls to a topic are sent. It is immutable once a producer has it. A zero
@@ -220,7 +222,7 @@ func (p *policy) fill(def Policy) []error {
 		{"Budget", p.Budget, false},
 		{"Health", p.Health, false},
 	} {
-		if (part.required || part.value != nil) && isNil(part.value) {
+		if (part.required || part.value != nil) && absent.Is(part.value) {
 			fail("%s is nil", part.name)
 		}
 	}
@@ -230,7 +232,7 @@ func (p *policy) fill(def Policy) []error {
 // strategies are the parts of the policy with the names that reports use.
 func (p *Policy) strategies() []namedPart {
 	all := []namedPart{{"selector", p.Selector}, {"retry", p.Retry}, {"budget", p.Budget}, {"health", p.Health}}
-	return slices.DeleteFunc(all, func(n namedPart) bool { return isNil(n.part) })
+	return slices.DeleteFunc(all, func(n namedPart) bool { return absent.Is(n.part) })
 }
 
 // namedPart is a step's or a strategy's value with its name.
@@ -345,7 +347,7 @@ func onceSelector(f SelectorFactory, topic string) func() (QueueSelector, error)
 // makeSelector calls the user's factory and keeps its panic.
 func makeSelector(f SelectorFactory, topic string) (s QueueSelector, err error) {
 	defer containPanic("selector factory", &err)
-	if s = f.ForTopic(topic); isNil(s) {
+	if s = f.ForTopic(topic); absent.Is(s) {
 		return nil, fmt.Errorf("%w: selector factory gave no selector for topic %q", ErrContract, topic)
 	}
 	return s, nil

@@ -43,15 +43,15 @@ var Law = []Rule{
 	// The core knows nobody, so that every part can be replaced. Below it lies what
 	// RocketMQ itself says: names, codes and limits.
 	{Folder: "core/rocketmq"},
-	{Folder: "core", Ours: []string{"core", "internal/fifo"}, Theirs: []string{sync}},
+	{Folder: "core", Ours: []string{"core", "internal/fifo", "internal/absent"}, Theirs: []string{sync}},
 	{Folder: "core/coretest", Ours: []string{"core"}},
 	// Hooks and strategies know the core and the one library they are about.
-	{Folder: "hooks", Ours: []string{"core", "hooks/internal/plugin", "hooks/internal/words"}},
-	{Folder: "hooks/compress", Ours: []string{"core", "hooks/internal/plugin", "hooks/internal/words"}, Theirs: []string{klauspost, lz4}},
+	{Folder: "hooks", Ours: []string{"core", "hooks/internal/plugin", "hooks/internal/words", "internal/absent"}},
+	{Folder: "hooks/compress", Ours: []string{"core", "hooks/internal/plugin", "hooks/internal/words", "internal/absent"}, Theirs: []string{klauspost, lz4}},
 	{Folder: "hooks/tracing", Ours: []string{"core", "hooks/internal/conventions"}, Theirs: []string{otelAPI}},
 	{Folder: "hooks/metrics", Ours: []string{"core", "hooks/internal/conventions"}, Theirs: []string{otelAPI}},
 	{Folder: "hooks/internal/conventions", Ours: []string{"core"}, Theirs: []string{otelAPI}},
-	{Folder: "strategies", Ours: []string{"core", "strategies/internal", "internal/fifo"}},
+	{Folder: "strategies", Ours: []string{"core", "strategies/internal", "internal/fifo", "internal/absent"}},
 	{Folder: "strategies/breaker", Ours: []string{"core", "strategies/internal"}, Theirs: []string{gobreaker}},
 	// The two transports share the wire format and nothing else. That and the embedded
 	// cluster speak RocketMQ's words and know no producer.
@@ -67,8 +67,9 @@ var Law = []Rule{
 	{Folder: "modules", Ours: []string{Any}, Except: []string{"examples", "cmd", "internal"}, Theirs: []string{fx, otelAPI}},
 	{Folder: "examples", Ours: []string{Any}, Except: []string{"examples", "cmd", "internal"}, Theirs: []string{fx, otelAPI}},
 	{Folder: "cmd", Ours: []string{Any}, Except: []string{"modules", "examples", "internal"}, Theirs: []string{kong, progressbar, terminal, otelAPI}},
-	// A data structure that several floors share.
+	// A data structure and a check that several floors share.
 	{Folder: "internal/fifo"},
+	{Folder: "internal/absent"},
 	// A constant that tests ask. No other code may import it.
 	{Folder: "internal/race"},
 	// These hold tests of the tree and no code that anybody imports.
