@@ -107,7 +107,7 @@ func TestNilIsRefused(t *testing.T) {
 			t.Errorf("nil %s: %v", name, err)
 		}
 		_, err := coretest.Start(t, coretest.Config(&coretest.Transport{})).Send(t.Context(), coretest.Message("x"), core.SendRetry(p))
-		if err == nil || !strings.Contains(err.Error(), "WithRetry: the policy is nil") {
+		if err == nil || !strings.Contains(err.Error(), "SendRetry: the policy is nil") {
 			t.Errorf("nil %s: a send with it: %v", name, err)
 		}
 	}
