@@ -41,7 +41,7 @@ func (p *Pipeline) String() string {
 		out.line("attempt", "", "transport", "")
 	}
 	for _, l := range p.listening {
-		out.line("listener", "", l.name, "is told of: "+strings.Join(l.events, ", "))
+		out.listener(l)
 	}
 	if limits := p.Limits(); len(limits) > 0 {
 		out.WriteString("\nlimits\n")
@@ -73,6 +73,22 @@ func (out *page) step(scope, stage, name string, use any) {
 	default:
 		out.line(scope, stage, name, "")
 	}
+}
+
+// listener writes a step that hears of events. One that is an interceptor too is described.
+func (out *page) listener(l listening) {
+	part := out.pipeline.listener(l.name)
+	more := "is told of: " + strings.Join(l.events, ", ")
+	_, call := part.(Interceptor)
+	_, attempt := part.(AttemptInterceptor)
+	d, ok := find[Describer](part)
+	if call || attempt || !ok {
+		out.line("listener", "", l.name, more)
+		return
+	}
+	about := Describe(d)
+	out.line("listener", "", l.name, about.Summary+"; "+more)
+	out.settings(4, about.Settings)
 }
 
 // settings writes a setting a line.
