@@ -55,7 +55,7 @@ func ExampleResolve() {
 	// call     guard    login
 	// call     guard    quota
 	// call     shape    stamp
-	// core              engine                   message id, route, queue selection, retry
+	// core              engine     message id, route, queue selection, retry
 	// attempt           transport
 	// pipeline: step "quota": neighbour "login" is unknown
 }

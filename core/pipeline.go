@@ -21,7 +21,7 @@ type Pipeline struct {
 	inner     []placed[OperationInterceptor] // and after
 	listeners listeners
 	listening []listening
-	transport Transport
+	cfg       *Config // the producer's; nil for a pipeline of [Resolve]
 	policies  []*policy
 }
 

@@ -158,8 +158,8 @@ func TestPolicyGaps(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := p.Pipeline().Policies()
-	if len(got) != 2 || got[0].Timeout != time.Second || got[0].AttemptTimeout != 2*time.Second ||
-		got[1].Timeout != 7*time.Second || got[1].AttemptTimeout != core.DefaultAttemptTimeout {
+	if len(got) != 2 || got[0].Timeout != "1s" || got[0].AttemptTimeout != "2s" ||
+		got[1].Timeout != "7s" || got[1].AttemptTimeout != "1s" {
 		t.Errorf("got %+v", got)
 	}
 	cfg.Selector, cfg.Retry = nil, nil

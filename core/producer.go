@@ -193,7 +193,7 @@ func (p *Producer) findDrainers() []namedPart {
 // Pipeline is the resolved chain with the policies as they are now.
 func (p *Producer) Pipeline() *Pipeline {
 	out := *p.pipeline
-	out.transport = p.cfg.Transport
+	out.cfg = &p.cfg
 	out.policies = p.engine.policies.Load().order
 	return &out
 }

@@ -16,12 +16,12 @@ var (
 // Describe implements [core.Describer].
 func (c *Client) Describe() core.Description {
 	d := core.Description{Summary: "RocketMQ's remoting protocol, one connection for each broker", Settings: []core.Setting{
-		{Name: "name servers", Value: strings.Join(c.names.order(), " ")},
+		{Name: "name servers", Value: strings.Join(c.cfg.NameServers, " ")},
 		{Name: "headers", Value: c.cfg.Serialization.String()},
 		{Name: "dial", Value: "at most " + c.cfg.ConnectTimeout.String()},
 		{Name: "look-up at one name server", Value: "at most " + c.cfg.NameServerTimeout.String()},
 		{Name: "heartbeat", Value: "every " + c.cfg.HeartbeatInterval.String()},
-		{Name: "queued", Value: "at most " + strconv.Itoa(c.cfg.MaxQueuedBytes) + " bytes a connection"},
+		{Name: "queued", Value: "at most " + strconv.Itoa(c.cfg.MaxQueuedBytes) + " bytes a connection; beyond them sends wait"},
 	}}
 	if c.cfg.Signer != nil {
 		d.Settings = append(d.Settings, core.Setting{Name: "requests", Value: "signed"})
