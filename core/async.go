@@ -18,8 +18,14 @@ func (p *Producer) SendAsync(ctx context.Context, msg *Message, done func(Result
 		go p.finish(done, Result{}, err)
 		return
 	}
+	prepared := false
+	defer unlessReturned(&prepared, func() { // the policy source or an option ended the goroutine
+		p.inflight.leave(g)
+		go p.finish(done, Result{}, &SendError{Class: ClassPlugin, Certainty: NotSent, Topic: msg.Topic, Cause: errGoexit})
+	})
 	c := p.engine.newCall(ctx, Async, msg)
 	wrong := c.applyOptionsIn(ctx, opts)
+	prepared = true
 	weight := p.weight(msg)
 	if wrong == nil && !p.tryAcquire(weight) {
 		if err := p.acquire(ctx, c, weight); err != nil {
@@ -56,14 +62,18 @@ func (p *Producer) TrySendAsync(ctx context.Context, msg *Message, done func(Res
 		p.inflight.leave(g)
 		return &SendError{Class: ClassInFlight, Certainty: NotSent, Topic: msg.Topic, Cause: ErrTooManyInFlight}
 	}
+	prepared := false
+	defer unlessReturned(&prepared, func() { // an option is wrong, or it or the policy source ended the goroutine
+		p.release(weight)
+		p.inflight.leave(g)
+	})
 	c := p.engine.newCall(ctx, Async, msg)
 	if wrong := c.applyOptionsIn(ctx, opts); wrong != nil {
 		err := c.failed(wrong)
-		p.release(weight)
 		p.engine.release(c)
-		p.inflight.leave(g)
 		return err
 	}
+	prepared = true
 	p.begin(ctx, c, g, weight, done)
 	return nil
 }
@@ -84,21 +94,26 @@ func (p *Producer) begin(ctx context.Context, c *Call, generation uint32, weight
 }
 
 // run is the worker's side of an asynchronous send. Every exit, also one by
-// runtime.Goexit in a step, gives the permits back first and then calls done.
+// runtime.Goexit in a step or listener, gives the permits back first and then calls done.
 func (c *Call) run() {
 	p, a, topic := c.engine.producer, c.async, c.Message().Topic
 	defer p.inflight.leave(a.generation)
 	var res Result
 	err := errGoexit
 	defer func() {
-		if err == errGoexit {
-			err = &SendError{Class: ClassPlugin, Certainty: MaybeStored, Topic: topic, Cause: errGoexit}
-		}
 		p.release(a.weight)
 		p.finish(a.done, res, err)
 	}()
+	returned := false
+	defer unlessReturned(&returned, func() {
+		err = &SendError{Class: ClassPlugin, Certainty: MaybeStored, Topic: topic, Cause: errGoexit}
+		if !c.told {
+			_, _ = p.engine.outcome(a.ctx, c, nil, err)
+		}
+	})
 	res, err = p.engine.run(a.ctx, c, nil)
 	p.engine.release(c)
+	returned = true
 }
 
 // finish calls done and keeps its panic.

@@ -46,7 +46,8 @@ func (a *Attempt) Deadline() time.Time { return a.deadline }
 
 // SendBy is when the attempt ends if nothing of the request has left the process by then:
 // the deadline, or the cap per attempt where the policy would use it for another broker. A
-// transport that still has to connect gives up with [ErrTimeout] at SendBy.
+// transport that still has to connect gives up with [ErrTimeout] at SendBy, and so does a
+// step that waits before it calls next.
 func (a *Attempt) SendBy() time.Time { return a.sendBy }
 
 // Prev is why the attempt before failed; nil for the first.
@@ -60,9 +61,14 @@ func (a *Attempt) LastResort() bool { return a.last }
 // Aborted is the call's Aborted.
 func (a *Attempt) Aborted() <-chan struct{} { return a.call.engine.aborted }
 
-// Wait is [Call.Wait] until the attempt's deadline.
+// Wait is [Call.Wait] until the attempt's deadline or, as long as nothing of the request has
+// left, until SendBy.
 func (a *Attempt) Wait(ctx context.Context, ready <-chan struct{}) error {
-	return a.call.await(ctx, wait{ready: ready, until: a.deadline})
+	until := a.deadline
+	if !a.written {
+		until = a.sendBy
+	}
+	return a.call.await(ctx, wait{ready: ready, until: until})
 }
 
 // Bound is [Call.Bound] until the attempt's deadline.
@@ -103,7 +109,10 @@ func (a *Attempt) Result() *Result { return &a.call.result }
 // transport whose broker stores a batch whole, at consecutive offsets, need not call it:
 // message i then has the result's offset plus i. Refused messages, with an Err, make
 // SendBatch return a *[BatchError] beside the results.
-func (a *Attempt) SetMessage(i int, r MessageResult) { a.call.answer.set(i, len(a.call.outs), r) }
+func (a *Attempt) SetMessage(i int, r MessageResult) {
+	checkError(r.Err)
+	a.call.answer.set(i, len(a.call.outs), r)
+}
 
 // SetOffsetIDs is for transports: it gives the broker's ids of a batch's messages, as one
 // text and a function that finds message i's in it. The function is called when somebody

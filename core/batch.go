@@ -31,7 +31,7 @@ type Batch struct {
 	places   []place    // of the two
 	size     int
 	mode     Mode
-	served   *served // of the first call: all are of one topic
+	served   *served // of the first call: all have its policy
 	start    time.Time
 	deadline time.Time
 
@@ -51,7 +51,8 @@ type place struct{ body, bodyEnd, props, propsEnd, size int }
 func (p *Producer) NewBatch() *Batch { return p.batches.Get().(*Batch) }
 
 // Add adds the message of c as it would go on the wire now. It reports false, and
-// adds nothing, if the batch's encoded size would pass limit bytes; an empty batch
+// adds nothing, if the batch's encoded size would pass limit bytes, or if the policy of c
+// is another than the batch's: policies may be replaced while a batch fills. An empty batch
 // takes any message. An error means that the message cannot be sent at all.
 //
 // The call must be of the same producer and mode, and no batch itself.
@@ -60,13 +61,16 @@ func (b *Batch) Add(c *Call, limit int) (ok bool, err error) {
 	if c.batch || c.engine.producer != b.p || n > 0 && c.mode != b.mode {
 		return false, fmt.Errorf("%w: only single calls of one producer and mode make a batch", ErrContract)
 	}
+	if c.misuse != nil {
+		return false, c.misuse
+	}
 	defer c.thaw()
 	if err := c.freeze(); err != nil {
 		return false, err
 	}
 	from := &c.outs[0]
 	size := from.batchSize()
-	if n > 0 && b.size+size > limit {
+	if n > 0 && (b.size+size > limit || c.served.policy != b.served.policy) {
 		return false, nil
 	}
 	b.outs = append(b.outs, Outgoing{id: from.id, topic: from.topic, codec: from.codec, size: from.size, joined: true})
@@ -177,7 +181,11 @@ func (b *Batch) run(ctx context.Context, c *Call, next Handler) (res *Result, er
 			}
 		}
 	}()
-	return next(ctx, c)
+	if err := b.p.engine.supported(c); err != nil {
+		return nil, err
+	}
+	res, err = next(ctx, c)
+	return checkContract("batch handler", res, err)
 }
 
 // Go is Send on a goroutine of the producer's, which calls done at its end, also
@@ -210,7 +218,7 @@ func (b *Batch) Outcome(c *Call) (*Result, error) {
 	c.attempts += b.attempts
 	c.at.queue, c.at.broker = b.queue, b.broker
 	if b.err != nil {
-		c.certainty = max(c.certainty, b.err.Certainty)
+		c.certainty, c.stop = max(c.certainty, b.err.Certainty), b.err.Stop
 		c.failures = append(c.failures, b.err.Attempts...)
 		mine := *b.err
 		mine.Topic, mine.MessageID, mine.Certainty = c.Message().Topic, c.MessageID(), c.certainty

@@ -24,6 +24,8 @@ type gatherer struct {
 	ids   []core.MessageID
 	full  chan struct{}
 	sizes []int
+	// joined gets one for each message, if somebody wants to know.
+	joined chan struct{}
 }
 
 func (g *gatherer) Intercept(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
@@ -46,6 +48,9 @@ func (g *gatherer) Intercept(ctx context.Context, c *core.Call, next core.Handle
 		g.batch.Drop(c)
 	}
 	g.mu.Unlock()
+	if g.joined != nil {
+		g.joined <- struct{}{}
+	}
 	if last {
 		g.batch.Send(ctx, next)
 		close(full)

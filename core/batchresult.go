@@ -129,13 +129,15 @@ func (e *BatchError) Error() string {
 func (e *BatchError) Unwrap() []error { return slices.Clone(e.Errs) }
 
 // ErrorClass is the class of the first error.
-func (e *BatchError) ErrorClass() Class { return ClassOf(e.Errs[0]) }
-
-// partial is the error of a batch of which some messages were refused, nil if none was.
-func (b *batchAnswer) partial() error {
-	if b.refused == 0 {
-		return nil
+func (e *BatchError) ErrorClass() Class {
+	if len(e.Errs) == 0 {
+		return ClassUnknown
 	}
+	return ClassOf(e.Errs[0])
+}
+
+// partial is the error of a batch of which some messages were refused.
+func (b *batchAnswer) partial() *BatchError {
 	e := &BatchError{}
 	for i := range b.each {
 		if err := b.each[i].Err; err != nil {

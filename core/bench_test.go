@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -127,5 +128,33 @@ func BenchmarkFailover(b *testing.B) {
 		if _, err := p.Send(context.Background(), msg); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkSendObserved is BenchmarkSend with and without a goroutine that takes snapshots all the time: what they
+// cost the sends.
+func BenchmarkSendObserved(b *testing.B) {
+	for _, observed := range []bool{false, true} {
+		b.Run(fmt.Sprintf("snapshots=%v", observed), func(b *testing.B) {
+			p, msg := benchProducer(b), coretest.Message("x")
+			var stop atomic.Bool
+			var wg sync.WaitGroup
+			taken := 0
+			if observed {
+				wg.Go(func() {
+					for ; !stop.Load(); taken++ {
+						_ = p.Snapshot()
+					}
+				})
+			}
+			for b.Loop() {
+				if _, err := p.Send(context.Background(), msg); err != nil {
+					b.Fatal(err)
+				}
+			}
+			stop.Store(true)
+			wg.Wait()
+			b.ReportMetric(float64(taken)/b.Elapsed().Seconds(), "snapshots/s")
+		})
 	}
 }

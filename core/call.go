@@ -69,6 +69,8 @@ type current struct {
 	failure   Failure
 	result    Result
 	answer    batchAnswer
+	partly    bool // a broker refused some messages of the batch; result has the rest
+	told      bool // the outcome is counted, and listeners hear of it
 
 	async         asyncSend
 	leftWaiting   func() bool // stops watching the caller's context

@@ -24,11 +24,9 @@ func capUse(retry RetryPolicy, m Mode, n int) capped {
 		return err == nil && d.Retry && d.Reroute != SameQueue
 	}
 	use := capped{unsent: elsewhere(NotSent)}
-	if m != Oneway { // a one-way send that has left is over
-		use.unanswered = use.unsent && elsewhere(MaybeStored)
-	} else {
-		use.unanswered = use.unsent
-	}
+	// A one-way message that has left is not sent again, whatever the policy says, also where
+	// a step asks for an answer to it.
+	use.unanswered = m != Oneway && use.unsent && elsewhere(MaybeStored)
 	return use
 }
 

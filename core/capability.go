@@ -117,11 +117,10 @@ func (c Capabilities) set() features {
 func (c Capabilities) missing(parts []namedPart) []error {
 	var errs []error
 	for _, p := range parts {
-		r, ok := p.part.(Requirer)
-		if !ok {
-			continue
+		need, err := requirements(p)
+		if err != nil {
+			errs = append(errs, err)
 		}
-		need := r.Requires()
 		for _, f := range need.Features {
 			if slices.Contains(c.Lacks, f) {
 				errs = append(errs, fmt.Errorf("%s: needs %v: %w", p.name, f, ErrUnsupported))
@@ -134,6 +133,15 @@ func (c Capabilities) missing(parts []namedPart) []error {
 		}
 	}
 	return errs
+}
+
+// requirements asks a part what it needs, and keeps its panic.
+func requirements(p namedPart) (need Requirements, err error) {
+	defer containPanic(p.name, &err)
+	if r, ok := p.part.(Requirer); ok {
+		need = r.Requires()
+	}
+	return need, nil
 }
 
 // supported says whether the transport can carry the call's message as the user gave it.

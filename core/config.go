@@ -121,8 +121,8 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	if c.Policies != nil && isNil(c.Policies) {
-		//lint:ignore ST1005 it begins with the field's name
 		errs = append(errs, errors.New("Policies is nil"))
+		c.Policies = nil // so that it is not asked
 	}
 	if c.Policies == nil {
 		c.Policies = &PolicyTable{Default: &Policy{Name: defaultPolicy}}

@@ -98,24 +98,9 @@ func (p *Pipeline) Steps() []PlacedStep {
 		out = append(out, PlacedStep{Name: s.name, Scope: "attempt", Stage: s.stage, Description: Describe(s.use)})
 	}
 	for _, l := range p.listening {
-		out = append(out, PlacedStep{Name: l.name, Scope: "listener", Events: l.events, Description: Describe(p.listener(l.name))})
+		out = append(out, PlacedStep{Name: l.name, Scope: "listener", Events: l.events, Description: Describe(l.part)})
 	}
 	return out
-}
-
-// listener is the part of a step that hears of something: the first of several.
-func (p *Pipeline) listener(name string) any {
-	for i := range p.steps {
-		if s := &p.steps[i]; s.name == name {
-			for _, part := range s.Parts() {
-				var l listeners
-				if len(l.add(name, part)) > 0 {
-					return part
-				}
-			}
-		}
-	}
-	return nil
 }
 
 // Transport describes the transport. It is nil for a pipeline that [Resolve] made.
@@ -156,7 +141,7 @@ func handled(handlers map[ServerRequestKind]ServerRequestHandler) string {
 		names = append(names, kind.String())
 	}
 	if len(names) == 0 {
-		return "refused: there is no handler"
+		return "refused: nothing handles them"
 	}
 	return fmt.Sprintf("handlers for %s; others are refused, and so is what comes while %d wait", strings.Join(names, ", "), inboxRequests)
 }

@@ -67,6 +67,7 @@ type delivery struct {
 	same       bool   // the policy wants the same queue again
 	rejected   int    // attempts that breakers refused in this round
 	weak       Result // stored with a weaker status, while the policy asks for more
+	weakAnswer batchAnswer
 	hasWeak    bool
 	res        *Result // the outcome, once over
 	err        error
@@ -75,12 +76,15 @@ type delivery struct {
 // deliver is the innermost handler of message scope: it makes attempts until one succeeds,
 // the retry policy gives up, or the call ends. Every failure is a *SendError.
 func (e *engine) deliver(ctx context.Context, c *Call) (*Result, error) {
+	if len(c.outs) == 0 {
+		return nil, fmt.Errorf("%w: next was called after its call had ended", ErrContract)
+	}
 	defer c.thaw()
+	c.stop = StopNone
 	if err := c.freeze(); err != nil {
 		return nil, c.failed(err)
 	}
 	c.delivery = delivery{topic: e.routes.topicOf(c.served, c.outs[0].topic)}
-	c.stop = StopNone
 	for {
 		w := e.advance(ctx, c)
 		if c.phase == over {
@@ -113,7 +117,7 @@ func (e *engine) advance(ctx context.Context, c *Call) wait {
 				return wait{ready: c.look.done, until: c.deadline}
 			}
 		case refreshing:
-			c.look, c.phase = nil, choosing
+			e.refreshed(c)
 		case over:
 			return wait{}
 		}
@@ -140,17 +144,30 @@ func (e *engine) findRoute(c *Call) (w wait, must bool) {
 	return wait{}, false
 }
 
+// refreshed goes on after the route was looked up again. A look-up that failed leaves the old
+// route in use, unless it said that the route is to be given up.
+func (e *engine) refreshed(c *Call) {
+	look := c.look
+	c.look, c.phase = nil, choosing
+	if look.err != nil && c.topic.route.Load() == nil {
+		e.end(c, nil, look.err)
+	}
+}
+
 // choose finds the queue of the next attempt.
 func (e *engine) choose(ctx context.Context, c *Call) {
-	err := c.ended(ctx)
-	if err == nil {
-		// A refresh may have brought a new route since the last attempt.
-		if r := c.topic.route.Load(); r != nil {
-			c.route = r
-		}
-		c.index, c.consistent, err = e.chooseQueue(ctx, c)
+	if err := c.ended(ctx); err != nil {
+		e.end(c, nil, err)
+		return
 	}
-	if err != nil {
+	// A refresh may have brought a new route since the last attempt, or have given the old
+	// one up.
+	if c.route = c.topic.route.Load(); c.route == nil {
+		c.phase = routing
+		return
+	}
+	var err error
+	if c.index, c.consistent, err = e.chooseQueue(ctx, c); err != nil {
 		e.end(c, nil, err)
 		return
 	}
@@ -223,7 +240,7 @@ func (e *engine) end(c *Call, res *Result, err error) {
 		c.res = res
 	case c.hasWeak:
 		e.deposit(c)
-		c.result = c.weak
+		c.result, c.answer = c.weak, c.weakAnswer
 		c.result.Attempts = c.attempts
 		// An attempt after it that got no answer may have stored the message too.
 		c.result.MaybeDuplicate = c.weak.MaybeDuplicate ||
@@ -257,7 +274,7 @@ func (e *engine) chooseQueue(ctx context.Context, c *Call) (index int, consisten
 	}
 	if c.same {
 		if index = r.Index(c.at.queue); index >= 0 {
-			return index, false, nil
+			return index, c.consistent, nil
 		}
 	}
 	return e.ask(ctx, c)
@@ -319,7 +336,7 @@ func (e *engine) try(ctx context.Context, c *Call) (res *Result, err error) {
 }
 
 // limit sets the attempt's deadlines. They are capped while another broker is left and the
-// policy would use it: the one for sending if the policy goes elsewhere with a message that
+// policy would use it, or the call has an attempt timeout of its own: the one for sending if the policy goes elsewhere with a message that
 // was not sent, the one for the answer if it does so even without knowing.
 func (e *engine) limit(c *Call) (err error) {
 	defer containPanic("health view", &err)
@@ -387,6 +404,10 @@ func (e *engine) carry(ctx context.Context, at *Attempt) (res *Result, err error
 		errors.As(err, &at.refusal)
 	}
 	res, err = checkContract("transport", res, err)
+	if c := at.call; err == nil && !c.batch && c.answer.refused > 0 {
+		res, err = nil, c.answer.err(0) // the one message was refused
+		errors.As(err, &at.refusal)
+	}
 	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		err = ContextError(ctx) // a cause alone does not show that the context ended
 	}

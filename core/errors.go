@@ -105,7 +105,7 @@ const (
 	StopFinal             // another attempt could not be right: refused locally, cancelled, one-way and written
 	StopPolicy            // the retry policy gave up
 	StopBudget            // the policy wanted another attempt; the retry budget had none left
-	StopTime              // the policy's pause is longer than the time left
+	StopTime              // no time was left, or less than the policy's pause
 	StopLimit             // the engine's limit of 1,000 attempts
 )
 
@@ -175,7 +175,7 @@ func (e *SendError) Error() string {
 	case StopBudget:
 		b.WriteString("; no other attempt: the retry budget is spent")
 	case StopTime:
-		b.WriteString("; no other attempt: the pause before it is longer than the time left")
+		b.WriteString("; no other attempt: not enough time is left")
 	case StopLimit:
 		fmt.Fprintf(&b, "; no other attempt: %d is the limit", maxAttempts)
 	}
@@ -216,8 +216,12 @@ func (c *Call) failed(err error) error {
 		return se
 	}
 	se := &SendError{
-		Class: ClassOf(err), Certainty: max(c.certainty, CertaintyOf(err)), Cause: err,
+		Class: ClassOf(err), Certainty: c.certainty, Cause: err,
 		Attempts: slices.Clone(c.failures), Stop: c.stop,
+	}
+	if other := (*SendError)(nil); errors.As(err, &other) {
+		// What another call does not know this one does not know either.
+		se.Certainty = max(se.Certainty, other.Certainty.orMaybe())
 	}
 	if len(c.outs) > 0 {
 		se.Topic, se.MessageID = c.outs[0].msg.Topic, c.outs[0].id

@@ -136,7 +136,7 @@ func ExampleNewSlot() {
 }
 
 // Options change a single send.
-func ExampleWithRetry() {
+func ExampleSendRetry() {
 	ctx := context.Background()
 	busy := &coretest.Transport{Do: func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 		if at.Broker().Name == "broker-a" {
@@ -164,7 +164,7 @@ func ExampleWithRetry() {
 	// broker-b 2 <nil>
 }
 
-func ExampleWithTimeout() {
+func ExampleSendTimeout() {
 	ctx := context.Background()
 	p, err := core.NewProducer(coretest.Config(&coretest.Transport{Do: func(ctx context.Context, at *core.Attempt) (*core.Result, error) {
 		return nil, coretest.Hang(ctx, at)

@@ -127,7 +127,7 @@ func (in *Inbox) Deliver(r *ServerRequest) error {
 		in.mu.Unlock()
 		if first {
 			in.log.Warn("servers ask faster than the handlers work; further refusals are counted only",
-				"group", in.group, "kind", r.Kind.String(), "addr", r.Addr)
+				"group", in.group, "kind", r.Kind.String(), "addr", short(r.Addr))
 		}
 		return ErrInboxFull
 	}
@@ -156,9 +156,15 @@ func (in *Inbox) Refuse(r *ServerRequest) error {
 	in.mu.Unlock()
 	if first {
 		in.log.Warn("no handler for a server's request; further ones of this kind are counted only",
-			"group", in.group, "kind", r.Kind.String(), "name", r.Name, "for", r.Group, "addr", r.Addr)
+			"group", in.group, "kind", r.Kind.String(), "name", short(r.Name), "for", short(r.Group), "addr", short(r.Addr))
 	}
 	return fmt.Errorf("%w: %v", ErrNoHandler, r.Kind)
+}
+
+// short cuts what a peer said for the log.
+func short(text string) string {
+	const most = 128
+	return text[:min(len(text), most)]
 }
 
 // work handles requests until none is left.

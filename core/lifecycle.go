@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -20,9 +21,9 @@ func (p *Producer) Start(ctx context.Context) error {
 		return fmt.Errorf("producer %q: cannot start: it is %v", p.cfg.Group, s)
 	}
 	for i, svc := range p.services {
-		if err := svc.Start(ctx); err != nil {
+		if err := startUp(ctx, svc); err != nil {
 			p.setState(StateStartFailed)
-			return fmt.Errorf("producer %q: start: %w", p.cfg.Group, errors.Join(err, shutDown(ctx, p.services[:i])))
+			return fmt.Errorf("producer %q: start: %w", p.cfg.Group, errors.Join(err, undo(ctx, p.services[:i])))
 		}
 	}
 	if r, ok := p.registrar(); ok {
@@ -30,7 +31,7 @@ func (p *Producer) Start(ctx context.Context) error {
 			if !errors.Is(err, ErrGroupTaken) || len(p.services) > 0 {
 				p.setState(StateStartFailed)
 			}
-			return fmt.Errorf("producer %q: start: %w", p.cfg.Group, errors.Join(err, shutDown(ctx, p.services)))
+			return fmt.Errorf("producer %q: start: %w", p.cfg.Group, errors.Join(err, undo(ctx, p.services)))
 		}
 	}
 	p.engine.routes.begin()
@@ -47,8 +48,8 @@ func (p *Producer) registrar() (GroupRegistrar, bool) {
 
 // ShutdownError reports that Shutdown could not wait for every send.
 type ShutdownError struct {
-	// Undelivered is the number of sends that failed with [ErrAborted], and of those
-	// that had not returned when Shutdown did. What is still acknowledged after the
+	// Undelivered is the number of sends and operations that failed with [ErrAborted], and
+	// of those that had not returned when Shutdown did. What is still acknowledged after the
 	// abort is not among them.
 	Undelivered int
 	Cause       error // why Shutdown stopped waiting
@@ -109,8 +110,8 @@ func (p *Producer) Shutdown(ctx context.Context) error {
 	if stuck == 0 {
 		p.workers.join()
 	}
-	p.retiring.Wait()
-	last(func(ctx context.Context) error { return shutDown(ctx, p.services) })
+	last(p.retired.join)
+	last(func(ctx context.Context) error { return shutDown(ctx, slices.Concat(p.services, p.retired.left())) })
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("producer %q: %w", p.cfg.Group, err)
 	}

@@ -15,8 +15,6 @@ import (
 // hex digits. The zero value means "none".
 type MessageID [16]byte
 
-const upperHex = "0123456789ABCDEF"
-
 // String gives the 32 hex digits, or "" for the zero id.
 func (id MessageID) String() string {
 	if id == (MessageID{}) {
@@ -32,10 +30,22 @@ func (id MessageID) appendHex(dst []byte) []byte {
 	n := len(dst)
 	dst = append(dst, make([]byte, hexDigits)...) // no allocation of its own
 	out := (*[hexDigits]byte)(dst[n:])
-	for i, b := range id {
-		out[2*i], out[2*i+1] = upperHex[b>>4], upperHex[b&15]
+	for i := 0; i < len(id); i += 4 {
+		binary.BigEndian.PutUint64(out[2*i:], hexOf(binary.BigEndian.Uint32(id[i:])))
 	}
 	return dst
+}
+
+// hexOf gives the eight upper-case hex digits of v as the bytes of a number. It works on all
+// digits at once: each goes into a byte of its own, and to those above 9 the distance from
+// '9'+1 to 'A' is added.
+func hexOf(v uint32) uint64 {
+	x := uint64(v)
+	x = (x<<16 | x) & 0x0000FFFF0000FFFF
+	x = (x<<8 | x) & 0x00FF00FF00FF00FF
+	x = (x<<4 | x) & 0x0F0F0F0F0F0F0F0F
+	letters := (x + 0x0606060606060606) >> 4 & 0x0101010101010101
+	return x + '0'*0x0101010101010101 + letters*('A'-'9'-1)
 }
 
 // plus is the i-th id after this one: milliseconds and counter are one number.

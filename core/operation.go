@@ -46,6 +46,7 @@ type Operation struct {
 	handle   string
 	entered  bool
 	written  bool
+	done     bool // the transport carried it out
 	refusal  *BrokerError
 	latency  time.Duration
 	// recalled is the outcome of a recall.
@@ -192,8 +193,15 @@ func (p *Producer) Recall(ctx context.Context, topic, handle string) (messageID 
 		op.deadline = d
 	}
 	// A step may end the goroutine; the operation has an outcome then too.
+	err = errGoexit
 	defer func() { e.totals.operation(err) }()
-	if err = e.opChain(ctx, op); err != nil {
+	if err = e.opChain(ctx, op); err == nil && !op.done {
+		err = fmt.Errorf("%w: an operation succeeded that the transport did not make", ErrContract)
+	}
+	if err != nil {
+		if errors.Is(err, ErrAborted) {
+			p.undelivered.Add(1)
+		}
 		return "", op.failed(err)
 	}
 	return op.recalled, nil
@@ -207,7 +215,7 @@ func (e *engine) locate(inner OperationHandler) OperationHandler {
 			return fmt.Errorf("%w: %w", ErrInvalidMessage, err)
 		}
 		if h.Topic != op.target {
-			return fmt.Errorf("%w: the handle is of topic %q, not %q", ErrInvalidMessage, h.Topic, op.target)
+			return fmt.Errorf("%w: the handle is of topic %.*q, not %q", ErrInvalidMessage, maxCachedTopic, h.Topic, op.target)
 		}
 		ctx, cancel := op.Bound(ctx)
 		defer cancel()
@@ -216,6 +224,9 @@ func (e *engine) locate(inner OperationHandler) OperationHandler {
 			return err
 		}
 		op.broker = broker
+		if err := ContextError(ctx); err != nil {
+			return err
+		}
 		return inner(ctx, op)
 	}
 }
@@ -242,7 +253,7 @@ func (e *engine) brokerOf(ctx context.Context, name, broker string) (Broker, err
 	if b, ok := look.route.named(broker); ok {
 		return b, nil
 	}
-	return Broker{}, fmt.Errorf("%w: broker %q is not in the route of %q", ErrNoRoute, broker, name)
+	return Broker{}, fmt.Errorf("%w: broker %.*q is not in the route of %q", ErrNoRoute, maxCachedTopic, broker, name)
 }
 
 // operate is the innermost handler of operations: the transport.
@@ -259,6 +270,9 @@ func (e *engine) operate(ctx context.Context, op *Operation) (err error) {
 		return fmt.Errorf("%w: %v", ErrUnsupported, op.kind)
 	}
 	op.recalled, err = r.Recall(ctx, op, op.handle)
+	if err == nil {
+		op.done, op.written = true, true
+	}
 	checkError(err)
 	errors.As(err, &op.refusal)
 	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
@@ -267,18 +281,18 @@ func (e *engine) operate(ctx context.Context, op *Operation) (err error) {
 	return err
 }
 
-// failed makes the operation's error, unless err is one already.
+// failed makes the operation's error. An error of another operation, which a step passed on,
+// counts as well: what that one does not know this one does not know either.
 func (o *Operation) failed(err error) error {
-	var oe *OperationError
-	if errors.As(err, &oe) {
-		return err
-	}
-	oe = &OperationError{Kind: o.kind, Topic: o.topic, Addr: o.broker.Addr, Class: ClassOf(err), Certainty: NotSent, Cause: err}
+	oe := &OperationError{Kind: o.kind, Topic: o.topic, Addr: o.broker.Addr, Class: ClassOf(err), Certainty: NotSent, Cause: err}
 	switch {
 	case o.refusal != nil:
 		oe.Certainty = o.refusal.Certainty.orMaybe()
 	case o.written:
 		oe.Certainty = MaybeStored
+	}
+	if other := (*OperationError)(nil); errors.As(err, &other) {
+		oe.Certainty = max(oe.Certainty, other.Certainty.orMaybe())
 	}
 	return oe
 }

@@ -28,9 +28,10 @@ type Outgoing struct {
 }
 
 func (o *Outgoing) reset(c *Call, m *Message, id MessageID) {
-	props := o.props
-	clear(props)
-	*o = Outgoing{call: c, msg: m, id: id, topic: m.Topic, body: m.Body, props: props[:0]}
+	clear(o.props)
+	o.call, o.msg, o.id = c, m, id
+	o.topic, o.body, o.codec, o.props = m.Topic, m.Body, "", o.props[:0]
+	o.size, o.frozen, o.joined, o.form = 0, false, false, nil
 }
 
 // forget lets go of what belongs to a message, and keeps the room for its properties.
@@ -96,15 +97,8 @@ func (o *Outgoing) Property(name string) (string, bool) {
 			return o.props[i].Value, true
 		}
 	}
-	switch name {
-	case rocketmq.PropertyUniqKey, rocketmq.PropertyTags, rocketmq.PropertyKeys, rocketmq.PropertyShardingKey,
-		rocketmq.PropertyDelay, rocketmq.PropertyTimerDeliverMS, rocketmq.PropertyWait:
-		for f, v := range o.typed {
-			if f == name {
-				return v.String(), true
-			}
-		}
-		return "", false
+	if f := fieldOf(name); o.has(f) {
+		return PropertyValue{out: o, field: f}.String(), true
 	}
 	if len(o.msg.Properties) == 0 {
 		return "", false // no need to hash the name
@@ -132,64 +126,52 @@ func (o *Outgoing) SetProperty(name, value string) {
 
 // Properties goes over the properties as they are sent, in a fixed order: the unique id,
 // the message's typed fields, the user's own by name, then what interceptors set. So every
-// attempt, and every run of a program, sends the same for the same message.
+// attempt, and every run of a program, sends the same for the same message. No name is there
+// twice: what interceptors set goes before the fields, and these before the user's own.
+//
+// Going over them allocates nothing. For that, Properties has to be inlined where it is
+// called, which it is as a function literal and would not be as a method value.
 func (o *Outgoing) Properties() iter.Seq2[string, PropertyValue] {
-	// A function literal, so that a loop over it is inlined and allocates nothing.
-	return func(yield func(name string, value PropertyValue) bool) { o.properties(yield) }
+	return func(yield func(name string, value PropertyValue) bool) { o.visit(true, yield) }
 }
 
-func (o *Outgoing) properties(yield func(name string, value PropertyValue) bool) {
-	for name, v := range o.typed {
-		if !o.shadowed(name) && !yield(name, v) {
+// visit goes over the properties. Without sorted, the user's own come in no order, which is
+// cheaper.
+func (o *Outgoing) visit(sorted bool, yield func(name string, value PropertyValue) bool) {
+	for f := range noField {
+		if o.has(f) && !o.shadowed(fieldNames[f]) && !yield(fieldNames[f], PropertyValue{out: o, field: f}) {
 			return
 		}
 	}
-	if len(o.msg.Properties) > 0 && !o.own(yield) {
+	if len(o.msg.Properties) > 0 && !o.visitOwn(sorted, yield) {
 		return
 	}
 	for i := range o.props {
-		if !yield(o.props[i].Name, textValue(o.props[i].Value)) {
+		if !yield(o.props[i].Name, PropertyValue{text: o.props[i].Value}) {
 			return
 		}
 	}
 }
 
-// typed goes over the properties that the fields of a [Message] become (Java: MessageConst).
-func (o *Outgoing) typed(yield func(name string, value PropertyValue) bool) {
-	m := o.msg
-	if !yield(rocketmq.PropertyUniqKey, PropertyValue{kind: valueID, id: &o.id}) {
-		return
+// visitOwn goes over the user's own properties. It reports whether to go on.
+func (o *Outgoing) visitOwn(sorted bool, yield func(name string, value PropertyValue) bool) (more bool) {
+	if !sorted {
+		for name, value := range o.msg.Properties {
+			if !o.has(fieldOf(name)) && !o.shadowed(name) && !yield(name, PropertyValue{text: value}) {
+				return false
+			}
+		}
+		return true
 	}
-	if m.Tag != "" && !yield(rocketmq.PropertyTags, textValue(m.Tag)) {
-		return
-	}
-	if len(m.Keys) > 0 && !yield(rocketmq.PropertyKeys, keysValue(m.Keys)) {
-		return
-	}
-	if m.ShardingKey != "" && !yield(rocketmq.PropertyShardingKey, textValue(m.ShardingKey)) {
-		return
-	}
-	if m.DelayLevel != 0 && !yield(rocketmq.PropertyDelay, numberValue(int64(m.DelayLevel))) {
-		return
-	}
-	if !m.DeliverAt.IsZero() && !yield(rocketmq.PropertyTimerDeliverMS, millisValue(m.DeliverAt)) {
-		return
-	}
-	if m.NoWaitStore {
-		yield(rocketmq.PropertyWait, textValue("false"))
-	}
-}
-
-// own goes over the user's own properties by name. It reports whether to go on.
-func (o *Outgoing) own(yield func(name string, value PropertyValue) bool) (more bool) {
 	names := o.call.names[:0]
+	o.call.names = nil // yield may go over properties as well
 	for name := range o.msg.Properties {
 		names = append(names, name)
 	}
 	slices.Sort(names)
 	more = true
 	for _, name := range names {
-		if more = o.shadowed(name) || yield(name, textValue(o.msg.Properties[name])); !more {
+		if more = o.has(fieldOf(name)) || o.shadowed(name) || yield(name, PropertyValue{text: o.msg.Properties[name]}); !more {
 			break
 		}
 	}
@@ -214,19 +196,10 @@ func (o *Outgoing) PropertiesSize() int {
 		return o.size
 	}
 	n := 0
-	for name, v := range o.typed {
-		if !o.shadowed(name) {
-			n += rocketmq.PropertyLength(len(name), v.Len())
-		}
-	}
-	for name, value := range o.msg.Properties {
-		if !o.shadowed(name) {
-			n += rocketmq.PropertyLength(len(name), len(value))
-		}
-	}
-	for i := range o.props {
-		n += rocketmq.PropertyLength(len(o.props[i].Name), len(o.props[i].Value))
-	}
+	o.visit(false, func(name string, v PropertyValue) bool {
+		n += rocketmq.PropertyLength(len(name), v.Len())
+		return true
+	})
 	o.size = n
 	return n
 }
@@ -280,6 +253,9 @@ func (c *Call) freeze() error {
 				return err
 			}
 		}
+		if _, ok := o.msg.Properties[rocketmq.PropertyUniqKey]; ok {
+			return errUniqKey
+		}
 		if n := o.PropertiesSize(); n > rocketmq.MaxPropertiesLength {
 			return fmt.Errorf("%w: properties take %d bytes encoded, at most %d are allowed",
 				ErrInvalidMessage, n, rocketmq.MaxPropertiesLength)
@@ -289,10 +265,13 @@ func (c *Call) freeze() error {
 	return nil
 }
 
+var errUniqKey = fmt.Errorf("%w: property %q cannot be set: it is the message's id for all attempts",
+	ErrInvalidMessage, rocketmq.PropertyUniqKey)
+
 // checkOwn checks a property that an interceptor set.
 func checkOwn(p Property) error {
 	if p.Name == rocketmq.PropertyUniqKey {
-		return fmt.Errorf("%w: property %q cannot be set: it is the message's id for all attempts", ErrInvalidMessage, p.Name)
+		return errUniqKey
 	}
 	if err := rocketmq.CheckProperty(p.Name, p.Value); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidMessage, err)

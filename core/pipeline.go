@@ -30,10 +30,11 @@ type placed[T any] struct {
 	use   T
 }
 
-// listening is a step's name with the events it listens to, for String.
+// listening is a step's name with the events it listens to, for descriptions.
 type listening struct {
 	name   string
 	events []string
+	part   any // the first of its values that listens
 }
 
 var stepName = regexp.MustCompile(`^[a-z0-9]+([._-][a-z0-9]+)*$`)
@@ -92,12 +93,16 @@ func assemble(steps []Step, callNames, attemptNames []string) *Pipeline {
 		}
 	}
 	for _, s := range steps {
-		var events []string
+		l := listening{name: s.name}
 		for _, part := range s.Parts() {
-			events = append(events, p.listeners.add(s.name, part)...)
+			events := p.listeners.add(s.name, part)
+			if len(l.events) == 0 {
+				l.part = part
+			}
+			l.events = append(l.events, events...)
 		}
-		if len(events) > 0 {
-			p.listening = append(p.listening, listening{s.name, events})
+		if len(l.events) > 0 {
+			p.listening = append(p.listening, l)
 		}
 	}
 	return p

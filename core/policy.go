@@ -99,6 +99,8 @@ type policySet struct {
 	source   PolicySource
 	policies map[*Policy]*policy
 	order    []*policy // as the source lists them
+	// listeners are those of all policies, each value once, for events that belong to no call.
+	listeners listeners
 
 	recent [recentTopics]atomic.Pointer[served] // topics found without the lock
 
@@ -131,7 +133,9 @@ type served struct {
 
 // newPolicySet fills the gaps of every policy of source with def's and checks them.
 func newPolicySet(source PolicySource, def Policy, told []any, log listeners) (*policySet, error) {
-	s := &policySet{source: source, policies: map[*Policy]*policy{}, topics: map[string]*served{}}
+	s := &policySet{
+		source: source, policies: map[*Policy]*policy{}, topics: map[string]*served{}, listeners: listeners{log: log.log},
+	}
 	var errs []error
 	names := map[string]bool{}
 	listed, err := listPolicies(source)
@@ -146,8 +150,9 @@ func newPolicySet(source PolicySource, def Policy, told []any, log listeners) (*
 		case tp.Policy == nil:
 			errs = append(errs, fmt.Errorf("policies: the policy of %s is nil", tp.Topics))
 			continue
-		case s.policies[tp.Policy] != nil:
-			continue // another row of the same policy
+		case s.policies[tp.Policy] != nil: // another row of the same policy
+			s.policies[tp.Policy].topics += ", " + tp.Topics
+			continue
 		case tp.Policy.Name == "":
 			errs = append(errs, fmt.Errorf("policies: the policy of %s has no name", tp.Topics))
 		case names[tp.Policy.Name]:
@@ -156,7 +161,7 @@ func newPolicySet(source PolicySource, def Policy, told []any, log listeners) (*
 		names[tp.Policy.Name] = true
 		p := &policy{Policy: *tp.Policy, topics: tp.Topics, listeners: listeners{log: log.log}}
 		errs = append(errs, p.fill(def)...)
-		p.subscribe(told)
+		p.listeners.subscribe(&p.Policy, told)
 		s.policies[tp.Policy] = p
 		s.order = append(s.order, p)
 	}
@@ -165,6 +170,7 @@ func newPolicySet(source PolicySource, def Policy, told []any, log listeners) (*
 	}
 	for _, p := range s.order {
 		p.capped = newCapTable(p.Retry)
+		told = s.listeners.subscribe(&p.Policy, told)
 	}
 	return s, nil
 }
@@ -233,16 +239,18 @@ type namedPart struct {
 	part any
 }
 
-// subscribe makes listeners of the strategies that are any. One value may be several
-// strategies, or a step as well, like a breaker: it is told once.
-func (p *policy) subscribe(told []any) {
+// subscribe makes listeners of the strategies of p that are any, but for those among told,
+// which hear already. One value may be several strategies, or a step as well, like a
+// breaker: it is told once. The result is told with the values that it now holds too.
+func (ls *listeners) subscribe(p *Policy, told []any) []any {
 	told = slices.Clone(told)
 	for _, s := range p.strategies() {
 		if !slices.ContainsFunc(told, func(t any) bool { return same(t, s.part) }) {
 			told = append(told, s.part)
-			p.listeners.add(s.name, s.part)
+			ls.add(s.name, s.part)
 		}
 	}
+	return told
 }
 
 // maxCachedTopic is the longest topic, in bytes, whose entry is kept. Longer ones are no
@@ -305,14 +313,14 @@ func (s *policySet) choose(topic string) (p *policy, err error) {
 	return p, nil
 }
 
-// forget drops the topics that were not used for idlePolls polls, and at once those whose
-// sends never got as far as a route.
+// forget drops the topics that were not used for idlePolls polls, and at the first poll
+// without a use those that have no route: anybody can think of such a name.
 func (s *policySet) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	maps.DeleteFunc(s.topics, func(_ string, t *served) bool {
-		idle := t.used.age()
-		gone := idle >= idlePolls || idle > 0 && t.wire.Load() == nil
+		idle, wire := t.used.age(), t.wire.Load()
+		gone := idle >= idlePolls || idle > 0 && (wire == nil || wire.route.Load() == nil)
 		if gone {
 			t.gone.Store(true)
 		}

@@ -45,6 +45,8 @@ type Producer struct {
 	services []Service // in the order in which they start
 	drainers []namedPart
 	batches  sync.Pool
+	// capabilities are what the transport said when the producer was made.
+	capabilities Capabilities
 
 	lifecycle chan struct{} // holds a token during Start, Shutdown and SetPolicies
 	state     atomic.Uint32
@@ -54,9 +56,9 @@ type Producer struct {
 	bytes     *semaphore.Weighted // and by bytes
 	held      atomic.Int64        // bytes taken
 	workers   *workers
-	// undelivered counts the sends that failed because they were aborted.
+	// undelivered counts the sends and operations that failed because they were aborted.
 	undelivered atomic.Int64
-	retiring    sync.WaitGroup // services of replaced policies that are being stopped
+	retired     retirements // services of replaced policies
 }
 
 // NewProducer makes a producer. It does no I/O and starts no goroutine. All
@@ -80,8 +82,8 @@ func NewProducer(cfg Config) (*Producer, error) {
 	}
 	e := newEngine(p)
 	policies, policyErr := newPolicySet(cfg.Policies, cfg.policy(), p.stepValues(), e.listeners)
-	capErr := p.checkCapabilities(policies)
-	if err := errors.Join(cfgErr, pipeErr, policyErr, capErr); err != nil {
+	capErr := p.askCapabilities()
+	if err := errors.Join(cfgErr, pipeErr, policyErr, capErr, p.checkParts(policies)); err != nil {
 		return nil, fmt.Errorf("producer %q: %w", cfg.Group, err)
 	}
 	e.policies.Store(policies)
@@ -113,7 +115,8 @@ func (p *Producer) stepValues() []any {
 	return out
 }
 
-// parts are the steps' values and the strategies of all policies, each once.
+// parts are the steps' values and the strategies of all policies, each once. Without policies
+// they are those of the steps.
 func (p *Producer) parts(policies *policySet) []namedPart {
 	var out []namedPart
 	add := func(name string, part any) {
@@ -126,6 +129,9 @@ func (p *Producer) parts(policies *policySet) []namedPart {
 			add("step "+s.name, part)
 		}
 	}
+	if policies == nil {
+		return out
+	}
 	for _, pol := range policies.order {
 		for _, s := range pol.strategies() {
 			add(fmt.Sprintf("%s of policy %q", s.name, pol.Name), s.part)
@@ -134,17 +140,27 @@ func (p *Producer) parts(policies *policySet) []namedPart {
 	return out
 }
 
-// checkCapabilities compares what the parts need with what the transport can carry.
-func (p *Producer) checkCapabilities(policies *policySet) error {
-	if isNil(p.cfg.Transport) || policies == nil {
+// askCapabilities asks the transport, once, what it cannot carry.
+func (p *Producer) askCapabilities() (err error) {
+	if isNil(p.cfg.Transport) {
 		return nil // reported already
 	}
-	c, err := capabilities(p.cfg.Transport)
-	if err != nil {
-		return err
+	p.capabilities, err = capabilities(p.cfg.Transport)
+	p.engine.lacks = p.capabilities.set()
+	return err
+}
+
+// checkParts compares what the parts need with what the transport can carry, and finds
+// services that could be started twice because nobody can tell them from themselves.
+func (p *Producer) checkParts(policies *policySet) error {
+	parts := p.parts(policies)
+	errs := p.capabilities.missing(parts)
+	for _, part := range parts {
+		if s, ok := part.part.(Service); ok && !same(s, s) {
+			errs = append(errs, fmt.Errorf("%s: %T is a service that cannot be compared: give a pointer to it", part.name, s))
+		}
 	}
-	p.engine.lacks = c.set()
-	return errors.Join(c.missing(p.parts(policies))...)
+	return errors.Join(errs...)
 }
 
 // findServices are the owned services, then the parts that are services.
@@ -163,7 +179,8 @@ func (p *Producer) findDrainers() []namedPart {
 	var out []namedPart
 	for _, s := range p.pipeline.steps {
 		for _, part := range s.Parts() {
-			if _, ok := part.(Drainer); ok {
+			_, drains := part.(Drainer)
+			if drains && !slices.ContainsFunc(out, func(o namedPart) bool { return same(o.part, part) }) {
 				out = append(out, namedPart{s.name, part})
 			}
 		}
@@ -190,16 +207,12 @@ func (p *Producer) setState(s State) {
 	p.cfg.Logger.Info("producer state", "group", p.cfg.Group, "old", old.String(), "new", s.String())
 	r := &StateReport{Group: p.cfg.Group, Old: old, New: s}
 	p.engine.listeners.stateChanged(r)
-	for _, pol := range p.engine.policies.Load().order {
-		pol.listeners.stateChanged(r)
-	}
+	p.engine.policies.Load().listeners.stateChanged(r)
 }
 
 func (e *engine) routeChanged(r *RouteReport) {
 	e.listeners.routeChanged(r)
-	for _, pol := range e.policies.Load().order {
-		pol.listeners.routeChanged(r)
-	}
+	e.policies.Load().listeners.routeChanged(r)
 }
 
 // Flush waits until every send that was accepted before it has its outcome and,
@@ -230,55 +243,24 @@ func (p *Producer) SetPolicies(ctx context.Context, source PolicySource) error {
 	if err != nil {
 		return fail(err)
 	}
-	if err := p.checkCapabilities(policies); err != nil {
+	if err := p.checkParts(policies); err != nil {
 		return fail(err)
 	}
 	old, services := p.services, p.findServices(policies)
 	switch s := p.State(); s {
 	case StateCreated:
 	case StateRunning:
-		begun := without(services, old)
-		for i, svc := range begun {
-			if err := svc.Start(ctx); err != nil {
-				return fail(errors.Join(err, shutDown(ctx, begun[:i+1])))
-			}
+		if err := p.employ(ctx, without(services, old)); err != nil {
+			return fail(err)
 		}
 	default:
 		return fail(fmt.Errorf("it is %v", s))
 	}
 	e.policies.Store(policies)
 	p.services = services
-	if gone := without(old, services); p.State() == StateRunning && len(gone) > 0 {
-		p.retiring.Go(func() { p.retire(gone) })
+	if p.State() == StateRunning {
+		p.retire(without(old, services))
 	}
 	p.cfg.Logger.Info("producer policies replaced", "group", p.cfg.Group, "policies", len(policies.order))
 	return nil
-}
-
-// retire shuts down the services of replaced policies once no call uses them.
-func (p *Producer) retire(services []Service) {
-	if p.inflight.drain(p.engine.life) != nil {
-		p.cfg.Logger.Debug("services of replaced policies end with the producer", "group", p.cfg.Group)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), abortGrace)
-	defer cancel()
-	if err := shutDown(ctx, services); err != nil {
-		p.cfg.Logger.Warn("a service of a replaced policy did not shut down", "group", p.cfg.Group, "err", err)
-	}
-}
-
-// without are the services of a that are not in b.
-func without(a, b []Service) []Service {
-	return slices.DeleteFunc(slices.Clone(a), func(s Service) bool {
-		return slices.ContainsFunc(b, func(o Service) bool { return same(o, s) })
-	})
-}
-
-// shutDown shuts services down, the last one first.
-func shutDown(ctx context.Context, services []Service) error {
-	var errs []error
-	for _, s := range slices.Backward(services) {
-		errs = append(errs, s.Shutdown(ctx))
-	}
-	return errors.Join(errs...)
 }

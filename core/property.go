@@ -3,7 +3,8 @@ package core
 import (
 	"strconv"
 	"strings"
-	"time"
+
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // Property is a name and a value of a message.
@@ -16,78 +17,143 @@ type Property struct{ Name, Value string }
 // A value is valid as long as the call that it comes from. The zero value is the empty
 // text.
 type PropertyValue struct {
-	kind   valueKind
-	text   string
-	number int64
-	keys   []string
-	id     *MessageID
+	// The value is small, because it is passed through several functions for each property
+	// of each message: what a field of the message says is read when it is asked for.
+	text  string
+	out   *Outgoing // whose field it is; nil for a text
+	field field
 }
 
-type valueKind uint8
+// field is a field of a message that becomes a property.
+type field uint8
 
+// The fields in the order in which they are sent.
 const (
-	valueText valueKind = iota
-	valueNumber
-	valueKeys
-	valueID
+	fieldID field = iota
+	fieldTag
+	fieldKeys
+	fieldShardingKey
+	fieldDelayLevel
+	fieldDeliverAt
+	fieldNoWaitStore
+	noField
 )
+
+// fieldNames are the names of the properties that fields become (Java: MessageConst).
+var fieldNames = [noField]string{
+	rocketmq.PropertyUniqKey, rocketmq.PropertyTags, rocketmq.PropertyKeys, rocketmq.PropertyShardingKey,
+	rocketmq.PropertyDelay, rocketmq.PropertyTimerDeliverMS, rocketmq.PropertyWait,
+}
+
+// fieldOf is the field that becomes the named property, noField if none does.
+func fieldOf(name string) field {
+	for f := range noField {
+		if fieldNames[f] == name {
+			return f
+		}
+	}
+	return noField
+}
+
+// has reports whether the field is set, so that it becomes a property.
+func (o *Outgoing) has(f field) bool {
+	switch m := o.msg; f {
+	case fieldID:
+		return true
+	case fieldTag:
+		return m.Tag != ""
+	case fieldKeys:
+		return len(m.Keys) > 0
+	case fieldShardingKey:
+		return m.ShardingKey != ""
+	case fieldDelayLevel:
+		return m.DelayLevel != 0
+	case fieldDeliverAt:
+		return !m.DeliverAt.IsZero()
+	case fieldNoWaitStore:
+		return m.NoWaitStore
+	default:
+		return false
+	}
+}
+
+// plain is the value's text where it is one as it is, and whether it is.
+func (v PropertyValue) plain() (text string, ok bool) {
+	if v.out == nil {
+		return v.text, true
+	}
+	switch v.field {
+	case fieldTag:
+		return v.out.msg.Tag, true
+	case fieldShardingKey:
+		return v.out.msg.ShardingKey, true
+	case fieldNoWaitStore:
+		return "false", true
+	default:
+		return "", false
+	}
+}
+
+// number is the value of a field that is a number.
+func (v PropertyValue) number() int64 {
+	if v.field == fieldDelayLevel {
+		return int64(v.out.msg.DelayLevel)
+	}
+	return v.out.msg.DeliverAt.UnixMilli()
+}
 
 // AppendTo appends the value's text.
 func (v PropertyValue) AppendTo(dst []byte) []byte {
-	switch v.kind {
-	case valueNumber:
-		return strconv.AppendInt(dst, v.number, 10)
-	case valueKeys:
-		for i, k := range v.keys {
+	if text, ok := v.plain(); ok {
+		return append(dst, text...)
+	}
+	switch v.field {
+	case fieldID:
+		return v.out.id.appendHex(dst)
+	case fieldKeys:
+		for i, k := range v.out.msg.Keys {
 			if i > 0 {
-				dst = append(dst, ' ')
+				dst = append(dst, rocketmq.KeySeparator...)
 			}
 			dst = append(dst, k...)
 		}
 		return dst
-	case valueID:
-		return v.id.appendHex(dst)
 	default:
-		return append(dst, v.text...)
+		return strconv.AppendInt(dst, v.number(), 10)
 	}
 }
 
 // Len is the length of the text in bytes.
 func (v PropertyValue) Len() int {
-	switch v.kind {
-	case valueNumber:
-		var digits [20]byte
-		return len(strconv.AppendInt(digits[:0], v.number, 10))
-	case valueKeys:
-		n := max(0, len(v.keys)-1)
-		for _, k := range v.keys {
+	if text, ok := v.plain(); ok {
+		return len(text)
+	}
+	switch v.field {
+	case fieldID:
+		return hexDigits
+	case fieldKeys:
+		n := len(v.out.msg.Keys) - 1
+		for _, k := range v.out.msg.Keys {
 			n += len(k)
 		}
 		return n
-	case valueID:
-		return hexDigits
 	default:
-		return len(v.text)
+		var digits [20]byte
+		return len(strconv.AppendInt(digits[:0], v.number(), 10))
 	}
 }
 
 // String gives the text. For values that are no text it allocates.
 func (v PropertyValue) String() string {
-	switch v.kind {
-	case valueNumber:
-		return strconv.FormatInt(v.number, 10)
-	case valueKeys:
-		return strings.Join(v.keys, " ")
-	case valueID:
-		return v.id.String()
-	default:
-		return v.text
+	if text, ok := v.plain(); ok {
+		return text
 	}
-}
-
-func textValue(s string) PropertyValue   { return PropertyValue{text: s} }
-func numberValue(n int64) PropertyValue  { return PropertyValue{kind: valueNumber, number: n} }
-func keysValue(k []string) PropertyValue { return PropertyValue{kind: valueKeys, keys: k} }
-func millisValue(t time.Time) PropertyValue {
-	return PropertyValue{kind: valueNumber, number: t.UnixMilli()}
+	switch v.field {
+	case fieldID:
+		return string(v.out.id.appendHex(make([]byte, 0, hexDigits)))
+	case fieldKeys:
+		return strings.Join(v.out.msg.Keys, rocketmq.KeySeparator)
+	default:
+		return strconv.FormatInt(v.number(), 10)
+	}
 }

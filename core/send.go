@@ -59,18 +59,16 @@ func (p *Producer) SendBatch(ctx context.Context, msgs []*Message, opts ...SendO
 	}
 	res, err := e.run(ctx, c, c.applyOptionsIn(ctx, opts))
 	b := BatchResult{shared: res, n: len(msgs), answer: c.answer}
-	partial := b.answer.partial()
+	if c.partly {
+		b.shared = c.result
+	} else if err != nil {
+		b = BatchResult{}
+	}
 	e.release(c)
-	if err != nil {
-		return BatchResult{}, err
+	if b.n > 0 {
+		b.shared.MessageID = first // whatever the transport says
 	}
-	b.shared.MessageID = first // whatever the transport says
-	if partial != nil {
-		return b, &SendError{
-			Class: ClassOf(partial), Certainty: MaybeStored, Topic: msgs[0].Topic, MessageID: first, Stop: StopFinal, Cause: partial,
-		}
-	}
-	return b, nil
+	return b, err
 }
 
 // checkBatch finds what makes messages no batch.
@@ -182,14 +180,27 @@ func (e *engine) run(ctx context.Context, c *Call, wrong error) (Result, error) 
 	return e.outcome(ctx, c, res, err)
 }
 
+// partial is the error of a batch of which a broker refused some messages.
+func (c *Call) partial() error {
+	cause := c.answer.partial()
+	return &SendError{
+		Class: ClassOf(cause), Certainty: MaybeStored, Topic: c.Message().Topic, MessageID: c.MessageID(), Stop: StopFinal, Cause: cause,
+	}
+}
+
 // outcome ends a call: it makes the error whole, counts, and tells the listeners.
 func (e *engine) outcome(ctx context.Context, c *Call, res *Result, err error) (Result, error) {
-	if err != nil {
+	switch {
+	case err != nil:
 		err = c.failed(err)
 		if errors.Is(err, ErrAborted) {
 			e.producer.undelivered.Add(1)
 		}
+	case c.answer.refused > 0:
+		c.result, c.partly = *res, true
+		res, err = nil, c.partial()
 	}
+	c.told = true
 	e.totals.call(c, err)
 	if ls := &c.served.policy.listeners; len(e.listeners.call)+len(ls.call) > 0 {
 		c.callReport = CallReport{Call: c, Result: res, Err: err, Duration: time.Since(c.start)}

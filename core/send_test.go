@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"github.com/liftoff-mq/liftoff/internal/race"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestChainAllocatesNothing(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	tr := &coretest.Transport{Forget: true}
@@ -42,7 +43,7 @@ func TestChainAllocatesNothing(t *testing.T) {
 
 // A batch allocates nothing, whatever its length.
 func TestBatchAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	p := coretest.Start(t, coretest.Config(&coretest.Transport{Forget: true}))
@@ -64,7 +65,7 @@ func TestBatchAllocations(t *testing.T) {
 // An asynchronous send costs the chain nothing either: the way to the worker and
 // back is in the pooled call.
 func TestAsyncAllocatesNothing(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	p := coretest.Start(t, coretest.Config(&coretest.Transport{Forget: true}))

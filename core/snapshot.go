@@ -171,7 +171,7 @@ func (p *Producer) snapshotRoutes(policies *policySet) ([]TopicSnapshot, []Broke
 	brokers := map[string]Broker{}
 	topics := []TopicSnapshot{}
 	for _, t := range p.engine.routes.all() {
-		ts := TopicSnapshot{Topic: t.name, Policies: served[t.name], Brokers: []string{}}
+		ts := TopicSnapshot{Topic: t.name, Policies: append([]string{}, served[t.name]...), Brokers: []string{}}
 		t.mu.Lock()
 		ts.LookUp = t.look != nil
 		t.mu.Unlock()

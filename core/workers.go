@@ -192,6 +192,7 @@ func (w *workers) work(t task) {
 		case t = <-w.tasks:
 			w.idle.Add(-1)
 		case <-w.quit:
+			w.idle.Add(-1)
 			return
 		}
 	}

@@ -27,7 +27,7 @@ func newProducer(t *testing.T, nameServer string, o producerOptions) *core.Produ
 		cfg.Group = o.group
 	}
 	if o.serialization == "JSON" {
-		cfg.Serialization = remoting.JSON
+		cfg.Client.Serialization = remoting.JSON
 	}
 	var opts []liftoff.Option
 	switch o.compression {

@@ -2,6 +2,7 @@ package faulttest_test
 
 import (
 	"encoding/binary"
+	"github.com/liftoff-mq/liftoff/internal/race"
 	"runtime"
 	"testing"
 
@@ -63,7 +64,7 @@ func (l *link) echo() {
 }
 
 func TestAllocationsOfASend(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector empties pools at random")
 	}
 	w := newWorldOf(t, embedded.Config{RecordedRequests: -1})

@@ -220,7 +220,7 @@ func TestFault14WrongOpaque(t *testing.T) {
 			if !errors.Is(se, core.ErrConnectionLost) {
 				t.Errorf("got %v", se)
 			}
-			wantTook(t, "a send", o.after, 0)
+			wantAtMost(t, "a send", o.after, time.Millisecond) // a frame may wait that long for others
 		}
 		s := p.stats()
 		want(t, "unknown answers", s.UnknownAnswers, 16)

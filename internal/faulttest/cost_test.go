@@ -3,6 +3,7 @@ package faulttest_test
 import (
 	"bufio"
 	"fmt"
+	"github.com/liftoff-mq/liftoff/internal/race"
 	"io"
 	"math"
 	"os"
@@ -125,7 +126,7 @@ func TestSystemCallsAndWakeUps(t *testing.T) {
 		woken = min(woken, now-began)
 	}
 	wakes := 2.5
-	if raceEnabled {
+	if race.Enabled {
 		wakes = math.Inf(1) // the detector's own are among them, and depend on the load
 	}
 	for _, c := range []struct {

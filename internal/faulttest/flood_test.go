@@ -2,6 +2,7 @@ package faulttest_test
 
 import (
 	"errors"
+	"github.com/liftoff-mq/liftoff/internal/race"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -43,7 +44,7 @@ func (p *peak) look() {
 func TestAsyncFloodToASilentBroker(t *testing.T) {
 	// The race detector keeps so much for each goroutine that a tenth is as telling.
 	scale := 1
-	if raceEnabled {
+	if race.Enabled {
 		scale = 10
 	}
 	const (
@@ -155,7 +156,7 @@ func TestAsyncFloodToASilentBroker(t *testing.T) {
 	if n := most.goroutines; n > 2*limit+callers+500 {
 		t.Errorf("%d goroutines", n)
 	}
-	if raceEnabled {
+	if race.Enabled {
 		t.Log("the race detector's own memory is on the heap: its size is not judged")
 		return
 	}

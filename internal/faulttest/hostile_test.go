@@ -33,7 +33,7 @@ func hostile(t *testing.T, script func(l *link)) (*peer, *sender) {
 		time.Sleep(dialTime) // in which a peer that hangs up at once has done so
 		return nc, err
 	}
-	return h, w.start(t, liftoff.WithRetry(once()), liftoff.WithDial(slow))
+	return h, w.startWith(t, liftoff.Config{Client: remoting.Config{Dial: slow}}, liftoff.WithRetry(once()))
 }
 
 // dialTime is how long a dial to a hostile peer or its name server takes.

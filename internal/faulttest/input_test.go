@@ -15,6 +15,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core/coretest"
 	"github.com/liftoff-mq/liftoff/hooks/validate"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
+	"github.com/liftoff-mq/liftoff/transport/remoting"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -139,7 +140,7 @@ func many(n int) map[string]string {
 }
 
 // Row 30, as far as a client without transactions goes: a storm of transaction
-// checks and of requests that nobody knows. They are dropped and counted, sends
+// checks and of requests that no version knows. They are refused and counted, sends
 // go on, and answers to them do not pile up.
 func TestFault30StormOfChecks(t *testing.T) {
 	virtual(t, func(t *testing.T) {
@@ -162,7 +163,10 @@ func TestFault30StormOfChecks(t *testing.T) {
 		}
 		s := p.stats()
 		want(t, "requests", s.Requests, storm)
-		want(t, "dropped checks", s.RefusedRequests, storm/2)
+		want(t, "refused", s.RefusedRequests, storm)
+		in := p.Snapshot().Inbox
+		want(t, "requests without a handler", in.Unhandled, storm)
+		want(t, "requests waiting", in.Waiting, 0)
 		want(t, "queued bytes", s.QueuedBytes, 0)
 		want(t, "lost connections", s.Lost, before.Lost)
 	})
@@ -214,9 +218,9 @@ func TestFault34ThunderingHerd(t *testing.T) {
 		defer cancel()
 		failed := make([]int, producers)
 		for i := range producers {
-			p := w.startWith(t, liftoff.Config{Group: fmt.Sprint("herd-", i)}, liftoff.WithDial(w.watchDials(addr, func() {
+			p := w.startWith(t, liftoff.Config{Group: fmt.Sprint("herd-", i), Client: remoting.Config{Dial: w.watchDials(addr, func() {
 				dials[i] = append(dials[i], time.Since(began))
-			})))
+			})}})
 			senders.Go(func() {
 				for ctx.Err() == nil {
 					if _, err := p.Send(bg, msg("x")); err != nil {

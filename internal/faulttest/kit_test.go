@@ -140,13 +140,16 @@ func (w *world) make(t testing.TB, cfg liftoff.Config, opts ...liftoff.Option) *
 	if cfg.NameServers == nil {
 		cfg.NameServers = w.NameServers()
 	}
+	if cfg.Client.Dial == nil {
+		cfg.Client.Dial = w.Dial
+	}
 	b, err := breaker.New(breaker.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &sender{breakers: b, log: &attemptLog{}}
 	c, err := liftoff.Defaults(cfg, append([]liftoff.Option{
-		liftoff.WithDial(w.Dial), liftoff.WithBreaker(b),
+		liftoff.WithBreaker(b),
 		liftoff.WithSteps(core.ListenerStep("log", s.log)),
 	}, opts...)...)
 	if err != nil {

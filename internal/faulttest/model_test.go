@@ -67,9 +67,12 @@ func (w *truth) each(at *core.Attempt, f func(body string)) {
 			w.t.Errorf("id %v is %q and %q", o.MessageID(), old, b)
 		}
 		w.bodyOf[o.MessageID()] = b
-		if p := string(o.Properties()); !strings.Contains(p, "own\x01"+b+"\x02") || strings.Count(p, "own\x01") != 1 ||
-			!strings.Contains(p, "mark\x01"+b+"\x02") || strings.Count(p, "mark\x01") != 1 || !strings.Contains(p, o.MessageID().String()) {
-			w.t.Errorf("%q goes with properties %q", b, p)
+		seen := map[string][]string{}
+		for name, value := range o.Properties() {
+			seen[name] = append(seen[name], value.String())
+		}
+		if fmt.Sprint(seen["own"], seen["mark"], seen["UNIQ_KEY"]) != fmt.Sprint([]string{b}, []string{b}, []string{o.MessageID().String()}) {
+			w.t.Errorf("%q goes with properties %q", b, seen)
 		}
 		if string(o.Message().Body) != b || o.Message().Properties["own"] != b {
 			w.t.Errorf("%q has message %q %v", b, o.Message().Body, o.Message().Properties)

@@ -70,10 +70,9 @@ func (b badRetry) Next(*core.Failure) core.Decision {
 func (b badBudget) Withdraw() bool { b.act(); return true }
 func (b badBudget) Deposit()       { b.act() }
 
-func (b badHealth) Health(string) core.Health { b.act(); return core.HealthGood }
+func (b badHealth) Health(core.Broker) core.Health { b.act(); return core.HealthGood }
 
-func (badCodec) Name() string   { return "bad" }
-func (badCodec) SysFlag() int32 { return rocketmq.SysCompressed | rocketmq.SysCompressionZlib }
+func (badCodec) Name() string { return "zlib" }
 
 func (b badCodec) Append(dst, src []byte) ([]byte, error) {
 	b.act()
@@ -88,14 +87,10 @@ func (b badListener) StateChanged(*core.StateReport)                    { b.act(
 
 // userStep makes the step of badCall and badAttempt.
 func userStep(use any) core.Step {
-	s := core.ListenerStep("user.step", use)
-	if _, ok := use.(core.Interceptor); ok {
-		s.Stage = core.StageGuard
+	if i, ok := use.(core.Interceptor); ok {
+		return core.CallStep("user.step", core.StageGuard, i)
 	}
-	if _, ok := use.(core.AttemptInterceptor); ok {
-		s.AttemptStage = core.AttemptGuard
-	}
-	return s
+	return core.AttemptStep("user.step", core.AttemptGuard, use.(core.AttemptInterceptor))
 }
 
 // Row 33: user code panics, at every extension point. The send fails typed and
@@ -116,7 +111,7 @@ func TestFault33UserCodePanics(t *testing.T) {
 		{"retry budget, deposit", func(b *bad) liftoff.Option { return liftoff.WithBudget(badBudget{b}) }, "", false},
 		{"retry budget, withdraw", func(b *bad) liftoff.Option { return liftoff.WithBudget(badBudget{b}) }, "retry budget", true},
 		{"health view", func(b *bad) liftoff.Option { return liftoff.WithHealth(badHealth{b}) }, "health view", false},
-		{"compressor", func(b *bad) liftoff.Option { return liftoff.WithCompressor(badCodec{b}) }, "compress.bad", false},
+		{"compressor", func(b *bad) liftoff.Option { return liftoff.WithCompressor(badCodec{b}) }, "compress.zlib", false},
 		{"listener", func(b *bad) liftoff.Option {
 			return liftoff.WithSteps(core.ListenerStep("user.listener", badListener{b}))
 		}, "", false},

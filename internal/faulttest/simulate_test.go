@@ -160,7 +160,7 @@ func newSimulation(t *testing.T, seed uint64, network *embedded.Network) *simula
 			p.doomed = time.Duration(rnd.Int64N(int64(s.time)))
 		}
 		if rnd.IntN(3) == 0 {
-			cfg.Serialization = remoting.JSON
+			cfg.Client.Serialization = remoting.JSON
 		}
 		switch rnd.IntN(3) {
 		case 0:

@@ -58,6 +58,7 @@ var Law = []Rule{
 	// The two transports share the wire format and nothing else. That and the embedded
 	// cluster speak RocketMQ's words and know no producer.
 	{Folder: "transport", Ours: []string{"core"}},
+	{Folder: "transport/transporttest", Ours: []string{"core"}},
 	{Folder: "transport/wire", Ours: []string{"core/rocketmq"}},
 	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "transport/remoting/internal", "internal/confjson"}},
 	// A connection knows frames and sockets, and of the core the errors that end a wait.

@@ -141,8 +141,14 @@ func (b *Breakers) ignored(err error) (ignored bool) {
 	return b.cfg.Ignore(err)
 }
 
+// trip asks the user's rule. It runs under gobreaker's lock, so a panic is logged later.
 func (b *Breakers) trip(c Counts) (trip bool) {
-	defer b.keepPanic("Trip", func() { trip = DefaultTrip(c) })
+	defer func() {
+		if v := recover(); v != nil {
+			trip = DefaultTrip(c)
+			b.changes.push(change{panicked: v})
+		}
+	}()
 	return b.cfg.Trip(c)
 }
 

@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// change is a breaker's change of state.
+// change is a breaker's change of state, or a panic of the user's Trip.
 type change struct {
 	broker   *broker
 	from, to State
 	when     time.Time
+	panicked any
 }
 
 // maxChanges bounds the changes that wait while a user's callback blocks.

@@ -105,7 +105,7 @@ func (b *broker) change(to State) {
 		return
 	}
 	b.since = time.Now()
-	b.parent.changes.push(change{b, from, to, b.since})
+	b.parent.changes.push(change{broker: b, from: from, to: to, when: b.since})
 }
 
 // close closes an open or half-open breaker, because the broker was seen to work.

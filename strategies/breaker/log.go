@@ -40,6 +40,10 @@ func (t *logged) line(c change) slog.Level {
 
 // changed tells of a change: the log, then the user.
 func (b *Breakers) changed(c change) {
+	if c.panicked != nil {
+		b.logPanic("Trip", c.panicked)
+		return
+	}
 	b.log(c)
 	defer b.keepPanic("OnStateChange", func() {})
 	b.cfg.OnStateChange(c.broker.at, c.from, c.to)
@@ -70,9 +74,13 @@ func (b *Breakers) log(c change) {
 func (b *Breakers) keepPanic(function string, instead func()) {
 	if v := recover(); v != nil {
 		instead()
-		defer func() { _ = recover() }()
-		b.cfg.Logger.Error("breaker's function panicked", "function", function, "panic", v)
+		b.logPanic(function, v)
 	}
+}
+
+func (b *Breakers) logPanic(function string, v any) {
+	defer func() { _ = recover() }()
+	b.cfg.Logger.Error("breaker's function panicked", "function", function, "panic", v)
 }
 
 func (b *Breakers) deliver() { b.changes.deliver(b.changed) }

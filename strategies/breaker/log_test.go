@@ -164,6 +164,40 @@ func TestBrokerThatComesAndGoes(t *testing.T) {
 	})
 }
 
+// No line is written under a lock: a log handler may ask the breakers.
+func TestLogHandlerMayUseTheBreakers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asks := &asking{}
+		w := newWorld(t, breaker.Config{
+			Logger: slog.New(asks), OnStateChange: func(core.Broker, breaker.State, breaker.State) { panic("change") },
+			Trip: func(breaker.Counts) bool { panic("trip") }, Ignore: func(error) bool { panic("ignore") },
+		}, nil)
+		asks.breakers = w.breakers
+		w.halfOpen()
+		w.times(1, ok)
+		w.expect(breaker.Closed)
+		// Five failures, of which each asks Ignore and Trip, and three changes.
+		if want := 5 + 5 + 3 + 3; asks.lines != want {
+			t.Errorf("%d lines, want %d", asks.lines, want)
+		}
+	})
+}
+
+type asking struct {
+	breakers *breaker.Breakers
+	lines    int
+}
+
+func (*asking) Enabled(context.Context, slog.Level) bool { return true }
+func (a *asking) WithAttrs([]slog.Attr) slog.Handler     { return a }
+func (a *asking) WithGroup(string) slog.Handler          { return a }
+func (a *asking) Handle(context.Context, slog.Record) error {
+	a.lines++
+	a.breakers.States()
+	a.breakers.Health(brokerA)
+	return nil
+}
+
 // A log handler that panics does not touch the send.
 func TestPanicOfTheLogHandler(t *testing.T) {
 	inBubble(t, breaker.Config{

@@ -47,6 +47,7 @@ func (view) Health(core.Broker) core.Health { return core.HealthGood }
 func (v view) BrokerReport(core.Broker) []core.Setting {
 	return []core.Setting{{Name: string(v), Value: "yes"}}
 }
+
 func (v view) Describe() core.Description {
 	return core.Description{Summary: "the view " + string(v), Settings: []core.Setting{{Name: string(v), Value: "1"}}}
 }

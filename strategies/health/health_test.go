@@ -244,7 +244,7 @@ func TestTimeouts(t *testing.T) {
 		{"of the producer", time.Hour, 0, core.HealthDown},
 		{"of the caller", time.Second, 0, core.HealthDown},
 		{"of an impatient caller", 49 * ms, 0, core.HealthGood},
-		{"of a caller who waits long enough", 49 * ms, 10 * ms, core.HealthDown},
+		{"of a caller that waits long enough", 49 * ms, 10 * ms, core.HealthDown},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -118,7 +118,7 @@ func (s *sends) count() (oks int, errs []error) {
 
 // server is a broker in virtual time: one thread that takes a while for each
 // message, and a queue from which it drops what has waited for too long, silently
-// if nobody wants an answer.
+// if no answer is wanted.
 type server struct {
 	each  time.Duration // for a message
 	far   time.Duration // the round trip of the network

@@ -131,7 +131,7 @@ func TestRoundRobinDistribution(t *testing.T) {
 	})
 }
 
-// Many goroutines at once: nobody is starved and nothing races.
+// Many goroutines at once: no queue is starved and nothing races.
 func TestRoundRobinConcurrently(t *testing.T) {
 	const workers, each = 8, 600
 	var mu sync.Mutex

@@ -2,6 +2,7 @@ package remoting_test
 
 import (
 	"context"
+	"github.com/liftoff-mq/liftoff/internal/race"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -15,7 +16,7 @@ import (
 // A synchronous send over a connection that stands, from the producer's door to
 // the socket and back, makes one allocation: the strings of the answer.
 func TestSendAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	for _, ser := range []wire.Serialization{wire.RocketMQ, wire.JSON} {

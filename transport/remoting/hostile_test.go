@@ -196,6 +196,25 @@ func TestNoAnswer(t *testing.T) {
 	})
 }
 
+// A request that had little time says nothing about its connection.
+func TestShortTimeoutKeepsTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		b := run(t, n.listen("b:1"), func(*session, wire.Command) {})
+		c := client(t, remoting.Config{Dial: n.dial})
+		p := producer(t, c, b.addr())
+		for limit, want := range map[time.Duration]int{99 * time.Millisecond: 1, 100 * time.Millisecond: 0} {
+			_, err := p.Send(bg, coretest.Message("x"), core.SendTimeout(limit))
+			wantFailure(t, err, core.ClassTimeout, core.MaybeStored)
+			synctest.Wait()
+			if s := c.Stats(); s.Connections != want {
+				t.Errorf("after %v: %d connections", limit, s.Connections)
+			}
+			time.Sleep(time.Second) // the back-off is over
+		}
+	})
+}
+
 // A connection that is retired for one call's silence still serves the others.
 func TestRetiredConnectionServes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

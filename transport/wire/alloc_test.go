@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/liftoff-mq/liftoff/internal/race"
+
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
 // TestAllocations pins what the documentation promises about the hot path.
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	request, response := usualSend(), usualResponse()

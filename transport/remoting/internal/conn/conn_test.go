@@ -352,6 +352,29 @@ func ask(t *testing.T) []byte {
 	return b
 }
 
+// A frame that comes byte by byte gets no more time for each byte.
+func TestFrameTimeoutIsNotExtended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := pipe(t)
+		c, _ := running(t, near)
+		start, frame := time.Now(), ask(t)
+		var slow sync.WaitGroup
+		slow.Go(func() {
+			for _, b := range frame {
+				if _, err := far.Write([]byte{b}); err != nil {
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		})
+		<-c.Ended()
+		if d := time.Since(start); d != 10*time.Second {
+			t.Errorf("it ended after %v", d)
+		}
+		slow.Wait()
+	})
+}
+
 // A frame that stays incomplete ends the connection at its time; one that comes in many
 // reads does not.
 func TestFrameTimeout(t *testing.T) {
@@ -368,7 +391,16 @@ func TestFrameTimeout(t *testing.T) {
 		if c.Reason() != nil {
 			t.Fatalf("it ended: %v", c.Reason())
 		}
+		// Every read ends in the middle of a frame, but each time of another one.
 		_, _ = far.Write(frame[:9])
+		for range 5 {
+			time.Sleep(9 * time.Second)
+			_, _ = far.Write(append(frame[9:len(frame):len(frame)], frame[:9]...))
+		}
+		synctest.Wait()
+		if c.Reason() != nil {
+			t.Fatalf("it ended: %v", c.Reason())
+		}
 		start := time.Now()
 		<-c.Ended()
 		if d := time.Since(start); d != 10*time.Second || !strings.Contains(c.Reason().Error(), "incomplete for 10s") {

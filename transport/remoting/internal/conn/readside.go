@@ -294,7 +294,15 @@ func (c *Conn) readOnce(limit time.Duration) (ready bool, err error) {
 // probe counts the requests of callers that lead, and now and then lets other goroutines
 // run. It returns false if they wanted the processor: then the caller must not keep it.
 func (s *stream) probe() bool {
-	if s.callerReads++; s.callerReads%probeEvery != 0 || letOthersRun() < quickYield {
+	if s.callerReads++; s.callerReads%probeEvery != 0 {
+		return true
+	}
+	return s.probed(letOthersRun())
+}
+
+// probed notes how long other goroutines ran in a probe.
+func (s *stream) probed(took time.Duration) bool {
+	if took < quickYield {
 		return true
 	}
 	s.aloneInARow = -probePenalty

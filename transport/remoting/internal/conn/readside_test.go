@@ -53,22 +53,51 @@ func withOffer(t *testing.T, nc net.Conn, change ...func(*Config)) *Conn {
 	t.Helper()
 	c, _ := still(t, nc, change...)
 	c.locked(func() { c.read.offer() })
-	c.stream.lastRead = time.Now()
+	c.stream.lastRead = time.Now().Add(time.Hour) // so that a caller does not look first
 	return c
+}
+
+// answeredBefore has the bytes of a peer in the socket before the request is made: the
+// caller that leads finds them at once, however busy the machine is.
+func answeredBefore(t *testing.T, c *Conn, far net.Conn, b []byte) {
+	t.Helper()
+	if _, err := far.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	c.stream.lastRead = time.Now().Add(time.Hour)
+}
+
+// readWhenWoken is the reader goroutine of a connection that offers its read side.
+func readWhenWoken(t *testing.T, c *Conn) {
+	var loop sync.WaitGroup
+	t.Cleanup(loop.Wait)
+	t.Cleanup(func() { c.Close(errTestOver) })
+	loop.Go(func() {
+		select {
+		case <-c.read.wake:
+			c.locked(c.read.resume)
+			c.ReadLoop()
+		case <-c.ended:
+		}
+	})
 }
 
 // Offered to by caller, and offered again when the answer is there and nothing else is
 // under way.
 func TestCallerReadsItsAnswer(t *testing.T) {
 	near, far := sockets(t)
-	echo(t, far)
+	discard(t, far)
 	c := withOffer(t, near)
 	for i := range 5 {
+		answeredBefore(t, c, far, answer(t, int32(i), 0, ""))
 		r, f := request(t, c, Ask, int32(i), 0)
 		if err := c.Do(r, f); err != nil {
 			t.Fatal(err)
 		}
 		wantRead(t, c, readOffered)
+		if c.stream.mode != readUntilReady {
+			t.Error("the next reader would not wait")
+		}
 	}
 	if c.read.acquired != 5 {
 		t.Errorf("%d callers took the read side", c.read.acquired)
@@ -78,15 +107,14 @@ func TestCallerReadsItsAnswer(t *testing.T) {
 // By caller to handed over: another request is under way when the answer is there.
 func TestReadingCallerLeavesOthersToTheReader(t *testing.T) {
 	near, far := sockets(t)
+	discard(t, far)
 	c := withOffer(t, near)
-	peer(t, far, func(cmd wire.Command) {
-		c.locked(func() {
-			other := newRequest()
-			other.Opaque, other.stage = 99, stageWritten
-			c.table.add(other)
-		})
-		_, _ = far.Write(answer(t, cmd.Opaque, 0, ""))
+	c.locked(func() {
+		other := newRequest()
+		other.Opaque, other.stage = 99, stageWritten
+		c.table.add(other)
 	})
+	answeredBefore(t, c, far, answer(t, 1, 0, ""))
 	r, f := request(t, c, Ask, 1, 0)
 	if err := c.Do(r, f); err != nil {
 		t.Fatal(err)
@@ -101,10 +129,9 @@ func TestReadingCallerLeavesOthersToTheReader(t *testing.T) {
 // waits for the rest.
 func TestReadingCallerLeavesAPartOfAFrameToTheReader(t *testing.T) {
 	near, far := sockets(t)
+	discard(t, far)
 	c := withOffer(t, near)
-	peer(t, far, func(cmd wire.Command) {
-		_, _ = far.Write(append(answer(t, cmd.Opaque, 0, ""), answer(t, 99, 0, "")[:10]...))
-	})
+	answeredBefore(t, c, far, append(answer(t, 1, 0, ""), answer(t, 99, 0, "")[:10]...))
 	r, f := request(t, c, Ask, 1, 0)
 	if err := c.Do(r, f); err != nil {
 		t.Fatal(err)
@@ -189,8 +216,9 @@ func TestOnewayRequestDoesNotRead(t *testing.T) {
 // offers the read side again before the second one's request is in the table.
 func TestRequestAfterTheReadSideWasOfferedAgain(t *testing.T) {
 	near, far := sockets(t)
-	echo(t, far)
+	discard(t, far)
 	c := withOffer(t, near)
+	answeredBefore(t, c, far, answer(t, 1, 0, ""))
 	first, f1 := request(t, c, Ask, 1, 0)
 	if !c.acquireReadSide(first) {
 		t.Fatal("the first caller does not get the read side")
@@ -208,11 +236,11 @@ func TestRequestAfterTheReadSideWasOfferedAgain(t *testing.T) {
 	}
 	wantRead(t, c, readHandedOver)
 	<-first.done
-	var loop sync.WaitGroup
-	loop.Go(c.ReadLoop)
+	readWhenWoken(t, c)
+	if _, err := far.Write(answer(t, 2, 0, "")); err != nil {
+		t.Fatal(err)
+	}
 	<-second.done
-	c.Close(errTestOver)
-	loop.Wait()
 }
 
 // The same while the loops run.
@@ -252,7 +280,7 @@ func TestCallersAndReaderPassTheReadSideOn(t *testing.T) {
 		if err := c.submit(second, f2); err != nil {
 			t.Fatal(err)
 		}
-		if c.Usage().ReadOffered {
+		if u := c.Usage(); u.ReadOffered && u.InFlight > 0 {
 			t.Fatal("no goroutine reads, with a request under way")
 		}
 		<-first.done
@@ -328,14 +356,64 @@ func TestEndWhileOffered(t *testing.T) {
 
 // By reader stays: a request came while the reader goroutine made up its mind.
 func TestNoOfferWithARequestUnderWay(t *testing.T) {
-	near, _ := pipe(t)
-	c, _ := still(t, near)
+	synctest.Test(t, func(t *testing.T) {
+		near, _ := pipe(t)
+		c, _ := still(t, near)
+		r, f := request(t, c, Ask, 1, 0)
+		c.enqueue(r, f)
+		start := time.Now()
+		if !c.offerReadSide() || time.Since(start) != 0 {
+			t.Errorf("back after %v", time.Since(start))
+		}
+		wantRead(t, c, readByReader)
+	})
+}
+
+// By caller to handed over: frames come all the time, and none is the caller's answer.
+func TestReadingCallerDoesNotReadForOthers(t *testing.T) {
+	near, far := sockets(t)
+	c := withOffer(t, near)
+	frame := ask(t)
+	peer(t, far, func(cmd wire.Command) {
+		for range 5000 {
+			if _, err := far.Write(frame); err != nil || c.readState() == readHandedOver {
+				break
+			}
+			time.Sleep(busyPoll / 10)
+		}
+		_, _ = far.Write(answer(t, cmd.Opaque, 0, ""))
+	})
 	r, f := request(t, c, Ask, 1, 0)
-	c.enqueue(r, f)
-	if !c.offerReadSide() {
-		t.Error("the connection counts as ended")
+	r.deadline = time.Now().Add(5 * time.Second)
+	done := make(chan error)
+	go func() { done <- c.Do(r, f) }()
+	eventually(t, "the caller has stopped to read", func() bool { return c.readState() == readHandedOver })
+	if n := c.shared.Count.Reads.Load(); n > maxCallerReads+1 {
+		t.Errorf("%d reads", n)
 	}
-	wantRead(t, c, readByReader)
+	var loop sync.WaitGroup
+	loop.Go(c.ReadLoop)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	c.Close(errTestOver)
+	loop.Wait()
+}
+
+// A probe that took long keeps the read side from being offered for some time.
+func TestProbe(t *testing.T) {
+	s := &stream{}
+	for range probeEvery - 1 {
+		if !s.probe() {
+			t.Fatal("a request between two probes must not read")
+		}
+	}
+	if !s.probed(quickYield-1) || s.aloneInARow != 0 {
+		t.Error("a quick probe has consequences")
+	}
+	if s.probed(quickYield) || s.aloneInARow != -probePenalty {
+		t.Errorf("after a slow one %d answers in a row count as alone", s.aloneInARow)
+	}
 }
 
 // The end while a caller leads: its request learns of it, and it gives nothing back.
@@ -343,6 +421,7 @@ func TestEndWhileACallerReads(t *testing.T) {
 	near, far := sockets(t)
 	peer(t, far, func(wire.Command) { far.Close() })
 	c := withOffer(t, near)
+	readWhenWoken(t, c)
 	r, f := request(t, c, Ask, 1, 0)
 	if err := c.Do(r, f); err == nil || !r.Written() {
 		t.Errorf("got %v, written: %v", err, r.Written())

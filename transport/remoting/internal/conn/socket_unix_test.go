@@ -83,6 +83,28 @@ func TestReadSoonWaitsForEnough(t *testing.T) {
 	}
 }
 
+// A read that does not wait in the kernel wakes for any byte, also after one that waited
+// for many.
+func TestReadSoonForgetsTheLowWater(t *testing.T) {
+	near, far := sockets(t)
+	s := newSocket(near)
+	b := make([]byte, 100)
+	if _, err := far.Write(make([]byte, 60)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.readSoon(b, busyPoll, 50); n != 60 || err != nil || s.lowWater != 50 {
+		t.Fatalf("%d bytes, %v, low water %d", n, err, s.lowWater)
+	}
+	go func() {
+		time.Sleep(20 * time.Millisecond)
+		_, _ = far.Write([]byte("x"))
+	}()
+	_ = near.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if n, err := s.readSoon(b, 0, 1); n != 1 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
 // A wrapper may want to see every read and write.
 func TestOnlyPlainSocketsAreUsedDirectly(t *testing.T) {
 	near, _ := sockets(t)
