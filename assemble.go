@@ -130,12 +130,12 @@ func addTransport(c *core.Config, cfg Config, use carrier) (err error) {
 func newClient(cfg Config) (*remoting.Client, error) {
 	settings := cfg.Client
 	if len(settings.NameServers) > 0 {
-		return nil, errors.New("Client.NameServers is set: name servers belong into NameServers of the configuration itself")
+		return nil, errors.New("Client.NameServers is set: name servers belong into Config.NameServers")
 	}
 	if settings.NameServers = cfg.NameServers; len(settings.NameServers) == 0 {
 		env := os.Getenv(NameServerEnv)
 		if env == "" {
-			return nil, fmt.Errorf("no name server is given: set NameServers or the environment variable %s", NameServerEnv)
+			return nil, fmt.Errorf("no name server is given: set Config.NameServers or %s", NameServerEnv)
 		}
 		settings.NameServers = []string{env}
 	}

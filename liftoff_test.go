@@ -14,6 +14,7 @@ import (
 	"github.com/liftoff-mq/liftoff/hooks/validate"
 	"github.com/liftoff-mq/liftoff/strategies/breaker"
 	"github.com/liftoff-mq/liftoff/strategies/health"
+	"github.com/liftoff-mq/liftoff/strategies/pace"
 	"github.com/liftoff-mq/liftoff/strategies/retry"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
@@ -185,7 +186,7 @@ func TestNewReportsMistakes(t *testing.T) {
 		options []liftoff.Option
 		want    []string // the lines, in order
 	}{
-		{"nothing given", liftoff.Config{}, nil, []string{"group is empty", "no name server is given: set NameServers or the environment variable NAMESRV_ADDR"}},
+		{"nothing given", liftoff.Config{}, nil, []string{"group is empty", "no name server is given: set Config.NameServers or NAMESRV_ADDR"}},
 		{"bad address", liftoff.Config{Group: "g", NameServers: []string{"a:b:c"}}, nil, []string{"a:b:c"}},
 		{"no group", liftoff.Config{NameServers: servers}, nil, []string{"group is empty"}},
 		{"reserved group", liftoff.Config{Group: "DEFAULT_PRODUCER", NameServers: servers}, nil, []string{"is reserved"}},
@@ -301,6 +302,23 @@ func TestConfigAsJSON(t *testing.T) {
 	for _, want := range []string{"timeout: 3 is no duration", "timeOutt: it is not known", `client: serialization: rocketmq: serialization "xml" is not known`, "client: idleTimeout: 2 is no duration"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in: %v", want, err)
+		}
+	}
+}
+
+// The configurations of the parts are read and written like that of the producer.
+func TestPartsConfigAsJSON(t *testing.T) {
+	for text, cfg := range map[string]any{
+		`{"window":"20s","openFor":"2s","probes":3,"minWait":"4ms","hangAfter":"-1s"}`:                                          new(breaker.Config),
+		`{"linger":"2ms","maxCount":3,"maxBytes":4}`:                                                                            new(accumulate.Config),
+		`{"target":"1ms","minWindow":2,"maxWindow":3}`:                                                                          new(pace.Config),
+		`{"table":{"latencyMax":["50ms","1s"],"notAvailable":["0s","30s"],"isolation":"10s","overwrite":true},"minWait":"1ms"}`: new(health.Config),
+	} {
+		if err := json.Unmarshal([]byte(text), cfg); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		if back, err := json.Marshal(cfg); string(back) != text || err != nil {
+			t.Errorf("got  %s, %v\nwant %s", back, err, text)
 		}
 	}
 }

@@ -143,7 +143,7 @@ func handled(handlers map[ServerRequestKind]ServerRequestHandler) string {
 		names = append(names, kind.String())
 	}
 	if len(names) == 0 {
-		return "refused: there is no handler"
+		return "refused: nothing handles them"
 	}
 	return fmt.Sprintf("handlers for %s; others are refused, and so is what comes while %d wait", strings.Join(names, ", "), inboxRequests)
 }

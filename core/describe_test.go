@@ -3,7 +3,6 @@ package core_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -136,86 +135,6 @@ func must[T any](v T, err error) T {
 		panic(err)
 	}
 	return v
-}
-
-// What a policy does under each kind of failure is what it decides when it is asked: how many
-// attempts there are, whether they go elsewhere and come after a pause.
-func TestForecasts(t *testing.T) {
-	paused := func(after int) core.RetryPolicy {
-		return core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
-			d := core.Decision{Retry: f.Attempt < 4}
-			if f.Attempt > after {
-				d.After = time.Millisecond
-			}
-			return d
-		})
-	}
-	for _, tt := range []struct {
-		name  string
-		retry core.RetryPolicy
-		// What holds for a busy broker and for a lost connection.
-		busy, lost string
-	}{
-		{"never", coretest.NoRetry(), "1", "1"},
-		{"panics", core.RetryPolicyFunc(func(*core.Failure) core.Decision { panic("boom") }), "1", "1"},
-		{"always", core.RetryPolicyFunc(func(*core.Failure) core.Decision { return core.Decision{Retry: true} }), "32+ elsewhere 1, any 30", ""},
-		{"two", coretest.Retry(2), "2 elsewhere 1", ""},
-		{"three", coretest.Retry(3), "3 elsewhere 1, any 1", ""},
-		{"32", coretest.Retry(32), "32 elsewhere 1, any 30", ""},
-		{"33", coretest.Retry(33), "32+ elsewhere 1, any 30", ""},
-		{"the same queue", patiently, "3 same 2", ""},
-		{"paused", paused(0), "4 elsewhere 1 paused, any 2 paused", ""},
-		{"paused later", paused(2), "4 elsewhere 1, any 1, any 1 paused", ""},
-		{"only elsewhere", core.RetryPolicyFunc(func(f *core.Failure) core.Decision { return core.Decision{Retry: f.Untried > 0} }), "2 elsewhere 1", ""},
-		{"only not stored", safely, "3 elsewhere 1, any 1", "1"},
-		{"only answered", core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
-			return core.Decision{Retry: f.Answered && f.Attempt == 1}
-		}), "2 elsewhere 1", "1"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			cfg := coretest.Config(&coretest.Transport{})
-			cfg.Retry = tt.retry
-			got := map[string]string{}
-			for _, f := range must(core.NewProducer(cfg)).Pipeline().Policies()[0].Failures {
-				got[f.Name] = outline(f)
-				if f.String() == "" || f.Class == core.ClassNone || f.Certainty == core.CertaintyUnknown {
-					t.Errorf("%+v", f)
-				}
-			}
-			if tt.lost == "" {
-				tt.lost = tt.busy
-			}
-			if got["broker is busy"] != tt.busy || got["connection lost"] != tt.lost || len(got) != 10 {
-				t.Errorf("busy %q, lost %q of %d", got["broker is busy"], got["connection lost"], len(got))
-			}
-		})
-	}
-}
-
-// outline is a forecast in short: its attempts, + if there are more, and its retries.
-func outline(f core.FailureForecast) string {
-	s := fmt.Sprint(f.Attempts)
-	if f.More {
-		s += "+"
-	}
-	for i, r := range f.Retries {
-		where := "any"
-		switch {
-		case r.Same:
-			where = "same"
-		case r.Untried:
-			where = "elsewhere"
-		}
-		sep := ", "
-		if i == 0 {
-			sep = " "
-		}
-		s += fmt.Sprintf("%s%s %d", sep, where, r.Count)
-		if r.Paused {
-			s += " paused"
-		}
-	}
-	return s
 }
 
 // The pipeline is logged when the producer starts, whatever its parts say of themselves.

@@ -77,11 +77,10 @@ func (out *page) step(scope, stage, name string, use any) {
 
 // listener writes a step that hears of events. One that is an interceptor too is described.
 func (out *page) listener(l listening) {
-	part := l.part
 	more := "is told of: " + strings.Join(l.events, ", ")
-	_, call := part.(Interceptor)
-	_, attempt := part.(AttemptInterceptor)
-	d, ok := find[Describer](part)
+	_, call := l.part.(Interceptor)
+	_, attempt := l.part.(AttemptInterceptor)
+	d, ok := find[Describer](l.part)
 	if call || attempt || !ok {
 		out.line("listener", "", l.name, more)
 		return

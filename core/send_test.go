@@ -2,7 +2,6 @@ package core_test
 
 import (
 	"context"
-	"github.com/liftoff-mq/liftoff/internal/race"
 	"testing"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/internal/race"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

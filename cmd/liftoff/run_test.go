@@ -183,6 +183,23 @@ func TestPipeline(t *testing.T) {
 	}
 }
 
+// The output in docs/pipeline.md is the command's.
+func TestPipelineInTheDocuments(t *testing.T) {
+	page, err := os.ReadFile("../../docs/pipeline.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(page), "    $ liftoff pipeline --trace\n")
+	block, _, _ = strings.Cut(block, "\n<!-- end -->")
+	var shown strings.Builder
+	for line := range strings.Lines(block) {
+		shown.WriteString(strings.TrimPrefix(line, "    "))
+	}
+	if got := program(t, "", "pipeline", "--trace"); got.out != shown.String() {
+		t.Errorf("the command prints\n%s\nthe page shows\n%s", got.out, shown.String())
+	}
+}
+
 // compare compares with a file under testdata.
 func compare(t *testing.T, name, got string) {
 	t.Helper()

@@ -113,6 +113,17 @@ func run(ctx context.Context, w io.Writer) error {
 		return err
 	}
 
+	say("Second thoughts: a message for later is taken back before its time.")
+	later, err := producer.Send(ctx, &liftoff.Message{Topic: "Reminders", Body: []byte("in an hour"), DeliverAt: time.Now().Add(time.Hour)})
+	if err != nil {
+		return err
+	}
+	recalled, err := producer.Recall(ctx, "Reminders", later.RecallHandle)
+	if err != nil {
+		return err
+	}
+	say("  recalled %v", recalled)
+
 	say("A mistake: a message without a body never leaves the process, and the error says so.")
 	_, err = producer.Send(ctx, &liftoff.Message{Topic: "Greetings"})
 	say("  %v\n  what became of the message: %v", err, liftoff.CertaintyOf(err))

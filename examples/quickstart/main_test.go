@@ -22,6 +22,7 @@ func TestQuickstart(t *testing.T) {
 		`SEND_OK  id [0-9A-F]{32}  queue broker-[ab]/\d  offset \d`,
 		`broker-[ab] answers SYSTEM_BUSY`,
 		`attempts 2`,
+		`recalled [0-9A-F]{32}`,
 		`what became of the message: not-sent`,
 		`one-way +9 bytes  sent-by quickstart`,
 		`async    \(zlib\) +\d+ bytes`,

@@ -129,7 +129,7 @@ func TestConfigurationErrors(t *testing.T) {
 	}{
 		"none":              {app(over(&coretest.Transport{})), true, []string{"missing type: liftoff.Config"}},
 		"fails":             {app(fx.Provide(func() (liftoff.Config, error) { return liftoff.Config{}, io.ErrUnexpectedEOF })), false, []string{"unexpected EOF"}},
-		"no name server":    {app(fx.Supply(liftoff.Config{Group: "g"})), false, []string{"no name server is given", "set NameServers", liftoff.NameServerEnv}},
+		"no name server":    {app(fx.Supply(liftoff.Config{Group: "g"})), false, []string{"no name server is given", "Config.NameServers", liftoff.NameServerEnv}},
 		"no group":          {app(over(&coretest.Transport{}), fx.Supply(liftoff.Config{})), false, []string{"rocketmqfx: ", "group is empty"}},
 		"a name of nothing": {rocketmqfx.Named("", newAudit), true, []string{"Named is given no name"}},
 		"a helper provided": {fx.Provide(rocketmqfx.AsStep(func() core.Step { return passing("x") })), true, []string{"fx.Option should be passed to fx.New directly", "mistakes_test.go:"}},

@@ -50,7 +50,7 @@ func (c *Client) BrokerReport(b core.Broker) []core.Setting {
 		{Name: "requests in flight", Value: strconv.Itoa(inFlight)},
 		{Name: "bytes queued", Value: strconv.Itoa(queued)},
 	}
-	if why, next := p.trouble(); why != nil {
+	if next, why := p.trouble(); why != nil {
 		report = append(report,
 			core.Setting{Name: "last dial", Value: why.Error()},
 			core.Setting{Name: "next dial in", Value: max(0, next).Round(time.Millisecond).String()})
@@ -60,11 +60,11 @@ func (c *Client) BrokerReport(b core.Broker) []core.Setting {
 
 // trouble is why the last dial failed and how long the next one has to wait; nil if the last
 // one did not fail.
-func (p *peer) trouble() (why error, next time.Duration) {
+func (p *peer) trouble() (next time.Duration, why error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.failures == 0 {
-		return nil, 0
+		return 0, nil
 	}
-	return p.why, time.Until(p.until)
+	return time.Until(p.until), p.why
 }
