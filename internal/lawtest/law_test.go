@@ -58,6 +58,9 @@ func TestNoFileIsTooLong(t *testing.T) { report(t, lawtest.CheckSize(readTree(t)
 
 func TestNamesSayWhatIsInside(t *testing.T) { report(t, lawtest.CheckNames(readTree(t))) }
 
+// Core speaks no protocol: no answer codes, no wire form, no text of a Java server.
+func TestCoreIsNeutral(t *testing.T) { report(t, lawtest.CheckNeutral(readTree(t))) }
+
 func TestLinksLeadSomewhere(t *testing.T) { report(t, lawtest.CheckLinks(os.DirFS(root))) }
 
 func TestCheckLinksFindsBrokenOnes(t *testing.T) {
@@ -160,6 +163,13 @@ func TestRulesOnBrokenTrees(t *testing.T) {
 			"core/util/a.go": "package bytespool\n",
 			"core/b.go":      "package common\n",
 		}, []string{"package name common", "folder name util"}},
+		{"core speaks no protocol", lawtest.CheckNeutral, map[string]string{
+			"core/a.go": "package core\nvar a = rocketmq.PropertyKeys\nvar b = rocketmq.CodeSystemBusy\nvar c = rocketmq.Judge(1, \"AclException\")\n" +
+				"// rocketmq.ResponseCode\nvar d = \"a\\x01b\"\n",
+			"core/a_test.go":        "package core\nvar a = rocketmq.CodeSystemBusy\n",
+			"core/refusal/a.go":     "package refusal\nvar a = rocketmq.CodeSystemBusy\n",
+			"strategies/retry/a.go": "package retry\nvar a = rocketmq.CodeSystemBusy\n",
+		}, []string{"rocketmq.CodeSystemBusy", "rocketmq.Judge", "AclException", `a\x01b`}},
 		{"testdata and vendor are not ours", imports, map[string]string{
 			"core/testdata/a.go": "package nonsense !", "vendor/x/a.go": "package nonsense !",
 		}, nil},
