@@ -5,14 +5,12 @@ import (
 	"go/ast"
 	"go/token"
 	"regexp"
+	"slices"
 	"strconv"
 )
 
-// vocabulary is the package of what RocketMQ itself says, and neutral are the folders that
-// may use only those words of it that hold for every protocol: names of properties, limits,
-// rules of names, recall handles.
-const vocabulary = "core/rocketmq"
-
+// neutral are the folders that may use only those words of core/rocketmq that hold for every
+// protocol: names of properties, limits, rules of names, recall handles.
 var neutral = []string{"core"}
 
 // dialect are the words of one protocol: answer codes, what they mean, system flags, the
@@ -28,7 +26,7 @@ var javaText = regexp.MustCompile(`Exception|[\x01\x02]|TIMEOUT_CLEAN_QUEUE`)
 func CheckNeutral(t *Tree) []error {
 	var errs []error
 	for _, f := range t.Files {
-		if f.Test() || !isNeutral(f.Dir()) {
+		if f.Test() || !slices.Contains(neutral, f.Dir()) {
 			continue
 		}
 		ast.Inspect(f.Syntax, func(n ast.Node) bool {
@@ -49,14 +47,4 @@ func CheckNeutral(t *Tree) []error {
 		})
 	}
 	return errs
-}
-
-// isNeutral reports whether a folder itself is one; the packages below it are not.
-func isNeutral(dir string) bool {
-	for _, n := range neutral {
-		if dir == n {
-			return true
-		}
-	}
-	return false
 }
