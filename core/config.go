@@ -108,8 +108,8 @@ func (c Config) withDefaults() (Config, error) {
 	positive(&errs, "MaxInFlight", &c.MaxInFlight, DefaultMaxInFlight)
 	positive(&errs, "MaxInFlightBytes", &c.MaxInFlightBytes, DefaultMaxInFlightBytes)
 	positive(&errs, "MaxWorkers", &c.MaxWorkers, DefaultMaxWorkers)
-	positive(&errs, "RouteRefresh", &c.RouteRefresh, DefaultRouteRefresh)
-	positive(&errs, "RouteTimeout", &c.RouteTimeout, DefaultRouteTimeout)
+	timeout(&errs, "RouteRefresh", &c.RouteRefresh, DefaultRouteRefresh)
+	timeout(&errs, "RouteTimeout", &c.RouteTimeout, DefaultRouteTimeout)
 	for _, part := range []struct {
 		name  string
 		value any
@@ -158,12 +158,21 @@ func (c *Config) policy() Policy {
 	}
 }
 
-func positive[T int | int64 | time.Duration](errs *[]error, name string, v *T, def T) {
+func positive[T int | int64](errs *[]error, name string, v *T, def T) {
 	if *v == 0 {
 		*v = def
 	}
 	if *v < 0 {
 		*errs = append(*errs, fmt.Errorf("%s is negative: %v", name, *v))
+	}
+}
+
+func timeout(errs *[]error, name string, d *time.Duration, def time.Duration) {
+	if *d == 0 {
+		*d = def
+	}
+	if err := checkTimeout(*d); err != nil {
+		*errs = append(*errs, fmt.Errorf("%s %w", name, err))
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/liftoff-mq/liftoff/internal/words"
+
 	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
@@ -126,7 +128,7 @@ func (p *Pipeline) Limits() []Setting {
 	c := p.cfg
 	return []Setting{
 		{"asynchronous sends", fmt.Sprintf("%d under way, with bodies of %s; beyond that SendAsync waits for room within the call's time "+
-			"and then fails (%v, %v), and TrySendAsync fails at once", c.MaxInFlight, size(c.MaxInFlightBytes), ClassInFlight, NotSent)},
+			"and then fails (%v, %v), and TrySendAsync fails at once", c.MaxInFlight, words.Size(c.MaxInFlightBytes), ClassInFlight, NotSent)},
 		{"workers", fmt.Sprintf("%d of them are worked on at a time; the others stand in line within their time", c.MaxWorkers)},
 		{"other sends", "no limit: each is worked on by the goroutine that calls"},
 		{"attempts", fmt.Sprintf("%d a call, whatever the retry policy says", maxAttempts)},
@@ -146,19 +148,6 @@ func handled(handlers map[ServerRequestKind]ServerRequestHandler) string {
 		return "refused: nothing handles them"
 	}
 	return fmt.Sprintf("handlers for %s; others are refused, and so is what comes while %d wait", strings.Join(names, ", "), inboxRequests)
-}
-
-// size gives bytes in the largest unit that shows them exactly.
-func size(n int64) string {
-	for _, unit := range []struct {
-		name  string
-		bytes int64
-	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
-		if n >= unit.bytes && n%unit.bytes == 0 {
-			return fmt.Sprintf("%d %s", n/unit.bytes, unit.name)
-		}
-	}
-	return fmt.Sprintf("%d bytes", n)
 }
 
 // Policies are the policies of the producer that the pipeline is of, in the order in which

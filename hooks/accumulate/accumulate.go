@@ -11,7 +11,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
-	"github.com/liftoff-mq/liftoff/hooks/internal/words"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // Accumulator puts sends together. It belongs to one producer and is safe for

@@ -43,14 +43,14 @@ var Law = []Rule{
 	// The core knows nobody, so that every part can be replaced. Below it lies what
 	// RocketMQ itself says: names, codes and limits.
 	{Folder: "core/rocketmq"},
-	{Folder: "core", Ours: []string{"core", "internal/fifo", "internal/absent"}, Theirs: []string{sync}},
+	{Folder: "core", Ours: []string{"core", "internal/fifo", "internal/absent", "internal/words"}, Theirs: []string{sync}},
 	{Folder: "core/coretest", Ours: []string{"core"}},
 	// Hooks and strategies know the core and the one library they are about. Those with
 	// a configuration know how it is written as JSON.
-	{Folder: "hooks", Ours: []string{"core", "hooks/internal/plugin", "hooks/internal/words"}},
+	{Folder: "hooks", Ours: []string{"core", "hooks/internal/plugin", "internal/words"}},
 	{Folder: "hooks/internal/plugin", Ours: []string{"internal/absent"}},
-	{Folder: "hooks/accumulate", Ours: []string{"core", "hooks/internal/plugin", "hooks/internal/words", "internal/confjson"}},
-	{Folder: "hooks/compress", Ours: []string{"core", "hooks/internal/plugin", "hooks/internal/words"}, Theirs: []string{klauspost, lz4}},
+	{Folder: "hooks/accumulate", Ours: []string{"core", "hooks/internal/plugin", "internal/words", "internal/confjson"}},
+	{Folder: "hooks/compress", Ours: []string{"core", "hooks/internal/plugin", "internal/words"}, Theirs: []string{klauspost, lz4}},
 	{Folder: "hooks/tracing", Ours: []string{"core", "hooks/internal/conventions"}, Theirs: []string{otelAPI}},
 	{Folder: "hooks/metrics", Ours: []string{"core", "hooks/internal/conventions"}, Theirs: []string{otelAPI}},
 	{Folder: "hooks/internal/conventions", Ours: []string{"core"}, Theirs: []string{otelAPI}},
@@ -61,7 +61,7 @@ var Law = []Rule{
 	{Folder: "transport", Ours: []string{"core"}},
 	{Folder: "transport/transporttest", Ours: []string{"core"}},
 	{Folder: "transport/wire", Ours: []string{"core/rocketmq"}},
-	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "transport/remoting/internal", "internal/confjson"}},
+	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "transport/remoting/internal", "internal/confjson", "internal/words"}},
 	// A connection knows frames and sockets, and of the core the errors that end a wait.
 	{Folder: "transport/remoting/internal/conn", Ours: []string{"core", "transport/wire", "internal/fifo"}, Theirs: []string{system}},
 	{Folder: "transport/embedded", Ours: []string{"core/rocketmq", "transport/wire"}, Theirs: []string{sync}},
@@ -73,6 +73,7 @@ var Law = []Rule{
 	// A data structure, a check, and the JSON of configurations, that several floors share.
 	{Folder: "internal/fifo"},
 	{Folder: "internal/absent"},
+	{Folder: "internal/words"},
 	{Folder: "internal/confjson"},
 	// A constant that tests ask. No other code may import it.
 	{Folder: "internal/race"},

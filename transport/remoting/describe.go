@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 var (
@@ -21,7 +22,7 @@ func (c *Client) Describe() core.Description {
 		{Name: "dial", Value: "at most " + c.cfg.ConnectTimeout.String()},
 		{Name: "look-up at one name server", Value: "at most " + c.cfg.NameServerTimeout.String()},
 		{Name: "heartbeat", Value: "every " + c.cfg.HeartbeatInterval.String()},
-		{Name: "queued", Value: "at most " + strconv.Itoa(c.cfg.MaxQueuedBytes) + " bytes a connection; beyond them sends wait"},
+		{Name: "queued", Value: "at most " + words.Size(c.cfg.MaxQueuedBytes) + " a connection; beyond them sends wait"},
 	}}
 	if c.cfg.Signer != nil {
 		d.Settings = append(d.Settings, core.Setting{Name: "requests", Value: "signed"})
