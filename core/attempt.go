@@ -53,9 +53,10 @@ func (a *Attempt) SendBy() time.Time { return a.sendBy }
 // Prev is why the attempt before failed; nil for the first.
 func (a *Attempt) Prev() error { return a.prev }
 
-// LastResort reports that no better broker is left: every other one of the
-// route was tried or is down. A breaker lets such an attempt through, because
-// refusing it could only turn a doubtful send into a failed one.
+// LastResort reports that no better broker is left: every other one of the route was tried
+// or is down, or none but this one may take the message, because of a sharding key
+// ([ConsistentSelector]) or because [Message.Queue] names it. A breaker lets such an attempt
+// through, because refusing it could only turn a doubtful send into a failed one.
 func (a *Attempt) LastResort() bool { return a.last }
 
 // Aborted is the call's Aborted.

@@ -335,16 +335,16 @@ func (e *engine) try(ctx context.Context, c *Call) (res *Result, err error) {
 	return res, err
 }
 
-// limit sets the attempt's deadlines. They are capped while another broker is left and the
-// policy would use it, or the call has an attempt timeout of its own: the one for sending if the policy goes elsewhere with a message that
-// was not sent, the one for the answer if it does so even without knowing.
+// limit sets the attempt's deadlines. They are capped while another broker may take the
+// message and the policy would use it, or the call has an attempt timeout of its own: the
+// one for sending if the policy goes elsewhere with a message that was not sent, the one for
+// the answer if it does so even without knowing.
 func (e *engine) limit(c *Call) (err error) {
 	defer containPanic("health view", &err)
 	at, p := &c.at, c.served.policy
-	alone := !c.othersLeft(p.Health)
-	at.last = alone && (!c.consistent || len(c.route.brokers) == 1)
+	at.last = c.consistent || !c.othersLeft(p.Health)
 	at.sendBy = at.deadline
-	if alone || c.consistent {
+	if at.last {
 		return nil
 	}
 	most := p.AttemptTimeout

@@ -49,10 +49,11 @@ func ExampleNew() {
 		}
 		fmt.Println("sent to", res.Queue.Broker, "attempts:", res.Attempts)
 	}
+	// No other broker may take this one, so the breaker lets it through.
 	fixed := coretest.Message("hello")
 	fixed.Queue = &core.Queue{Broker: "broker-a", ID: 1}
 	_, err = p.Send(ctx, fixed)
-	fmt.Println(errors.Is(err, core.ErrCircuitOpen))
+	fmt.Println(errors.Is(err, core.ErrConnect))
 	// Output:
 	// sent to broker-b attempts: 2
 	// broker-a closed to open
