@@ -22,7 +22,7 @@ import (
 //	                       ▲                             │
 //	                       ├── a breaker refused ────────┤
 //	                       │                             ▼
-//	                       ├────────────────────────── pausing (the policy's pause)
+//	                       ├────────────────────────── pausing (the retry policy's pause)
 //	                       │                             │ the route is outdated
 //	                       └────────────────────────── refreshing
 type engine struct {
