@@ -139,8 +139,8 @@ func (out *page) policy(before []*policy, p *policy) {
 		d.Budget.Summary = noBudget
 	}
 	fmt.Fprintf(out, "policy %q, for %s\n", d.Name, d.Topics)
-	out.field("time", Description{Summary: fmt.Sprintf("%s a call with all its attempts; %s an attempt, as long as the retry policy would go "+
-		"on to another broker", d.Timeout, d.AttemptTimeout)})
+	out.field("time", Description{Summary: fmt.Sprintf("%s a call with all its attempts; %s an attempt, as long as another broker may take "+
+		"the message and the retry policy would go on to it", d.Timeout, d.AttemptTimeout)})
 	out.field("selector", out.shared(before, d.Selector, p, func(o *policy) any { return o.Selector }))
 	out.field("retry", out.shared(before, d.Retry, p, func(o *policy) any { return o.Retry }))
 	out.field("budget", out.shared(before, d.Budget, p, func(o *policy) any { return o.Budget }))

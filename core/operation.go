@@ -211,6 +211,9 @@ func (p *Producer) Recall(ctx context.Context, topic, handle string) (messageID 
 // locate stands between the two scopes of operations: it finds the broker.
 func (e *engine) locate(inner OperationHandler) OperationHandler {
 	return func(ctx context.Context, op *Operation) error {
+		if !e.recalls() {
+			return fmt.Errorf("%w: %v", ErrUnsupported, op.kind)
+		}
 		h, err := rocketmq.ParseRecallHandle(op.handle)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalidMessage, err)
@@ -230,6 +233,12 @@ func (e *engine) locate(inner OperationHandler) OperationHandler {
 		}
 		return inner(ctx, op)
 	}
+}
+
+// recalls reports whether the transport can recall messages.
+func (e *engine) recalls() bool {
+	_, ok := find[Recaller](e.cfg.Transport)
+	return ok && !e.lacks.has(FeatureRecall)
 }
 
 // brokerOf finds a broker by name in the topic's route. Where the route in use does not
@@ -266,10 +275,7 @@ func (e *engine) operate(ctx context.Context, op *Operation) (err error) {
 	start := time.Now()
 	defer func() { op.latency = time.Since(start) }()
 	defer containPanic("transport", &err)
-	r, ok := find[Recaller](e.cfg.Transport)
-	if !ok || e.lacks.has(FeatureRecall) {
-		return fmt.Errorf("%w: %v", ErrUnsupported, op.kind)
-	}
+	r, _ := find[Recaller](e.cfg.Transport)
 	op.recalled, err = r.Recall(ctx, op, op.handle)
 	if err == nil {
 		op.done, op.written = true, true

@@ -21,7 +21,7 @@ type pipelineCmd struct {
 func (pipelineCmd) Help() string {
 	return `Prints what the default producer does with a message, from which one can tell what happens when a broker hangs, is busy or refuses it. Nothing is sent or connected.
 
-First the chain, outermost step first, with the settings of each step: the steps of message scope (call) run once a message, those of attempt scope once a try, and between them lie message id, route, queue selection and retry. Then the limits, with what happens beyond them. Then each policy with the topics that it serves: times, queue selector, retry policy, retry budget, the view of the brokers' health, and how a send ends under each kind of failure.
+First the chain, outermost step first, with the settings of each step: the steps of message scope (call) run once a call, those of attempt scope once a try, and between them lie message id, route, queue selection and retry. Then the limits, with what happens beyond them. Then each policy with the topics that it serves: times, queue selector, retry policy, retry budget, the view of the brokers' health, and how a send ends under each kind of failure.
 
 A program prints the same for its own producer with fmt.Print(producer.Pipeline()), or as JSON with json.Marshal.
 

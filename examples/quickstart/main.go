@@ -17,12 +17,15 @@ import (
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
-// stamp is a hand-written interceptor. It runs once per message, whatever the
-// mode, and changes only what goes on the wire, never the caller's message.
+// stamp is a hand-written interceptor. It runs once per call, whatever the mode: All gives
+// the one message, or those of a batch. It changes only what goes on the wire, never the
+// caller's message.
 type stamp struct{}
 
 func (stamp) Intercept(ctx context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
-	call.Outgoing().SetProperty("sent-by", "quickstart")
+	for out := range call.All() {
+		out.SetProperty("sent-by", "quickstart")
+	}
 	return next(ctx, call)
 }
 

@@ -60,7 +60,7 @@ var Law = []Rule{
 	// cluster speak RocketMQ's words and know no producer.
 	{Folder: "transport", Ours: []string{"core"}},
 	{Folder: "transport/transporttest", Ours: []string{"core"}},
-	{Folder: "transport/wire", Ours: []string{"core/rocketmq"}},
+	{Folder: "transport/wire", Ours: []string{"core/rocketmq", "internal/words"}},
 	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "transport/remoting/internal", "internal/confjson", "internal/words"}},
 	// A connection knows frames and sockets, and of the core the errors that end a wait.
 	{Folder: "transport/remoting/internal/conn", Ours: []string{"core", "transport/wire", "internal/fifo"}, Theirs: []string{system}},

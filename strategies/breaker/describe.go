@@ -46,9 +46,9 @@ func (b *Breakers) BrokerReport(at core.Broker) []core.Setting {
 func (b *Breakers) Describe() core.Description {
 	d := core.Description{Summary: "circuit breaker for each broker", Settings: []core.Setting{
 		{Name: "opens after", Value: b.describeTrip()},
-		{Name: "open for", Value: b.cfg.OpenFor.String() + "; meanwhile other brokers get the messages if there are any"},
+		{Name: "open for", Value: b.cfg.OpenFor.String() + "; meanwhile other brokers get the messages; those that no other may take go through"},
 		{Name: "closes after", Value: b.describeProbes()},
-		{Name: "time-outs count from", Value: b.cfg.MinWait.String()},
+		{Name: "failures", Value: "no or lost connection, busy, unavailable, unexplained errors; time-outs of " + b.cfg.MinWait.String() + " or more"},
 	}}
 	if b.ownIgnore {
 		d.Settings = append(d.Settings, core.Setting{Name: "ignores", Value: "errors of the program's choice"})
