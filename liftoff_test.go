@@ -140,7 +140,7 @@ func TestNilIsAMistakeOfEveryOption(t *testing.T) {
 		{liftoff.WithHealth(latency), "WithHealth: the view is nil"},
 		{liftoff.WithPolicies(nil), "WithPolicies: the source is nil"},
 		{liftoff.WithPolicies(table), "WithPolicies: the source is nil"},
-		{liftoff.WithPolicies(&core.PolicyTable{}), "policies: the policy of every topic is nil"},
+		{liftoff.WithPolicies(&core.PolicyTable{}), "policies: PolicyTable.Default is nil: set it"},
 		{liftoff.WithBreaker(nil), "WithBreaker: the breaker is nil"},
 		{liftoff.WithCompressor(nil), "WithCompressor: the codec is nil"},
 		{liftoff.WithLimits(nil), "validate: option 0 is nil"},
@@ -193,7 +193,7 @@ func TestNewReportsMistakes(t *testing.T) {
 		{"bad namespace", liftoff.Config{Group: "g", NameServers: servers, Namespace: "a b"}, nil, []string{"namespace"}},
 		{"bad limit", liftoff.Config{Group: "g", NameServers: servers}, []liftoff.Option{liftoff.WithLimits(validate.MaxBodySize(-1))}, []string{"MaxBodySize is -1"}},
 		{"times in no unit", liftoff.Config{Group: "g", NameServers: servers, Timeout: 3000, Client: remoting.Config{ConnectTimeout: 3000}}, nil, []string{
-			`policy "default": Timeout is 3µs, at least 1ms is needed`, "ConnectTimeout is 3µs, at least 1ms is needed",
+			`Config.Timeout is 3µs, at least 1ms is needed`, "ConnectTimeout is 3µs, at least 1ms is needed",
 		}},
 		{"name servers twice", liftoff.Config{Group: "g", NameServers: servers, Client: remoting.Config{NameServers: servers}}, nil, []string{"Client.NameServers is set"}},
 		{"too many in flight", liftoff.Config{Group: "g", NameServers: servers, MaxInFlight: 2_000_000_000}, nil, []string{"MaxInFlight 2000000000 is too large"}},

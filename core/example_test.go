@@ -57,7 +57,7 @@ func ExampleResolve() {
 	// call     shape    stamp
 	// core              engine     message id, route, queue selection, retry
 	// attempt           transport
-	// pipeline: step "quota": neighbour "login" is unknown
+	// pipeline: step "quota": neighbour "login" is unknown; no other step is in its stage
 }
 
 func ExampleNewRoute() {

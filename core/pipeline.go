@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/liftoff-mq/liftoff/internal/absent"
@@ -193,25 +194,48 @@ func checkNeighbours(steps []Step) []error {
 			other, known := byName[bare]
 			switch {
 			case !known && !optional:
-				errs = append(errs, fmt.Errorf("step %q: neighbour %q is unknown", s.name, bare))
-			case known && !(s.stage != StageNone && s.stage == other.stage) &&
-				!(s.attemptStage != AttemptNone && s.attemptStage == other.attemptStage):
-				errs = append(errs, fmt.Errorf("step %q: neighbour %q is in no stage with it: %s, but %s", s.name, bare, s.places(), other.places()))
+				errs = append(errs, fmt.Errorf("step %q: neighbour %q is unknown; %s", s.name, bare, s.others(steps)))
+			case known && !s.meets(other):
+				errs = append(errs, fmt.Errorf("step %q is in %s; %q is in %s: After and Before order neighbours of one stage only", s.name, s.places(), bare, other.places()))
 			}
 		}
 	}
 	return errs
 }
 
+// meets reports whether two steps are in one stage, in at least one scope.
+func (s *Step) meets(other *Step) bool {
+	return s.stage != StageNone && s.stage == other.stage ||
+		s.attemptStage != AttemptNone && s.attemptStage == other.attemptStage
+}
+
+// others says which steps could have been meant by a neighbour that is unknown.
+func (s *Step) others(steps []Step) string {
+	var names []string
+	for i := range steps {
+		if other := &steps[i]; other.name != s.name && s.meets(other) {
+			names = append(names, strconv.Quote(other.name))
+		}
+	}
+	where := "stage"
+	if s.stage != StageNone && s.attemptStage != AttemptNone {
+		where = "stages"
+	}
+	if len(names) == 0 {
+		return "no other step is in its " + where
+	}
+	return fmt.Sprintf("the other steps of its %s are %s", where, strings.Join(names, ", "))
+}
+
 // places says where a step stands.
 func (s *Step) places() string {
 	switch {
 	case s.stage != StageNone && s.attemptStage != AttemptNone:
-		return fmt.Sprintf("%v of message scope and %v of attempt scope", s.stage, s.attemptStage)
+		return fmt.Sprintf("message scope, %v, and in attempt scope, %v", s.stage, s.attemptStage)
 	case s.stage != StageNone:
-		return fmt.Sprintf("%v of message scope", s.stage)
+		return fmt.Sprintf("message scope, %v", s.stage)
 	case s.attemptStage != AttemptNone:
-		return fmt.Sprintf("%v of attempt scope", s.attemptStage)
+		return fmt.Sprintf("attempt scope, %v", s.attemptStage)
 	default:
 		return "no stage, it only listens"
 	}

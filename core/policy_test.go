@@ -95,6 +95,11 @@ func TestPolicyMistakes(t *testing.T) {
 		{"nothing listed", list(), []string{"the source has none"}},
 		{"cannot be listed", panicking{}, []string{"panic in policy source: boom"}},
 		{"typed nil", (*core.PolicyTable)(nil), []string{"is nil"}},
+		{"a table without a default", &core.PolicyTable{}, []string{`policies: PolicyTable.Default is nil: set it, such as &Policy{Name: "default"}`}},
+		{
+			"a table with topics and without a default", &core.PolicyTable{ByTopic: map[string]*core.Policy{"a": nil, "b": good("b")}},
+			[]string{"policies: the policy of a is nil\n", "policies: PolicyTable.Default is nil: set it"},
+		},
 		{
 			"all at once", list(
 				nil, good(""), good("twice"), good("twice"),

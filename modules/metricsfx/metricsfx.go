@@ -10,6 +10,8 @@
 package metricsfx
 
 import (
+	"fmt"
+
 	"github.com/liftoff-mq/liftoff/hooks/metrics"
 	"github.com/liftoff-mq/liftoff/modules/rocketmqfx"
 	"go.opentelemetry.io/otel/metric"
@@ -36,8 +38,14 @@ type Params struct {
 	Provider metric.MeterProvider `optional:"true"`
 }
 
-// New makes the step. Options come after what the graph has, so they win.
+// New makes the step. Options come after what the graph has, so they win. One that is nil is
+// an error.
 func New(p Params, options ...metrics.Option) (*metrics.Metrics, error) {
+	for i, o := range options { // here, since metrics.New would count those of the graph too
+		if o == nil {
+			return nil, fmt.Errorf("metricsfx: option %d is nil", i)
+		}
+	}
 	graph := []metrics.Option{metrics.WithMeterProvider(p.Provider)}
 	return metrics.New(append(graph, options...)...)
 }

@@ -98,7 +98,7 @@ func TestErrors(t *testing.T) {
 	}{
 		{"no provider", fx.Options(metricsfx.Module, metricsfx.RequireProvider), true, "metric.MeterProvider"},
 		{"bad buckets", metricsfx.With(metrics.WithDurationBuckets(2, 1)), false, "ascend"},
-		{"nil option", metricsfx.With(nil), false, "metrics: option 1 is nil"},
+		{"nil option", metricsfx.With(nil), false, "metricsfx: option 0 is nil"},
 		{"twice", fx.Options(metricsfx.Module, metricsfx.Module), false, `step "otel.metrics": given more than once`},
 		{"With beside Module", fx.Options(metricsfx.Module, metricsfx.With()), false, `step "otel.metrics": given more than once`},
 	}

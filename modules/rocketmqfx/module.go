@@ -33,8 +33,9 @@ func Named(name string, constructor any) fx.Option {
 // that is left then, so that the hooks that stop after it have theirs.
 func New(cfg liftoff.Config, p Params) (*core.Producer, error) {
 	cfg.Logger = cmp.Or(cfg.Logger, p.Logger)
-	producer, err := liftoff.New(cfg, p.options()...)
-	if err != nil {
+	options, partsErr := p.options()
+	producer, err := liftoff.New(cfg, options...)
+	if err := errors.Join(partsErr, err); err != nil {
 		return nil, fmt.Errorf("rocketmqfx: %w", err)
 	}
 	p.Lifecycle.Append(fx.Hook{

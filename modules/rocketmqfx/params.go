@@ -1,7 +1,11 @@
 package rocketmqfx
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
+	"reflect"
+	"slices"
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
@@ -42,8 +46,11 @@ type Params struct {
 	Option liftoff.Option `optional:"true"`
 }
 
-func (p *Params) options() []liftoff.Option {
-	options := []liftoff.Option{liftoff.WithHooks(p.Hooks...), liftoff.WithSteps(p.Steps...), liftoff.WithOrder(p.Order)}
+// options are the parts as options, without those that are nil, which the error has.
+func (p *Params) options() ([]liftoff.Option, error) {
+	var errs []error
+	hooks := there(p.Hooks, "AsHook", &errs)
+	options := []liftoff.Option{liftoff.WithHooks(hooks...), liftoff.WithSteps(p.Steps...), liftoff.WithOrder(p.Order)}
 	if p.Step.Name() != "" {
 		options = append(options, liftoff.WithSteps(p.Step))
 	}
@@ -57,11 +64,29 @@ func (p *Params) options() []liftoff.Option {
 	give(&options, p.Policies, liftoff.WithPolicies)
 	give(&options, p.Breaker, liftoff.WithBreaker)
 	give(&options, p.Compressor, liftoff.WithCompressor)
-	options = append(options, p.Options...)
+	options = append(options, there(p.Options, "AsOption", &errs)...)
 	if p.Option != nil {
 		options = append(options, p.Option)
 	}
-	return options
+	return options, errors.Join(errs...)
+}
+
+// there are the members of a group that are not nil. fx gives a group in any order, so the
+// place of one that is nil says nothing, and it is reported by the helper that adds such
+// members.
+func there[T any](group []T, helper string, errs *[]error) []T {
+	return slices.DeleteFunc(slices.Clone(group), func(member T) bool {
+		v := reflect.ValueOf(member)
+		switch {
+		case !v.IsValid(), v.Kind() == reflect.Func && v.IsNil():
+			*errs = append(*errs, fmt.Errorf("a constructor given to %s returned nil", helper))
+		case v.Kind() == reflect.Pointer && v.IsNil():
+			*errs = append(*errs, fmt.Errorf("a constructor given to %s returned a nil %v", helper, v.Type()))
+		default:
+			return false
+		}
+		return true
+	})
 }
 
 // give adds the option of a part, if the graph has the part.

@@ -4,25 +4,29 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"strings"
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
 	"go.uber.org/fx"
 )
 
-// Use gives the producers a part that they have once, as the interface T, one of those in
+// Use gives the producers a part that they have once, as T, the type of an optional field of
 // [Params]: constructor returns something that implements T, and perhaps an error.
 //
 // It is fx.Provide with a check. Producers take such a part only if the graph has it, and to
 // fx a part whose own dependencies are missing is not there: the default would take its
 // place without a word. Use makes that, and a nil part, an error of the application.
 func Use[T any](constructor any) fx.Option {
+	part := reflect.TypeFor[T]()
+	if err := checkPart(part); err != nil {
+		return fx.Error(err)
+	}
 	if err := check[T]("Use", constructor); err != nil {
 		return fx.Error(err)
 	}
-	part := reflect.TypeFor[T]()
 	if reflect.TypeOf(constructor).Out(0) != part {
-		constructor = fx.Annotate(constructor, fx.As(new(T)))
+		constructor = located(constructor, fx.As(new(T)))
 	}
 	return fx.Options(fx.Provide(constructor), fx.Invoke(func(v T) error {
 		if any(v) == nil {
@@ -38,7 +42,7 @@ func AsHook(constructor any) fx.Option {
 	if err := check[liftoff.Stepper]("AsHook", constructor); err != nil {
 		return fx.Error(err)
 	}
-	return fx.Provide(fx.Annotate(constructor, fx.As(new(liftoff.Stepper)), fx.ResultTags(`group:"rocketmq.hooks"`)))
+	return fx.Provide(located(constructor, fx.As(new(liftoff.Stepper)), fx.ResultTags(`group:"rocketmq.hooks"`)))
 }
 
 // AsStep adds a step to all producers: constructor returns a core.Step and perhaps an error.
@@ -66,7 +70,47 @@ func check[T any](helper string, constructor any) error {
 	if t != nil && t.Kind() == reflect.Func && t.NumOut() > 0 && t.Out(0).AssignableTo(want) {
 		return nil
 	}
-	const caller = 2 // of the helper
-	_, file, line, _ := runtime.Caller(caller)
-	return fmt.Errorf("rocketmqfx: %s at %s:%d is given a %v, want a function that returns a %v", helper, file, line, t, want)
+	return fmt.Errorf("rocketmqfx: %s at %s is given a %v, want a function that returns a %v", helper, place(), t, want)
+}
+
+// place is where the helper of this package that calls a function that calls this was
+// called.
+func place() string {
+	const depth = 3 // place, its caller, the helper
+	_, file, line, _ := runtime.Caller(depth)
+	return fmt.Sprintf("%s:%d", file, line)
+}
+
+// checkPart reports that Use was given a type that producers do not take from the graph.
+func checkPart(part reflect.Type) error {
+	var parts []string
+	params := reflect.TypeFor[Params]()
+	for i := range params.NumField() {
+		f := params.Field(i)
+		if f.Tag.Get("optional") != "true" {
+			continue
+		}
+		if f.Type == part {
+			return nil
+		}
+		parts = append(parts, f.Type.String())
+	}
+	return fmt.Errorf("rocketmqfx: Use at %s is given a %v, which no producer takes: the parts are %s", place(), part, strings.Join(parts, ", "))
+}
+
+// located is fx.Annotate of a constructor that keeps its place. What fx makes of an
+// annotated constructor is a function of package reflect, so all its errors would name that.
+// fx has a field for the place, which it leaves empty. Without that field the errors are as
+// they were.
+func located(constructor any, annotations ...fx.Annotation) any {
+	annotated := reflect.ValueOf(fx.Annotate(constructor, annotations...))
+	v := reflect.New(annotated.Type()).Elem() // a copy, whose fields can be set
+	v.Set(annotated)
+	if v.Kind() != reflect.Struct {
+		return v.Interface()
+	}
+	if place := v.FieldByName("FuncPtr"); place.Kind() == reflect.Uintptr && place.CanSet() {
+		place.SetUint(uint64(reflect.ValueOf(constructor).Pointer()))
+	}
+	return v.Interface()
 }

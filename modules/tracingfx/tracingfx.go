@@ -15,6 +15,8 @@
 package tracingfx
 
 import (
+	"fmt"
+
 	"github.com/liftoff-mq/liftoff/hooks/tracing"
 	"github.com/liftoff-mq/liftoff/modules/rocketmqfx"
 	"go.opentelemetry.io/otel/propagation"
@@ -43,8 +45,14 @@ type Params struct {
 	Propagators propagation.TextMapPropagator `optional:"true"`
 }
 
-// New makes the step. Options come after what the graph has, so they win.
+// New makes the step. Options come after what the graph has, so they win. One that is nil is
+// an error.
 func New(p Params, options ...tracing.Option) (*tracing.Tracing, error) {
+	for i, o := range options { // here, since tracing.New would count those of the graph too
+		if o == nil {
+			return nil, fmt.Errorf("tracingfx: option %d is nil", i)
+		}
+	}
 	graph := []tracing.Option{tracing.WithTracerProvider(p.Provider), tracing.WithPropagators(p.Propagators)}
 	return tracing.New(append(graph, options...)...)
 }

@@ -184,9 +184,10 @@ func TestErrors(t *testing.T) {
 		opts fx.Option
 		says string
 	}{
-		"nil option":         {tracingfx.With(nil), "tracing: option 2 is nil"},
-		"twice":              {fx.Options(tracingfx.Module, tracingfx.Module), `step "otel.trace": given more than once`},
-		"With beside Module": {fx.Options(tracingfx.Module, tracingfx.With(tracing.WithBodySize())), `step "otel.trace": given more than once`},
+		"nil option":                {tracingfx.With(nil), "tracingfx: option 0 is nil"},
+		"nil option behind another": {tracingfx.With(tracing.WithBodySize(), nil), "tracingfx: option 1 is nil"},
+		"twice":                     {fx.Options(tracingfx.Module, tracingfx.Module), `step "otel.trace": given more than once`},
+		"With beside Module":        {fx.Options(tracingfx.Module, tracingfx.With(tracing.WithBodySize())), `step "otel.trace": given more than once`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
