@@ -158,6 +158,11 @@ func TestSnapshotAtRest(t *testing.T) {
 	})
 }
 
+// recalling is a transport that can recall.
+type recalling struct{ core.Transport }
+
+func (recalling) Recall(context.Context, *core.Operation, string) (string, error) { return "id", nil }
+
 // What is under way is counted while it is, and lists are lists also where they are empty.
 func TestSnapshotUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -170,6 +175,7 @@ func TestSnapshotUnderWay(t *testing.T) {
 			}
 			return routes.Route(ctx, topic)
 		})
+		cfg.Transport = recalling{cfg.Transport}
 		p := coretest.Start(t, cfg)
 		for range 5 {
 			p.SendAsync(t.Context(), coretest.Message("12345"), nil)
