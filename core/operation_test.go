@@ -443,11 +443,10 @@ func TestOperationEnds(t *testing.T) {
 					case "ended":
 						cancel(boom)
 					case "abort":
-						go func() {
-							ctx, stop := context.WithTimeout(context.Background(), end.after)
-							defer stop()
-							shutdown <- p.Shutdown(ctx)
-						}()
+						ctx, stop := context.WithTimeout(context.Background(), end.after)
+						defer stop()
+						// In virtual time this is after the recall was admitted.
+						time.AfterFunc(time.Millisecond, func() { shutdown <- p.Shutdown(ctx) })
 					}
 					start := time.Now()
 					_, err = p.Recall(ctx, "T", handleOf("T", "broker-a"))
