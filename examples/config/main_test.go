@@ -34,7 +34,7 @@ func TestConfig(t *testing.T) {
   an attempt     1.5s
   headers        JSON
   a dial         at most 500ms
-  breakers open  10s; meanwhile other brokers get the messages if there are any
+  breakers open  10s; meanwhile other brokers get the messages; those that no other may take go through
 `
 	if got := out.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
