@@ -442,11 +442,11 @@ func TestOperationEnds(t *testing.T) {
 					case "ended":
 						cancel(boom)
 					case "abort":
-						go func() {
-							ctx, stop := context.WithTimeout(context.Background(), end.after)
+						time.AfterFunc(time.Millisecond, func() { // when the operation is under way
+							ctx, stop := context.WithTimeout(context.Background(), end.after-time.Millisecond)
 							defer stop()
 							shutdown <- p.Shutdown(ctx)
-						}()
+						})
 					}
 					start := time.Now()
 					_, err = p.Recall(ctx, "T", handleOf("T", "broker-a"))

@@ -363,6 +363,7 @@ func TestReadOnlyTopic(t *testing.T) {
 			if want[i] != nil {
 				left = 0
 			}
+			synctest.Wait() // a send does not wait until listeners have heard of its route
 			if got := b.of("broker-a"); got != left {
 				t.Errorf("answer %d: %d routes lead to the broker, want %d", i, got, left)
 			}
