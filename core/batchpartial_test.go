@@ -59,6 +59,7 @@ func TestSendBatchStoredInPart(t *testing.T) {
 		{[]string{"1", "bad 2", "3"}, core.SendOK, []int{1}, core.ClassRejected},
 		{[]string{"bad 1", "2", "odd 3"}, core.SendOK, []int{0, 2}, core.ClassRejected},
 		{[]string{"odd 1", "2", "bad 3"}, core.FlushDiskTimeout, []int{0, 2}, core.ClassBroker},
+		{[]string{"1", "odd 2"}, core.SlaveNotAvailable, []int{1}, core.ClassBroker},
 		{[]string{"bad"}, core.SendOK, []int{0}, core.ClassRejected},
 		{[]string{"1", "2"}, core.SendOK, nil, core.ClassNone},
 	} {

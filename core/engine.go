@@ -431,7 +431,7 @@ func (e *engine) attemptDone(ctx context.Context, c *Call, res *Result, err erro
 	}
 	at := &c.at
 	c.attemptReport = AttemptReport{
-		Attempt: at, Result: res, Err: err, Class: ClassOf(err),
+		Attempt: at, Result: c.report(res), Err: err, Class: ClassOf(err),
 		Latency: at.latency, Written: at.written, Abandoned: !at.entered,
 	}
 	e.listeners.attemptDone(ctx, &c.attemptReport)

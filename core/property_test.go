@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"github.com/liftoff-mq/liftoff/internal/race"
 	"math"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/race"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"

@@ -2,9 +2,10 @@ package core_test
 
 import (
 	"context"
-	"github.com/liftoff-mq/liftoff/internal/race"
 	"testing"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/race"
 
 	"go.uber.org/goleak"
 
