@@ -211,20 +211,24 @@ func TestRoomOfARequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				hold := make(chan struct{})
-				p, m := openInbox(t, check(func(context.Context, *core.ServerRequest) { <-hold }))
+				step := make(chan struct{})
+				p, m := openInbox(t, check(func(context.Context, *core.ServerRequest) { <-step }))
 				deliver := func(n int) error {
 					r := &core.ServerRequest{Kind: core.RequestTransactionCheck}
 					grow(r, n)
 					return m.inbox.Deliver(r)
 				}
-				if err := errors.Join(deliver(bytes/2), deliver(bytes/2)); err != nil {
-					t.Errorf("what fits: %v", err)
+				for round := range 3 { // what was handled has given its room back
+					if err := errors.Join(deliver(bytes/2), deliver(bytes/2)); err != nil {
+						t.Errorf("round %d: what fits: %v", round, err)
+					}
+					if err := deliver(1); !errors.Is(err, core.ErrInboxFull) {
+						t.Errorf("round %d: one byte more: %v", round, err)
+					}
+					step <- struct{}{}
+					step <- struct{}{}
+					synctest.Wait()
 				}
-				if err := deliver(1); !errors.Is(err, core.ErrInboxFull) {
-					t.Errorf("one byte more: %v", err)
-				}
-				close(hold)
 				if err := p.Shutdown(t.Context()); err != nil {
 					t.Error(err)
 				}
