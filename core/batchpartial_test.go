@@ -198,12 +198,27 @@ func TestBatchFailedAsAWhole(t *testing.T) {
 	}
 }
 
-// A transport that says of a single message that it was refused is heard.
+// A transport that says of a single message that it was refused is heard: it is a failed
+// attempt like any other.
 func TestSingleMessageRefused(t *testing.T) {
-	p := coretest.Start(t, coretest.Config(partly(core.SendOK)))
+	tr := partly(core.SendOK)
+	cfg := coretest.Config(tr)
+	var seen []core.Failure
+	cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+		if f.Message.Topic == "T" {
+			seen = append(seen, *f)
+		}
+		return core.Decision{Retry: f.Attempt < 2}
+	})
+	p := coretest.Start(t, cfg)
 	res, err := p.Send(t.Context(), coretest.Message("bad"))
-	if core.ClassOf(err) != core.ClassRejected || res.Status != core.StatusNone {
+	se := sendError(t, err)
+	var be *core.BatchError
+	if se.Class != core.ClassRejected || se.Certainty != core.NotStored || len(se.Attempts) != 2 || res.Status != core.StatusNone || errors.As(err, &be) {
 		t.Errorf("%+v, %v", res, err)
+	}
+	if len(seen) != 2 || !seen[0].Answered || seen[0].Code != rocketmq.CodeMessageIllegal {
+		t.Errorf("the policy saw %+v", seen)
 	}
 	if _, err := p.Send(t.Context(), coretest.Message("1")); err != nil {
 		t.Error(err)

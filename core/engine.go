@@ -307,8 +307,8 @@ func (e *engine) try(ctx context.Context, c *Call) (res *Result, err error) {
 	}
 	err = errGoexit
 	defer func() { e.attemptDone(ctx, c, res, err) }()
-	if err = e.limit(c); err != nil {
-		return nil, err
+	if broken := e.limit(c); broken != nil {
+		return nil, broken
 	}
 	res, err = e.attemptChain(ctx, at)
 	switch {
@@ -399,7 +399,7 @@ func (e *engine) carry(ctx context.Context, at *Attempt) (res *Result, err error
 	}
 	if err == nil {
 		at.done = true
-		at.acked = at.call.mode != Oneway || res.Acked()
+		at.acked = res.Acked()
 		at.call.certainty = max(at.call.certainty, at.success(res))
 	}
 	return res, err
