@@ -1,0 +1,95 @@
+package core
+
+import (
+	"context"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+type ackTransport struct{}
+
+func (ackTransport) RoundTrip(_ context.Context, at *Attempt) (*Result, error) {
+	at.MarkWritten()
+	return at.Result(), nil
+}
+
+type oneRoute struct{}
+
+func (oneRoute) Route(context.Context, string) (*Route, error) {
+	return NewRoute([]Queue{{Broker: "broker-a"}}, []Broker{{Name: "broker-a", Addr: "a:1"}})
+}
+
+// The only worker ends its last call, and finds the queue empty, between the moment when a
+// send finds all workers busy and the moment when it stands in the queue. The send then has
+// to see to itself.
+func TestLastWorkerLeavesBeforeTheQueue(t *testing.T) {
+	p, err := NewProducer(Config{
+		Group: "test", Transport: ackTransport{}, Routes: oneRoute{}, MaxWorkers: 1,
+		Selector: SelectorFactoryFunc(func(string) QueueSelector {
+			return QueueSelectorFunc(func(context.Context, *Selection) (int, error) { return 0, nil })
+		}),
+		Retry: RetryPolicyFunc(func(*Failure) Decision { return Decision{} }),
+	})
+	if err == nil {
+		err = p.Start(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := p.workers
+	if !w.admit() { // a worker is busy
+		t.Fatal("no room for a worker")
+	}
+	w.mu.Lock()
+	outcome := make(chan error, 1)
+	go p.SendAsync(t.Context(), &Message{Topic: "T", Body: []byte("x")}, func(_ Result, err error) { outcome <- err })
+	for !waitsIn("core.(*workers).send(", "sync.Mutex.Lock") {
+		runtime.Gosched()
+	}
+	if c := w.next(); c != nil { // and ends
+		t.Error("the queue is not empty")
+	}
+	w.mu.Unlock()
+	if err := <-outcome; err != nil {
+		t.Error(err)
+	}
+	if err := p.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A call comes to the queue between the moment when the last worker finds the queue empty and
+// the moment when it counts itself out. The worker then has to take the call, and to count
+// itself in again.
+func TestCallComesWhileTheLastWorkerLeaves(t *testing.T) {
+	w := newWorkers(1)
+	w.admit()
+	w.queued.Add(1) // somebody is about to stand in the queue
+	next := make(chan *Call)
+	go func() { next <- w.next() }()
+	c := &Call{}
+	c.deadline, c.async.ctx = time.Now().Add(time.Hour), t.Context()
+	w.mu.Lock()
+	w.enqueue(c)
+	w.mu.Unlock()
+	if got := <-next; got != c {
+		t.Errorf("the worker took %p, want %p", got, c)
+	}
+	if n := w.active.Load(); n != 1 {
+		t.Errorf("%d workers are counted", n)
+	}
+}
+
+// waitsIn reports whether a goroutine in the function waits for what reason says.
+func waitsIn(function, reason string) bool {
+	buf := make([]byte, 1<<20)
+	for trace := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		head, _, _ := strings.Cut(trace, "\n")
+		if strings.Contains(trace, function) && strings.Contains(head, reason) {
+			return true
+		}
+	}
+	return false
+}
