@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -21,10 +22,9 @@ func (oneRoute) Route(context.Context, string) (*Route, error) {
 	return NewRoute([]Queue{{Broker: "broker-a"}}, []Broker{{Name: "broker-a", Addr: "a:1"}})
 }
 
-// The only worker ends its last call, and finds the queue empty, between the moment when a
-// send finds all workers busy and the moment when it stands in the queue. The send then has
-// to see to itself.
-func TestLastWorkerLeavesBeforeTheQueue(t *testing.T) {
+// ackProducer is a started producer with one worker.
+func ackProducer(t *testing.T) *Producer {
+	t.Helper()
 	p, err := NewProducer(Config{
 		Group: "test", Transport: ackTransport{}, Routes: oneRoute{}, MaxWorkers: 1,
 		Selector: SelectorFactoryFunc(func(string) QueueSelector {
@@ -38,6 +38,14 @@ func TestLastWorkerLeavesBeforeTheQueue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return p
+}
+
+// The only worker ends its last call, and finds the queue empty, between the moment when a
+// send finds all workers busy and the moment when it stands in the queue. The send then has
+// to see to itself.
+func TestLastWorkerLeavesBeforeTheQueue(t *testing.T) {
+	p := ackProducer(t)
 	w := p.workers
 	if !w.admit() { // a worker is busy
 		t.Fatal("no room for a worker")
@@ -80,6 +88,45 @@ func TestCallComesWhileTheLastWorkerLeaves(t *testing.T) {
 	if n := w.active.Load(); n != 1 {
 		t.Errorf("%d workers are counted", n)
 	}
+}
+
+// The timer of a call in line may ring for an earlier use of the call's memory, and is set
+// anew for each use.
+func TestTimerOfACallInLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := ackProducer(t)
+		w := p.workers
+		g, err := p.admit()
+		if err != nil || !p.tryAcquire(1) || !w.admit() {
+			t.Fatal("no room", err)
+		}
+		c := p.engine.newCall(t.Context(), Async, &Message{Topic: "T", Body: []byte("x")})
+		outcome := make(chan error, 1)
+		c.async = asyncSend{t.Context(), func(_ Result, err error) { outcome <- err }, g, 1}
+		start := time.Now()
+		c.deadline = start.Add(time.Hour)
+		w.mu.Lock()
+		w.enqueue(c)
+		w.dequeue(c)
+		w.enqueue(c)
+		w.mu.Unlock()
+		w.expire(c) // too early
+		if n := w.queued.Load(); n != 1 {
+			t.Fatalf("%d calls in line", n)
+		}
+		w.mu.Lock()
+		w.dequeue(c)
+		c.deadline = start.Add(time.Second)
+		w.enqueue(c)
+		w.mu.Unlock()
+		if err := <-outcome; ClassOf(err) != ClassTimeout || time.Since(start) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		w.next() // the busy worker ends
+		if err := p.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // waitsIn reports whether a goroutine in the function waits for what reason says.
