@@ -34,6 +34,7 @@ func TestLastResort(t *testing.T) {
 		{"another is down", []string{"broker-a", "broker-b"}, func(c *core.Config) { c.Health = down("broker-b") }, false, []bool{true, true, true, true}},
 		{"this one is down", []string{"broker-a", "broker-b"}, func(c *core.Config) { c.Health = down("broker-a") }, false, []bool{false, true, true, true}},
 		{"fixed queue", []string{"broker-a", "broker-b"}, nil, true, []bool{false, false, false, false}},
+		{"fixed queue, the other is down", []string{"broker-a", "broker-b"}, func(c *core.Config) { c.Health = down("broker-b") }, true, []bool{false, false, false, false}},
 		{"fixed queue of one broker", []string{"broker-a"}, nil, true, []bool{true, true, true, true}},
 		{"consistent", []string{"broker-a", "broker-b"}, func(c *core.Config) {
 			c.Selector = core.SelectorFactoryFunc(func(string) core.QueueSelector { return sticky{} })

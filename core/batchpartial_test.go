@@ -225,6 +225,19 @@ func TestSingleMessageRefused(t *testing.T) {
 	}
 }
 
+// What a transport says of the whole attempt counts for more than what it said of a message
+// before.
+func TestSingleMessageRefusedAndLost(t *testing.T) {
+	tr := &coretest.Transport{Do: func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+		at.SetMessage(0, core.MessageResult{Err: coretest.Refuse(at, rocketmq.CodeMessageIllegal, "")})
+		return nil, core.ErrConnectionLost
+	}}
+	_, err := coretest.Start(t, coretest.Config(tr)).Send(t.Context(), coretest.Message("x"))
+	if se := sendError(t, err); se.Class != core.ClassNetwork || se.Certainty != core.MaybeStored {
+		t.Errorf("got %v", err)
+	}
+}
+
 // An error of a message that panics when it is asked is the transport's mistake, and there it
 // is found. So is a message that does not exist.
 func TestMessageResultsOfABadTransport(t *testing.T) {
