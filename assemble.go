@@ -1,7 +1,6 @@
 package liftoff
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -16,70 +15,62 @@ import (
 	"github.com/liftoff-mq/liftoff/transport/remoting"
 )
 
-// assemble makes core's configuration of what data and options say, and all mistakes that it
-// finds on the way.
-func assemble(cfg Config, options []Option) (core.Config, []error) {
+// assemble makes core's configuration of what cfg and options say. Beside an error, which
+// has all mistakes that it met, the configuration is as complete as it could be made.
+func assemble(cfg Config, options []Option) (core.Config, error) {
 	var p parts
 	for i, o := range options {
-		if o == nil {
-			p.errs = append(p.errs, fmt.Errorf("option %d is nil", i))
-			continue
+		if p.there(fmt.Sprintf("option %d", i), o) {
+			o(&p)
 		}
-		o(&p)
 	}
 	c := core.Config{
 		Group: cfg.Group, Timeout: cfg.Timeout, AttemptTimeout: cfg.AttemptTimeout,
 		MaxInFlight: cfg.MaxInFlight, MaxInFlightBytes: cfg.MaxInFlightBytes, MaxWorkers: cfg.MaxWorkers,
 		RouteRefresh: cfg.RouteRefresh, RouteTimeout: cfg.RouteTimeout,
 		Steps: p.steps, Order: p.order, Selector: p.selector, Retry: p.retry, Budget: p.budget, Health: p.health,
-		Policies: p.policies, Handlers: p.handlers, Transport: p.transport, Routes: p.routes, Own: p.own, Logger: cfg.Logger,
+		Policies: p.policies, Handlers: p.handlers, Own: p.own, Logger: cfg.Logger,
 	}
 	p.keep(addHooks(&c, cfg.Namespace, &p))
 	p.keep(addStrategies(&c, &p))
-	if !p.given {
-		p.keep(addClient(&c, cfg))
-	}
-	return c, p.errs
-}
-
-func (p *parts) keep(err error) {
-	if err != nil {
-		p.errs = append(p.errs, err)
-	}
+	p.keep(addTransport(&c, cfg, p.carrier))
+	return c, errors.Join(p.errs...)
 }
 
 // addHooks adds the default steps: validation, namespace, compression.
 func addHooks(c *core.Config, ns string, p *parts) error {
-	v, err := validate.New(p.limits...)
-	if err != nil {
-		return err
+	var errs []error
+	if v, err := validate.New(p.limits...); err != nil {
+		errs = append(errs, err)
+	} else {
+		c.Steps = append(c.Steps, v.Step())
 	}
-	c.Steps = append(c.Steps, v.Step())
 	if ns != "" {
-		n, err := namespace.New(ns)
-		if err != nil {
-			return err
-		}
-		c.Steps = append(c.Steps, n.Step())
-		if c.Group != "" {
+		if n, err := namespace.New(ns); err != nil {
+			errs = append(errs, err)
+		} else {
+			c.Steps = append(c.Steps, n.Step())
 			c.Group = namespace.WrapGroup(ns, c.Group)
 		}
 	}
-	if p.noCodec {
-		return nil
-	}
-	codec := p.codec
-	if codec == nil {
-		if codec, err = compress.Zlib(compress.DefaultLevel); err != nil {
-			return err
+	if !p.noCodec {
+		if z, err := compression(p.codec); err != nil {
+			errs = append(errs, err)
+		} else {
+			c.Steps = append(c.Steps, z.Step())
 		}
 	}
-	z, err := compress.New(codec)
-	if err != nil {
-		return err
+	return errors.Join(errs...)
+}
+
+func compression(codec core.Compressor) (*compress.Compression, error) {
+	if codec == nil {
+		var err error
+		if codec, err = compress.Zlib(compress.DefaultLevel); err != nil {
+			return nil, err
+		}
 	}
-	c.Steps = append(c.Steps, z.Step())
-	return nil
+	return compress.New(codec)
 }
 
 // addStrategies fills the strategies that no option gave.
@@ -96,7 +87,7 @@ func addStrategies(c *core.Config, p *parts) error {
 		burst := max(c.MaxInFlight, core.DefaultMaxInFlight)
 		budget, err := retry.NewBudget(retry.DefaultRatio, burst)
 		if err != nil {
-			return err
+			return fmt.Errorf("MaxInFlight %d is too large: %w", c.MaxInFlight, err)
 		}
 		c.Budget = budget
 	}
@@ -117,33 +108,39 @@ func addStrategies(c *core.Config, p *parts) error {
 	return nil
 }
 
-// addClient makes the producer's own client of a real cluster.
-func addClient(c *core.Config, cfg Config) error {
+// addTransport takes the transport and the routes that an option gave, or makes the
+// producer's own client of a real cluster.
+func addTransport(c *core.Config, cfg Config, use carrier) (err error) {
+	if !use.given {
+		var client *remoting.Client
+		if client, err = newClient(cfg); err == nil {
+			use = carrier{transport: client, routes: client, own: client}
+		}
+	}
+	if use.transport == nil { // why is reported already, so core must not miss it as well
+		use.transport, use.routes = new(remoting.Client), new(remoting.Client)
+	}
+	c.Transport, c.Routes = use.transport, use.routes
+	if use.own != nil {
+		c.Own = append(c.Own, use.own)
+	}
+	return err
+}
+
+func newClient(cfg Config) (*remoting.Client, error) {
 	settings := cfg.Client
 	if len(settings.NameServers) > 0 {
-		return errors.New("Client.NameServers is set: name servers belong into Config.NameServers")
+		return nil, errors.New("Client.NameServers is set: name servers belong into Config.NameServers")
 	}
-	settings.NameServers, settings.Logger = cfg.NameServers, cfg.Logger
-	if len(settings.NameServers) == 0 {
+	if settings.NameServers = cfg.NameServers; len(settings.NameServers) == 0 {
 		env := os.Getenv(NameServerEnv)
 		if env == "" {
-			return fmt.Errorf("no name server is given: set Config.NameServers or %s", NameServerEnv)
+			return nil, fmt.Errorf("no name server is given: set Config.NameServers or %s", NameServerEnv)
 		}
 		settings.NameServers = []string{env}
 	}
-	client, err := remoting.NewClient(settings)
-	if err != nil {
-		return err
+	if settings.Logger == nil {
+		settings.Logger = cfg.Logger
 	}
-	c.Transport, c.Routes = client, client
-	c.Own = append(c.Own, client)
-	return nil
+	return remoting.NewClient(settings)
 }
-
-// unmade stands for a client that could not be made, while the other mistakes are looked for.
-type unmade struct{}
-
-var errUnmade = errors.New("the client was not made")
-
-func (unmade) RoundTrip(context.Context, *core.Attempt) (*core.Result, error) { return nil, errUnmade }
-func (unmade) Route(context.Context, string) (*core.Route, error)             { return nil, errUnmade }

@@ -2,6 +2,8 @@ package liftoff_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
 
@@ -28,7 +30,7 @@ func Example() {
 	}
 	defer producer.Shutdown(ctx)
 
-	res, err := producer.Send(ctx, &core.Message{Topic: "Orders", Tag: "created", Body: []byte("order 42")})
+	res, err := producer.Send(ctx, &liftoff.Message{Topic: "Orders", Tag: "created", Body: []byte("order 42")})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -53,7 +55,7 @@ func Example_batch() {
 	defer producer.Shutdown(ctx)
 
 	// One request; all of them are stored, in this order, or none.
-	batch, err := producer.SendBatch(ctx, []*core.Message{
+	batch, err := producer.SendBatch(ctx, []*liftoff.Message{
 		{Topic: "Orders", Body: []byte("order 42")},
 		{Topic: "Orders", Body: []byte("order 43")},
 		{Topic: "Orders", Body: []byte("order 44")},
@@ -72,10 +74,59 @@ func Example_batch() {
 	// true
 }
 
+// Many messages at a time, each with an outcome of its own.
+func Example_sendAll() {
+	ctx := context.Background()
+	cluster, err := embedded.Start(ctx, embedded.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer cluster.Close()
+	producer, err := liftoff.New(liftoff.Config{Group: "orders", NameServers: cluster.NameServers()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := producer.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+	defer producer.Shutdown(ctx)
+
+	outcomes := producer.SendAll(ctx, []*liftoff.Message{
+		{Topic: "Orders", Body: []byte("order 42")},
+		{Topic: "Orders"}, // without a body
+		{Topic: "Invoices", Body: []byte("invoice 42")},
+	})
+	for o := range outcomes.Failed() {
+		fmt.Println(o.Message.Topic, liftoff.CertaintyOf(o.Err))
+	}
+	fmt.Println(len(outcomes), cluster.StoredCount("Orders"), cluster.StoredCount("Invoices"))
+	// Output:
+	// Orders not-sent
+	// 3 1 1
+}
+
+// All mistakes are told at once.
 func ExampleNew() {
-	_, err := liftoff.New(liftoff.Config{Group: "DEFAULT_PRODUCER", NameServers: []string{"127.0.0.1:9876"}})
+	_, err := liftoff.New(liftoff.Config{NameServers: []string{"127.0.0.1:port"}})
 	fmt.Println(err)
-	// Output: producer "DEFAULT_PRODUCER": group "DEFAULT_PRODUCER" is reserved
+	// Output:
+	// producer "": group is empty
+	// remoting client: name server "127.0.0.1:port": port "port" is not a number from 1 to 65535
+}
+
+func ExampleConfig() {
+	var cfg liftoff.Config
+	err := json.Unmarshal([]byte(`{
+		"group": "orders", "nameServers": ["127.0.0.1:9876"],
+		"timeout": "5s", "client": {"serialization": "json"}
+	}`), &cfg)
+	fmt.Println(cfg.Group, cfg.Timeout, cfg.Client.Serialization, err)
+
+	err = json.Unmarshal([]byte(`{"timeout": 5}`), &cfg)
+	fmt.Println(err)
+	// Output:
+	// orders 5s JSON <nil>
+	// timeout: 5 is no duration: it has no unit; write it as text, such as "3s" or "500ms"
 }
 
 func ExampleDefaults() {
@@ -88,14 +139,27 @@ func ExampleDefaults() {
 		log.Fatal(err)
 	}
 	fmt.Println(cfg.Group)
-	fmt.Print(pipeline)
+	fmt.Println(pipeline.Names())
 	// Output:
 	// shop%orders
-	// call     guard    validate
-	// call     shape    namespace
-	// call     encode   compress.zlib
-	// core              message id, route, queue selection, retry
-	// attempt  protect  breaker
-	// attempt           transport
-	// listener          breaker: route
+	// [validate namespace compress.zlib] [breaker]
+}
+
+// The error of a send says whether the message can be sent again.
+func ExampleCertaintyOf() {
+	producer, err := liftoff.New(liftoff.Config{Group: "orders", NameServers: []string{"127.0.0.1:9876"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = producer.Send(context.Background(), &liftoff.Message{Topic: "Orders", Body: []byte("order 42")}) // it was not started
+	switch liftoff.CertaintyOf(err) {
+	case liftoff.NotSent, liftoff.NotStored:
+		fmt.Println("safe to send again:", err)
+	default:
+		fmt.Println("it may be stored:", err)
+	}
+	fmt.Println(liftoff.CertaintyOf(errors.New("not the error of a send")))
+	// Output:
+	// safe to send again: send to "Orders": closed, not-sent: rocketmq: producer is not running
+	// unknown
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/confjson"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
 )
 
@@ -27,9 +28,12 @@ import (
 const NameServerEnv = "NAMESRV_ADDR"
 
 // Config holds what is data: it can be decoded from YAML, from JSON and from environment
-// variables by the usual libraries. Only Group and, unless [WithTransport], [WithClient] or
-// NAMESRV_ADDR is given, NameServers are required; zero values of the rest mean the defaults
-// of [core.Config] and [remoting.Config]. What is code, such as a selector, is an [Option].
+// variables by the usual libraries; see examples/config. Durations are text there, such as
+// "1.5s", and names of settings those of the tags. In a struct of the program's own it
+// should be a named field, because an embedded one hands its UnmarshalJSON on.
+//
+// Only Group and, unless [WithTransport], [WithClient] or NAMESRV_ADDR is given,
+// NameServers are required. What is code, such as a selector, is an [Option].
 type Config struct {
 	// Group is the producer group: 1 to 120 bytes of [%|a-zA-Z0-9_-].
 	Group string `json:"group" yaml:"group" env:"GROUP"`
@@ -37,54 +41,61 @@ type Config struct {
 	// [remoting.Config] allows; without any, those of the environment variable
 	// NAMESRV_ADDR.
 	NameServers []string `json:"nameServers" yaml:"nameServers" env:"NAME_SERVERS"`
-	// Namespace is put in front of the group and of every topic, as "ns%topic".
+	// Namespace is put in front of the group and of every topic, as "ns%topic". None by
+	// default.
 	Namespace string `json:"namespace" yaml:"namespace" env:"NAMESPACE"`
-	// Timeout is the time of one call, 3 s by default. AttemptTimeout caps one attempt
-	// while another broker is left, 1 s by default.
-	Timeout        time.Duration `json:"timeout" yaml:"timeout" env:"TIMEOUT"`
+	// Timeout is the time of one call, all attempts included, 3 s by default. The
+	// caller's context may make it shorter.
+	Timeout time.Duration `json:"timeout" yaml:"timeout" env:"TIMEOUT"`
+	// AttemptTimeout caps one attempt as long as another broker could still take the
+	// message, 1 s by default. The last broker gets all the time that is left.
 	AttemptTimeout time.Duration `json:"attemptTimeout" yaml:"attemptTimeout" env:"ATTEMPT_TIMEOUT"`
-	// MaxInFlight and MaxInFlightBytes bound asynchronous sends, by default 4096 and 64 MiB.
-	// MaxWorkers is how many of them are worked on at a time, 4096 by default.
-	MaxInFlight      int   `json:"maxInFlight" yaml:"maxInFlight" env:"MAX_IN_FLIGHT"`
+	// MaxInFlight bounds the asynchronous sends under way, 4,096 by default. Beyond it
+	// SendAsync waits for room.
+	MaxInFlight int `json:"maxInFlight" yaml:"maxInFlight" env:"MAX_IN_FLIGHT"`
+	// MaxInFlightBytes bounds the bytes of their bodies, 64 MiB by default.
 	MaxInFlightBytes int64 `json:"maxInFlightBytes" yaml:"maxInFlightBytes" env:"MAX_IN_FLIGHT_BYTES"`
-	MaxWorkers       int   `json:"maxWorkers" yaml:"maxWorkers" env:"MAX_WORKERS"`
-	// RouteRefresh is how often the routes in use are looked up again, 30 s by default, and
-	// RouteTimeout bounds one look-up, 3 s by default.
+	// MaxWorkers is how many of them are worked on at a time, 4,096 by default. The others
+	// stand in line.
+	MaxWorkers int `json:"maxWorkers" yaml:"maxWorkers" env:"MAX_WORKERS"`
+	// RouteRefresh is how often the routes in use are looked up again, 30 s by default.
 	RouteRefresh time.Duration `json:"routeRefresh" yaml:"routeRefresh" env:"ROUTE_REFRESH"`
+	// RouteTimeout bounds one look-up, 3 s by default.
 	RouteTimeout time.Duration `json:"routeTimeout" yaml:"routeTimeout" env:"ROUTE_TIMEOUT"`
 	// Client are the settings of the producer's own client: how connections are opened and
-	// for how long they may be idle, headers, heartbeats, the signer. Its NameServers and
-	// Logger are those above. It has no meaning beside WithTransport or WithClient.
+	// for how long they may be idle, headers, heartbeats, the signer. Its NameServers are
+	// those above, and so is its Logger unless it has one. It has no meaning beside
+	// WithTransport or WithClient.
 	Client remoting.Config `json:"client" yaml:"client" envPrefix:"CLIENT_"`
-	// Logger gets what no error can report. Nil means silence.
+	// Logger gets what no error can report. Nil, the default, means silence.
 	Logger *slog.Logger `json:"-" yaml:"-"`
 }
+
+// UnmarshalJSON takes durations as text, such as "1.5s", and refuses unknown members.
+func (c *Config) UnmarshalJSON(data []byte) error { return confjson.Unmarshal(data, c) }
+
+// MarshalJSON gives what is data and not zero, with durations as text.
+func (c Config) MarshalJSON() ([]byte, error) { return confjson.Marshal(c) }
 
 // New makes the default producer with its own client, changed by options. It
 // does no I/O and starts no goroutine. Start makes the producer ready and asks no
 // server either: a cluster that is down is the first send's error. All mistakes in cfg and
 // in the options are reported at once.
 func New(cfg Config, options ...Option) (*Producer, error) {
-	c, errs := assemble(cfg, options)
-	if len(errs) == 0 {
+	c, err := assemble(cfg, options)
+	if err == nil {
 		return core.NewProducer(c)
 	}
-	// The rest of the mistakes are core's to find. What is missing because of the mistakes
-	// found so far must not count as one.
-	if c.Transport == nil && c.Routes == nil {
-		c.Transport, c.Routes = unmade{}, unmade{}
-	}
-	if _, err := core.NewProducer(c); err != nil {
-		errs = append(errs, errors.Unwrap(err))
-	}
-	return nil, fmt.Errorf("producer %q: %w", cfg.Group, errors.Join(errs...))
+	_, more := core.NewProducer(c) // core finds the rest, such as a missing group
+	return nil, fmt.Errorf("producer %q: %w", cfg.Group, errors.Join(errors.Unwrap(more), err))
 }
 
 // Defaults is the assembly behind [New]: the configuration of the producer that
-// New would make. Programs change it where no option reaches.
+// New would make. Programs change it where no option reaches. Mistakes that only core
+// finds, such as a missing group, are left to [core.NewProducer].
 func Defaults(cfg Config, options ...Option) (core.Config, error) {
-	c, errs := assemble(cfg, options)
-	if err := errors.Join(errs...); err != nil {
+	c, err := assemble(cfg, options)
+	if err != nil {
 		return core.Config{}, fmt.Errorf("producer %q: %w", cfg.Group, err)
 	}
 	return c, nil

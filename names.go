@@ -27,19 +27,20 @@ type (
 	SendOption = core.SendOption
 	// Certainty says what became of the message of a failed send.
 	Certainty = core.Certainty
-	// Policy is how calls to a topic are sent, and PolicyTable says which one is for which
-	// topic.
-	Policy      = core.Policy
+	// Policy is how calls to a topic are sent.
+	Policy = core.Policy
+	// PolicyTable says which policy is for which topic: it is what [WithPolicies] takes. Its
+	// Default is required.
 	PolicyTable = core.PolicyTable
 )
 
-// The certainties.
+// The certainties. Their zero is CertaintyUnknown.
 const (
-	CertaintyUnknown = core.CertaintyUnknown
-	NotSent          = core.NotSent
-	NotStored        = core.NotStored
-	MaybeStored      = core.MaybeStored
-	Stored           = core.Stored
+	CertaintyUnknown = core.CertaintyUnknown // nothing is known; treat it as MaybeStored
+	NotSent          = core.NotSent          // no byte of it left the process
+	NotStored        = core.NotStored        // a broker got it and refused it
+	MaybeStored      = core.MaybeStored      // it was sent, and no answer came
+	Stored           = core.Stored           // it is stored, with a weaker status than was asked for
 )
 
 // CertaintyOf finds what the error of a send says of the message; see [core.CertaintyOf].

@@ -2,16 +2,17 @@ package liftoff
 
 import (
 	"fmt"
-	"reflect"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/hooks/validate"
+	"github.com/liftoff-mq/liftoff/internal/absent"
 	"github.com/liftoff-mq/liftoff/strategies/breaker"
 )
 
-// Option replaces a part of the default producer or adds one. A nil option, and an option
-// that gives a nil part, is a mistake that New reports. To leave a part out there are
-// options of their own, such as [WithoutBreaker].
+// Option replaces a part of the default producer or adds one. Of options that replace the
+// same part the last one counts, so a program can put its own behind common ones. A nil
+// option, and an option that is given nil, is a mistake that New reports. To leave a part
+// out there are options of their own, such as [WithoutBreaker].
 type Option func(*parts)
 
 // parts are what the options choose from. A nil part means the default.
@@ -31,29 +32,32 @@ type parts struct {
 	noCodec   bool
 	limits    []validate.Option
 	handlers  map[core.ServerRequestKind]core.ServerRequestHandler
-	given     bool // transport and routes were
-	transport core.Transport
-	routes    core.RouteSource
+	carrier   carrier
 	own       []core.Service
 }
 
-// set takes a part, unless it is nil.
-func set[T any](p *parts, option string, part *T, value T) {
-	if isNil(value) {
-		p.errs = append(p.errs, fmt.Errorf("%s: it is given nil", option))
-		return
-	}
-	*part = value
+// carrier is what the producer sends through.
+type carrier struct {
+	given     bool // by an option
+	transport core.Transport
+	routes    core.RouteSource
+	own       core.Service // started and stopped by the producer
 }
 
-func isNil(v any) bool {
-	switch r := reflect.ValueOf(v); r.Kind() {
-	case reflect.Invalid:
-		return true
-	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan, reflect.Interface:
-		return r.IsNil()
+// keep notes a mistake; a nil one is none.
+func (p *parts) keep(err error) {
+	if err != nil {
+		p.errs = append(p.errs, err)
 	}
-	return false
+}
+
+// there reports whether a part is not nil, and notes the mistake if it is.
+func (p *parts) there(what string, part any) bool {
+	if absent.Is(part) {
+		p.keep(fmt.Errorf("%s is nil", what))
+		return false
+	}
+	return true
 }
 
 // WithSteps adds steps to the pipeline: interceptors, hooks, listeners.
@@ -69,11 +73,9 @@ type Stepper interface{ Step() core.Step }
 func WithHooks(hooks ...Stepper) Option {
 	return func(p *parts) {
 		for i, h := range hooks {
-			if isNil(h) {
-				p.errs = append(p.errs, fmt.Errorf("WithHooks: hook %d is nil", i))
-				continue
+			if p.there(fmt.Sprintf("WithHooks: hook %d", i), h) {
+				p.steps = append(p.steps, h.Step())
 			}
-			p.steps = append(p.steps, h.Step())
 		}
 	}
 }
@@ -84,51 +86,79 @@ func WithOrder(order core.Order) Option { return func(p *parts) { p.order = orde
 // WithSelector replaces the queue selector, by default [selector.Hash]: messages
 // with a sharding key go to the key's queue, the others round-robin.
 func WithSelector(f core.SelectorFactory) Option {
-	return func(p *parts) { set(p, "WithSelector", &p.selector, f) }
+	return func(p *parts) {
+		if p.there("WithSelector: the factory", f) {
+			p.selector = f
+		}
+	}
 }
 
 // WithRetry replaces the retry policy, by default [retry.AtLeastOnce].
 func WithRetry(policy core.RetryPolicy) Option {
-	return func(p *parts) { set(p, "WithRetry", &p.retry, policy) }
+	return func(p *parts) {
+		if p.there("WithRetry: the policy", policy) {
+			p.retry = policy
+		}
+	}
 }
 
-// WithBudget replaces the retry budget, by default one retry for ten sends after a
-// burst of MaxInFlight, but at least 4,096.
+// WithBudget replaces the retry budget, by default one retry for ten sends that succeed,
+// after a burst of Config.MaxInFlight, but at least 4,096.
 func WithBudget(budget core.RetryBudget) Option {
-	return func(p *parts) { set(p, "WithBudget", &p.budget, budget) }
+	return func(p *parts) {
+		if p.there("WithBudget: the budget", budget) {
+			p.budget, p.noBudget = budget, false
+		}
+	}
 }
 
 // WithoutBudget grants every retry that the policy wants.
-func WithoutBudget() Option { return func(p *parts) { p.noBudget = true } }
+func WithoutBudget() Option { return func(p *parts) { p.budget, p.noBudget = nil, true } }
 
 // WithHealth replaces the circuit breakers' view of the brokers' health. The
 // breakers themselves stay; see [WithoutBreaker].
 func WithHealth(view core.HealthView) Option {
-	return func(p *parts) { set(p, "WithHealth", &p.health, view) }
+	return func(p *parts) {
+		if p.there("WithHealth: the view", view) {
+			p.health = view
+		}
+	}
 }
 
 // WithPolicies sends topics by policies of their own; see [core.PolicySource]. What a policy
 // does not name is the producer's: the options above and the defaults.
 func WithPolicies(source core.PolicySource) Option {
-	return func(p *parts) { set(p, "WithPolicies", &p.policies, source) }
+	return func(p *parts) {
+		if p.there("WithPolicies: the source", source) {
+			p.policies = source
+		}
+	}
 }
 
 // WithBreaker replaces the default circuit breakers.
 func WithBreaker(b *breaker.Breakers) Option {
-	return func(p *parts) { set(p, "WithBreaker", &p.breaker, b) }
+	return func(p *parts) {
+		if p.there("WithBreaker: the breaker", b) {
+			p.breaker, p.noBreaker = b, false
+		}
+	}
 }
 
 // WithoutBreaker leaves the circuit breakers out. Without [WithHealth] every
 // broker then counts as healthy.
-func WithoutBreaker() Option { return func(p *parts) { p.noBreaker = true } }
+func WithoutBreaker() Option { return func(p *parts) { p.breaker, p.noBreaker = nil, true } }
 
 // WithCompressor replaces the codec for bodies from 4 KiB, by default zlib.
 func WithCompressor(codec core.Compressor) Option {
-	return func(p *parts) { set(p, "WithCompressor", &p.codec, codec) }
+	return func(p *parts) {
+		if p.there("WithCompressor: the codec", codec) {
+			p.codec, p.noCodec = codec, false
+		}
+	}
 }
 
 // WithoutCompression sends every body as it is.
-func WithoutCompression() Option { return func(p *parts) { p.noCodec = true } }
+func WithoutCompression() Option { return func(p *parts) { p.codec, p.noCodec = nil, true } }
 
 // WithLimits changes the limits of validation, such as the largest body.
 func WithLimits(limits ...validate.Option) Option {
@@ -139,24 +169,24 @@ func WithLimits(limits ...validate.Option) Option {
 // [core.ServerRequest].
 func WithHandler(kind core.ServerRequestKind, h core.ServerRequestHandler) Option {
 	return func(p *parts) {
-		if isNil(h) {
-			p.errs = append(p.errs, fmt.Errorf("WithHandler(%v): it is given nil", kind))
-			return
+		if p.there(fmt.Sprintf("WithHandler: the handler of %v", kind), h) {
+			if p.handlers == nil {
+				p.handlers = map[core.ServerRequestKind]core.ServerRequestHandler{}
+			}
+			p.handlers[kind] = h
 		}
-		if p.handlers == nil {
-			p.handlers = map[core.ServerRequestKind]core.ServerRequestHandler{}
-		}
-		p.handlers[kind] = h
 	}
 }
 
-// WithTransport replaces the client for real clusters. The producer does not
-// start or stop it; the caller does, or [WithService].
+// WithTransport replaces the client for real clusters by two parts of one's own. The
+// producer does not start or stop them; the caller does, or [WithService].
 func WithTransport(t core.Transport, r core.RouteSource) Option {
 	return func(p *parts) {
-		p.given = true
-		set(p, "WithTransport: the transport", &p.transport, t)
-		set(p, "WithTransport: the route source", &p.routes, r)
+		p.carrier = carrier{given: true}
+		there, routed := p.there("WithTransport: the transport", t), p.there("WithTransport: the route source", r)
+		if there && routed {
+			p.carrier.transport, p.carrier.routes = t, r
+		}
 	}
 }
 
@@ -172,11 +202,10 @@ type Client interface {
 // start or stop it.
 func WithClient(c Client) Option {
 	return func(p *parts) {
-		if p.given = true; isNil(c) {
-			p.errs = append(p.errs, fmt.Errorf("WithClient: it is given nil"))
-			return
+		p.carrier = carrier{given: true}
+		if p.there("WithClient: the client", c) {
+			p.carrier.transport, p.carrier.routes = c, c
 		}
-		p.transport, p.routes = c, c
 	}
 }
 
@@ -184,8 +213,9 @@ func WithClient(c Client) Option {
 // producer and shut down after it.
 func WithOwnClient(c Client) Option {
 	return func(p *parts) {
-		if WithClient(c)(p); !isNil(c) {
-			p.own = append(p.own, c)
+		p.carrier = carrier{given: true}
+		if p.there("WithOwnClient: the client", c) {
+			p.carrier = carrier{given: true, transport: c, routes: c, own: c}
 		}
 	}
 }
@@ -193,10 +223,8 @@ func WithOwnClient(c Client) Option {
 // WithService makes the producer start s before itself and shut it down after.
 func WithService(s core.Service) Option {
 	return func(p *parts) {
-		if isNil(s) {
-			p.errs = append(p.errs, fmt.Errorf("WithService: it is given nil"))
-			return
+		if p.there("WithService: the service", s) {
+			p.own = append(p.own, s)
 		}
-		p.own = append(p.own, s)
 	}
 }

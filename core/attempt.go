@@ -53,9 +53,10 @@ func (a *Attempt) SendBy() time.Time { return a.sendBy }
 // Prev is why the attempt before failed; nil for the first.
 func (a *Attempt) Prev() error { return a.prev }
 
-// LastResort reports that no better broker is left: every other one of the
-// route was tried or is down. A breaker lets such an attempt through, because
-// refusing it could only turn a doubtful send into a failed one.
+// LastResort reports that no better broker is left: every other one of the route was tried
+// or is down, or none but this one may take the message, because of a sharding key
+// ([ConsistentSelector]) or because [Message.Queue] names it. A breaker lets such an attempt
+// through, because refusing it could only turn a doubtful send into a failed one.
 func (a *Attempt) LastResort() bool { return a.last }
 
 // Aborted is the call's Aborted.
@@ -108,7 +109,7 @@ func (a *Attempt) Result() *Result { return &a.call.result }
 // SetMessage is for transports: it says what became of message i of a batch, from 0. A
 // transport whose broker stores a batch whole, at consecutive offsets, need not call it:
 // message i then has the result's offset plus i. Refused messages, with an Err, make
-// SendBatch return a *[BatchError] beside the results.
+// SendBatch return an error with a *[BatchError] as its cause, beside the results.
 func (a *Attempt) SetMessage(i int, r MessageResult) {
 	checkError(r.Err)
 	a.call.answer.set(i, len(a.call.outs), r)

@@ -3,6 +3,8 @@ package core
 import (
 	"fmt"
 	"strings"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // Code is a server's answer code in the numbers, or words, of its transport's protocol.
@@ -22,11 +24,14 @@ type BrokerError struct {
 	// zero value counts as [MaybeStored].
 	Certainty Certainty
 	// Remark is the server's own words, at most 1 KiB, on one line, without control
-	// characters.
+	// characters. The error's text shows no more than that of it, whatever a transport put in.
 	Remark string
 	// Addr is the address of the server that answered.
 	Addr string
 }
+
+// maxRemark is the most bytes of a remark in an error's text.
+const maxRemark = 1 << 10
 
 // Error gives "broker 127.0.0.1:10911: SYSTEM_BUSY (2): remark".
 func (e *BrokerError) Error() string {
@@ -40,7 +45,7 @@ func (e *BrokerError) Error() string {
 	}
 	if e.Remark != "" {
 		b.WriteString(": ")
-		b.WriteString(e.Remark)
+		b.WriteString(words.Line(e.Remark, maxRemark))
 	}
 	return b.String()
 }

@@ -3,6 +3,8 @@ package core
 import (
 	"fmt"
 	"slices"
+
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 // Feature is something that a producer may ask of a transport and that not every protocol
@@ -79,7 +81,7 @@ type Wrapper interface{ Unwrap() any }
 // find looks for an optional interface in parts and in what they wrap, in order.
 func find[T any](parts ...any) (found T, ok bool) {
 	for _, part := range parts {
-		for depth := 0; !isNil(part) && depth < maxWrappers; depth++ {
+		for depth := 0; !absent.Is(part) && depth < maxWrappers; depth++ {
 			if found, ok = part.(T); ok {
 				return found, true
 			}
@@ -144,9 +146,12 @@ func requirements(p namedPart) (need Requirements, err error) {
 	return need, nil
 }
 
+// ofSends are the features that a send may ask for.
+const ofSends features = 1<<FeatureOneway | 1<<FeatureBatch | 1<<FeatureFixedQueue | 1<<FeatureDelayLevel | 1<<FeatureDeliverAt
+
 // supported says whether the transport can carry the call's message as the user gave it.
 func (e *engine) supported(c *Call) error {
-	if e.lacks == 0 {
+	if e.lacks&ofSends == 0 {
 		return nil
 	}
 	need := features(0)

@@ -81,7 +81,7 @@ func TestRequirementsAreChecked(t *testing.T) {
 	t.Run("beside other mistakes", func(t *testing.T) {
 		cfg := cfg
 		cfg.Policies = &core.PolicyTable{}
-		if _, err := core.NewProducer(cfg); err == nil || !strings.Contains(err.Error(), want[0]) || !strings.Contains(err.Error(), "the policy of every topic is nil") {
+		if _, err := core.NewProducer(cfg); err == nil || !strings.Contains(err.Error(), want[0]) || !strings.Contains(err.Error(), "PolicyTable.Default is nil") {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -75,7 +75,7 @@ func TestRefusalOfAnotherAttempt(t *testing.T) {
 			return res, err
 		})))
 	cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
-		return core.Decision{Retry: f.Certainty <= core.NotStored && f.Attempt < 5}
+		return core.Decision{Retry: f.Certainty.Safe() && f.Attempt < 5}
 	})
 	_, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x"))
 	if got := core.CertaintyOf(err); got != core.MaybeStored || len(tr.Attempts()) != 2 {

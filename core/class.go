@@ -138,13 +138,17 @@ var sentinelClasses = []struct {
 	{ErrConnectionLost, ClassNetwork},
 }
 
-// CertaintyOf finds what the error of a send says of the message. Without a *[SendError]
-// in its chain, which is also the case for nil and for an error wrapped with %v, it is
-// [CertaintyUnknown].
+// CertaintyOf finds what the error of a send says of the message, or that of an operation of
+// its request. Without a *[SendError] or *[OperationError] in its chain, which is also the
+// case for nil and for an error wrapped with %v, it is [CertaintyUnknown].
 func CertaintyOf(err error) Certainty {
 	var se *SendError
 	if errors.As(err, &se) {
 		return se.Certainty
+	}
+	var oe *OperationError
+	if errors.As(err, &oe) {
+		return oe.Certainty
 	}
 	return CertaintyUnknown
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 // The defaults of a [Config].
@@ -98,45 +99,39 @@ func (c Config) withDefaults() (Config, error) {
 	if err := checkGroup(c.Group); err != nil {
 		errs = append(errs, err)
 	}
-	if c.Timeout == 0 {
-		c.Timeout = DefaultTimeout
-	}
-	if c.AttemptTimeout == 0 {
-		c.AttemptTimeout = DefaultAttemptTimeout
-	}
-	positive(&errs, "MaxInFlight", &c.MaxInFlight, DefaultMaxInFlight)
-	positive(&errs, "MaxInFlightBytes", &c.MaxInFlightBytes, DefaultMaxInFlightBytes)
-	positive(&errs, "MaxWorkers", &c.MaxWorkers, DefaultMaxWorkers)
-	positive(&errs, "RouteRefresh", &c.RouteRefresh, DefaultRouteRefresh)
-	positive(&errs, "RouteTimeout", &c.RouteTimeout, DefaultRouteTimeout)
+	timeout(&errs, "Config.Timeout", &c.Timeout, DefaultTimeout)
+	timeout(&errs, "Config.AttemptTimeout", &c.AttemptTimeout, DefaultAttemptTimeout)
+	positive(&errs, "Config.MaxInFlight", &c.MaxInFlight, DefaultMaxInFlight)
+	positive(&errs, "Config.MaxInFlightBytes", &c.MaxInFlightBytes, DefaultMaxInFlightBytes)
+	positive(&errs, "Config.MaxWorkers", &c.MaxWorkers, DefaultMaxWorkers)
+	timeout(&errs, "Config.RouteRefresh", &c.RouteRefresh, DefaultRouteRefresh)
+	timeout(&errs, "Config.RouteTimeout", &c.RouteTimeout, DefaultRouteTimeout)
 	for _, part := range []struct {
 		name  string
 		value any
 	}{
-		{"Transport", c.Transport},
-		{"Routes", c.Routes},
+		{"Config.Transport", c.Transport},
+		{"Config.Routes", c.Routes},
 	} {
-		if isNil(part.value) {
+		if absent.Is(part.value) {
 			errs = append(errs, fmt.Errorf("%s is nil", part.name))
 		}
 	}
-	if c.Policies != nil && isNil(c.Policies) {
-		errs = append(errs, errors.New("Policies is nil"))
+	if c.Policies != nil && absent.Is(c.Policies) {
+		errs = append(errs, errors.New("Config.Policies is nil"))
 		c.Policies = nil // so that it is not asked
 	}
 	if c.Policies == nil {
-		c.Policies = &PolicyTable{Default: &Policy{Name: defaultPolicy}}
+		c.Policies = &ownPolicy{PolicyTable{Default: &Policy{Name: "default"}}}
 	}
 	for kind, h := range c.Handlers {
-		if isNil(h) {
-			//lint:ignore ST1005 it begins with the field's name
-			errs = append(errs, fmt.Errorf("Handlers[%v] is nil", kind))
+		if absent.Is(h) {
+			errs = append(errs, fmt.Errorf("Config.Handlers[%v] is nil", kind))
 		}
 	}
 	for i, s := range c.Own {
-		if isNil(s) {
-			//lint:ignore ST1005 it begins with the field's name
-			errs = append(errs, fmt.Errorf("Own[%d] is nil", i))
+		if absent.Is(s) {
+			errs = append(errs, fmt.Errorf("Config.Own[%d] is nil", i))
 		}
 	}
 	if c.Logger == nil {
@@ -146,8 +141,9 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(errs...)
 }
 
-// defaultPolicy is the name of the policy of a producer that was given none.
-const defaultPolicy = "default"
+// ownPolicy is the source of a producer that was given none: one policy, which is all gaps.
+// Its mistakes are the configuration's.
+type ownPolicy struct{ PolicyTable }
 
 // policy is what the configuration's own fields say, for the gaps of policies.
 func (c *Config) policy() Policy {
@@ -157,12 +153,21 @@ func (c *Config) policy() Policy {
 	}
 }
 
-func positive[T int | int64 | time.Duration](errs *[]error, name string, v *T, def T) {
+func positive[T int | int64](errs *[]error, name string, v *T, def T) {
 	if *v == 0 {
 		*v = def
 	}
 	if *v < 0 {
 		*errs = append(*errs, fmt.Errorf("%s is negative: %v", name, *v))
+	}
+}
+
+func timeout(errs *[]error, name string, d *time.Duration, def time.Duration) {
+	if *d == 0 {
+		*d = def
+	}
+	if err := checkTimeout(*d); err != nil {
+		*errs = append(*errs, fmt.Errorf("%s %w", name, err))
 	}
 }
 

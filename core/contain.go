@@ -7,9 +7,10 @@ import (
 )
 
 // Plugins are other people's code: steps, strategies, transports, callbacks. Three things
-// can go wrong in one besides an error. It can panic, end its goroutine with
-// runtime.Goexit, or return an error that panics when it is asked for its class. This
-// file turns each of them into an error that names the plugin.
+// can go wrong in one besides an error. It can panic, or return an error that panics when it
+// is asked for its class: both become errors that name the plugin. Or it can end its
+// goroutine with runtime.Goexit. That cannot be stopped: what waits for the goroutine gets
+// errGoexit, and a synchronous caller's goroutine is gone.
 
 // errGoexit is the outcome of code whose goroutine ended under it (runtime.Goexit).
 var errGoexit = fmt.Errorf("%w: a step ended the goroutine", ErrContract)
@@ -38,9 +39,9 @@ func panicError(plugin string, v any) *PanicError {
 	return &PanicError{Step: plugin, Value: v, Stack: debug.Stack()}
 }
 
-// unlessReturned is deferred around a plugin that may end its goroutine. It runs then only
-// if *returned is false, which the deferring function sets as its last act, and not after
-// a panic that nobody recovered: that one ends the process anyway.
+// unlessReturned is deferred around a plugin that may end its goroutine. It runs then unless
+// *returned is true, which the deferring function sets as its last act: after a Goexit, and
+// also while a panic unwinds that no one recovers and that ends the process.
 func unlessReturned(returned *bool, then func()) {
 	if !*returned {
 		then()

@@ -1,9 +1,15 @@
 package core
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
-	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
+
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 // Setting is a named value, in words for people: {"opens after", "5 failures in a row"}.
@@ -57,7 +63,7 @@ func Describe(part any) (d Description) {
 			d = Description{Summary: fmt.Sprintf("%T", part)}
 		}
 	}()
-	if describer, ok := part.(Describer); ok && !isNil(part) {
+	if describer, ok := part.(Describer); ok && !absent.Is(part) {
 		return describer.Describe()
 	}
 	return Description{Summary: fmt.Sprintf("%T", part)}
@@ -76,8 +82,8 @@ type PlacedStep struct {
 type PolicyDescription struct {
 	Name           string            `json:"name"`
 	Topics         string            `json:"topics"`
-	Timeout        time.Duration     `json:"timeout"`
-	AttemptTimeout time.Duration     `json:"attemptTimeout"`
+	Timeout        string            `json:"timeout"`        // of a call
+	AttemptTimeout string            `json:"attemptTimeout"` // while another broker is left
 	Selector       Description       `json:"selector"`
 	Retry          Description       `json:"retry"`
 	Budget         Description       `json:"budget"`
@@ -88,7 +94,7 @@ type PolicyDescription struct {
 // Steps are the steps in order, message scope first, then attempt scope, then those that
 // listen; a step that does several of these is there several times.
 func (p *Pipeline) Steps() []PlacedStep {
-	var out []PlacedStep
+	out := []PlacedStep{}
 	for _, s := range p.call {
 		out = append(out, PlacedStep{Name: s.name, Scope: "call", Stage: s.stage, Description: Describe(s.use)})
 	}
@@ -101,6 +107,49 @@ func (p *Pipeline) Steps() []PlacedStep {
 	return out
 }
 
+// Transport describes the transport. It is nil for a pipeline that [Resolve] made.
+func (p *Pipeline) Transport() *Description {
+	if p.cfg == nil {
+		return nil
+	}
+	d := Description{Summary: fmt.Sprintf("%T", p.cfg.Transport)}
+	if t, ok := find[Describer](p.cfg.Transport); ok {
+		d = Describe(t)
+	}
+	return &d
+}
+
+// Limits are the producer's bounds, with what happens beyond them. A pipeline that
+// [Resolve] made has none.
+func (p *Pipeline) Limits() []Setting {
+	if p.cfg == nil {
+		return nil
+	}
+	c := p.cfg
+	return []Setting{
+		{"asynchronous sends", fmt.Sprintf("%d under way, with bodies of %s; beyond that SendAsync waits for room within the call's time "+
+			"and then fails (%v, %v), and TrySendAsync fails at once", c.MaxInFlight, words.Size(c.MaxInFlightBytes), ClassInFlight, NotSent)},
+		{"workers", fmt.Sprintf("%d of them are worked on at a time; the others stand in line within their time", c.MaxWorkers)},
+		{"other sends", "no limit: each is worked on by the goroutine that calls"},
+		{"attempts", fmt.Sprintf("%d a call, whatever the retry policy says", maxAttempts)},
+		{"routes", fmt.Sprintf("looked up at the first send to a topic, within %v, and again every %v; a send without a route fails (%v) "+
+			"and no retry policy is asked", c.RouteTimeout, c.RouteRefresh, NotSent)},
+		{"servers' requests", handled(c.Handlers)},
+	}
+}
+
+// handled says which requests of servers have a handler.
+func handled(handlers map[ServerRequestKind]ServerRequestHandler) string {
+	var names []string
+	for _, kind := range slices.Sorted(maps.Keys(handlers)) {
+		names = append(names, kind.String())
+	}
+	if len(names) == 0 {
+		return "refused: nothing handles them"
+	}
+	return fmt.Sprintf("handlers for %s; others are refused, and so is what comes while %d wait", strings.Join(names, ", "), inboxRequests)
+}
+
 // Policies are the policies of the producer that the pipeline is of, in the order in which
 // topics are matched. A pipeline that [Resolve] made has none.
 func (p *Pipeline) Policies() []PolicyDescription {
@@ -111,12 +160,14 @@ func (p *Pipeline) Policies() []PolicyDescription {
 	return out
 }
 
+const noBudget = "none: every retry is granted"
+
 func (p *policy) describe() PolicyDescription {
 	d := PolicyDescription{
-		Name: p.Name, Topics: p.topics, Timeout: p.Timeout, AttemptTimeout: p.AttemptTimeout,
+		Name: p.Name, Topics: p.topics, Timeout: p.Timeout.String(), AttemptTimeout: p.AttemptTimeout.String(),
 		Selector: Describe(p.Selector), Retry: Describe(p.Retry), Failures: p.forecast(),
 	}
-	d.Budget, d.Health = Description{Summary: "none: every retry is granted"}, Description{Summary: "none: every broker counts as good"}
+	d.Budget, d.Health = Description{Summary: noBudget}, Description{Summary: "none: every broker counts as good"}
 	if p.Budget != nil {
 		d.Budget = Describe(p.Budget)
 	}
@@ -126,58 +177,13 @@ func (p *policy) describe() PolicyDescription {
 	return d
 }
 
-// String shows the chain, outermost first, one step a line, and below it each policy with
-// what becomes of a message under each kind of failure.
-func (p *Pipeline) String() string {
-	var b strings.Builder
-	line := func(scope, stage, name, more string) {
-		text := fmt.Sprintf("%-8s %-8s %-24s %s", scope, stage, name, more)
-		b.WriteString(strings.TrimRight(text, " "))
-		b.WriteByte('\n')
-	}
-	for _, s := range p.call {
-		line("call", s.stage, s.name, describePlaced(s.use))
-	}
-	line("core", "", "engine", "message id, route, queue selection, retry")
-	for _, s := range p.attempt {
-		line("attempt", s.stage, s.name, describePlaced(s.use))
-	}
-	more := ""
-	if p.transport != nil {
-		more = describePlaced(p.transport)
-	}
-	line("attempt", "", "transport", more)
-	for _, l := range p.listening {
-		line("listener", "", l.name, strings.Join(l.events, ", "))
-	}
-	for _, d := range p.Policies() {
-		b.WriteByte('\n')
-		d.write(&b)
-	}
-	return b.String()
-}
-
-// describePlaced is a part's description, "" where it has none of its own.
-func describePlaced(part any) string {
-	if d, ok := find[Describer](part); ok {
-		return Describe(d).String()
-	}
-	return ""
-}
-
-func (d PolicyDescription) write(b *strings.Builder) {
-	fmt.Fprintf(b, "policy %q, for %s\n", d.Name, d.Topics)
-	for _, row := range [...]struct{ name, value string }{
-		{"time", fmt.Sprintf("%v a call with all its attempts; %v an attempt while another broker is left that the retry policy would use", d.Timeout, d.AttemptTimeout)},
-		{"selector", d.Selector.String()},
-		{"retry", d.Retry.String()},
-		{"budget", d.Budget.String()},
-		{"health", d.Health.String()},
-	} {
-		fmt.Fprintf(b, "  %-10s %s\n", row.name, row.value)
-	}
-	b.WriteString("  when every attempt of a synchronous send meets the same failure, with two brokers:\n")
-	for _, f := range d.Failures {
-		fmt.Fprintf(b, "    %-24s %s\n", f.Name, f.String())
-	}
+// MarshalJSON gives the steps and, for a producer's pipeline, its transport, limits and
+// policies, in words and with durations as text.
+func (p *Pipeline) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Steps     []PlacedStep        `json:"steps"`
+		Transport *Description        `json:"transport,omitempty"`
+		Limits    []Setting           `json:"limits,omitempty"`
+		Policies  []PolicyDescription `json:"policies,omitempty"`
+	}{p.Steps(), p.Transport(), p.Limits(), p.Policies()})
 }

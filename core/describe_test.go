@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -136,72 +135,6 @@ func must[T any](v T, err error) T {
 		panic(err)
 	}
 	return v
-}
-
-// What a policy does under each kind of failure is what it decides when it is asked.
-func TestForecasts(t *testing.T) {
-	paused := func(after int) core.RetryPolicy {
-		return core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
-			d := core.Decision{Retry: f.Attempt < 4}
-			if f.Attempt > after {
-				d.After = time.Second
-			}
-			return d
-		})
-	}
-	// These failures leave the message surely unstored, the others do not.
-	safe := []string{"broker cannot be reached", "broker is busy", "broker is unavailable", "broker refuses", "no permission", "wrong credentials", "route is outdated"}
-	for _, tt := range []struct {
-		name  string
-		retry core.RetryPolicy
-		safe  string
-		other string
-	}{
-		{"never", coretest.NoRetry(), "1 attempt, no retry", "1 attempt, no retry"},
-		{"panics", core.RetryPolicyFunc(func(*core.Failure) core.Decision { panic("boom") }), "1 attempt, no retry", "1 attempt, no retry"},
-		{"always", core.RetryPolicyFunc(func(*core.Failure) core.Decision { return core.Decision{Retry: true} }), "attempts until the call's time ends, at the other broker first, at once", ""},
-		{"always, paused", core.RetryPolicyFunc(func(*core.Failure) core.Decision { return core.Decision{Retry: true, After: time.Second} }), "attempts until the call's time ends, at the other broker first, each after a pause", ""},
-		{"two", coretest.Retry(2), "up to 2 attempts, at the other broker, at once", ""},
-		{"three", coretest.Retry(3), "up to 3 attempts, at the other broker first, at once", ""},
-		{"32", coretest.Retry(32), "up to 32 attempts, at the other broker first, at once", ""},
-		{"33", coretest.Retry(33), "attempts until the call's time ends, at the other broker first, at once", ""},
-		{"the same queue", patiently, "up to 3 attempts, none at another broker, at once", ""},
-		{"paused", paused(0), "up to 4 attempts, at the other broker first, each after a pause", ""},
-		{"paused later", paused(2), "up to 4 attempts, at the other broker first, 1 of them after a pause", ""},
-		{"only elsewhere", core.RetryPolicyFunc(func(f *core.Failure) core.Decision { return core.Decision{Retry: f.Untried > 0} }), "up to 2 attempts, at the other broker, at once", ""},
-		{"only not stored", safely, "up to 3 attempts, at the other broker first, at once", "1 attempt, no retry"},
-		{"only answered", core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
-			return core.Decision{Retry: f.Answered && f.Attempt == 1}
-		}), "", ""},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			cfg := coretest.Config(&coretest.Transport{})
-			cfg.Retry = tt.retry
-			forecasts := must(core.NewProducer(cfg)).Pipeline().Policies()[0].Failures
-			if len(forecasts) != 9 {
-				t.Fatalf("%d kinds of failures", len(forecasts))
-			}
-			for _, f := range forecasts {
-				want := tt.other
-				if want == "" || slices.Contains(safe, f.Name) {
-					want = tt.safe
-				}
-				if want == "" { // by who says so
-					want = "up to 2 attempts, at the other broker, at once"
-					if f.Class == core.ClassNetwork || f.Class == core.ClassTimeout {
-						want = "1 attempt, no retry"
-					}
-				}
-				want += "; then the error says " + f.Certainty.String()
-				if got := f.String(); got != want {
-					t.Errorf("%s: %q\nwant %q", f.Name, got, want)
-				}
-				if f.Certainty.Safe() != slices.Contains(safe, f.Name) {
-					t.Errorf("%s: %v", f.Name, f.Certainty)
-				}
-			}
-		})
-	}
 }
 
 // The pipeline is logged when the producer starts, whatever its parts say of themselves.

@@ -1,7 +1,8 @@
 // Package core is the producer and everything that plugins are written against:
 // messages, calls and attempts, the pipeline, the retry engine, and the contracts
-// of strategies and transports. It depends on the standard library and
-// golang.org/x/sync alone.
+// of strategies and transports. Of other modules it uses golang.org/x/sync alone, of
+// this one what lies below it: core/rocketmq for RocketMQ's names and limits, and the small
+// internal/fifo, internal/absent and internal/words.
 //
 // A send runs through two chains of interceptors with the retry loop between
 // them:

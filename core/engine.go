@@ -22,7 +22,7 @@ import (
 //	                       ▲                             │
 //	                       ├── a breaker refused ────────┤
 //	                       │                             ▼
-//	                       ├────────────────────────── pausing (the policy's pause)
+//	                       ├────────────────────────── pausing (the retry policy's pause)
 //	                       │                             │ the route is outdated
 //	                       └────────────────────────── refreshing
 type engine struct {
@@ -67,6 +67,7 @@ type delivery struct {
 	same       bool   // the policy wants the same queue again
 	rejected   int    // attempts that breakers refused in this round
 	weak       Result // stored with a weaker status, while the policy asks for more
+	weakAnswer batchAnswer
 	hasWeak    bool
 	res        *Result // the outcome, once over
 	err        error
@@ -116,7 +117,7 @@ func (e *engine) advance(ctx context.Context, c *Call) wait {
 				return wait{ready: c.look.done, until: c.deadline}
 			}
 		case refreshing:
-			c.look, c.phase = nil, choosing
+			e.refreshed(c)
 		case over:
 			return wait{}
 		}
@@ -143,17 +144,30 @@ func (e *engine) findRoute(c *Call) (w wait, must bool) {
 	return wait{}, false
 }
 
+// refreshed goes on after the route was looked up again. A look-up that failed leaves the old
+// route in use, unless it said that the route is to be given up.
+func (e *engine) refreshed(c *Call) {
+	look := c.look
+	c.look, c.phase = nil, choosing
+	if look.err != nil && c.topic.route.Load() == nil {
+		e.end(c, nil, look.err)
+	}
+}
+
 // choose finds the queue of the next attempt.
 func (e *engine) choose(ctx context.Context, c *Call) {
-	err := c.ended(ctx)
-	if err == nil {
-		// A refresh may have brought a new route since the last attempt.
-		if r := c.topic.route.Load(); r != nil {
-			c.route = r
-		}
-		c.index, c.consistent, err = e.chooseQueue(ctx, c)
+	if err := c.ended(ctx); err != nil {
+		e.end(c, nil, err)
+		return
 	}
-	if err != nil {
+	// A refresh may have brought a new route since the last attempt, or have given the old
+	// one up.
+	if c.route = c.topic.route.Load(); c.route == nil {
+		c.phase = routing
+		return
+	}
+	var err error
+	if c.index, c.consistent, err = e.chooseQueue(ctx, c); err != nil {
 		e.end(c, nil, err)
 		return
 	}
@@ -226,7 +240,7 @@ func (e *engine) end(c *Call, res *Result, err error) {
 		c.res = res
 	case c.hasWeak:
 		e.deposit(c)
-		c.result = c.weak
+		c.result, c.answer = c.weak, c.weakAnswer
 		c.result.Attempts = c.attempts
 		// An attempt after it that got no answer may have stored the message too.
 		c.result.MaybeDuplicate = c.weak.MaybeDuplicate ||
@@ -260,7 +274,7 @@ func (e *engine) chooseQueue(ctx context.Context, c *Call) (index int, consisten
 	}
 	if c.same {
 		if index = r.Index(c.at.queue); index >= 0 {
-			return index, false, nil
+			return index, c.consistent, nil
 		}
 	}
 	return e.ask(ctx, c)
@@ -321,16 +335,16 @@ func (e *engine) try(ctx context.Context, c *Call) (res *Result, err error) {
 	return res, err
 }
 
-// limit sets the attempt's deadlines. They are capped while another broker is left and the
-// policy would use it: the one for sending if the policy goes elsewhere with a message that
-// was not sent, the one for the answer if it does so even without knowing.
+// limit sets the attempt's deadlines. They are capped while another broker may take the
+// message and the policy would use it, or the call has an attempt timeout of its own: the
+// one for sending if the policy goes elsewhere with a message that was not sent, the one for
+// the answer if it does so even without knowing.
 func (e *engine) limit(c *Call) (err error) {
 	defer containPanic("health view", &err)
 	at, p := &c.at, c.served.policy
-	alone := !c.othersLeft(p.Health)
-	at.last = alone && (!c.consistent || len(c.route.brokers) == 1)
+	at.last = c.consistent || !c.othersLeft(p.Health)
 	at.sendBy = at.deadline
-	if alone || c.consistent {
+	if at.last {
 		return nil
 	}
 	most := p.AttemptTimeout

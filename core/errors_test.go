@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
@@ -113,5 +115,13 @@ func TestUnknownIsNotSafe(t *testing.T) {
 		if c.Safe() != want {
 			t.Errorf("%v.Safe() = %v", c, !want)
 		}
+	}
+}
+
+// A transport need not have cleaned what a server says: the text of the error is one line.
+func TestBrokerErrorIsOneLine(t *testing.T) {
+	err := &core.BrokerError{Remark: "\x01later\n\x1b[31m" + strings.Repeat("x", 5000), Addr: "a:1"}
+	if got := err.Error(); len(got) > 1100 || strings.ContainsFunc(got, unicode.IsControl) || !strings.Contains(got, "later [31mxxx") {
+		t.Errorf("%.100q of %d bytes", got, len(got))
 	}
 }

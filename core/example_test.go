@@ -55,9 +55,9 @@ func ExampleResolve() {
 	// call     guard    login
 	// call     guard    quota
 	// call     shape    stamp
-	// core              engine                   message id, route, queue selection, retry
+	// core              engine     message id, route, queue selection, retry
 	// attempt           transport
-	// pipeline: step "quota": neighbour "login" is unknown
+	// pipeline: step "quota": neighbour "login" is unknown; no other step is in its stage
 }
 
 func ExampleNewRoute() {
@@ -155,7 +155,7 @@ func ExampleSendRetry() {
 	_, err = p.Send(ctx, coretest.Message("once"))
 	fmt.Println(core.ClassOf(err))
 	again := core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
-		return core.Decision{Retry: f.Attempt < 2 && f.Certainty <= core.NotStored, After: time.Millisecond}
+		return core.Decision{Retry: f.Attempt < 2 && f.Certainty.Safe(), After: time.Millisecond}
 	})
 	res, err := p.Send(ctx, coretest.Message("twice"), core.SendRetry(again), core.SendTimeout(time.Minute))
 	fmt.Println(res.Queue.Broker, res.Attempts, err)

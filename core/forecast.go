@@ -6,23 +6,37 @@ import (
 	"time"
 )
 
-// FailureForecast says what a policy does when every attempt of a call meets one kind of
-// failure. It is not written down anywhere: the retry policy is asked, failure after
-// failure, as the engine would ask it.
+// FailureForecast says what a policy does when every attempt of a synchronous call meets one
+// kind of failure, with two brokers, no sharding key and a full budget. It is not written
+// down anywhere: the retry policy is asked, failure after failure, as the engine would ask.
 type FailureForecast struct {
-	// Name is the failure: "hung broker".
-	Name  string `json:"name"`
-	Class Class  `json:"class"`
-	// Attempts is how many attempts the call makes, at most forecastAttempts.
+	// Name is the failure: "broker hangs".
+	Name string `json:"name"`
+	// Class and Certainty are what the error says in the end.
+	Class     Class     `json:"class"`
+	Certainty Certainty `json:"certainty"`
+	// Attempts is how many attempts the call makes. Where it pauses between them its time
+	// may end before.
 	Attempts int `json:"attempts"`
-	// Elsewhere is how many of them go to a broker that the call has not tried, and Paused
-	// how many come after a pause.
-	Elsewhere int `json:"elsewhere"`
-	Paused    int `json:"paused"`
 	// More says that the policy goes on beyond Attempts, until the call's time ends.
 	More bool `json:"more,omitempty"`
-	// Certainty is what the error says of the message at the end.
-	Certainty Certainty `json:"certainty"`
+	// Retries are the attempts after the first, in order.
+	Retries []RetryForecast `json:"retries,omitempty"`
+	// Times are what the attempts take where brokers are silent. Other failures come at once.
+	Times []string `json:"times,omitempty"`
+	// Stop is why there is no further attempt: the policy gives up, or the time is over.
+	Stop StopReason `json:"stop"`
+}
+
+// RetryForecast are retries of one kind that follow each other.
+type RetryForecast struct {
+	Count int `json:"count"`
+	// Untried says that the retry goes to a broker that the call has not tried. Otherwise it
+	// goes to any broker or, with Same, to the same queue again.
+	Untried bool `json:"untried"`
+	Same    bool `json:"same,omitempty"`
+	// Paused says that it comes after a pause.
+	Paused bool `json:"paused"`
 }
 
 // forecastAttempts is how far ahead a forecast looks.
@@ -31,90 +45,208 @@ const forecastAttempts = 32
 // forecastBrokers is how many brokers a forecast assumes.
 const forecastBrokers = 2
 
-// scenarios are the failures that forecasts are made for. What an error looks like does not
+// scenario is a failure that forecasts are made for. What an error looks like does not
 // matter to a policy that looks at class, certainty and code, as policies should.
-var scenarios = [...]struct {
+type scenario struct {
 	name      string
 	class     Class
 	certainty Certainty
 	answered  bool
-}{
-	{"broker hangs", ClassTimeout, MaybeStored, false},
-	{"broker cannot be reached", ClassNetwork, NotSent, false},
-	{"connection lost", ClassNetwork, MaybeStored, false},
-	{"broker is busy", ClassBusy, NotStored, true},
-	{"broker is unavailable", ClassUnavailable, NotStored, true},
-	{"broker refuses", ClassRejected, NotStored, true},
-	{"no permission", ClassForbidden, NotStored, true},
-	{"wrong credentials", ClassAuth, NotStored, true},
-	{"route is outdated", ClassStale, NotStored, true},
+	silent    bool // each attempt takes all of its time
+}
+
+var scenarios = [...]scenario{
+	{name: "broker hangs", class: ClassTimeout, certainty: MaybeStored, silent: true},
+	{name: "connection refused", class: ClassNetwork, certainty: NotSent},
+	{name: "connection lost", class: ClassNetwork, certainty: MaybeStored},
+	{name: "broker is busy", class: ClassBusy, certainty: NotStored, answered: true},
+	{name: "broker is unavailable", class: ClassUnavailable, certainty: NotStored, answered: true},
+	{name: "unexplained error", class: ClassBroker, certainty: MaybeStored, answered: true},
+	{name: "message refused", class: ClassRejected, certainty: NotStored, answered: true},
+	{name: "no permission", class: ClassForbidden, certainty: NotStored, answered: true},
+	{name: "wrong credentials", class: ClassAuth, certainty: NotStored, answered: true},
+	{name: "route is outdated", class: ClassStale, certainty: NotStored, answered: true},
 }
 
 // forecast asks the policy about each scenario.
 func (p *policy) forecast() []FailureForecast {
 	out := make([]FailureForecast, 0, len(scenarios))
-	for _, s := range scenarios {
-		f := FailureForecast{Name: s.name, Class: s.class, Certainty: s.certainty}
-		err := fmt.Errorf("%s", s.name)
-		if s.answered {
-			err = &BrokerError{Class: s.class, Certainty: s.certainty}
-		}
-		for f.Attempts = 1; ; f.Attempts++ {
-			untried := max(0, forecastBrokers-f.Attempts)
-			d, broken := decide(p.Retry, &Failure{
-				Attempt: f.Attempts, Err: err, Class: s.class, Certainty: s.certainty, Answered: s.answered,
-				Message: probeMessage, Remaining: time.Hour, Untried: untried,
-			})
-			if broken != nil || !d.Retry {
-				break
-			}
-			if f.Attempts == forecastAttempts {
-				f.More = true
-				break
-			}
-			if untried > 0 && d.Reroute != SameQueue {
-				f.Elsewhere++
-			}
-			if d.After > 0 {
-				f.Paused++
-			}
-		}
-		out = append(out, f)
+	for i := range scenarios {
+		out = append(out, p.foresee(&scenarios[i]))
 	}
 	return out
 }
 
-// String gives "up to 3 attempts, at the other broker first, 1 of them after a pause; then the
-// error says maybe-stored".
-func (f FailureForecast) String() string {
-	var b strings.Builder
+// foresee goes through a call in thought.
+func (p *policy) foresee(s *scenario) FailureForecast {
+	f := FailureForecast{Name: s.name, Class: s.class, Certainty: s.certainty, Stop: StopPolicy}
+	err := fmt.Errorf("%s", s.name)
+	if s.answered {
+		err = &BrokerError{Class: s.class, Certainty: s.certainty}
+	}
+	left := p.Timeout
+	for tried := 1; ; f.Attempts++ {
+		n, untried := f.Attempts+1, forecastBrokers-tried
+		if s.silent {
+			took := p.silence(n, untried, left)
+			left -= took
+			f.Times = append(f.Times, took.String())
+			if left <= 0 {
+				f.Attempts, f.Stop = n, StopTime
+				return f
+			}
+		}
+		if left <= 0 { // the policy is not asked any more
+			f.Stop, f.Attempts = StopTime, n
+			return f
+		}
+		d, broken := decide(p.Retry, &Failure{
+			Attempt: n, Err: err, Class: s.class, Certainty: s.certainty, Answered: s.answered,
+			Message: probeMessage, Elapsed: p.Timeout - left, Remaining: left, Untried: untried,
+		})
+		switch {
+		case broken != nil || !d.Retry:
+		case left <= d.After:
+			f.Stop = StopTime
+		case n == forecastAttempts:
+			f.More, f.Stop = true, StopTime
+		default:
+			f.add(RetryForecast{1, untried > 0 && d.Reroute == AvoidBroker, d.Reroute == SameQueue, d.After > 0})
+			tried = afterReroute(tried, d.Reroute)
+			continue
+		}
+		f.Attempts = n
+		return f
+	}
+}
+
+// silence is how long attempt n waits for the answer of a broker that gives none; see
+// [engine.limit].
+func (p *policy) silence(n, untried int, left time.Duration) time.Duration {
+	if untried > 0 && p.capped.of(Sync, n).unanswered {
+		return min(left, p.AttemptTimeout)
+	}
+	return left
+}
+
+// afterReroute is how many brokers are tried after the next attempt.
+func afterReroute(tried int, r Reroute) int {
+	switch r {
+	case SameQueue:
+		return tried
+	case AnyQueue:
+		return 1
+	default:
+		return min(tried+1, forecastBrokers)
+	}
+}
+
+// add puts a retry behind the others.
+func (f *FailureForecast) add(r RetryForecast) {
+	if n := len(f.Retries); n > 0 {
+		last := &f.Retries[n-1]
+		if r.Count = last.Count; r == *last {
+			last.Count++
+			return
+		}
+		r.Count = 1
+	}
+	f.Retries = append(f.Retries, r)
+}
+
+// String gives "timeout, maybe-stored after 2 attempts: 1s at one broker, 2s at the other".
+func (f FailureForecast) String() string { return f.end() + " " + f.course() }
+
+// end is what the error says.
+func (f *FailureForecast) end() string { return fmt.Sprintf("%v, %v", f.Class, f.Certainty) }
+
+// course says which attempts there are before it.
+func (f *FailureForecast) course() string {
+	var course string
+	if len(f.Times) > 0 && !f.More {
+		course = f.timed()
+	} else {
+		course = f.grouped()
+	}
 	switch {
-	case f.Attempts == 1:
-		b.WriteString("1 attempt, no retry")
 	case f.More:
-		b.WriteString("attempts until the call's time ends")
+		return "when the time is over: " + course
+	case f.Attempts == 1 && course == "":
+		return "after 1 attempt"
+	case f.Attempts == 1:
+		return "after 1 attempt: " + course
+	case f.pauses() > 0:
+		return fmt.Sprintf("after up to %d attempts: %s", f.Attempts, course)
 	default:
-		fmt.Fprintf(&b, "up to %d attempts", f.Attempts)
+		return fmt.Sprintf("after %d attempts: %s", f.Attempts, course)
 	}
-	retries := f.Attempts - 1
+}
+
+// pauses is how many retries come after a pause.
+func (f *FailureForecast) pauses() (n int) {
+	for _, r := range f.Retries {
+		if r.Paused {
+			n += r.Count
+		}
+	}
+	return n
+}
+
+// timed has every attempt with its time.
+func (f *FailureForecast) timed() string {
+	list := []string{f.Times[0] + " at one broker"}
+	for _, r := range f.Retries {
+		for range r.Count {
+			text := f.Times[len(list)] + " at " + r.where()
+			if r.Paused {
+				text += " after a pause"
+			}
+			list = append(list, text)
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// grouped has the retries, those of one kind together.
+func (f *FailureForecast) grouped() string {
+	all := f.pauses() == f.Attempts-1 && f.Attempts > 2 // then the pause is said once
+	var list []string
+	for i, r := range f.Retries {
+		endless := f.More && i == len(f.Retries)-1
+		var what string
+		switch {
+		case r.Untried:
+			what = r.where()
+		case endless:
+			what = "more at " + r.where()
+		default:
+			what = fmt.Sprintf("%d more at %s", r.Count, r.where())
+		}
+		switch {
+		case all:
+		case !r.Paused:
+			what += " at once"
+		case r.Count > 1 || endless:
+			what += ", each after a pause"
+		default:
+			what += " after a pause"
+		}
+		list = append(list, what)
+	}
+	text := strings.Join(list, ", ")
+	if all {
+		text += "; a pause before each"
+	}
+	return text
+}
+
+func (r *RetryForecast) where() string {
 	switch {
-	case retries == 0:
-	case f.Elsewhere == 0:
-		b.WriteString(", none at another broker")
-	case f.Elsewhere == retries:
-		b.WriteString(", at the other broker")
+	case r.Untried:
+		return "the other broker"
+	case r.Same:
+		return "the same queue"
 	default:
-		b.WriteString(", at the other broker first")
+		return "either"
 	}
-	switch {
-	case retries == 0:
-	case f.Paused == 0:
-		b.WriteString(", at once")
-	case f.Paused == retries:
-		b.WriteString(", each after a pause")
-	default:
-		fmt.Fprintf(&b, ", %d of them after a pause", f.Paused)
-	}
-	fmt.Fprintf(&b, "; then the error says %v", f.Certainty)
-	return b.String()
 }

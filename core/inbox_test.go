@@ -114,7 +114,7 @@ func TestInboxWithoutHandler(t *testing.T) {
 			t.Errorf("%v: %v", r.Kind, err)
 		}
 	}
-	if n := logs.count("no handler"); n != 3 {
+	if n := logs.count("no handler for"); n != 3 {
 		t.Errorf("%d warnings, want one for each of three kinds", n)
 	}
 	if n := logs.count(strings.Repeat("x", 200)); n != 0 {

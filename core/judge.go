@@ -27,6 +27,9 @@ const maxAttempts = 1000
 func (c *Call) observe(res *Result, err error, before Certainty) ruling {
 	at, f := &c.at, &c.failure
 	*f = Failure{}
+	if at.entered {
+		c.rejected = 0 // a new round: breakers may refuse each broker once more
+	}
 	if err == nil {
 		if res != &c.result {
 			c.result = *res
@@ -39,7 +42,7 @@ func (c *Call) observe(res *Result, err error, before Certainty) ruling {
 		if c.result.Status == SendOK || c.result.Status == Written || c.mode == Oneway || c.answer.refused > 0 {
 			return succeed
 		}
-		c.weak, c.hasWeak = c.result, true
+		c.weak, c.weakAnswer, c.hasWeak = c.result, c.answer, true
 		f.Status, f.Certainty = c.result.Status, Stored
 		return tryAgain
 	}
@@ -61,7 +64,7 @@ func (c *Call) observe(res *Result, err error, before Certainty) ruling {
 }
 
 // refusedByBreaker takes an attempt back that a breaker refused: nothing was asked of the
-// broker. Each broker is refused at most once in a round, so this ends.
+// broker. More refusals in a row than the route has brokers end the call.
 func (c *Call) refusedByBreaker() ruling {
 	c.attempts--
 	c.rejected++
@@ -90,10 +93,15 @@ func (e *engine) mayGoOn(c *Call) (Decision, ruling, error) {
 	f.Elapsed = time.Since(c.start)
 	f.Remaining = time.Until(c.deadline)
 	f.Untried = c.untried(c.route)
+	if f.Remaining <= 0 {
+		c.stop = StopTime
+		return Decision{}, giveUp, nil
+	}
 	d, err := decide(c.retry, f)
 	if err != nil {
 		return d, giveUp, err
 	}
+	d.After = max(0, d.After)
 	stored := f.Err == nil
 	switch {
 	case !d.Retry, stored && !d.Restore:

@@ -170,13 +170,14 @@ func (e *OperationError) ErrorType() string {
 
 // Recall takes a timed message back before its time: a message that was sent with DeliverAt
 // to brokers from 5.3.2 on, which name it by a handle ([Result].RecallHandle). It gives the
-// message's unique id. Whether the message was still there the broker does not say: one
-// that was delivered already, or never stored, is recalled with success too (Java:
-// RecallMessageProcessor).
+// message's unique id. Brokers take recalls only where recallMessageEnable is set. They refuse
+// one whose message's time has come, as [ClassRejected]. That the message was still there they
+// do not say: one that was recalled before, or was never stored, is recalled with success too
+// (Java: RecallMessageProcessor).
 //
 // It takes no longer than the topic's policy gives a send, and obeys ctx. The message is at
-// one broker, so there is no other to go to: the request is made once. Every failure is an
-// *[OperationError].
+// one broker, so there is no other to go to: the request is made once. An open breaker of that
+// broker refuses it before it is sent. Every failure is an *[OperationError].
 func (p *Producer) Recall(ctx context.Context, topic, handle string) (messageID string, err error) {
 	e := p.engine
 	op := &Operation{engine: e, kind: OperationRecall, topic: topic, target: topic, handle: handle, start: time.Now()}
@@ -210,6 +211,9 @@ func (p *Producer) Recall(ctx context.Context, topic, handle string) (messageID 
 // locate stands between the two scopes of operations: it finds the broker.
 func (e *engine) locate(inner OperationHandler) OperationHandler {
 	return func(ctx context.Context, op *Operation) error {
+		if !e.recalls() {
+			return fmt.Errorf("%w: %v", ErrUnsupported, op.kind)
+		}
 		h, err := rocketmq.ParseRecallHandle(op.handle)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalidMessage, err)
@@ -229,6 +233,12 @@ func (e *engine) locate(inner OperationHandler) OperationHandler {
 		}
 		return inner(ctx, op)
 	}
+}
+
+// recalls reports whether the transport can recall messages.
+func (e *engine) recalls() bool {
+	_, ok := find[Recaller](e.cfg.Transport)
+	return ok && !e.lacks.has(FeatureRecall)
 }
 
 // brokerOf finds a broker by name in the topic's route. Where the route in use does not
@@ -265,10 +275,7 @@ func (e *engine) operate(ctx context.Context, op *Operation) (err error) {
 	start := time.Now()
 	defer func() { op.latency = time.Since(start) }()
 	defer containPanic("transport", &err)
-	r, ok := find[Recaller](e.cfg.Transport)
-	if !ok || e.lacks.has(FeatureRecall) {
-		return fmt.Errorf("%w: %v", ErrUnsupported, op.kind)
-	}
+	r, _ := find[Recaller](e.cfg.Transport)
 	op.recalled, err = r.Recall(ctx, op, op.handle)
 	if err == nil {
 		op.done, op.written = true, true

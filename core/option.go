@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 // SendOption changes one call. Outside of this package, make one of [CallOptions]' methods
@@ -59,7 +61,7 @@ func (o *CallOptions) AttemptTimeout(d time.Duration) {
 
 // Retry sets the retry policy of the call.
 func (o *CallOptions) Retry(policy RetryPolicy) {
-	if isNil(policy) {
+	if absent.Is(policy) {
 		o.fail(errors.New("SendRetry: the policy is nil"))
 		return
 	}
@@ -68,7 +70,7 @@ func (o *CallOptions) Retry(policy RetryPolicy) {
 
 // Selector sets the queue selector of the call.
 func (o *CallOptions) Selector(s QueueSelector) {
-	if isNil(s) {
+	if absent.Is(s) {
 		o.fail(errors.New("SendSelector: the selector is nil"))
 		return
 	}
@@ -122,7 +124,7 @@ func (c *Call) applyOptions(opts []SendOption) (err error) {
 	defer containPanic("send option", &err)
 	o := CallOptions{call: c}
 	for i, opt := range opts {
-		if isNil(opt) {
+		if absent.Is(opt) {
 			o.fail(fmt.Errorf("send option %d is nil", i))
 			continue
 		}

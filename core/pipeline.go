@@ -6,7 +6,10 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 // Pipeline is the resolved chain of steps and, for a producer's, its policies. It is
@@ -19,7 +22,7 @@ type Pipeline struct {
 	inner     []placed[OperationInterceptor] // and after
 	listeners listeners
 	listening []listening
-	transport Transport
+	cfg       *Config // the producer's; nil for a pipeline of [Resolve]
 	policies  []*policy
 }
 
@@ -133,7 +136,7 @@ func (s *Step) check() []error {
 func (s *Step) checkPlaces(fail func(format string, args ...any)) {
 	if s.call != nil || s.stage != StageNone {
 		switch {
-		case isNil(s.call):
+		case absent.Is(s.call):
 			fail("the interceptor is nil")
 		case s.stage == StageNone:
 			fail("%T has no stage", s.call)
@@ -143,7 +146,7 @@ func (s *Step) checkPlaces(fail func(format string, args ...any)) {
 	}
 	if s.attempt != nil || s.attemptStage != AttemptNone {
 		switch {
-		case isNil(s.attempt):
+		case absent.Is(s.attempt):
 			fail("the attempt interceptor is nil")
 		case s.attemptStage == AttemptNone:
 			fail("%T has no attempt stage", s.attempt)
@@ -153,7 +156,7 @@ func (s *Step) checkPlaces(fail func(format string, args ...any)) {
 	}
 	if s.listener != nil {
 		var l listeners
-		if isNil(s.listener) {
+		if absent.Is(s.listener) {
 			fail("the listener is nil")
 		} else if len(l.add(s.name, s.listener)) == 0 {
 			fail("%T is no listener", s.listener)
@@ -168,17 +171,6 @@ func (s *Step) checkPlaces(fail func(format string, args ...any)) {
 			fail("%T is an attempt interceptor as well: place it with WithAttempt", part)
 		}
 	}
-}
-
-func isNil(v any) bool {
-	if v == nil {
-		return true
-	}
-	switch r := reflect.ValueOf(v); r.Kind() {
-	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan, reflect.Interface:
-		return r.IsNil()
-	}
-	return false
 }
 
 // same reports whether a and b are one value. Values that cannot be compared are
@@ -202,25 +194,48 @@ func checkNeighbours(steps []Step) []error {
 			other, known := byName[bare]
 			switch {
 			case !known && !optional:
-				errs = append(errs, fmt.Errorf("step %q: neighbour %q is unknown", s.name, bare))
-			case known && !(s.stage != StageNone && s.stage == other.stage) &&
-				!(s.attemptStage != AttemptNone && s.attemptStage == other.attemptStage):
-				errs = append(errs, fmt.Errorf("step %q: neighbour %q is in no stage with it: %s, but %s", s.name, bare, s.places(), other.places()))
+				errs = append(errs, fmt.Errorf("step %q: neighbour %q is unknown; %s", s.name, bare, s.others(steps)))
+			case known && !s.meets(other):
+				errs = append(errs, fmt.Errorf("step %q is in %s; %q is in %s: After and Before order neighbours of one stage only", s.name, s.places(), bare, other.places()))
 			}
 		}
 	}
 	return errs
 }
 
+// meets reports whether two steps are in one stage, in at least one scope.
+func (s *Step) meets(other *Step) bool {
+	return s.stage != StageNone && s.stage == other.stage ||
+		s.attemptStage != AttemptNone && s.attemptStage == other.attemptStage
+}
+
+// others says which steps could have been meant by a neighbour that is unknown.
+func (s *Step) others(steps []Step) string {
+	var names []string
+	for i := range steps {
+		if other := &steps[i]; other.name != s.name && s.meets(other) {
+			names = append(names, strconv.Quote(other.name))
+		}
+	}
+	where := "stage"
+	if s.stage != StageNone && s.attemptStage != AttemptNone {
+		where = "stages"
+	}
+	if len(names) == 0 {
+		return "no other step is in its " + where
+	}
+	return fmt.Sprintf("the other steps of its %s are %s", where, strings.Join(names, ", "))
+}
+
 // places says where a step stands.
 func (s *Step) places() string {
 	switch {
 	case s.stage != StageNone && s.attemptStage != AttemptNone:
-		return fmt.Sprintf("%v of message scope and %v of attempt scope", s.stage, s.attemptStage)
+		return fmt.Sprintf("message scope, %v, and in attempt scope, %v", s.stage, s.attemptStage)
 	case s.stage != StageNone:
-		return fmt.Sprintf("%v of message scope", s.stage)
+		return fmt.Sprintf("message scope, %v", s.stage)
 	case s.attemptStage != AttemptNone:
-		return fmt.Sprintf("%v of attempt scope", s.attemptStage)
+		return fmt.Sprintf("attempt scope, %v", s.attemptStage)
 	default:
 		return "no stage, it only listens"
 	}

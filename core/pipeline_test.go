@@ -116,8 +116,20 @@ func TestResolveErrors(t *testing.T) {
 		{"unknown stage", core.Order{}, []core.Step{core.CallStep("a", 99, onion{})}, []string{`step "a": unknown stage 99`}},
 		{"unknown attempt stage", core.Order{}, []core.Step{core.AttemptStep("a", 99, ring{})}, []string{`step "a": unknown attempt stage 99`}},
 		{"listener with neighbours", core.Order{}, []core.Step{ok, core.ListenerStep("a", ear{}).After("ok")}, []string{`step "a"`, "no meaning"}},
-		{"unknown neighbour", core.Order{}, []core.Step{core.CallStep("a", core.StageGuard, onion{}).After("ghost")}, []string{`step "a": neighbour "ghost" is unknown`}},
-		{"neighbour in another stage", core.Order{}, []core.Step{ok, core.CallStep("a", core.StageShape, onion{}).After("ok")}, []string{`step "a": neighbour "ok" is in no stage with it: shape of message scope, but guard of message scope`}},
+		{"unknown neighbour", core.Order{}, []core.Step{core.CallStep("a", core.StageGuard, onion{}).After("ghost")}, []string{`step "a": neighbour "ghost" is unknown; no other step is in its stage`}},
+		{"misspelt neighbour", core.Order{}, []core.Step{
+			ok, core.CallStep("b", core.StageGuard, onion{}), core.CallStep("c", core.StageShape, onion{}),
+			core.CallStep("a", core.StageGuard, onion{}).After("okk"),
+		}, []string{`step "a": neighbour "okk" is unknown; the other steps of its stage are "b", "ok"`}},
+		{"misspelt neighbour in two scopes", core.Order{}, []core.Step{
+			ok, core.AttemptStep("b", core.AttemptGuard, ring{}),
+			core.CallStep("a", core.StageGuard, onion{}).WithAttempt(core.AttemptGuard, ring{}).Before("okk"),
+		}, []string{`step "a": neighbour "okk" is unknown; the other steps of its stages are "b", "ok"`}},
+		{"neighbour in another stage", core.Order{}, []core.Step{ok, core.CallStep("a", core.StageShape, onion{}).After("ok")}, []string{`step "a" is in message scope, shape; "ok" is in message scope, guard: After and Before order neighbours of one stage only`}},
+		{"neighbour in another scope", core.Order{}, []core.Step{ok, core.AttemptStep("a", core.AttemptGuard, ring{}).Before("ok")}, []string{`step "a" is in attempt scope, guard; "ok" is in message scope, guard: After and Before order`}},
+		{"neighbour that listens", core.Order{}, []core.Step{
+			core.ListenerStep("l", ear{}), core.CallStep("a", core.StageShape, onion{}).WithAttempt(core.AttemptGuard, ring{}).After("l"),
+		}, []string{`step "a" is in message scope, shape, and in attempt scope, guard; "l" is in no stage, it only listens: After and Before order`}},
 		{"cycle", core.Order{}, []core.Step{
 			core.CallStep("a", core.StageGuard, onion{}).After("c"),
 			core.CallStep("b", core.StageGuard, onion{}).After("a"),

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 // Policy is how calls to a topic are sent. It is immutable once a producer has it. A zero
@@ -51,10 +53,12 @@ type TopicPolicy struct {
 	Policy *Policy
 }
 
-// PolicyTable is a [PolicySource] of exact topics: ByTopic has a topic's policy, Default
-// serves every other one.
+// PolicyTable is a [PolicySource] of exact topics.
 type PolicyTable struct {
+	// Default serves every topic that is not in ByTopic. It is required. Where such topics
+	// are sent as the [Config] says, it is &Policy{Name: "default"}.
 	Default *Policy
+	// ByTopic has the policies of single topics.
 	ByTopic map[string]*Policy
 }
 
@@ -145,8 +149,13 @@ func newPolicySet(source PolicySource, def Policy, told []any, log listeners) (*
 	if len(listed) == 0 {
 		errs = append(errs, errors.New("policies: the source has none"))
 	}
-	for _, tp := range listed {
+	table, _ := source.(*PolicyTable)
+	_, own := source.(*ownPolicy)
+	for i, tp := range listed {
 		switch {
+		case tp.Policy == nil && table != nil && i == len(listed)-1: // its default is the last row
+			errs = append(errs, errors.New(`policies: PolicyTable.Default is nil: set it, such as &Policy{Name: "default"}`))
+			continue
 		case tp.Policy == nil:
 			errs = append(errs, fmt.Errorf("policies: the policy of %s is nil", tp.Topics))
 			continue
@@ -160,7 +169,7 @@ func newPolicySet(source PolicySource, def Policy, told []any, log listeners) (*
 		}
 		names[tp.Policy.Name] = true
 		p := &policy{Policy: *tp.Policy, topics: tp.Topics, listeners: listeners{log: log.log}}
-		errs = append(errs, p.fill(def)...)
+		errs = append(errs, p.fill(def, own)...)
 		p.listeners.subscribe(&p.Policy, told)
 		s.policies[tp.Policy] = p
 		s.order = append(s.order, p)
@@ -180,15 +189,17 @@ func listPolicies(source PolicySource) (listed []TopicPolicy, err error) {
 	return source.Policies(), nil
 }
 
-// fill fills the gaps with def's and reports what is wrong.
-func (p *policy) fill(def Policy) []error {
+// fill fills the gaps with def's, the configuration's, and reports what is wrong. The time-outs of
+// def are checked already. own says that the policy is all gaps, made for a configuration
+// without policies.
+func (p *policy) fill(def Policy, own bool) []error {
 	var errs []error
-	if p.Timeout == 0 {
-		p.Timeout = def.Timeout
+	fail := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("policy %q: "+format, append([]any{p.Name}, args...)...))
 	}
-	if p.AttemptTimeout == 0 {
-		p.AttemptTimeout = def.AttemptTimeout
-	}
+	fillTimeout(&p.Timeout, def.Timeout, "Timeout", fail)
+	fillTimeout(&p.AttemptTimeout, def.AttemptTimeout, "AttemptTimeout", fail)
+	given := p.Policy
 	if p.Selector == nil {
 		p.Selector = def.Selector
 	}
@@ -201,36 +212,42 @@ func (p *policy) fill(def Policy) []error {
 	if p.Health == nil {
 		p.Health = def.Health
 	}
-	fail := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("policy %q: "+format, append([]any{p.Name}, args...)...))
-	}
-	if err := checkTimeout(p.Timeout); err != nil {
-		fail("Timeout %w", err)
-	}
-	if err := checkTimeout(p.AttemptTimeout); err != nil {
-		fail("AttemptTimeout %w", err)
-	}
 	for _, part := range []struct {
-		name     string
-		value    any
-		required bool
+		name         string
+		given, value any
+		required     bool
 	}{
-		{"Selector", p.Selector, true},
-		{"Retry", p.Retry, true},
-		{"Budget", p.Budget, false},
-		{"Health", p.Health, false},
+		{"Selector", given.Selector, p.Selector, true},
+		{"Retry", given.Retry, p.Retry, true},
+		{"Budget", given.Budget, p.Budget, false},
+		{"Health", given.Health, p.Health, false},
 	} {
-		if (part.required || part.value != nil) && isNil(part.value) {
+		switch {
+		case !absent.Is(part.value), part.value == nil && !part.required:
+		case own:
+			errs = append(errs, fmt.Errorf("%s is nil", "Config."+part.name))
+		case part.given == nil:
+			fail("%s is nil, and so is Config.%s", part.name, part.name)
+		default:
 			fail("%s is nil", part.name)
 		}
 	}
 	return errs
 }
 
+// fillTimeout fills the gap of a time-out, or checks the policy's own.
+func fillTimeout(d *time.Duration, def time.Duration, name string, fail func(format string, args ...any)) {
+	if *d == 0 {
+		*d = def
+	} else if err := checkTimeout(*d); err != nil {
+		fail("%s %w", name, err)
+	}
+}
+
 // strategies are the parts of the policy with the names that reports use.
 func (p *Policy) strategies() []namedPart {
 	all := []namedPart{{"selector", p.Selector}, {"retry", p.Retry}, {"budget", p.Budget}, {"health", p.Health}}
-	return slices.DeleteFunc(all, func(n namedPart) bool { return isNil(n.part) })
+	return slices.DeleteFunc(all, func(n namedPart) bool { return absent.Is(n.part) })
 }
 
 // namedPart is a step's or a strategy's value with its name.
@@ -344,7 +361,7 @@ func onceSelector(f SelectorFactory, topic string) func() (QueueSelector, error)
 // makeSelector calls the user's factory and keeps its panic.
 func makeSelector(f SelectorFactory, topic string) (s QueueSelector, err error) {
 	defer containPanic("selector factory", &err)
-	if s = f.ForTopic(topic); isNil(s) {
+	if s = f.ForTopic(topic); absent.Is(s) {
 		return nil, fmt.Errorf("%w: selector factory gave no selector for topic %q", ErrContract, topic)
 	}
 	return s, nil

@@ -95,6 +95,11 @@ func TestPolicyMistakes(t *testing.T) {
 		{"nothing listed", list(), []string{"the source has none"}},
 		{"cannot be listed", panicking{}, []string{"panic in policy source: boom"}},
 		{"typed nil", (*core.PolicyTable)(nil), []string{"is nil"}},
+		{"a table without a default", &core.PolicyTable{}, []string{`policies: PolicyTable.Default is nil: set it, such as &Policy{Name: "default"}`}},
+		{
+			"a table with topics and without a default", &core.PolicyTable{ByTopic: map[string]*core.Policy{"a": nil, "b": good("b")}},
+			[]string{"policies: the policy of a is nil\n", "policies: PolicyTable.Default is nil: set it"},
+		},
 		{
 			"all at once", list(
 				nil, good(""), good("twice"), good("twice"),
@@ -158,8 +163,8 @@ func TestPolicyGaps(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := p.Pipeline().Policies()
-	if len(got) != 2 || got[0].Timeout != time.Second || got[0].AttemptTimeout != 2*time.Second ||
-		got[1].Timeout != 7*time.Second || got[1].AttemptTimeout != core.DefaultAttemptTimeout {
+	if len(got) != 2 || got[0].Timeout != "1s" || got[0].AttemptTimeout != "2s" ||
+		got[1].Timeout != "7s" || got[1].AttemptTimeout != "1s" {
 		t.Errorf("got %+v", got)
 	}
 	cfg.Selector, cfg.Retry = nil, nil

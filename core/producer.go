@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 // State is a producer's service state (Java: ServiceState).
@@ -142,7 +144,7 @@ func (p *Producer) parts(policies *policySet) []namedPart {
 
 // askCapabilities asks the transport, once, what it cannot carry.
 func (p *Producer) askCapabilities() (err error) {
-	if isNil(p.cfg.Transport) {
+	if absent.Is(p.cfg.Transport) {
 		return nil // reported already
 	}
 	p.capabilities, err = capabilities(p.cfg.Transport)
@@ -191,7 +193,7 @@ func (p *Producer) findDrainers() []namedPart {
 // Pipeline is the resolved chain with the policies as they are now.
 func (p *Producer) Pipeline() *Pipeline {
 	out := *p.pipeline
-	out.transport = p.cfg.Transport
+	out.cfg = &p.cfg
 	out.policies = p.engine.policies.Load().order
 	return &out
 }
@@ -235,7 +237,7 @@ func (p *Producer) SetPolicies(ctx context.Context, source PolicySource) error {
 	}
 	defer func() { <-p.lifecycle }()
 	fail := func(err error) error { return fmt.Errorf("producer %q: set policies: %w", p.cfg.Group, err) }
-	if isNil(source) {
+	if absent.Is(source) {
 		return fail(errors.New("the source is nil"))
 	}
 	e := p.engine

@@ -22,8 +22,8 @@ func TestNewProducerReportsEveryMistake(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		"group is empty", "Timeout is negative", "MaxInFlight is negative", "Transport is nil",
-		"Routes is nil", "Selector is nil", "Retry is nil", "Own[0] is nil", `step "a": it is empty`,
+		"group is empty", "Config.Timeout is negative", "Config.MaxInFlight is negative", "Config.Transport is nil",
+		"Config.Routes is nil", "Config.Selector is nil", "Config.Retry is nil", "Config.Own[0] is nil", `step "a": it is empty`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in %v", want, err)

@@ -10,11 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/liftoff-mq/liftoff/internal/race"
-
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/race"
 )
 
 // shaped sends m with a step that runs f in message scope, and gives the error.

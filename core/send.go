@@ -38,7 +38,7 @@ func (p *Producer) one(ctx context.Context, mode Mode, msg *Message, opts []Send
 
 // SendBatch sends several messages of one topic in one request, in this order, to one queue.
 // RocketMQ's brokers store all of them or none. Where a broker stored some of them only, the
-// error is a *[BatchError] and the result tells what became of each. Batches are not
+// error has a *[BatchError] as its cause and the result tells what became of each. Batches are not
 // compressed.
 func (p *Producer) SendBatch(ctx context.Context, msgs []*Message, opts ...SendOption) (BatchResult, error) {
 	if err := checkBatch(msgs); err != nil {

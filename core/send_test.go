@@ -5,12 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/liftoff-mq/liftoff/internal/race"
-
 	"go.uber.org/goleak"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/internal/race"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

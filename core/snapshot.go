@@ -90,8 +90,8 @@ type TopicSnapshot struct {
 	Policies []string      `json:"policies"`
 	Queues   int           `json:"queues"` // writable; 0 without a route
 	Brokers  []string      `json:"brokers"`
-	Age      time.Duration `json:"age"`    // since the route was last confirmed
-	LookUp   bool          `json:"lookUp"` // one is under way
+	Age      time.Duration `json:"ageNanoseconds"` // since the route was last confirmed
+	LookUp   bool          `json:"lookUp"`         // one is under way
 }
 
 // BrokerSnapshot is a broker of a route in use.

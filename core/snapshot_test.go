@@ -158,11 +158,17 @@ func TestSnapshotAtRest(t *testing.T) {
 	})
 }
 
+// recallingGate is a gate that can take messages back too.
+type recallingGate struct{ *gate }
+
+func (recallingGate) Recall(context.Context, *core.Operation, string) (string, error) { return "id", nil }
+
 // What is under way is counted while it is, and lists are lists also where they are empty.
 func TestSnapshotUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
 		cfg := g.config(2, 10)
+		cfg.Transport = recallingGate{g}
 		routes, look := cfg.Routes, make(chan struct{})
 		cfg.Routes = coretest.RouteFunc(func(ctx context.Context, topic string) (*core.Route, error) {
 			if topic == "slow" {

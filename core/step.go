@@ -1,6 +1,10 @@
 package core
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/liftoff-mq/liftoff/internal/absent"
+)
 
 // Stage is the named place of an interceptor in message scope. Stages have a
 // fixed order: observe, guard, shape, encode.
@@ -115,7 +119,7 @@ func (s Step) Name() string { return s.name }
 func (s Step) Parts() []any {
 	var out []any
 	for _, v := range []any{s.call, s.attempt, s.listener} {
-		if !isNil(v) && !slices.ContainsFunc(out, func(o any) bool { return same(o, v) }) {
+		if !absent.Is(v) && !slices.ContainsFunc(out, func(o any) bool { return same(o, v) }) {
 			out = append(out, v)
 		}
 	}

@@ -44,8 +44,8 @@ func (f QueueSelectorFunc) Select(ctx context.Context, sel *Selection) (int, err
 
 // ConsistentSelector is a selector whose choice carries meaning for some
 // messages, such as a sharding key's queue. For a message that requires
-// consistency the engine tries the chosen queue again or fails, and an open
-// breaker ends the call: it is never re-routed.
+// consistency the engine tries the chosen queue again or fails: it is never re-routed.
+// Each of its attempts is a last resort ([Attempt.LastResort]), so a breaker lets it through.
 type ConsistentSelector interface {
 	QueueSelector
 	RequiresConsistency(m *Message) bool

@@ -37,11 +37,13 @@ import "context"
 //     another's answer.
 //   - T13 network: where no connection can be had the error wraps [ErrConnect], and where
 //     one was lost under the request [ErrConnectionLost].
-//   - T14 end: after Shutdown it returns an error that wraps [ErrClosed], at once, and
-//     leaves no goroutine behind.
+//   - T14 end: after Shutdown it returns an error that wraps [ErrClosed], at once, also
+//     where it was under way, and leaves no goroutine behind.
 //
-// Optional interfaces: [Capable], [GroupRegistrar], [Recaller], [BrokerReporter],
-// [Describer], [Service]. A transport that wraps another one has [Wrapper].
+// Optional interfaces: [Capable], [GroupRegistrar], [Recaller], [BrokerReporter] and
+// [Describer]. A transport that wraps another one has [Wrapper]. One that is a [Service] is
+// not started by the producer, because producers share transports: its maker starts it, or
+// lists it in [Config].Own.
 type Transport interface {
 	RoundTrip(ctx context.Context, at *Attempt) (*Result, error)
 }
@@ -56,7 +58,7 @@ type Transport interface {
 //   - R2 unknown: an unknown topic is an error that wraps [ErrNoRoute] and names the topic.
 //   - R3 read-only: a topic whose queues are all read-only is [ErrNotWritable]: its old route
 //     is then given up, which any other error leaves in use.
-//   - R4 context: it returns as soon as ctx is done.
+//   - R4 context: it returns as soon as ctx is done, with [ContextError] if it has no route.
 //   - R5 same: the same cluster gives an equal route again, with the queues in one order.
 //   - R6 concurrency: it is safe for concurrent use.
 type RouteSource interface {

@@ -7,18 +7,18 @@ import (
 )
 
 // wait is something that a call waits for: a channel, a time, or either. The engine hands
-// waits out instead of blocking in many places, so that what a call can wait for stands in
-// one list: a route, the pause before a retry, a refreshed route.
+// its waits out instead of blocking in many places, so that they stand in one list: a route,
+// the pause before a retry, a refreshed route. Elsewhere a call waits for room in flight
+// (async.go), for a worker (workers.go), in its steps, and in the transport.
 //
-// The zero wait waits for nothing.
+// The zero wait means that the call is over; there is nothing to wait for.
 type wait struct {
 	ready <-chan struct{} // closed or sent to when the call may go on; nil for never
 	until time.Time       // when the wait ends anyway
 	pause bool            // the end at until is what is waited for, and no timeout
 }
 
-// await is the one place where a goroutine of a call blocks in core. Besides what w names,
-// it ends with ctx ([ContextError]), with the producer's abort ([ErrAborted]) and at
+// await is where the engine's own waits block. Besides what w names, it ends with ctx ([ContextError]), with the producer's abort ([ErrAborted]) and at
 // w.until, which is [ErrTimeout] unless the wait is a pause.
 func (c *Call) await(ctx context.Context, w wait) error {
 	select {

@@ -15,7 +15,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/integration/javaprog"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -27,7 +29,11 @@ const (
 	goldenOpaque = 77
 	goldenID     = "7F000001000A18B4AAC2000000000001"
 	goldenOffset = "7F00000100002A9F0000000000000ABC"
+	// goldenRecallRemark is what a broker's answer to a recall says when it was carried out.
+	goldenRecallRemark = "not set any response code"
 )
+
+var goldenHandle = rocketmq.RecallHandle{Topic: "orders", Broker: "broker-a", DeliverAt: time.UnixMilli(1700000000001), MessageID: goldenID}
 
 var (
 	goldenBody       = []byte("hello, Grüße")
@@ -111,7 +117,7 @@ func TestGoldenEncodersAgreeWithJava(t *testing.T) {
 					t.Fatal(err)
 				}
 				// Java puts fields without a fast path in hash order, which means nothing; ours have one order.
-				anyOrder := name == "unregister" || name == "send-v1" || strings.HasPrefix(name, "send-ok") || name == "send-flush-disk-timeout"
+				anyOrder := name == "unregister" || name == "send-v1" || strings.HasPrefix(name, "recall") || strings.HasPrefix(name, "send-ok") || name == "send-flush-disk-timeout"
 				compareFrames(t, ours, want(name+suffix), anyOrder)
 			})
 		}
@@ -170,11 +176,11 @@ func goldenFrames() map[string]frameMaker {
 			})
 		}
 	}
-	answer := func(code int, remark string, body []byte) frameMaker {
+	answer := func(code int, remark string, ext wire.Fields, body []byte) frameMaker {
 		return func(ser wire.Serialization) ([]byte, error) {
 			return wire.AppendCommand(nil, &wire.Command{
 				Code: code, Language: wire.LanguageJava, Version: wire.CurrentVersion,
-				Opaque: goldenOpaque, Flag: wire.FlagResponse, Remark: remark, Body: body, Serialization: ser,
+				Opaque: goldenOpaque, Flag: wire.FlagResponse, Remark: remark, Ext: ext, Body: body, Serialization: ser,
 			})
 		}
 	}
@@ -200,6 +206,9 @@ func goldenFrames() map[string]frameMaker {
 		"unregister": request(wire.UnregisterClient,
 			wire.Unregister{ClientID: "10.1.2.3@4711#1", ProducerGroup: "group-1"}.Fields(), nil),
 		"heartbeat": request(wire.HeartBeat, nil, wire.AppendHeartbeat(nil, &goldenHeartbeat)),
+		"recall": request(wire.RecallMessage,
+			wire.Recall{Group: "group-1", Topic: "orders", Handle: goldenHandle.String(), BrokerName: "broker-a"}.Fields(), nil),
+		"recall-ok": answer(0, goldenRecallRemark, wire.RecallResponse{MsgID: goldenID, RegionID: "DefaultRegion"}.Fields(), nil),
 		"send-ok": sendAnswer(0, &wire.SendResponse{
 			MsgID: goldenOffset, QueueID: 3, QueueOffset: 1234567890123,
 			RegionID: "DefaultRegion", TraceOn: true,
@@ -212,10 +221,10 @@ func goldenFrames() map[string]frameMaker {
 			MsgID: goldenOffset, QueueID: 1, QueueOffset: 9,
 			RegionID: "DefaultRegion", TraceOn: true,
 		}),
-		"system-busy":                answer(2, "[TIMEOUT_CLEAN_QUEUE]broker busy, period in queue: 206ms, größer", nil),
-		"topic-not-exist":            answer(17, "No topic route info in name server for the topic: orders", nil),
-		"route-answer":               answer(0, "", wire.AppendRoute(nil, &goldenRoute, wire.BareKeys)),
-		"route-answer-standard-json": answer(0, "", wire.AppendRoute(nil, &goldenRoute, wire.StandardKeys)),
+		"system-busy":                answer(2, "[TIMEOUT_CLEAN_QUEUE]broker busy, period in queue: 206ms, größer", nil, nil),
+		"topic-not-exist":            answer(17, "No topic route info in name server for the topic: orders", nil, nil),
+		"route-answer":               answer(0, "", nil, wire.AppendRoute(nil, &goldenRoute, wire.BareKeys)),
+		"route-answer-standard-json": answer(0, "", nil, wire.AppendRoute(nil, &goldenRoute, wire.StandardKeys)),
 	}
 }
 
@@ -259,9 +268,13 @@ func goldenBodies(t *testing.T) map[string][]byte {
 		return []byte(wire.OffsetID{Addr: netip.MustParseAddrPort(host), Offset: offset}.String())
 	}
 	return map[string][]byte{
-		"heartbeat-body":  wire.AppendHeartbeat(nil, &goldenHeartbeat),
-		"route-body":      wire.AppendRoute(nil, &goldenRoute, wire.BareKeys),
-		"properties":      wire.AppendProperties(nil, goldenProperties),
+		"heartbeat-body": wire.AppendHeartbeat(nil, &goldenHeartbeat),
+		"route-body":     wire.AppendRoute(nil, &goldenRoute, wire.BareKeys),
+		"properties":     wire.AppendProperties(nil, goldenProperties),
+		"recall-handle":  []byte(goldenHandle.String()),
+		"recall-handle-utf8": []byte(rocketmq.RecallHandle{
+			Topic: "orders", Broker: "broker-a", DeliverAt: time.UnixMilli(1), MessageID: "größe-\u07ff",
+		}.String()),
 		"message":         goldenBatchMessage(0),
 		"messages":        slices.Concat(goldenBatchMessage(0), goldenBatchMessage(1), goldenBatchMessage(2)),
 		"stored":          stored(false),
@@ -335,6 +348,17 @@ func TestGoldenDecodersReadJava(t *testing.T) {
 				u, err := wire.ParseUnregister(&c)
 				if err != nil || u.ClientID != goldenHeartbeat.ClientID || u.ProducerGroup != "group-1" {
 					t.Errorf("%+v, %v", u, err)
+				}
+			case base == "recall":
+				r := wire.ParseRecall(&c)
+				h, err := rocketmq.ParseRecallHandle(r.Handle)
+				if err != nil || r.Group != "group-1" || r.Topic != "orders" || r.BrokerName != "broker-a" || h != goldenHandle {
+					t.Errorf("%+v, %+v, %v", r, h, err)
+				}
+			case base == "recall-ok":
+				r, err := wire.ParseRecallResponse(&c)
+				if err != nil || r.MsgID != goldenID || r.RegionID != "DefaultRegion" || c.Remark != goldenRecallRemark {
+					t.Errorf("%+v, %q, %v", r, c.Remark, err)
 				}
 			case strings.HasPrefix(base, "route"):
 				if c.Ext.Get("topic") != "orders" {

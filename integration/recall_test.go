@@ -2,11 +2,15 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/integration/javaprog"
 	"github.com/liftoff-mq/liftoff/transport/wire"
@@ -66,6 +70,81 @@ func TestBrokersHoldTimedMessagesAndRecallThem(t *testing.T) {
 		stored := javaprog.ReadBack(t, c.Version(), c.NameServer(), topic, 1, time.Minute)
 		if len(stored) != 1 || string(stored[0].Body()) != "kept" {
 			t.Errorf("delivered: %+v, want the message that was not recalled", stored)
+		}
+	})
+}
+
+// Of 100 timed messages half are recalled by the producer. Exactly the others arrive. 4.9.7 knows no timed messages: it
+// delivers them at once, gives no handle, and its refusal of a recall is told by its type.
+func TestRecall(t *testing.T) {
+	eachCluster(t, func(t *testing.T, c *cluster) {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer cancel()
+		const messages, queues = 100, 2
+		p := newProducer(t, c.NameServer(), producerOptions{group: "integration-recall"})
+		topic := topicFor(t, "t")
+		c.CreateTopic(t, topic, queues)
+		due := time.Now().Add(20 * time.Second)
+		var want []string
+		recall := map[string]string{} // handles by id
+		for i := range messages {
+			body := fmt.Sprintf("message %03d", i)
+			r, err := p.Send(ctx, &core.Message{Topic: topic, Body: []byte(body), DeliverAt: due.Add(time.Duration(i) * 20 * time.Millisecond)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (r.RecallHandle != "") != (c.Version() != "4.9.7") {
+				t.Fatalf("%s: handle %q", body, r.RecallHandle)
+			}
+			if i%2 == 0 && r.RecallHandle != "" {
+				recall[r.MessageID.String()] = r.RecallHandle
+			} else {
+				want = append(want, body)
+			}
+		}
+		if c.Version() == "4.9.7" {
+			none := rocketmq.RecallHandle{Topic: topic, Broker: "broker-a", DeliverAt: due, MessageID: goldenID}
+			var failed *core.OperationError
+			if _, err := p.Recall(ctx, topic, none.String()); !errors.Is(err, core.ErrUnsupported) || !errors.As(err, &failed) || failed.Certainty != core.NotStored {
+				t.Errorf("recall at a broker that knows none: %v", err)
+			}
+			if n := c.Stored(t, topic, queues); n != messages {
+				t.Errorf("%d of %d are delivered at once", n, messages)
+			}
+			return
+		}
+		for id, handle := range recall {
+			for range 2 { // twice is as good as once
+				if got, err := p.Recall(ctx, topic, handle); err != nil || got != id {
+					t.Fatalf("recall of %s: %q, %v", id, got, err)
+				}
+			}
+			if _, err := p.Recall(ctx, topic+"x", handle); !errors.Is(err, core.ErrInvalidMessage) {
+				t.Fatalf("recall in another topic: %v", err)
+			}
+		}
+		if left := time.Until(due); left < 5*time.Second {
+			t.Fatalf("the recalls took so long that %s are left until the messages are due", left)
+		}
+		if n := c.Stored(t, topic, queues); n != 0 {
+			t.Errorf("%d messages are delivered before they are due", n)
+		}
+		javaprog.ReadBack(t, c.Version(), c.NameServer(), topic, len(want), time.Minute)
+		time.Sleep(3 * time.Second) // what was recalled and comes all the same comes by now
+		var got []string
+		for _, m := range javaprog.ReadBack(t, c.Version(), c.NameServer(), topic, len(want), time.Minute) {
+			got = append(got, string(m.Body()))
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%d are delivered, want %d:\n%s", len(got), len(want), strings.Join(got, "\n"))
+		}
+		for id, handle := range recall {
+			_, err := p.Recall(ctx, topic, handle)
+			var failed *core.OperationError
+			if !errors.As(err, &failed) || failed.Class != core.ClassRejected || failed.Certainty != core.NotStored || !strings.Contains(err.Error(), "timestamp invalid") {
+				t.Fatalf("recall of %s after its time: %v", id, err)
+			}
 		}
 	})
 }

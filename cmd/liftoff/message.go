@@ -51,7 +51,7 @@ func jsonDecoder(template core.Message) decoder {
 	return func(line []byte) (*core.Message, error) {
 		m, err := decodeJSON(template, line)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", core.ErrInvalidMessage, err)
+			return nil, unsendable(err)
 		}
 		return m, nil
 	}

@@ -20,14 +20,14 @@ func (c *sendCmd) producer() (*core.Producer, error) {
 		if err != nil {
 			return nil, err
 		}
-		options = append(options, liftoff.WithSteps(a.Step()))
+		options = append(options, liftoff.WithHooks(a))
 	}
 	if c.Pace {
 		p, err := pace.New(pace.Config{})
 		if err != nil {
 			return nil, err
 		}
-		options = append(options, liftoff.WithSteps(p.Step()))
+		options = append(options, liftoff.WithHooks(p))
 	}
 	return liftoff.New(liftoff.Config{
 		Group:       c.Group,

@@ -32,6 +32,9 @@ type ackedLine struct {
 	QueueID     int    `json:"queueId"`
 	QueueOffset int64  `json:"queueOffset"`
 	Attempts    int    `json:"attempts"`
+	// MaybeDuplicate says that an earlier attempt got no answer: the message may be stored
+	// twice, under one id.
+	MaybeDuplicate bool `json:"maybeDuplicate"`
 }
 
 // writtenLine is a one-way send: nobody answered, so there is nothing to tell.
@@ -41,11 +44,41 @@ type writtenLine struct {
 }
 
 type failedLine struct {
-	Line      int    `json:"line"`
-	Error     string `json:"error"`
-	Class     string `json:"class"`
-	Certainty string `json:"certainty"`
-	Attempts  int    `json:"attempts"`
+	Line      int            `json:"line"`
+	Error     string         `json:"error"`
+	Class     core.Class     `json:"class"`
+	Certainty core.Certainty `json:"certainty"`
+	Attempts  int            `json:"attempts"`
+	// MsgID is there if the line was a message, Broker and Addr if there was an attempt: they
+	// are the last one's. Code is what the broker answered, if it did.
+	MsgID  string `json:"msgId,omitempty"`
+	Broker string `json:"broker,omitempty"`
+	Addr   string `json:"addr,omitempty"`
+	Code   string `json:"code,omitempty"`
+}
+
+func newFailedLine(line int, err error) failedLine {
+	f := failedLine{Line: line, Error: oneLine(err.Error()), Class: core.ClassOf(err), Certainty: core.CertaintyOf(err), Attempts: attemptsOf(err)}
+	var se *core.SendError
+	if !errors.As(err, &se) {
+		return f
+	}
+	f.MsgID = se.MessageID.String()
+	if n := len(se.Attempts); n > 0 {
+		f.Broker, f.Addr = se.Attempts[n-1].Queue.Broker, se.Attempts[n-1].Addr
+	}
+	var answer *core.BrokerError
+	if errors.As(se.Cause, &answer) && answer.Code != nil {
+		f.Code = answer.Code.String()
+	}
+	return f
+}
+
+// unsendable is the error of a line that is no message.
+func unsendable(why error) error {
+	return &core.SendError{
+		Class: core.ClassInvalid, Certainty: core.NotSent, Stop: core.StopFinal, Cause: fmt.Errorf("%w: %w", core.ErrInvalidMessage, why),
+	}
 }
 
 // reporter prints and counts outcomes as they become known, in one write each,
@@ -121,17 +154,14 @@ func (r *reporter) printJSON(o outcome) error {
 	var v any
 	switch {
 	case o.err != nil:
-		v = failedLine{
-			o.line, oneLine(o.err.Error()), core.ClassOf(o.err).String(),
-			core.CertaintyOf(o.err).String(), attemptsOf(o.err),
-		}
+		v = newFailedLine(o.line, o.err)
 	case o.status == core.Written:
 		v = writtenLine{o.line, o.status.String()}
 	default:
 		res := &o.result
 		v = ackedLine{
 			o.line, o.status.String(), res.MessageID.String(), res.OffsetMessageID,
-			res.Queue.Broker, res.Queue.ID, res.QueueOffset, res.Attempts,
+			res.Queue.Broker, res.Queue.ID, res.QueueOffset, res.Attempts, res.MaybeDuplicate,
 		}
 	}
 	text, err := json.Marshal(v)

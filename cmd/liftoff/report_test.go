@@ -2,12 +2,12 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 func acked(line int, status core.SendStatus) outcome {
@@ -28,10 +28,25 @@ func TestJSONResults(t *testing.T) {
 	r := &reporter{out: &out, json: true}
 	r.report(acked(1, core.SendOK))
 	r.report(outcome{line: 3, status: core.Written})
-	r.report(outcome{line: 2, err: fmt.Errorf("%w: first\nsecond", core.ErrInvalidMessage)})
-	want := `{"line":1,"status":"SEND_OK","msgId":"01020000000000000000000000000000","offsetMsgId":"7F00000100002A9F0000000000000000","broker":"broker-a","queueId":0,"queueOffset":12,"attempts":1}
+	r.report(outcome{line: 2, err: unsendable(errors.New("first\nsecond"))})
+	again := acked(4, core.FlushDiskTimeout)
+	again.result.Attempts, again.result.MaybeDuplicate = 2, true
+	r.report(again)
+	refused := &core.BrokerError{Code: rocketmq.CodeMessageIllegal, Class: core.ClassRejected, Certainty: core.NotStored, Addr: "127.0.0.1:10911"}
+	r.report(outcome{line: 5, err: &core.SendError{
+		Class: core.ClassRejected, Certainty: core.NotStored, Topic: "t", MessageID: core.MessageID{1, 2}, Cause: refused,
+		Attempts: []core.AttemptError{
+			{Number: 1, Queue: core.Queue{Broker: "broker-b"}, Addr: "127.0.0.1:10921", Err: core.ErrTimeout},
+			{Number: 2, Queue: core.Queue{Broker: "broker-a", ID: 3}, Addr: "127.0.0.1:10911", Err: refused},
+		},
+	}})
+	r.report(outcome{line: 6, err: errors.New("of no send")})
+	want := `{"line":1,"status":"SEND_OK","msgId":"01020000000000000000000000000000","offsetMsgId":"7F00000100002A9F0000000000000000","broker":"broker-a","queueId":0,"queueOffset":12,"attempts":1,"maybeDuplicate":false}
 {"line":3,"status":"WRITTEN"}
-{"line":2,"error":"rocketmq: invalid message: first; second","class":"invalid","certainty":"not-sent","attempts":0}
+{"line":2,"error":"send: invalid, not-sent: rocketmq: invalid message: first; second","class":"invalid","certainty":"not-sent","attempts":0}
+{"line":4,"status":"FLUSH_DISK_TIMEOUT","msgId":"01020000000000000000000000000000","offsetMsgId":"7F00000100002A9F0000000000000000","broker":"broker-a","queueId":0,"queueOffset":12,"attempts":2,"maybeDuplicate":true}
+{"line":5,"error":"send to \"t\": rejected, not-stored: attempt 1 to broker-b/0 (127.0.0.1:10921) after 0s: rocketmq: timeout; attempt 2 to broker-a/3 (127.0.0.1:10911) after 0s: broker 127.0.0.1:10911: MESSAGE_ILLEGAL (13)","class":"rejected","certainty":"not-stored","attempts":2,"msgId":"01020000000000000000000000000000","broker":"broker-a","addr":"127.0.0.1:10911","code":"MESSAGE_ILLEGAL"}
+{"line":6,"error":"of no send","class":"unknown","certainty":"unknown","attempts":0}
 `
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
@@ -48,7 +63,7 @@ func TestSummary(t *testing.T) {
 		failed(3, 2, core.ClassTimeout, core.MaybeStored, core.ErrTimeout),
 		failed(4, 1, core.ClassTimeout, core.NotSent, core.ErrTimeout),
 		failed(5, 2, core.ClassTimeout, core.MaybeStored, core.ErrTimeout),
-		{line: 6, err: core.ErrInvalidMessage},
+		{line: 6, err: unsendable(errors.New("no text"))},
 	} {
 		r.report(o)
 	}
@@ -66,7 +81,7 @@ func TestSummary(t *testing.T) {
 	wantDiag := `line 3: timeout, maybe-stored, 2 attempts: rocketmq: timeout
 line 4: timeout, not-sent: rocketmq: timeout
 line 5: timeout, maybe-stored, 2 attempts: rocketmq: timeout
-line 6: invalid, not-sent: rocketmq: invalid message
+line 6: invalid, not-sent: rocketmq: invalid message: no text
 `
 	if diag.String() != wantDiag {
 		t.Errorf("got\n%swant\n%s", diag.String(), wantDiag)

@@ -129,7 +129,7 @@ func TestHelp(t *testing.T) {
 		{[]string{"--help"}, []string{"broker", "send", "pipeline", "--version"}},
 		{[]string{"send", "--help"}, []string{"Examples:", "--namesrv", "NAMESRV_ADDR", "--json", "exit status", `"certainty":"maybe-stored"`}},
 		{[]string{"broker", "--help"}, []string{"Examples:", "--listen", "--allow-remote", "ready"}},
-		{[]string{"pipeline", "--help"}, []string{"Examples:", "--trace"}},
+		{[]string{"pipeline", "--help"}, []string{"Examples:", "--trace", "--json", "limits"}},
 	}
 	for _, tt := range tests {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
@@ -168,26 +168,40 @@ func TestPanicsAreNotSwallowed(t *testing.T) {
 }
 
 func TestPipeline(t *testing.T) {
-	for _, tt := range []struct{ name, golden string }{
-		{"default", "pipeline.txt"},
-		{"trace", "pipeline-trace.txt"},
+	for golden, flags := range map[string][]string{
+		"pipeline.txt":       nil,
+		"pipeline-trace.txt": {"--trace"},
+		"pipeline.json":      {"--json"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			args := []string{"pipeline"}
-			if tt.name != "default" {
-				args = append(args, "--"+tt.name)
-			}
-			got := program(t, "", args...)
+		t.Run(golden, func(t *testing.T) {
+			got := program(t, "", append([]string{"pipeline"}, flags...)...)
 			if got.status != exitOK || got.err != "" {
 				t.Errorf("status %d, standard error %q", got.status, got.err)
 			}
-			golden(t, tt.golden, got.out)
+			compare(t, golden, got.out)
 		})
 	}
 }
 
-// golden compares with a file under testdata.
-func golden(t *testing.T, name, got string) {
+// The output in docs/pipeline.md is the command's.
+func TestPipelineInTheDocuments(t *testing.T) {
+	page, err := os.ReadFile("../../docs/pipeline.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(page), "    $ liftoff pipeline --trace\n")
+	block, _, _ = strings.Cut(block, "\n<!-- end -->")
+	var shown strings.Builder
+	for line := range strings.Lines(block) {
+		shown.WriteString(strings.TrimPrefix(line, "    "))
+	}
+	if got := program(t, "", "pipeline", "--trace"); got.out != shown.String() {
+		t.Errorf("the command prints\n%s\nthe page shows\n%s", got.out, shown.String())
+	}
+}
+
+// compare compares with a file under testdata.
+func compare(t *testing.T, name, got string) {
 	t.Helper()
 	file := filepath.Join("testdata", name)
 	if *update {

@@ -41,8 +41,11 @@ func (sendCmd) Help() string {
 
 Results come in the order in which they are known, which is the order of the lines only with --concurrency 1. With --json each is an object on standard output, with the number of its line:
 
-    {"line":1,"status":"SEND_OK","msgId":"...","offsetMsgId":"...","broker":"broker-a","queueId":0,"queueOffset":12,"attempts":1}
-    {"line":2,"error":"...","class":"timeout","certainty":"maybe-stored","attempts":2}
+    {"line":1,"status":"SEND_OK","msgId":"...","offsetMsgId":"...","broker":"broker-a","queueId":0,"queueOffset":12,"attempts":1,"maybeDuplicate":false}
+    {"line":2,"error":"...","class":"timeout","certainty":"maybe-stored","attempts":2,"msgId":"...","broker":"broker-a","addr":"127.0.0.1:10911"}
+    {"line":3,"error":"...","class":"rejected","certainty":"not-stored","attempts":1,"msgId":"...","broker":"broker-a","addr":"127.0.0.1:10911","code":"MESSAGE_ILLEGAL"}
+
+Certainty says what became of a line that failed: it is safe to send it again after not-sent and not-stored; after maybe-stored that may store it twice. A line that is no message has no msgId, one that no broker was tried for has no broker and addr, and without a broker's answer there is no code. With maybeDuplicate an acknowledged line may be stored twice, because an earlier attempt got no answer.
 
 A one-way send has only line and the status WRITTEN. Without --json only failures are told, on standard error. A summary follows there.
 
@@ -242,7 +245,7 @@ func (s *sender) read(ctx context.Context, items chan<- item) error {
 		case errors.Is(err, io.EOF):
 			return nil
 		case errors.As(err, &long):
-			it.err = err
+			it.err = unsendable(err)
 		case err != nil:
 			return fmt.Errorf("read line %d: %w", n, err)
 		default:

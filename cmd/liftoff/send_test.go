@@ -17,23 +17,27 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
 // result is any line of --json.
 type result struct {
-	Line        int
-	Status      string
-	MsgID       string
-	OffsetMsgID string
-	Broker      string
-	QueueID     int
-	QueueOffset int64
-	Attempts    int
-	Error       string
-	Class       string
-	Certainty   string
+	Line           int
+	Status         string
+	MsgID          string
+	OffsetMsgID    string
+	Broker         string
+	QueueID        int
+	QueueOffset    int64
+	Attempts       int
+	MaybeDuplicate bool
+	Error          string
+	Class          string
+	Certainty      string
+	Addr           string
+	Code           string
 }
 
 func results(t *testing.T, out string) []result {
@@ -224,13 +228,29 @@ func TestNoAnswer(t *testing.T) {
 				t.Errorf("status %d", got.status)
 			}
 			list := results(t, got.out)
-			if r := list[1]; r.Class != "timeout" || r.Certainty != "maybe-stored" || r.Attempts < 1 || r.Error == "" || r.Status != "" {
+			if r := list[1]; r.Class != "timeout" || r.Certainty != "maybe-stored" || r.Attempts < 1 || r.Error == "" || r.Status != "" ||
+				len(r.MsgID) != 32 || r.Broker != "broker-a" || r.Addr != c.Broker("broker-a").Addr() || r.Code != "" {
 				t.Errorf("result %+v", r)
 			}
 			if !strings.Contains(got.err, "failed 1: timeout, maybe-stored") {
 				t.Errorf("standard error %q", got.err)
 			}
 		})
+	}
+}
+
+// A failed line says which message it was, where it was refused and by which code.
+func TestRefusalsAreTold(t *testing.T) {
+	c := embedded.New(t, embedded.Config{})
+	c.Control(wire.SendMessageV2, func(*embedded.Request) embedded.Action {
+		return embedded.Reply(rocketmq.CodeMessageIllegal, "not this one")
+	})
+	got := program(t, "x\n", sendArgs(c, "--json")...)
+	r := results(t, got.out)[0]
+	broker := c.Broker("broker-a")
+	if got.status != exitFail || len(r.MsgID) != 32 || r.Broker != broker.Name() || r.Addr != broker.Addr() || r.Code != "MESSAGE_ILLEGAL" ||
+		r.Class != "rejected" || r.Certainty != "not-stored" || r.Attempts != 1 || !strings.Contains(r.Error, "not this one") {
+		t.Errorf("status %d, result %+v", got.status, r)
 	}
 }
 
@@ -241,8 +261,8 @@ func TestRetriesAreCounted(t *testing.T) {
 	if got.status != exitOK {
 		t.Fatalf("got %+v", got)
 	}
-	if r := results(t, got.out)[0]; r.Attempts != 2 {
-		t.Errorf("result %+v, want two attempts", r)
+	if r := results(t, got.out)[0]; r.Attempts != 2 || !r.MaybeDuplicate {
+		t.Errorf("result %+v, want two attempts and perhaps a duplicate", r)
 	}
 	if !strings.Contains(got.err, "retries 1,") || !strings.Contains(got.err, "1 may be stored twice") {
 		t.Errorf("standard error %q", got.err)

@@ -1,6 +1,6 @@
 // Package rocketmq holds what RocketMQ itself says: response codes and what they
-// mean, property names and their text form, system flags, queue permissions, and
-// the rules for topics and groups.
+// mean, property names and their text form, system flags, queue permissions, recall
+// handles, and the rules for topics and groups.
 //
 // It is the ground floor of Liftoff. It knows no producer and no protocol header,
 // imports the standard library alone, and does no I/O. Request codes, header flags

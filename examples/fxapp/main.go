@@ -36,9 +36,9 @@ func run(ctx context.Context, w io.Writer, traced bool) error {
 		fx.NopLogger,
 		rocketmqfx.Module, // the producer
 		fx.Supply(liftoff.Config{Group: "shop"}),
-		embeddedfx.Module, // a cluster in this process; remotingfx.Module for a real one
+		embeddedfx.Module, // a cluster in this process; for a real one NameServers in the Config instead
 		fx.Supply(embedded.Config{Brokers: embedded.BrokerNames(2)}),
-		rocketmqfx.AsForbidHook(NewCurfew), // a hook of the application's own
+		rocketmqfx.AsHook(NewCurfew), // a hook of the application's own
 		fx.Provide(NewShop),
 		fx.Provide(func() io.Writer { return w }, NewTracing), // made only if somebody asks
 		fx.Populate(&shop),
@@ -50,7 +50,8 @@ func run(ctx context.Context, w io.Writer, traced bool) error {
 	if err := app.Start(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%s\n", shop.producer.Pipeline())
+	call, attempt := shop.producer.Pipeline().Names()
+	fmt.Fprintf(w, "steps for each call %v, for each attempt %v\n\n", call, attempt)
 	shop.Sell(ctx, "an order", "hello")
 	shop.cluster.Embedded().ControlOnce(wire.SendMessageV2, func(*embedded.Request) embedded.Action {
 		return embedded.Reply(rocketmq.CodeSystemBusy, "scripted")
@@ -83,11 +84,11 @@ func (s *Shop) Sell(ctx context.Context, what, body string) {
 }
 
 // NewCurfew makes a forbid-check hook: nothing is sold at night.
-func NewCurfew() forbid.Hook {
-	return forbid.Func("curfew", func(_ context.Context, c *forbid.Context) error {
+func NewCurfew() (*forbid.Check, error) {
+	return forbid.New(forbid.Func("curfew", func(_ context.Context, c *forbid.Context) error {
 		if string(c.Message().Body) == "psst" {
 			return fmt.Errorf("%s is closed", c.Queue().Broker)
 		}
 		return nil
-	})
+	}))
 }

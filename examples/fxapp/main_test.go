@@ -11,13 +11,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	plain = `call     guard    validate
-call     encode   compress.zlib
-core              message id, route, queue selection, retry
-attempt  guard    forbid.curfew
-attempt  protect  breaker
-attempt           transport
-listener          breaker: route
+	plain = `steps for each call [validate compress.zlib], for each attempt [forbid.curfew breaker]
 
 an order:
   SEND_OK on BROKER by attempt 1
@@ -28,16 +22,7 @@ an order without a body:
 an order at night:
   failed, not-sent: forbidden
 `
-	traced = `call     observe  otel.trace
-call     guard    validate
-call     encode   compress.zlib
-core              message id, route, queue selection, retry
-attempt  observe  otel.trace
-attempt  guard    forbid.curfew
-attempt  protect  breaker
-attempt           transport
-listener          breaker: route
-listener          otel.trace: call
+	traced = `steps for each call [otel.trace validate compress.zlib], for each attempt [otel.trace forbid.curfew breaker]
 
 an order:
   span "send Orders", producer, Unset, messaging.destination.partition.id=QUEUE

@@ -35,11 +35,12 @@ func (l *lanes) Select(_ context.Context, sel *core.Selection) (int, error) {
 	return best, nil
 }
 
-// payOnce is a retry policy: a payment that a broker may have stored is never
-// sent again, whatever otherwise would say. What was surely not stored may be.
+// payOnce is a retry policy: what a broker may have stored is never sent again,
+// whatever otherwise would say. What was surely not stored may be. This is what
+// retry.Safe does, too; here it shows how a policy is written.
 func payOnce(otherwise core.RetryPolicy) core.RetryPolicy {
 	return core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
-		if f.Message.Tag == "payment" && f.Certainty == core.MaybeStored {
+		if !f.Certainty.Safe() {
 			return core.Decision{} // give up
 		}
 		return otherwise.Next(f)

@@ -28,15 +28,15 @@ import (
 )
 
 func main() {
-	// Attempts as spans of their own show in a trace viewer; without this line
+	// Attempts as spans of their own show in a trace viewer; with tracingfx.Module alone
 	// they are events of the send's span.
-	attempts := tracingfx.With(tracing.WithAttemptSpans(true))
-	if err := run(context.Background(), os.Stdout, attempts); err != nil {
+	traced := tracingfx.With(tracing.WithAttemptSpans(true)) // <- the one line that adds tracing
+	if err := run(context.Background(), os.Stdout, traced); err != nil {
 		log.Fatal(err)
 	}
 }
 
-// run runs the application with more options.
+// run runs the application with more options, tracing among them.
 func run(ctx context.Context, w io.Writer, more ...fx.Option) error {
 	var shop *Shop
 	options := []fx.Option{
@@ -45,7 +45,6 @@ func run(ctx context.Context, w io.Writer, more ...fx.Option) error {
 		fx.Supply(liftoff.Config{Group: "checkout"}),
 		embeddedfx.Module, // remotingfx.Module for a real cluster
 		fx.Supply(embedded.Config{Brokers: embedded.BrokerNames(2)}),
-		tracingfx.Module, // <- the one line that adds tracing
 		fx.Provide(NewShop, func() io.Writer { return w }, NewProvider),
 		fx.Populate(&shop),
 	}
@@ -65,14 +64,14 @@ func run(ctx context.Context, w io.Writer, more ...fx.Option) error {
 
 // Shop is the application.
 type Shop struct {
-	producer *core.Producer
+	producer *liftoff.Producer
 	cluster  *embeddedfx.Cluster
 	tracer   trace.Tracer
 	out      io.Writer
 }
 
 // NewShop makes the shop.
-func NewShop(p *core.Producer, c *embeddedfx.Cluster, tp trace.TracerProvider, out io.Writer) *Shop {
+func NewShop(p *liftoff.Producer, c *embeddedfx.Cluster, tp trace.TracerProvider, out io.Writer) *Shop {
 	return &Shop{p, c, tp.Tracer("example/checkout"), out}
 }
 
@@ -83,22 +82,22 @@ func (s *Shop) Checkout(ctx context.Context) {
 	defer span.End()
 	fmt.Fprintf(s.out, "trace %v\n", span.SpanContext().TraceID())
 
-	s.send(ctx, "an order", &core.Message{Topic: "Orders", Tag: "created", Keys: []string{"order-1"}, Body: []byte("one book")})
+	s.send(ctx, "an order", &liftoff.Message{Topic: "Orders", Tag: "created", Keys: []string{"order-1"}, Body: []byte("one book")})
 
 	s.cluster.Embedded().ControlOnce(wire.SendMessageV2, func(*embedded.Request) embedded.Action {
 		return embedded.Reply(rocketmq.CodeSystemBusy, "scripted")
 	})
-	s.send(ctx, "an order that meets a busy broker", &core.Message{Topic: "Orders", Tag: "retried", Body: []byte("two books")})
+	s.send(ctx, "an order that meets a busy broker", &liftoff.Message{Topic: "Orders", Tag: "retried", Body: []byte("two books")})
 
-	s.send(ctx, "an order without a body", &core.Message{Topic: "Orders", Tag: "invalid"})
+	s.send(ctx, "an order without a body", &liftoff.Message{Topic: "Orders", Tag: "invalid"})
 
-	_, err := s.producer.SendBatch(ctx, []*core.Message{
+	_, err := s.producer.SendBatch(ctx, []*liftoff.Message{
 		{Topic: "Invoices", Tag: "first", Body: []byte("page one")}, {Topic: "Invoices", Tag: "second", Body: []byte("page two")},
 	})
 	fmt.Fprintf(s.out, "a batch of two: %v\n", outcome(err))
 }
 
-func (s *Shop) send(ctx context.Context, what string, m *core.Message) {
+func (s *Shop) send(ctx context.Context, what string, m *liftoff.Message) {
 	_, err := s.producer.Send(ctx, m)
 	fmt.Fprintf(s.out, "%s: %v\n", what, outcome(err))
 }
@@ -107,5 +106,5 @@ func outcome(err error) string {
 	if err == nil {
 		return "sent"
 	}
-	return fmt.Sprintf("%v, %v", core.ClassOf(err), core.CertaintyOf(err))
+	return fmt.Sprintf("%v, %v", core.ClassOf(err), liftoff.CertaintyOf(err))
 }

@@ -296,7 +296,7 @@ func checkStored(t *testing.T, cluster *embeddedfx.Cluster, tag string, call rec
 // Without attempt spans the attempts are events.
 func TestAttemptsAsEvents(t *testing.T) {
 	r := newReceiver(t)
-	if err := run(t.Context(), io.Discard); err != nil {
+	if err := run(t.Context(), io.Discard, tracingfx.Module); err != nil {
 		t.Fatal(err)
 	}
 	sends := r.named("send Orders")
@@ -317,7 +317,7 @@ func TestAttemptsAsEvents(t *testing.T) {
 func TestWithoutEndpoint(t *testing.T) {
 	t.Setenv(endpoint, "")
 	var out strings.Builder
-	if err := run(t.Context(), &out); err != nil {
+	if err := run(t.Context(), &out, tracingfx.Module); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(out.String(), "nothing was exported") {
@@ -330,7 +330,7 @@ func TestCollectorRefuses(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
 	t.Setenv(endpoint, server.URL)
-	if err := run(t.Context(), io.Discard); err != nil {
+	if err := run(t.Context(), io.Discard, tracingfx.Module); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
-	"github.com/liftoff-mq/liftoff/hooks/internal/words"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // Accumulator puts sends together. It belongs to one producer and is safe for
@@ -377,24 +377,39 @@ func (a *Accumulator) await(ctx context.Context, call *core.Call, b *batch) erro
 	return nil
 }
 
-// giveUp ends the wait of a call, unless the outcome is there by now.
+// giveUp ends the wait of a call, unless the outcome is there by now. The reason may be an
+// error of the user's, such as the cause of a context, so it is asked without the lock.
 func (a *Accumulator) giveUp(call *core.Call, b *batch, why error) error {
+	ended, onTheWay := a.takeOut(call, b)
+	switch {
+	case ended:
+		return nil
+	case onTheWay:
+		return b.core.Leave(call, fmt.Errorf("in a batch on its way: %w", why))
+	default:
+		return fmt.Errorf("waiting for a batch: %w", why)
+	}
+}
+
+// takeOut takes a call's message out of its batch, unless the batch has ended or is on its
+// way.
+func (a *Accumulator) takeOut(call *core.Call, b *batch) (ended, onTheWay bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	select {
 	case <-b.done:
-		return nil
+		return true, false
 	default:
 	}
 	if b.sealed {
-		return b.core.Leave(call, fmt.Errorf("in a batch on its way: %w", why))
+		return false, true
 	}
 	b.core.Drop(call)
 	if b.core.Len() == 0 {
 		a.close(b)
 		close(b.done)
 	}
-	return fmt.Errorf("waiting for a batch: %w", why)
+	return false, false
 }
 
 // Drain implements [core.Drainer]: when the producer shuts down, what waits is sent at

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/confjson"
 )
 
 // The defaults of a [Config].
@@ -14,17 +16,26 @@ const (
 )
 
 // Config configures an [Accumulator]. Zero values mean the defaults.
+//
+// What is data in it can be decoded from YAML, JSON and environment variables; the tags
+// have the names. Durations are text there, such as "1.5s".
 type Config struct {
 	// Linger is the longest that a message waits for others, 5 ms by default,
 	// at most 30 s. A message with little time left waits at most half of it.
-	Linger time.Duration
+	Linger time.Duration `json:"linger" yaml:"linger" env:"LINGER"`
 	// MaxCount is the most messages in a batch, 256 by default, at least 2.
-	MaxCount int
+	MaxCount int `json:"maxCount" yaml:"maxCount" env:"MAX_COUNT"`
 	// MaxBytes is the most bytes in a batch, counted exactly as they go out:
 	// bodies, properties and 22 bytes for each message. 256 KiB by default, 1 KiB
 	// to the 4 MiB that brokers take.
-	MaxBytes int
+	MaxBytes int `json:"maxBytes" yaml:"maxBytes" env:"MAX_BYTES"`
 }
+
+// UnmarshalJSON takes durations as text, such as "1.5s", and refuses unknown members.
+func (c *Config) UnmarshalJSON(data []byte) error { return confjson.Unmarshal(data, c) }
+
+// MarshalJSON gives what is data and not zero, with durations as text.
+func (c Config) MarshalJSON() ([]byte, error) { return confjson.Marshal(c) }
 
 const (
 	maxLinger = 30 * time.Second

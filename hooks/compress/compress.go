@@ -9,7 +9,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/hooks/internal/plugin"
-	"github.com/liftoff-mq/liftoff/hooks/internal/words"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 const (

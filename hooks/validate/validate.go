@@ -8,7 +8,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
-	"github.com/liftoff-mq/liftoff/hooks/internal/words"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // The defaults, which are those of brokers.
@@ -82,7 +82,7 @@ func (v *Validator) Describe() core.Description {
 	return core.Description{Summary: "messages as brokers take them", Settings: []core.Setting{
 		{Name: "body", Value: "at most " + words.Size(v.maxBody)},
 		{Name: "properties", Value: "at most " + words.Size(v.maxProperties)},
-		{Name: "delivery", Value: fmt.Sprintf("at most %v ahead", v.maxDelay)},
+		{Name: "delivery", Value: "at most " + words.Time(v.maxDelay) + " ahead"},
 	}}
 }
 

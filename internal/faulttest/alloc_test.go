@@ -2,11 +2,11 @@ package faulttest_test
 
 import (
 	"encoding/binary"
-	"github.com/liftoff-mq/liftoff/internal/race"
 	"runtime"
 	"testing"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/race"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )

@@ -3,7 +3,6 @@ package faulttest_test
 import (
 	"bufio"
 	"fmt"
-	"github.com/liftoff-mq/liftoff/internal/race"
 	"io"
 	"math"
 	"os"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/internal/race"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
 )

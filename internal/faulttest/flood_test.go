@@ -2,7 +2,6 @@ package faulttest_test
 
 import (
 	"errors"
-	"github.com/liftoff-mq/liftoff/internal/race"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/race"
 )
 
 // peak keeps the largest values that it has seen.

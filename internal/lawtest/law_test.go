@@ -2,6 +2,7 @@ package lawtest_test
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -57,6 +58,39 @@ func TestNothingRunsAtImport(t *testing.T) { report(t, lawtest.CheckInit(readTre
 func TestNoFileIsTooLong(t *testing.T) { report(t, lawtest.CheckSize(readTree(t))) }
 
 func TestNamesSayWhatIsInside(t *testing.T) { report(t, lawtest.CheckNames(readTree(t))) }
+
+// Core speaks no protocol: no answer codes, no wire form, no text of a Java server.
+func TestCoreIsNeutral(t *testing.T) { report(t, lawtest.CheckNeutral(readTree(t))) }
+
+// DESIGN.md's tables name every file and every folder, and what a folder may import.
+func TestMapsAreWhole(t *testing.T) {
+	report(t, lawtest.CheckMaps(os.DirFS(root), lawtest.Law, lawtest.Mapped))
+}
+
+func TestCheckMapsFindsGaps(t *testing.T) {
+	const page = "| in core | is |\n| --- | --- |\n| a.go gone.go | x |\n| a.go | x |\n\n| folder | contents | may import |\n| --- | --- | --- |\n" +
+		"| `core` | `x` | `low`, a library |\n| `.` | the root | all but `cmd` |\n"
+	files := fstest.MapFS{"DESIGN.md": {Data: []byte(page)}, "core/a.go": {}, "core/b.go": {}, "core/b_test.go": {}, "core/low/c.go": {}}
+	law := []lawtest.Rule{
+		{Folder: "core", Ours: []string{"low", "other"}},
+		{Folder: ".", Ours: []string{lawtest.Any}, Except: []string{"cmd"}},
+		{Folder: "hooks"},
+	}
+	var got []string
+	for _, err := range lawtest.CheckMaps(files, law, []string{"core"}) {
+		got = append(got, strings.TrimPrefix(err.Error(), "DESIGN.md "))
+	}
+	want := []string{
+		"names core/a.go twice", "names core/gone.go, which is not there", "does not name core/b.go in its table of core",
+		"says of what core may import [low], the law says [low other]", "does not name the folder hooks",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if errs := lawtest.CheckMaps(fstest.MapFS{}, law, nil); len(errs) != 1 {
+		t.Errorf("without the page: %v", errs)
+	}
+}
 
 func TestLinksLeadSomewhere(t *testing.T) { report(t, lawtest.CheckLinks(os.DirFS(root))) }
 
@@ -160,6 +194,13 @@ func TestRulesOnBrokenTrees(t *testing.T) {
 			"core/util/a.go": "package bytespool\n",
 			"core/b.go":      "package common\n",
 		}, []string{"package name common", "folder name util"}},
+		{"core speaks no protocol", lawtest.CheckNeutral, map[string]string{
+			"core/a.go": "package core\nvar a = rocketmq.PropertyKeys\nvar b = rocketmq.CodeSystemBusy\nvar c = rocketmq.Judge(1, \"AclException\")\n" +
+				"// rocketmq.ResponseCode\nvar d = \"a\\x01b\"\n",
+			"core/a_test.go":        "package core\nvar a = rocketmq.CodeSystemBusy\n",
+			"core/refusal/a.go":     "package refusal\nvar a = rocketmq.CodeSystemBusy\n",
+			"strategies/retry/a.go": "package retry\nvar a = rocketmq.CodeSystemBusy\n",
+		}, []string{"rocketmq.CodeSystemBusy", "rocketmq.Judge", "AclException", `a\x01b`}},
 		{"testdata and vendor are not ours", imports, map[string]string{
 			"core/testdata/a.go": "package nonsense !", "vendor/x/a.go": "package nonsense !",
 		}, nil},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"strings"
 	"testing"
 	"time"
@@ -21,16 +22,23 @@ import (
 func basics(more ...fx.Option) fx.Option {
 	lost := &coretest.Transport{Do: func(context.Context, *core.Attempt) (*core.Result, error) { return nil, core.ErrConnectionLost }}
 	return fx.Options(append([]fx.Option{
-		fx.NopLogger, rocketmqfx.Module, rocketmqfx.Configure(liftoff.Config{Group: "orders"}),
-		rocketmqfx.AsRetry(coretest.NoRetry), rocketmqfx.AsSelector(coretest.InOrder),
-		fx.Provide(func() (core.Transport, core.RouteSource) { return lost, coretest.Routes(1, "a", "b") }),
+		fx.NopLogger, rocketmqfx.Module, fx.Supply(liftoff.Config{Group: "orders"}),
+		fx.Provide(coretest.NoRetry, coretest.InOrder,
+			func() (core.Transport, core.RouteSource) { return lost, coretest.Routes(1, "a", "b") }),
 	}, more...)...)
 }
 
 // first opens a breaker at the first failure.
 func first(breaker.Counts) bool { return true }
 
-func health(b *breaker.Breakers) string { return fmt.Sprint(b.Health("a"), " ", b.Health("b")) }
+// broker is one of the scripted transport's.
+func broker(name string) core.Broker {
+	return core.Broker{Name: name, Addr: name + ":10911", Cluster: "DefaultCluster"}
+}
+
+func health(b *breaker.Breakers) string {
+	return fmt.Sprint(b.Health(broker("a")), " ", b.Health(broker("b")))
+}
 
 func TestProducersShareTheBreakers(t *testing.T) {
 	var in struct {
@@ -40,7 +48,9 @@ func TestProducersShareTheBreakers(t *testing.T) {
 		Audit    *core.Producer `name:"audit"`
 	}
 	opts := basics(breakerfx.Module, fx.Supply(breaker.Config{Trip: first, OpenFor: time.Hour}),
-		rocketmqfx.Named("audit", rocketmqfx.Configure(liftoff.Config{Group: "audit"})), fx.Populate(&in))
+		rocketmqfx.Named("audit", func(p rocketmqfx.Params) (*core.Producer, error) {
+			return rocketmqfx.New(liftoff.Config{Group: "audit"}, p)
+		}), fx.Populate(&in))
 	if err := fx.ValidateApp(opts); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +79,10 @@ func TestBreakersOfOneProducer(t *testing.T) {
 		Own      *core.Producer `name:"own"`
 	}
 	app := fxtest.New(t, basics(breakerfx.Module, fx.Supply(breaker.Config{Trip: first, OpenFor: time.Hour}),
-		rocketmqfx.Named("own", rocketmqfx.Configure(liftoff.Config{Group: "own"}), breakerfx.Module, rocketmqfx.Supply(breaker.Config{})),
+		rocketmqfx.Named("own", func(p rocketmqfx.Params) (*core.Producer, error) {
+			p.Breaker = nil
+			return rocketmqfx.New(liftoff.Config{Group: "own"}, p)
+		}),
 		fx.Populate(&in))).RequireStart()
 	defer app.RequireStop()
 	if _, err := in.Own.Send(t.Context(), coretest.Message("x")); err == nil {
@@ -88,11 +101,12 @@ func TestErrors(t *testing.T) {
 	}{
 		{"no configuration", fx.Options(), "breaker.Config"},
 		{"bad configuration", fx.Supply(breaker.Config{Window: -1}), "breakerfx"},
-		{"left out as well", fx.Options(rocketmqfx.WithoutBreaker(), fx.Supply(breaker.Config{})), "breaker is given 2 times"},
+		{"the module twice", fx.Options(breakerfx.Module, fx.Supply(breaker.Config{})), "already provided"},
+		{"provided as well", fx.Options(fx.Provide(breaker.New), fx.Supply(breaker.Config{})), "already provided"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := fx.New(basics(breakerfx.Module, rocketmqfx.Eager(), tt.opts)).Err()
+			err := fx.New(basics(breakerfx.Module, fx.Invoke(func(*core.Producer) {}), tt.opts)).Err()
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want an error about %q", err, tt.want)
 			}
@@ -100,25 +114,31 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-func ExampleNew() {
+func ExampleModule() {
 	var breakers *breaker.Breakers
 	var p *core.Producer
 	app := fx.New(basics(
-		breakerfx.Module, // provides New
+		breakerfx.Module,
 		fx.Supply(breaker.Config{OpenFor: 10 * time.Second, Trip: func(c breaker.Counts) bool { return c.ConsecutiveFailures >= 2 }}),
 		fx.Populate(&p, &breakers)))
 	ctx := context.Background()
 	if err := app.Start(ctx); err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	defer app.Stop(ctx)
 	for range 3 { // the broker loses every connection
 		_, err := p.Send(ctx, &core.Message{Topic: "Orders", Body: []byte("hello")})
-		fmt.Println(core.ClassOf(err), breakers.Health("a"))
+		fmt.Println(core.ClassOf(err), breakers.Health(broker("a")))
 	}
 	// Output:
 	// network good
 	// network down
 	// network down
+}
+
+// New is plain Go.
+func ExampleNew() {
+	_, err := breakerfx.New(breakerfx.Params{Config: breaker.Config{Window: -time.Second}})
+	fmt.Println(err)
+	// Output: breakerfx: breaker: Window is negative: -1s
 }

@@ -1,14 +1,16 @@
 // Package embeddedfx runs a RocketMQ cluster inside an fx application, for tests,
-// examples and development: name server, brokers, and a client of them as the
-// core.Transport and core.RouteSource that rocketmqfx needs.
+// examples and development: name server, brokers, and a client of them, which the
+// producers take in place of one of their own. Name servers in liftoff.Config are left
+// alone, so a test can run a program's own configuration.
 //
-// It needs an embedded.Config. The cluster starts with the application, before
-// the client, and stops after it. Its addresses have to be known earlier, so by
-// default it lives on an in-memory network of its own, which takes no port of the
-// machine; with a Listen address that names a port it listens on that.
+// The cluster starts with the application, before the client, and stops after it. By
+// default it has one broker. Its addresses have to be known before it starts, so it lives on
+// an in-memory network of its own, which takes no port of the machine; with a Listen
+// address that names a port it listens on that.
 package embeddedfx
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,14 +19,13 @@ import (
 	"sync/atomic"
 
 	"github.com/liftoff-mq/liftoff/core"
-	"github.com/liftoff-mq/liftoff/modules/rocketmqfx"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
 	"go.uber.org/fx"
 )
 
 // Module provides the cluster and its client.
-var Module = rocketmqfx.Provide(New)
+var Module = fx.Module("liftoff.embedded", fx.Provide(New))
 
 // defaultListen is the name server's address on a network of its own.
 const defaultListen = "127.0.0.1:9876"
@@ -49,24 +50,18 @@ func (c *Cluster) start(ctx context.Context) error {
 	return nil
 }
 
-func (c *Cluster) stop() error {
-	if e := c.running.Load(); e != nil {
-		return e.Close()
-	}
-	return nil
-}
+func (c *Cluster) stop() error { return c.running.Load().Close() }
 
 // Params are what the cluster is made of.
 type Params struct {
 	fx.In
 
 	Lifecycle fx.Lifecycle
-	Config    embedded.Config
-	// Logger is used if Config has none. Its absence is harmless.
-	Logger *slog.Logger `optional:"true"`
+	Config    embedded.Config `optional:"true"`
+	Logger    *slog.Logger    `optional:"true"` // for a Config that has none
 }
 
-// Result is what Module provides.
+// Result is the cluster, and its client in its three roles.
 type Result struct {
 	fx.Out
 
@@ -80,28 +75,24 @@ type Result struct {
 // lifecycle. Neither does anything before the start.
 func New(p Params) (Result, error) {
 	cfg := p.Config
-	if cfg.Logger == nil {
-		cfg.Logger = p.Logger
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, p.Logger)
 	if cfg.Listen == "" {
 		cfg.Listen = defaultListen
-		if cfg.Network == nil {
-			cfg.Network = embedded.NewNetwork()
-		}
+		cfg.Network = cmp.Or(cfg.Network, embedded.NewNetwork())
 	}
 	if _, port, err := net.SplitHostPort(cfg.Listen); err != nil || port == "0" {
 		return Result{}, errors.Join(fmt.Errorf("embeddedfx: listen address %q has to name a port", cfg.Listen), err)
 	}
-	client := remoting.Config{NameServers: []string{cfg.Listen}, Logger: cfg.Logger}
+	settings := remoting.Config{NameServers: []string{cfg.Listen}, Logger: cfg.Logger}
 	if cfg.Network != nil {
-		client.Dial = cfg.Network.DialContext
+		settings.Dial = cfg.Network.DialContext
 	}
-	c, err := remoting.NewClient(client)
+	client, err := remoting.NewClient(settings)
 	if err != nil {
 		return Result{}, fmt.Errorf("embeddedfx: %w", err)
 	}
 	cluster := &Cluster{cfg: cfg}
 	p.Lifecycle.Append(fx.StartStopHook(cluster.start, cluster.stop))
-	p.Lifecycle.Append(fx.StartStopHook(c.Start, c.Shutdown))
-	return Result{Cluster: cluster, Client: c, Transport: c, Routes: c}, nil
+	p.Lifecycle.Append(fx.StartStopHook(client.Start, client.Shutdown))
+	return Result{Cluster: cluster, Client: client, Transport: client, Routes: client}, nil
 }

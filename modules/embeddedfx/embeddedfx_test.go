@@ -3,14 +3,17 @@ package embeddedfx_test
 import (
 	"context"
 	"fmt"
+	"log"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/modules/embeddedfx"
 	"github.com/liftoff-mq/liftoff/modules/rocketmqfx"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
+	"github.com/liftoff-mq/liftoff/transport/wire"
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxtest"
 )
@@ -76,7 +79,6 @@ func TestErrors(t *testing.T) {
 		opts fx.Option
 		want string
 	}{
-		{"no configuration", fx.Options(), "embedded.Config"},
 		{"port chosen by the system", fx.Supply(embedded.Config{Listen: "127.0.0.1:0"}), "has to name a port"},
 		{"no port", fx.Supply(embedded.Config{Listen: "localhost"}), "has to name a port"},
 		{"bad configuration", fx.Supply(embedded.Config{Brokers: []string{"a", "a"}}), "twice"},
@@ -96,27 +98,81 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-func ExampleNew() {
+// A timed message is taken back through a producer that fx made.
+func TestRecall(t *testing.T) {
+	var p *core.Producer
+	var cluster *embeddedfx.Cluster
+	app := fxtest.New(t, fx.NopLogger, embeddedfx.Module, rocketmqfx.Module,
+		fx.Supply(liftoff.Config{Group: "orders"}), fx.Populate(&p, &cluster)).RequireStart()
+	defer app.RequireStop()
+	res, err := p.Send(t.Context(), &core.Message{Topic: "T", Body: []byte("x"), DeliverAt: time.Now().Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster.Embedded().ControlOnce(wire.RecallMessage, func(r *embedded.Request) embedded.Action {
+		if got := r.Command.Ext.Get("recallHandle"); got != res.RecallHandle {
+			t.Errorf("the broker is asked for %q, want %q", got, res.RecallHandle)
+		}
+		return embedded.ReplyWith(wire.Command{Ext: wire.Fields{{Key: "msgId", Value: res.MessageID.String()}}})
+	})
+	id, err := p.Recall(t.Context(), "T", res.RecallHandle)
+	if err != nil || id != res.MessageID.String() {
+		t.Errorf("recalled %q, %v, want %v", id, err, res.MessageID)
+	}
+}
+
+// A test runs a program's own configuration: its name servers are not asked.
+func TestNameServersAreLeftAlone(t *testing.T) {
+	var p *core.Producer
+	app := fxtest.New(t, fx.NopLogger, embeddedfx.Module, rocketmqfx.Module,
+		fx.Supply(liftoff.Config{Group: "orders", NameServers: []string{"rocketmq.example:9876"}}), fx.Populate(&p)).RequireStart()
+	defer app.RequireStop()
+	if _, err := p.Send(t.Context(), &core.Message{Topic: "T", Body: []byte("x")}); err != nil {
+		t.Error(err)
+	}
+}
+
+func ExampleModule() {
 	var p *core.Producer
 	var cluster *embeddedfx.Cluster
 	app := fx.New(fx.NopLogger,
-		embeddedfx.Module, // provides New
-		fx.Supply(embedded.Config{}),
+		embeddedfx.Module, // in place of remotingfx.Module
 		rocketmqfx.Module,
 		fx.Supply(liftoff.Config{Group: "orders"}),
 		fx.Populate(&p, &cluster))
 	ctx := context.Background()
 	if err := app.Start(ctx); err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	defer app.Stop(ctx)
 	if _, err := p.Send(ctx, &core.Message{Topic: "Orders", Body: []byte("hello")}); err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	for _, m := range cluster.Embedded().Stored("Orders") {
 		fmt.Printf("%s has %q\n", m.Broker, m.Body)
 	}
 	// Output: broker-a has "hello"
+}
+
+// Two clusters in one application: the second one has a name.
+func ExampleNew() {
+	var in struct {
+		fx.In
+		First  *embeddedfx.Cluster
+		Second *embeddedfx.Cluster `name:"second"`
+	}
+	app := fx.New(fx.NopLogger,
+		embeddedfx.Module,
+		fx.Provide(fx.Annotated{Name: "second", Target: func(lc fx.Lifecycle) (*embeddedfx.Cluster, error) {
+			r, err := embeddedfx.New(embeddedfx.Params{Lifecycle: lc, Config: embedded.Config{Brokers: embedded.BrokerNames(2)}})
+			return r.Cluster, err
+		}}),
+		fx.Populate(&in))
+	ctx := context.Background()
+	if err := app.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+	defer app.Stop(ctx)
+	fmt.Println(len(in.First.Embedded().Brokers()), len(in.Second.Embedded().Brokers()))
+	// Output: 1 2
 }

@@ -2,46 +2,50 @@
 // Adding [Module] is all there is to it.
 //
 // The meter provider is taken from the application's graph, as a
-// metric.MeterProvider, and only where it has none from OpenTelemetry's global. It
-// is an optional dependency, and fx treats one whose own dependencies are missing
-// as absent; so does a *metric.MeterProvider of the SDK that is not provided as
-// the interface. Add [RequireProvider] to have both reported.
+// metric.MeterProvider, and only where it has none from OpenTelemetry's global.
+//
+// To fx a provider whose own dependencies are missing is not there, and neither is a
+// *metric.MeterProvider of the SDK that is not provided as the interface. Add
+// [RequireProvider] to have both reported.
 package metricsfx
 
 import (
+	"fmt"
+
 	"github.com/liftoff-mq/liftoff/hooks/metrics"
 	"github.com/liftoff-mq/liftoff/modules/rocketmqfx"
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/fx"
 )
 
-// Module adds metrics to all producers or, given to rocketmqfx.Named directly, to
-// that one alone.
-var Module = rocketmqfx.AsHook(New)
+// Module adds metrics to all producers.
+var Module = With()
+
+// With is [Module] with options of the metrics step. It takes Module's place: both together
+// are an error.
+func With(options ...metrics.Option) fx.Option {
+	return fx.Module("liftoff.metrics", rocketmqfx.AsHook(
+		func(p Params) (*metrics.Metrics, error) { return New(p, options...) }))
+}
 
 // RequireProvider makes a graph without a usable metric.MeterProvider an error.
 var RequireProvider = fx.Invoke(func(metric.MeterProvider) {})
 
-// With passes options to the metrics step. Options that contradict each other
-// belong into one call, where the last one counts.
-func With(options ...metrics.Option) rocketmqfx.Part {
-	return rocketmqfx.Provide(fx.Annotate(func() []metrics.Option { return options },
-		fx.ResultTags(`group:"rocketmq.metrics"`)))
-}
-
-// Params are what the step is made of.
+// Params are what the step takes from the graph.
 type Params struct {
 	fx.In
 
 	Provider metric.MeterProvider `optional:"true"`
-	Options  [][]metrics.Option   `group:"rocketmq.metrics"`
 }
 
-// New makes the step.
-func New(p Params) (*metrics.Metrics, error) {
-	options := []metrics.Option{metrics.WithMeterProvider(p.Provider)}
-	for _, more := range p.Options {
-		options = append(options, more...)
+// New makes the step. Options come after what the graph has, so they win. One that is nil is
+// an error.
+func New(p Params, options ...metrics.Option) (*metrics.Metrics, error) {
+	for i, o := range options { // here, since metrics.New would count those of the graph too
+		if o == nil {
+			return nil, fmt.Errorf("metricsfx: option %d is nil", i)
+		}
 	}
-	return metrics.New(options...)
+	graph := []metrics.Option{metrics.WithMeterProvider(p.Provider)}
+	return metrics.New(append(graph, options...)...)
 }

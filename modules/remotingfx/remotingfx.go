@@ -1,44 +1,40 @@
-// Package remotingfx provides the client for real RocketMQ clusters to an fx
-// application: a *remoting.Client, also as the core.Transport and core.RouteSource
-// that rocketmqfx needs. All producers of the application share it; given to
-// rocketmqfx.Named directly, [Module] makes a client for that producer alone.
+// Package remotingfx provides one client of a real RocketMQ cluster to an fx application, for
+// producers that share it and for whoever wants to look at it. Without it each producer
+// makes a client of its own.
 //
-// It needs a remoting.Config; [NameServers] is the short way to one.
+// The name servers and settings are those of the application's liftoff.Config. An
+// application that has none provides a remoting.Config instead.
 package remotingfx
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"reflect"
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
-	"github.com/liftoff-mq/liftoff/modules/rocketmqfx"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
 	"go.uber.org/fx"
 )
 
-// Module provides the client. It starts before the producers and stops after them.
-var Module = rocketmqfx.Provide(New)
-
-// NameServers supplies a configuration with these name servers, host:port each.
-// Without any, they are those of the environment variable NAMESRV_ADDR.
-func NameServers(addrs ...string) rocketmqfx.Part {
-	return rocketmqfx.Supply(remoting.Config{NameServers: addrs})
-}
+// Module provides the client, also as the core.Transport and core.RouteSource that producers
+// take. It starts before the producers and stops after them.
+var Module = fx.Module("liftoff.remoting", fx.Provide(New))
 
 // Params are what the client is made of.
 type Params struct {
 	fx.In
 
 	Lifecycle fx.Lifecycle
-	// Config may leave NameServers to the environment variable NAMESRV_ADDR.
-	Config remoting.Config
-	// Logger is used if Config has none. Its absence is harmless.
-	Logger *slog.Logger `optional:"true"`
+	Config    liftoff.Config  `optional:"true"` // its NameServers, Client and Logger
+	Settings  remoting.Config `optional:"true"` // in place of Config.Client
+	Logger    *slog.Logger    `optional:"true"` // for settings that have none
 }
 
-// Result is what Module provides: one client in its three roles.
+// Result is the client in its three roles.
 type Result struct {
 	fx.Out
 
@@ -47,23 +43,41 @@ type Result struct {
 	Routes    core.RouteSource
 }
 
-// New makes the client and ties it to the application's lifecycle. It dials
-// nothing before the start.
+// New makes the client and ties it to the application's lifecycle.
 func New(p Params) (Result, error) {
-	if len(p.Config.NameServers) == 0 {
-		env := os.Getenv(liftoff.NameServerEnv)
-		if env == "" {
-			return Result{}, fmt.Errorf("remotingfx: no name server is given: use NameServers, remoting.Config or %s", liftoff.NameServerEnv)
-		}
-		p.Config.NameServers = []string{env}
+	settings, err := p.settings()
+	if err != nil {
+		return Result{}, fmt.Errorf("remotingfx: %w", err)
 	}
-	if p.Config.Logger == nil {
-		p.Config.Logger = p.Logger
-	}
-	client, err := remoting.NewClient(p.Config)
+	client, err := remoting.NewClient(settings)
 	if err != nil {
 		return Result{}, fmt.Errorf("remotingfx: %w", err)
 	}
 	p.Lifecycle.Append(fx.StartStopHook(client.Start, client.Shutdown))
 	return Result{Client: client, Transport: client, Routes: client}, nil
+}
+
+// settings wants each thing said in one place.
+func (p *Params) settings() (remoting.Config, error) {
+	settings := p.Settings
+	if own := p.Config.Client; !reflect.ValueOf(own).IsZero() {
+		if !reflect.ValueOf(settings).IsZero() {
+			return settings, errors.New("both liftoff.Config.Client and a remoting.Config are given: give one of them")
+		}
+		settings = own
+	}
+	switch servers := p.Config.NameServers; {
+	case len(settings.NameServers) > 0 && len(servers) > 0:
+		return settings, errors.New("name servers are in liftoff.Config and in remoting.Config: give them once")
+	case len(servers) > 0:
+		settings.NameServers = servers
+	case len(settings.NameServers) == 0:
+		env := os.Getenv(liftoff.NameServerEnv)
+		if env == "" {
+			return settings, fmt.Errorf("no name server is given: set liftoff.Config.NameServers or %s, or provide a remoting.Config", liftoff.NameServerEnv)
+		}
+		settings.NameServers = []string{env}
+	}
+	settings.Logger = cmp.Or(settings.Logger, p.Config.Logger, p.Logger)
+	return settings, nil
 }

@@ -1,10 +1,10 @@
 package remotingfx_test
 
 import (
-	"context"
-	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
@@ -18,6 +18,10 @@ import (
 
 func message(body string) *core.Message { return &core.Message{Topic: "Orders", Body: []byte(body)} }
 
+func newAudit(p rocketmqfx.Params) (*core.Producer, error) {
+	return rocketmqfx.New(liftoff.Config{Group: "audit"}, p)
+}
+
 func TestTwoProducersShareTheClient(t *testing.T) {
 	cluster := embedded.New(t, embedded.Config{})
 	var in struct {
@@ -26,10 +30,9 @@ func TestTwoProducersShareTheClient(t *testing.T) {
 		Default *core.Producer
 		Audit   *core.Producer `name:"audit"`
 	}
-	opts := fx.Options(fx.NopLogger, remotingfx.Module, remotingfx.NameServers(cluster.NameServers()...),
-		rocketmqfx.Module, rocketmqfx.Configure(liftoff.Config{Group: "orders"}),
-		rocketmqfx.Named("audit", rocketmqfx.Configure(liftoff.Config{Group: "audit"})),
-		fx.Populate(&in))
+	opts := fx.Options(fx.NopLogger, remotingfx.Module, rocketmqfx.Module,
+		fx.Supply(liftoff.Config{Group: "orders", NameServers: cluster.NameServers()}),
+		rocketmqfx.Named("audit", newAudit), fx.Populate(&in))
 	if err := fx.ValidateApp(opts); err != nil {
 		t.Fatal(err)
 	}
@@ -52,90 +55,91 @@ func TestTwoProducersShareTheClient(t *testing.T) {
 	}
 }
 
-func TestNamedClient(t *testing.T) {
-	shared, own := embedded.New(t, embedded.Config{}), embedded.New(t, embedded.Config{})
-	var in struct {
-		fx.In
-		Default *core.Producer
-		Own     *core.Producer `name:"own"`
-	}
-	app := fxtest.New(t, fx.NopLogger, remotingfx.Module, remotingfx.NameServers(shared.NameServers()...),
-		rocketmqfx.Module, rocketmqfx.Configure(liftoff.Config{Group: "orders"}),
-		rocketmqfx.Named("own", rocketmqfx.Configure(liftoff.Config{Group: "own"}),
-			remotingfx.Module, remotingfx.NameServers(own.NameServers()...)),
-		fx.Populate(&in)).RequireStart()
-	defer app.RequireStop()
-	for _, p := range []*core.Producer{in.Default, in.Own} {
-		if _, err := p.Send(t.Context(), message("x")); err != nil {
-			t.Error(err)
-		}
-	}
-	if shared.StoredCount("Orders") != 1 || own.StoredCount("Orders") != 1 {
-		t.Errorf("%d messages in the shared cluster, %d in the own", shared.StoredCount("Orders"), own.StoredCount("Orders"))
-	}
-}
-
-func TestNameServersOfTheEnvironment(t *testing.T) {
+// The name servers may be said in one of three places, the settings in one of two.
+func TestWhereTheSettingsAre(t *testing.T) {
 	cluster := embedded.New(t, embedded.Config{})
-	t.Setenv(liftoff.NameServerEnv, strings.Join(cluster.NameServers(), ";"))
-	var p *core.Producer
-	app := fxtest.New(t, fx.NopLogger, remotingfx.Module, remotingfx.NameServers(),
-		rocketmqfx.Module, rocketmqfx.Configure(liftoff.Config{Group: "orders"}), fx.Populate(&p)).RequireStart()
-	defer app.RequireStop()
-	if _, err := p.Send(t.Context(), message("x")); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestErrors(t *testing.T) {
-	t.Setenv(liftoff.NameServerEnv, "")
-	needs := fx.Invoke(func(core.Transport, core.RouteSource) {})
+	servers := cluster.NameServers()
+	const id = "set-by-this-test"
 	tests := []struct {
-		name      string
-		app       fx.Option
-		validates bool
-		want      string
+		name   string
+		env    bool
+		config liftoff.Config
+		more   fx.Option
+		id     string
 	}{
-		{"no configuration", fx.Options(remotingfx.Module, needs), true, "remoting.Config"},
-		{"no name server", fx.Options(remotingfx.Module, remotingfx.NameServers(), needs), false, "remotingfx"},
-		{"twice", fx.Options(remotingfx.Module, remotingfx.Module, needs), true, "already provided"},
+		{"liftoff.Config", false, liftoff.Config{NameServers: servers}, fx.Options(), ""},
+		{"and its Client", false, liftoff.Config{NameServers: servers, Client: remoting.Config{ClientID: id}}, fx.Options(), id},
+		{"remoting.Config", false, liftoff.Config{}, fx.Supply(remoting.Config{NameServers: servers, ClientID: id}), id},
+		{"liftoff.Config and remoting.Config", false, liftoff.Config{NameServers: servers}, fx.Supply(remoting.Config{ClientID: id}), id},
+		{"the environment", true, liftoff.Config{Client: remoting.Config{ClientID: id}}, fx.Options(), id},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := fx.New(fx.NopLogger, tt.app).Err()
-			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("got %v, want an error about %s", err, tt.want)
+			t.Setenv(liftoff.NameServerEnv, "")
+			if tt.env {
+				t.Setenv(liftoff.NameServerEnv, strings.Join(servers, ";"))
 			}
-			if verr := fx.ValidateApp(fx.NopLogger, tt.app); tt.validates != (verr != nil) {
-				t.Errorf("ValidateApp: %v", verr)
+			tt.config.Group = "orders"
+			var p *core.Producer
+			var c *remoting.Client
+			app := fxtest.New(t, fx.NopLogger, remotingfx.Module, rocketmqfx.Module,
+				fx.Supply(tt.config), tt.more, fx.Populate(&p, &c)).RequireStart()
+			defer app.RequireStop()
+			if _, err := p.Send(t.Context(), message("x")); err != nil {
+				t.Error(err)
+			}
+			if got := c.ClientID(); tt.id != "" && got != tt.id {
+				t.Errorf("client id %q, want %q", got, tt.id)
 			}
 		})
 	}
 }
 
-func ExampleNew() {
-	// In a real program the cluster is elsewhere.
-	ctx := context.Background()
-	cluster, err := embedded.Start(ctx, embedded.Config{})
-	if err != nil {
-		fmt.Println(err)
-		return
+// An application without a liftoff.Config, whose producers all have names.
+func TestNamedProducersAlone(t *testing.T) {
+	cluster := embedded.New(t, embedded.Config{})
+	var log strings.Builder
+	var in struct {
+		fx.In
+		Audit *core.Producer `name:"audit"`
 	}
-	defer cluster.Close()
+	app := fxtest.New(t, fx.NopLogger, remotingfx.Module, fx.Supply(remoting.Config{NameServers: cluster.NameServers()}),
+		fx.Supply(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))),
+		rocketmqfx.Named("audit", newAudit), fx.Populate(&in)).RequireStart()
+	if _, err := in.Audit.Send(t.Context(), message("x")); err != nil {
+		t.Error(err)
+	}
+	app.RequireStop()
+	if !strings.Contains(log.String(), "component=rocketmq.client") {
+		t.Errorf("the client does not log to the graph's logger:\n%s", log.String())
+	}
+}
 
-	var p *core.Producer
-	app := fx.New(fx.NopLogger,
-		remotingfx.Module, // provides New
-		remotingfx.NameServers(cluster.NameServers()...),
-		rocketmqfx.Module,
-		fx.Supply(liftoff.Config{Group: "orders"}),
-		fx.Populate(&p))
-	if err := app.Start(ctx); err != nil {
-		fmt.Println(err)
-		return
+func TestErrors(t *testing.T) {
+	t.Setenv(liftoff.NameServerEnv, "")
+	servers := []string{"a:1"}
+	tests := []struct {
+		name      string
+		app       fx.Option
+		validates bool
+		says      string
+	}{
+		{"no name server", fx.Options(), false, "remotingfx: no name server is given: set liftoff.Config.NameServers or NAMESRV_ADDR, or provide a remoting.Config"},
+		{"name servers twice", fx.Supply(liftoff.Config{NameServers: servers}, remoting.Config{NameServers: servers}), false, "in liftoff.Config and in remoting.Config: give them once"},
+		{"settings twice", fx.Supply(liftoff.Config{Client: remoting.Config{ClientID: "a"}}, remoting.Config{ClientID: "b"}), false, "give one of them"},
+		{"bad setting", fx.Supply(liftoff.Config{NameServers: servers, Client: remoting.Config{IdleTimeout: -time.Second}}), false, "IdleTimeout is negative"},
+		{"the module twice", remotingfx.Module, true, "already provided"},
 	}
-	defer app.Stop(ctx)
-	res, err := p.Send(ctx, &core.Message{Topic: "Orders", Body: []byte("hello")})
-	fmt.Println(res.Status, err)
-	// Output: SEND_OK <nil>
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			app := fx.Options(fx.NopLogger, remotingfx.Module, tt.app, fx.Invoke(func(core.Transport, core.RouteSource) {}))
+			err := fx.New(app).Err()
+			if err == nil || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("got %v, want an error that says %s", err, tt.says)
+			}
+			if verr := fx.ValidateApp(app); tt.validates != (verr != nil) {
+				t.Errorf("ValidateApp: %v", verr)
+			}
+		})
+	}
 }

@@ -13,20 +13,21 @@ import (
 	"go.uber.org/fx/fxtest"
 )
 
-// over supplies a scripted transport.
-func over(tr *coretest.Transport) fx.Option {
+// over provides a scripted transport.
+func over(tr core.Transport) fx.Option {
 	return fx.Provide(func() (core.Transport, core.RouteSource) {
 		return tr, coretest.Routes(2, "broker-a", "broker-b")
 	})
 }
 
 // basics are the options of an application with one producer.
-func basics(tr *coretest.Transport, more ...fx.Option) fx.Option {
-	return fx.Options(append([]fx.Option{
-		fx.NopLogger, over(tr), rocketmqfx.Module,
-		rocketmqfx.Configure(liftoff.Config{Group: "orders"}),
-	}, more...)...)
+func basics(tr core.Transport, more ...fx.Option) fx.Option {
+	return fx.Options(fx.NopLogger, over(tr), rocketmqfx.Module,
+		fx.Supply(liftoff.Config{Group: "orders"}), fx.Options(more...))
 }
+
+// asked makes the producer even if no test code takes it.
+var asked = fx.Invoke(func(*core.Producer) {})
 
 // run starts the application and stops it when the test ends.
 func run(t *testing.T, options ...fx.Option) {
@@ -36,30 +37,30 @@ func run(t *testing.T, options ...fx.Option) {
 	t.Cleanup(func() { app.RequireStop() })
 }
 
-// wantErr wants the application not to build, with an error that names things,
-// the same for the application and, unless constructors have to run, for ValidateApp.
-func wantErr(t *testing.T, validates bool, options fx.Option, names ...string) {
+// wantErr wants the application not to build, with an error that says things: the same for
+// the application and, unless constructors have to run, for ValidateApp.
+func wantErr(t *testing.T, validates bool, app fx.Option, says ...string) {
 	t.Helper()
 	check := func(where string, err error) {
 		if err == nil {
 			t.Fatalf("%s: no error", where)
 		}
-		for _, n := range names {
-			if !strings.Contains(err.Error(), n) {
-				t.Errorf("%s: error does not name %q: %v", where, n, err)
+		for _, s := range says {
+			if !strings.Contains(err.Error(), s) {
+				t.Errorf("%s: the error does not say %q: %v", where, s, err)
 			}
 		}
 	}
-	check("New", fx.New(options).Err())
+	check("New", fx.New(fx.NopLogger, app).Err())
 	if validates {
-		check("ValidateApp", fx.ValidateApp(options))
+		check("ValidateApp", fx.ValidateApp(fx.NopLogger, app))
 	}
 }
 
-func note(name string, stage core.Stage, into *[]string) core.Step {
-	return core.CallStep(name, stage, core.InterceptorFunc(
+// passing is a step that does nothing.
+func passing(name string) core.Step {
+	return core.CallStep(name, core.StageGuard, core.InterceptorFunc(
 		func(ctx context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
-			*into = append(*into, name)
 			return next(ctx, call)
 		}))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,14 +13,15 @@ import (
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
 	"github.com/liftoff-mq/liftoff/modules/rocketmqfx"
+	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"go.uber.org/fx"
+	"go.uber.org/fx/fxevent"
 	"go.uber.org/fx/fxtest"
 )
 
 func TestProducerLivesWithTheApplication(t *testing.T) {
 	var p *core.Producer
-	var pipeline *core.Pipeline
-	opts := basics(&coretest.Transport{}, fx.Populate(&p, &pipeline))
+	opts := basics(&coretest.Transport{}, fx.Populate(&p))
 	if err := fx.ValidateApp(opts); err != nil {
 		t.Fatal(err)
 	}
@@ -31,8 +31,8 @@ func TestProducerLivesWithTheApplication(t *testing.T) {
 	}
 	app.RequireStart()
 	must(t, p)
-	if p.Pipeline() != pipeline || p.Group() != "orders" {
-		t.Errorf("group %q, pipeline %v", p.Group(), pipeline)
+	if p.Group() != "orders" {
+		t.Errorf("group %q", p.Group())
 	}
 	app.RequireStop()
 	if _, err := p.Send(t.Context(), coretest.Message("x")); !errors.Is(err, core.ErrClosed) {
@@ -40,68 +40,57 @@ func TestProducerLivesWithTheApplication(t *testing.T) {
 	}
 }
 
-func TestOrderNeverDependsOnTheContainer(t *testing.T) {
-	var first string
-	const apps = 100
-	for range apps {
-		var into []string
-		var pipeline *core.Pipeline
-		app := fx.New(basics(&coretest.Transport{},
-			rocketmqfx.AsStep(func() core.Step { return note("delta", core.StageGuard, &into) }),
-			rocketmqfx.AsStep(func() core.Step { return note("alpha", core.StageGuard, &into) }),
-			rocketmqfx.Steps(note("charlie", core.StageGuard, &into), note("bravo", core.StageGuard, &into)),
-			rocketmqfx.AsInterceptor("echo", core.StageGuard, newPass),
-			rocketmqfx.AsForbidHook(newForbid("two")), rocketmqfx.AsForbidHook(newForbid("one")),
-			rocketmqfx.AsSendHook(newSendHook("two")), rocketmqfx.AsSendHook(newSendHook("one")),
-			rocketmqfx.AsListener("listen", newCounter),
-			fx.Populate(&pipeline)))
-		if err := app.Err(); err != nil {
-			t.Fatal(err)
-		}
-		switch s := pipeline.String(); {
-		case first == "":
-			first = s
-		case s != first:
-			t.Fatalf("another pipeline:\n%s\nfirst was:\n%s", s, first)
-		}
-	}
-	for _, name := range []string{"alpha", "bravo", "charlie", "delta", "echo", "forbid.one", "forbid.two", "sendhook.one", "sendhook.two", "listen"} {
-		if !strings.Contains(first, name) {
-			t.Errorf("pipeline without %s:\n%s", name, first)
-		}
-	}
-}
-
-func TestOrderFixesTheOrder(t *testing.T) {
-	var into []string
+// Without a transport in the graph the producer has a client of its own, which lives and ends
+// with it.
+func TestClientOfItsOwn(t *testing.T) {
+	cluster := embedded.New(t, embedded.Config{})
 	var p *core.Producer
-	run(t, basics(&coretest.Transport{}, rocketmqfx.WithoutCompression(),
-		rocketmqfx.Steps(note("a", core.StageGuard, &into), note("b", core.StageGuard, &into)),
-		rocketmqfx.Order(core.Order{Call: []string{"b", "validate", "a"}}), fx.Populate(&p)))
+	app := fxtest.New(t, fx.NopLogger, rocketmqfx.Module,
+		fx.Supply(liftoff.Config{Group: "orders", NameServers: cluster.NameServers()}), fx.Populate(&p))
+	app.RequireStart()
 	must(t, p)
-	if !slices.Equal(into, []string{"b", "a"}) {
-		t.Errorf("steps ran as %v", into)
+	app.RequireStop()
+	if got := cluster.Brokers()[0].ProducerGroups(); len(got) != 0 {
+		t.Errorf("groups %v are left", got)
 	}
 }
 
 func TestNobodyAsksNobodyStarts(t *testing.T) {
-	tests := []struct {
-		name string
-		more []fx.Option
-		want bool
-	}{
-		{"lazy", nil, false},
-		{"eager", []fx.Option{rocketmqfx.Eager()}, true},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			started := false
-			l := &stateListener{func(r *core.StateReport) { started = started || r.New == core.StateRunning }}
-			run(t, basics(&coretest.Transport{}, append(tt.more, rocketmqfx.AsListener("state", func() *stateListener { return l }))...))
-			if started != tt.want {
-				t.Errorf("started: %v, want %v", started, tt.want)
+	for name, want := range map[string]bool{"lazy": false, "asked for": true} {
+		t.Run(name, func(t *testing.T) {
+			var log strings.Builder
+			opts := fx.Options()
+			if want {
+				opts = asked
+			}
+			app := fxtest.New(t, basics(&coretest.Transport{}, opts, fx.Supply(slog.New(slog.NewTextHandler(&log, nil)))))
+			app.RequireStart().RequireStop()
+			if got := strings.Contains(log.String(), "new=running"); got != want {
+				t.Errorf("it started: %v, want %v; the graph's logger got\n%s", got, want, log.String())
 			}
 		})
+	}
+}
+
+func TestModulesHaveNames(t *testing.T) {
+	var events names
+	fx.New(basics(&coretest.Transport{}), rocketmqfx.Named("audit", newAudit), fx.WithLogger(func() fxevent.Logger { return &events }))
+	for _, want := range []string{"liftoff.rocketmq", "liftoff.rocketmq.audit"} {
+		if !events[want] {
+			t.Errorf("no module %q in fx's log: %v", want, events)
+		}
+	}
+}
+
+// names are those of the modules that provide something.
+type names map[string]bool
+
+func (n *names) LogEvent(e fxevent.Event) {
+	if p, ok := e.(*fxevent.Provided); ok {
+		if *n == nil {
+			*n = names{}
+		}
+		(*n)[p.ModuleName] = true
 	}
 }
 
@@ -146,8 +135,8 @@ func TestStopIsBounded(t *testing.T) {
 		var p *core.Producer
 		var left time.Duration
 		app := fx.New(
-			fx.NopLogger, over(tr), rocketmqfx.Module, rocketmqfx.WithoutBreaker(),
-			rocketmqfx.Configure(liftoff.Config{Group: "orders", Timeout: time.Hour, AttemptTimeout: time.Hour}),
+			fx.NopLogger, over(tr), rocketmqfx.Module,
+			fx.Supply(liftoff.Config{Group: "orders", Timeout: time.Hour, AttemptTimeout: time.Hour}),
 			fx.Invoke(func(lc fx.Lifecycle) { // stops after the producer
 				lc.Append(fx.StopHook(func(ctx context.Context) {
 					deadline, _ := ctx.Deadline()
@@ -179,89 +168,55 @@ func TestStopIsBounded(t *testing.T) {
 
 func TestStartFailureIsTheApplications(t *testing.T) {
 	boom := errors.New("no group today")
-	app := fx.New(fx.NopLogger, rocketmqfx.Module, rocketmqfx.Configure(liftoff.Config{Group: "orders"}), rocketmqfx.Eager(),
-		fx.Provide(func() (core.Transport, core.RouteSource) {
-			return &registrar{Transport: &coretest.Transport{}, err: boom}, coretest.Routes(1, "a")
-		}))
+	app := fx.New(basics(&registrar{err: boom}, asked))
 	if err := app.Start(t.Context()); !errors.Is(err, boom) {
 		t.Errorf("start: %v", err)
 	}
 }
 
+// registrar is a transport with groups.
 type registrar struct {
-	*coretest.Transport
-	err error
+	coretest.Transport
+	err   error
+	inbox *core.Inbox
 }
 
-func (r *registrar) RegisterGroup(context.Context, string) error   { return r.err }
-func (r *registrar) UnregisterGroup(context.Context, string) error { return nil }
-
-func TestConfigurationErrors(t *testing.T) {
-	tr := &coretest.Transport{}
-	missing := func(more ...fx.Option) fx.Option {
-		return fx.Options(append([]fx.Option{fx.NopLogger, rocketmqfx.Module, rocketmqfx.Eager()}, more...)...)
-	}
-	wantErr(t, true, missing(over(tr)), "liftoff.Config")
-	wantErr(t, true, missing(rocketmqfx.Configure(liftoff.Config{Group: "g"})), "core.Transport")
-	wantErr(t, false, missing(over(tr), rocketmqfx.Configure(liftoff.Config{Group: "not a group"})), "not a group")
-	wantErr(t, false, missing(over(tr), rocketmqfx.Configure(liftoff.Config{Group: "g", NameServers: []string{"a:1"}})), "NameServers", "remotingfx")
-	wantErr(t, true, missing(over(tr), rocketmqfx.Configure(liftoff.Config{Group: "g"}), rocketmqfx.Module), "already provided")
-	wantErr(t, true, missing(over(tr), rocketmqfx.Configure(liftoff.Config{Group: "g"}), rocketmqfx.Configure(liftoff.Config{Group: "h"})), "already provided", "liftoff.Config")
-	wantErr(t, false, missing(over(tr), rocketmqfx.AsConfig(func() (liftoff.Config, error) { return liftoff.Config{}, errors.New("no file") })), "no file")
+func (r *registrar) RegisterGroup(_ context.Context, reg core.Registration) error {
+	r.inbox = reg.Inbox
+	return r.err
 }
+func (*registrar) UnregisterGroup(context.Context, string) error { return nil }
 
-func TestLoggerOfTheGraph(t *testing.T) {
-	var text strings.Builder
-	log := slog.New(slog.NewTextHandler(&text, nil))
-	app := fxtest.New(t, basics(&coretest.Transport{}, fx.Supply(log), rocketmqfx.Eager()))
-	app.RequireStart().RequireStop()
-	if !strings.Contains(text.String(), "producer state") {
-		t.Errorf("log: %s", text.String())
-	}
-}
-
-// What replaces the application's configuration leaves the named producers theirs.
-func TestReplaceConfig(t *testing.T) {
+// What replaces the application's configuration or transport is used.
+func TestReplacing(t *testing.T) {
+	first, second := &coretest.Transport{}, &coretest.Transport{}
 	for name, replace := range map[string]fx.Option{
-		"replace":  fx.Replace(liftoff.Config{Group: "test"}),
-		"decorate": fx.Decorate(func(c liftoff.Config) liftoff.Config { c.Group = "test"; return c }),
+		"replace": fx.Replace(liftoff.Config{Group: "test"}, fx.Annotate(second, fx.As(new(core.Transport)))),
+		"decorate": fx.Decorate(func(liftoff.Config, core.Transport) (liftoff.Config, core.Transport) {
+			return liftoff.Config{Group: "test"}, second
+		}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			var in struct {
-				fx.In
-				Default *core.Producer
-				Audit   *core.Producer `name:"audit"`
-			}
-			run(t, basics(&coretest.Transport{}, replace, fx.Populate(&in),
-				rocketmqfx.Named("audit", rocketmqfx.Configure(liftoff.Config{Group: "audit"}))))
-			if d, a := in.Default.Group(), in.Audit.Group(); d != "test" || a != "audit" {
-				t.Errorf("groups %q and %q, want test and audit", d, a)
+			var p *core.Producer
+			run(t, basics(first, replace, fx.Populate(&p)))
+			before := len(second.Attempts())
+			must(t, p)
+			if p.Group() != "test" || len(first.Attempts()) != 0 || len(second.Attempts()) != before+1 {
+				t.Errorf("group %q, %d sends to the first transport, %d to the second", p.Group(), len(first.Attempts()), len(second.Attempts()))
 			}
 		})
-	}
-}
-
-func TestReplaceTransport(t *testing.T) {
-	first, second := &coretest.Transport{}, &coretest.Transport{}
-	var p *core.Producer
-	run(t, basics(first, fx.Populate(&p), fx.Replace(fx.Annotate(second, fx.As(new(core.Transport))))))
-	must(t, p)
-	if len(first.Attempts()) != 0 || len(second.Attempts()) != 1 {
-		t.Errorf("%d sends to the first transport, %d to the second", len(first.Attempts()), len(second.Attempts()))
 	}
 }
 
 // New is plain Go: it works with a lifecycle and no container.
 func TestNewWithoutContainer(t *testing.T) {
 	lc := fxtest.NewLifecycle(t, fxtest.EnforceTimeout(true))
-	r, err := rocketmqfx.New(rocketmqfx.Params{
-		Config: liftoff.Config{Group: "g"},
-		Deps:   rocketmqfx.Deps{Lifecycle: lc, Transport: &coretest.Transport{}, Routes: coretest.Routes(1, "a")},
-	})
+	p, err := rocketmqfx.New(liftoff.Config{Group: "g"},
+		rocketmqfx.Params{Lifecycle: lc, Transport: &coretest.Transport{}, Routes: coretest.Routes(1, "a")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	lc.RequireStart()
-	must(t, r.Producer)
+	must(t, p)
 	lc.RequireStop()
 }

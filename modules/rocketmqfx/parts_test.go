@@ -3,153 +3,149 @@ package rocketmqfx_test
 import (
 	"context"
 	"errors"
-	"io"
+	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
-	"github.com/liftoff-mq/liftoff/hooks/compress"
 	"github.com/liftoff-mq/liftoff/hooks/forbid"
 	"github.com/liftoff-mq/liftoff/hooks/sendhook"
 	"github.com/liftoff-mq/liftoff/hooks/validate"
+	"github.com/liftoff-mq/liftoff/modules/breakerfx"
+	"github.com/liftoff-mq/liftoff/modules/embeddedfx"
+	"github.com/liftoff-mq/liftoff/modules/metricsfx"
 	"github.com/liftoff-mq/liftoff/modules/rocketmqfx"
+	"github.com/liftoff-mq/liftoff/modules/tracingfx"
 	"github.com/liftoff-mq/liftoff/strategies/breaker"
 	"go.uber.org/fx"
 )
 
-// calls counts how often each part was used.
-type calls struct{ step, hook, call, attempt, listen, forbid, send, selector, retry, budget, health, codec atomic.Int64 }
+// seen counts how often each part was used.
+type seen map[string]*atomic.Int64
 
-type passer struct{ n *atomic.Int64 }
-
-func newPass() *passer { return &passer{new(atomic.Int64)} }
-
-func (p *passer) Intercept(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
-	p.n.Add(1)
-	return next(ctx, c)
+func (s seen) part(name string) *atomic.Int64 {
+	s[name] = new(atomic.Int64)
+	return s[name]
 }
 
-type attemptPasser struct{ n *atomic.Int64 }
+// counting is every kind of part: it counts its uses.
+type counting struct{ n *atomic.Int64 }
 
-func (p *attemptPasser) InterceptAttempt(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
-	p.n.Add(1)
-	return next(ctx, at)
+func (c *counting) Intercept(ctx context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
+	c.n.Add(1)
+	return next(ctx, call)
 }
 
-type counter struct{ n *atomic.Int64 }
-
-func newCounter() *counter { return &counter{new(atomic.Int64)} }
-
-func (c *counter) CallDone(context.Context, *core.CallReport) { c.n.Add(1) }
-
-type stateListener struct{ f func(*core.StateReport) }
-
-func (l *stateListener) StateChanged(r *core.StateReport) { l.f(r) }
-
-type stepper struct{ n *atomic.Int64 }
-
-func (s *stepper) Step() core.Step {
-	return core.CallStep("own.hook", core.StageObserve, &passer{s.n})
+func (c *counting) ForTopic(topic string) core.QueueSelector {
+	c.n.Add(1)
+	return coretest.InOrder().ForTopic(topic)
 }
 
-func newForbid(name string) func() forbid.Hook {
-	return func() forbid.Hook {
-		return forbid.Func(name, func(context.Context, *forbid.Context) error { return nil })
-	}
+func (c *counting) Next(*core.Failure) core.Decision {
+	c.n.Add(1)
+	return core.Decision{Retry: true}
 }
 
-func newSendHook(name string) func() sendhook.Hook {
-	return func() sendhook.Hook {
-		return sendhook.Funcs(name, nil, func(context.Context, *sendhook.Context) {})
-	}
-}
-
-type budget struct{ n *atomic.Int64 }
-
-func (b *budget) Withdraw() bool { return true }
-func (b *budget) Deposit()       { b.n.Add(1) }
-
-type health struct{ n *atomic.Int64 }
-
-func (h *health) Health(string) core.Health { h.n.Add(1); return core.HealthGood }
-
-type codec struct{ n *atomic.Int64 }
-
-func (c *codec) Name() string   { return "zlib" }
-func (c *codec) SysFlag() int32 { return 1 }
-func (c *codec) Append(dst, _ []byte) ([]byte, error) {
+func (c *counting) Withdraw() bool                 { return true }
+func (c *counting) Deposit()                       { c.n.Add(1) }
+func (c *counting) Health(core.Broker) core.Health { c.n.Add(1); return core.HealthGood }
+func (c *counting) Name() string                   { return "zlib" }
+func (c *counting) Append(dst, _ []byte) ([]byte, error) {
 	c.n.Add(1)
 	return append(dst, 'z'), nil
 }
 
-// Every helper puts its part into the producer.
+func (c *counting) HandleServerRequest(context.Context, *core.ServerRequest) { c.n.Add(1) }
+
+func (c *counting) Policy(string) *core.Policy { c.n.Add(1); return ownPolicy }
+func (c *counting) Policies() []core.TopicPolicy {
+	return []core.TopicPolicy{{Topics: "every topic", Policy: ownPolicy}}
+}
+
+var ownPolicy = &core.Policy{Name: "own"}
+
+type hook struct{ counting }
+
+func (h *hook) Step() core.Step { return core.CallStep("own.hook", core.StageObserve, &h.counting) }
+
+// Every way in puts its part into the producer: plain provides, Use, and what is added.
 func TestEveryPartIsUsed(t *testing.T) {
-	var n calls
-	var p *core.Producer
-	failed := false
-	tr := &coretest.Transport{}
+	s := seen{}
+	tr := &registrar{}
+	var failed atomic.Bool
 	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
-		if !failed {
-			failed = true
+		if failed.CompareAndSwap(false, true) {
 			return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "")
 		}
 		return tr.Ack(at), nil
 	}
+	step := func(name string) core.Step {
+		return core.CallStep(name, core.StageGuard, &counting{s.part(name)})
+	}
+	adding := func(name string) liftoff.Option { return liftoff.WithSteps(step(name)) }
+	var p *core.Producer
 	run(t, basics(tr,
-		rocketmqfx.AsStep(func() core.Step {
-			return core.CallStep("own.step", core.StageShape, &passer{&n.step})
+		rocketmqfx.AsHook(func() (*hook, error) { return &hook{counting{s.part("hook")}}, nil }),
+		rocketmqfx.AsStep(func() (core.Step, error) { return step("step"), nil }),
+		fx.Provide(func() core.Step { return step("plain-step") }),
+		rocketmqfx.AsOption(func() (liftoff.Option, error) { return adding("option"), nil }),
+		fx.Provide(func() liftoff.Option { return adding("plain-option") }),
+		rocketmqfx.AsOption(func() liftoff.Option {
+			return liftoff.WithHandler(core.RequestReply, &counting{s.part("handler")})
 		}),
-		rocketmqfx.AsHook(func() *stepper { return &stepper{&n.hook} }),
-		rocketmqfx.AsInterceptor("own.call", core.StageGuard, func() *passer { return &passer{&n.call} }),
-		rocketmqfx.AsAttemptInterceptor("own.attempt", core.AttemptWire, func() *attemptPasser { return &attemptPasser{&n.attempt} }),
-		rocketmqfx.AsListener("own.listener", func() *counter { return &counter{&n.listen} }),
-		rocketmqfx.AsForbidHook(func() forbid.Hook {
-			return forbid.Func("own", func(context.Context, *forbid.Context) error { n.forbid.Add(1); return nil })
-		}),
-		rocketmqfx.AsSendHook(func() sendhook.Hook {
-			return sendhook.Funcs("own", nil, func(context.Context, *sendhook.Context) { n.send.Add(1) })
-		}),
-		rocketmqfx.AsSelector(func() core.SelectorFactoryFunc {
-			return func(topic string) core.QueueSelector {
-				n.selector.Add(1)
-				return coretest.InOrder().ForTopic(topic)
-			}
-		}),
-		rocketmqfx.AsRetry(func() (core.RetryPolicyFunc, error) {
-			return func(*core.Failure) core.Decision { n.retry.Add(1); return core.Decision{Retry: true} }, nil
-		}),
-		rocketmqfx.AsBudget(func() *budget { return &budget{&n.budget} }),
-		rocketmqfx.AsHealth(func() *health { return &health{&n.health} }),
-		rocketmqfx.AsCompressor(func() *codec { return &codec{&n.codec} }),
+		rocketmqfx.Use[core.SelectorFactory](func() *counting { return &counting{s.part("selector")} }),
+		rocketmqfx.Use[core.RetryPolicy](func() (core.RetryPolicy, error) { return &counting{s.part("retry")}, nil }),
+		fx.Provide(
+			func() core.RetryBudget { return &counting{s.part("budget")} },
+			func() core.HealthView { return &counting{s.part("health")} },
+			func() core.Compressor { return &counting{s.part("compressor")} },
+			func() core.PolicySource { return &counting{s.part("policies")} },
+			func() (*breaker.Breakers, error) {
+				s.part("breaker").Add(0)
+				return breaker.New(breaker.Config{Trip: func(breaker.Counts) bool { s["breaker"].Add(1); return false }})
+			},
+			func() core.Order {
+				s.part("order").Add(1)
+				return core.Order{Call: []string{"step", "plain-step", "option", "plain-option", "own.hook", "validate", "compress.zlib"}}
+			}),
 		fx.Populate(&p)))
 	const large = 64 << 10
 	if _, err := p.Send(t.Context(), &core.Message{Topic: "T", Body: []byte(strings.Repeat("x", large))}); err != nil {
 		t.Fatal(err)
 	}
-	for name, got := range map[string]*atomic.Int64{
-		"step": &n.step, "hook": &n.hook, "interceptor": &n.call, "attempt interceptor": &n.attempt, "listener": &n.listen,
-		"forbid hook": &n.forbid, "send hook": &n.send, "selector": &n.selector, "retry": &n.retry, "budget": &n.budget,
-		"health": &n.health, "compressor": &n.codec,
-	} {
-		if got.Load() == 0 {
+	if err := tr.inbox.Deliver(&core.ServerRequest{Kind: core.RequestReply, Group: "orders"}); err != nil {
+		t.Error(err)
+	}
+	if err := p.Shutdown(t.Context()); err != nil { // waits for the handler
+		t.Error(err)
+	}
+	for name, n := range s {
+		if n.Load() == 0 {
 			t.Errorf("the %s was not used", name)
 		}
 	}
 	if got := tr.Attempts(); len(got) != 2 || got[1].Body != "z" {
 		t.Errorf("%d attempts", len(got))
 	}
+	if got, _ := p.Pipeline().Names(); got[0] != "step" {
+		t.Errorf("the order was not used: %v", got)
+	}
 }
 
-func TestLeavingOutAndLimiting(t *testing.T) {
+func TestOptions(t *testing.T) {
 	var p *core.Producer
-	run(t, basics(&coretest.Transport{}, rocketmqfx.WithoutBreaker(), rocketmqfx.WithoutCompression(),
-		rocketmqfx.Limits(validate.MaxBodySize(3)), fx.Populate(&p)))
+	run(t, basics(&coretest.Transport{},
+		rocketmqfx.AsOption(liftoff.WithoutBreaker), rocketmqfx.AsOption(liftoff.WithoutCompression),
+		fx.Supply(validate.MaxBodySize(3)),
+		rocketmqfx.AsOption(func(max validate.Option) liftoff.Option { return liftoff.WithLimits(max) }),
+		fx.Populate(&p)))
 	for _, absent := range []string{"breaker", "compress"} {
 		if s := p.Pipeline().String(); strings.Contains(s, absent) {
-			t.Errorf("pipeline has %s:\n%s", absent, s)
+			t.Errorf("the pipeline has %s:\n%s", absent, s)
 		}
 	}
 	if _, err := p.Send(t.Context(), coretest.Message("1234")); !errors.Is(err, core.ErrInvalidMessage) {
@@ -157,87 +153,50 @@ func TestLeavingOutAndLimiting(t *testing.T) {
 	}
 }
 
-func firstSelector() core.SelectorFactory  { return coretest.InOrder() }
-func secondSelector() core.SelectorFactory { return coretest.InOrder() }
-
-func TestDuplicatesAreErrors(t *testing.T) {
-	app := func(more ...fx.Option) fx.Option {
-		return basics(&coretest.Transport{}, append(more, rocketmqfx.Eager())...)
+// Neither the order of the modules nor that of fx's value groups is in the pipeline.
+func TestOrderNeverDependsOnTheContainer(t *testing.T) {
+	observer := func(name string) any {
+		return func() (*sendhook.Observer, error) {
+			return sendhook.New(sendhook.Funcs(name, nil, func(context.Context, *sendhook.Context) {}))
+		}
 	}
-	step := func() core.Step { return core.CallStep("twin", core.StageGuard, newPass()) }
-	tests := []struct {
-		name      string
-		app       fx.Option
-		validates bool
-		names     []string
-	}{
-		{"selectors", app(rocketmqfx.AsSelector(firstSelector), rocketmqfx.AsSelector(secondSelector)), false, []string{"selector is given 2 times", "firstSelector", "secondSelector"}},
-		{"one selector twice", app(rocketmqfx.AsSelector(firstSelector), rocketmqfx.AsSelector(firstSelector)), true, []string{"already provided", "rocketmq.selector by", "firstSelector"}},
-		{"interceptors", app(rocketmqfx.AsInterceptor("twin", core.StageGuard, newPass), rocketmqfx.AsInterceptor("twin", core.StageGuard, newPass)), true, []string{"already provided", "rocketmq.twin by", "newPass"}},
-		{"steps", app(rocketmqfx.AsStep(step), rocketmqfx.AsStep(step)), false, []string{`"twin"`, "more than once"}},
-		{"a step and an interceptor", app(rocketmqfx.AsStep(step), rocketmqfx.AsInterceptor("twin", core.StageGuard, newPass)), false, []string{`"twin"`}},
-		{"forbid hooks", app(rocketmqfx.AsForbidHook(newForbid("a")), rocketmqfx.AsForbidHook(newForbid("a"))), false, []string{"forbid.a"}},
-		{"a step of the default producer", app(rocketmqfx.AsStep(func() core.Step {
-			return core.CallStep("validate", core.StageGuard, newPass())
-		})), false, []string{`"validate"`}},
-		{
-			"breaker and none", app(rocketmqfx.WithoutBreaker(), rocketmqfx.AsBreaker(func() (*breaker.Breakers, error) { return breaker.New(breaker.Config{}) })), false,
-			[]string{"breaker is given 2 times", "WithoutBreaker", "TestDuplicatesAreErrors"},
-		},
-		{"orders", app(rocketmqfx.Order(core.Order{}), rocketmqfx.Order(core.Order{})), false, []string{"order is given 2 times"}},
+	check := func(name string) any {
+		return func() (*forbid.Check, error) {
+			return forbid.New(forbid.Func(name, func(context.Context, *forbid.Context) error { return nil }))
+		}
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) { wantErr(t, tt.validates, tt.app, tt.names...) })
+	const apps = 100
+	var first string
+	for range apps {
+		var p *core.Producer
+		opts := []fx.Option{
+			fx.NopLogger, rocketmqfx.Module, embeddedfx.Module, tracingfx.Module, metricsfx.Module, breakerfx.Module,
+			fx.Supply(liftoff.Config{Group: "orders"}, breaker.Config{}),
+			rocketmqfx.AsStep(func() core.Step { return passing("delta") }),
+			rocketmqfx.AsStep(func() core.Step { return passing("alpha") }),
+			rocketmqfx.AsOption(func() liftoff.Option { return liftoff.WithSteps(passing("charlie"), passing("bravo")) }),
+			fx.Provide(func() core.Step { return passing("echo") }),
+			rocketmqfx.AsHook(check("two")), rocketmqfx.AsHook(check("one")),
+			rocketmqfx.AsHook(observer("two")), rocketmqfx.AsHook(observer("one")),
+			fx.Populate(&p),
+		}
+		rand.Shuffle(len(opts), func(i, j int) { opts[i], opts[j] = opts[j], opts[i] })
+		if err := fx.New(opts...).Err(); err != nil {
+			t.Fatal(err)
+		}
+		switch s := p.Pipeline().String(); {
+		case first == "":
+			first = s
+		case s != first:
+			t.Fatalf("another pipeline:\n%s\nfirst was:\n%s", s, first)
+		}
 	}
-}
-
-// What fx would drop if it were optional is an error that names what is missing.
-func TestMissingDependencyIsReported(t *testing.T) {
-	type rules struct{}
-	app := func(more ...fx.Option) fx.Option {
-		return basics(&coretest.Transport{}, append(more, rocketmqfx.Eager())...)
-	}
-	tests := map[string]fx.Option{
-		"selector":    rocketmqfx.AsSelector(func(*rules) core.SelectorFactory { return coretest.InOrder() }),
-		"retry":       rocketmqfx.AsRetry(func(*rules) core.RetryPolicy { return coretest.NoRetry() }),
-		"codec":       rocketmqfx.AsCompressor(func(*rules) core.Compressor { return compress.LZ4() }),
-		"step":        rocketmqfx.AsStep(func(*rules) core.Step { return core.Step{} }),
-		"hook":        rocketmqfx.AsHook(func(*rules) *stepper { return nil }),
-		"interceptor": rocketmqfx.AsInterceptor("x", core.StageGuard, func(*rules) *passer { return newPass() }),
-		"listener":    rocketmqfx.AsListener("x", func(*rules) *counter { return newCounter() }),
-		"forbid hook": rocketmqfx.AsForbidHook(func(*rules) forbid.Hook { return nil }),
-		"send hook":   rocketmqfx.AsSendHook(func(*rules) sendhook.Hook { return nil }),
-	}
-	for name, part := range tests {
-		t.Run(name, func(t *testing.T) { wantErr(t, true, app(part), "rocketmqfx_test.rules") })
-	}
-}
-
-func TestBrokenPartsAreReported(t *testing.T) {
-	app := func(more ...fx.Option) fx.Option {
-		return basics(&coretest.Transport{}, append(more, rocketmqfx.Eager())...)
-	}
-	tests := []struct {
-		name      string
-		part      fx.Option
-		validates bool
-		names     []string
-	}{
-		{"constructor fails", rocketmqfx.AsRetry(func() (core.RetryPolicy, error) { return nil, io.ErrUnexpectedEOF }), false, []string{"unexpected EOF"}},
-		{"wrong type", rocketmqfx.AsRetry(func() *passer { return newPass() }), true, []string{"core.RetryPolicy"}},
-		{"a function in place of a constructor", rocketmqfx.AsRetry(coretest.NoRetry()), true, []string{"AsRetry", "function that returns a core.RetryPolicy"}},
-		{"a value in place of a constructor", rocketmqfx.AsBudget(&budget{}), true, []string{"AsBudget is given a *rocketmqfx_test.budget", "func() core.RetryBudget"}},
-		{"nil in place of a constructor", rocketmqfx.AsSelector(nil), true, []string{"AsSelector is given nil"}},
-		{"nil in place of a step", rocketmqfx.AsStep(nil), true, []string{"AsStep is given nil"}},
-		{"constructor returns nil", rocketmqfx.AsSelector(func() core.SelectorFactory { return nil }), false, []string{"AsSelector", "returned nil", "TestBrokenPartsAreReported"}},
-		{"constructor returns no breakers", rocketmqfx.AsBreaker(func() *breaker.Breakers { return nil }), false, []string{"AsBreaker", "returned nil"}},
-		{"no listener", rocketmqfx.AsListener("deaf", func() *budget { return &budget{} }), false, []string{`"deaf"`, "no interceptor"}},
-		{"no stage", rocketmqfx.AsInterceptor("floating", core.StageNone, newPass), false, []string{`"floating"`, "Stage"}},
-		{"bad hook name", rocketmqfx.AsForbidHook(newForbid("Not A Name")), false, []string{"Not A Name"}},
-		{"nil send hook", rocketmqfx.AsSendHook(func() sendhook.Hook { return nil }), false, []string{"sendhook: hook is nil"}},
-		{"bad order", rocketmqfx.Order(core.Order{Call: []string{"validate"}}), false, []string{"missing in the call order"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) { wantErr(t, tt.validates, app(tt.part), tt.names...) })
+	for _, name := range []string{
+		"alpha", "bravo", "charlie", "delta", "echo", "forbid.one", "forbid.two", "sendhook.one", "sendhook.two",
+		"otel.trace", "otel.metrics", "breaker",
+	} {
+		if !strings.Contains(first, name) {
+			t.Errorf("the pipeline is without %s:\n%s", name, first)
+		}
 	}
 }

@@ -9,12 +9,14 @@
 // shuts down, and the spans of the drain are not lost. Note that the global
 // propagator does nothing until the program sets one.
 //
-// A provider is an optional dependency, and fx treats one whose own dependencies
-// are missing as absent; so does a *trace.TracerProvider of the SDK that is not
-// provided as the interface. Add [RequireProvider] to have both reported.
+// To fx a provider whose own dependencies are missing is not there, and neither is a
+// *trace.TracerProvider of the SDK that is not provided as the interface. Add
+// [RequireProvider] to have both reported.
 package tracingfx
 
 import (
+	"fmt"
+
 	"github.com/liftoff-mq/liftoff/hooks/tracing"
 	"github.com/liftoff-mq/liftoff/modules/rocketmqfx"
 	"go.opentelemetry.io/otel/propagation"
@@ -22,34 +24,35 @@ import (
 	"go.uber.org/fx"
 )
 
-// Module adds tracing to all producers or, given to rocketmqfx.Named directly, to
-// that one alone.
-var Module = rocketmqfx.AsHook(New)
+// Module adds tracing to all producers.
+var Module = With()
+
+// With is [Module] with options of the tracing step. It takes Module's place: both together
+// are an error.
+func With(options ...tracing.Option) fx.Option {
+	return fx.Module("liftoff.tracing", rocketmqfx.AsHook(
+		func(p Params) (*tracing.Tracing, error) { return New(p, options...) }))
+}
 
 // RequireProvider makes a graph without a usable trace.TracerProvider an error.
 var RequireProvider = fx.Invoke(func(trace.TracerProvider) {})
 
-// With passes options to the tracing step. Options that contradict each other
-// belong into one call, where the last one counts.
-func With(options ...tracing.Option) rocketmqfx.Part {
-	return rocketmqfx.Provide(fx.Annotate(func() []tracing.Option { return options },
-		fx.ResultTags(`group:"rocketmq.tracing"`)))
-}
-
-// Params are what the step is made of.
+// Params are what the step takes from the graph.
 type Params struct {
 	fx.In
 
 	Provider    trace.TracerProvider          `optional:"true"`
 	Propagators propagation.TextMapPropagator `optional:"true"`
-	Options     [][]tracing.Option            `group:"rocketmq.tracing"`
 }
 
-// New makes the step.
-func New(p Params) *tracing.Tracing {
-	options := []tracing.Option{tracing.WithTracerProvider(p.Provider), tracing.WithPropagators(p.Propagators)}
-	for _, more := range p.Options {
-		options = append(options, more...)
+// New makes the step. Options come after what the graph has, so they win. One that is nil is
+// an error.
+func New(p Params, options ...tracing.Option) (*tracing.Tracing, error) {
+	for i, o := range options { // here, since tracing.New would count those of the graph too
+		if o == nil {
+			return nil, fmt.Errorf("tracingfx: option %d is nil", i)
+		}
 	}
-	return tracing.New(options...)
+	graph := []tracing.Option{tracing.WithTracerProvider(p.Provider), tracing.WithPropagators(p.Propagators)}
+	return tracing.New(append(graph, options...)...)
 }

@@ -3,6 +3,7 @@ package tracingfx_test
 import (
 	"context"
 	"fmt"
+	"log"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ import (
 
 func basics(tr *coretest.Transport, more ...fx.Option) fx.Option {
 	return fx.Options(append([]fx.Option{
-		fx.NopLogger, rocketmqfx.Module, rocketmqfx.Configure(liftoff.Config{Group: "orders"}),
+		fx.NopLogger, rocketmqfx.Module, fx.Supply(liftoff.Config{Group: "orders"}),
 		fx.Provide(func() (core.Transport, core.RouteSource) { return tr, coretest.Routes(1, "a", "b") }),
 	}, more...)...)
 }
@@ -42,7 +43,7 @@ func TestProviderOfTheGraph(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	tr := &coretest.Transport{}
 	var p *core.Producer
-	opts := basics(tr, tracingfx.Module, tracingfx.RequireProvider, tracingfx.With(tracing.WithNamespace("n"), tracing.WithAttemptSpans(true)),
+	opts := basics(tr, tracingfx.RequireProvider, tracingfx.With(tracing.WithNamespace("n"), tracing.WithAttemptSpans(true)),
 		provider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))),
 		fx.Provide(func() propagation.TextMapPropagator { return propagation.TraceContext{} }), fx.Populate(&p))
 	if err := fx.ValidateApp(opts); err != nil {
@@ -59,7 +60,7 @@ func TestProviderOfTheGraph(t *testing.T) {
 	if !strings.Contains(tr.Attempts()[0].Properties, "traceparent") {
 		t.Errorf("message carries %q", tr.Attempts()[0].Properties)
 	}
-	if s := p.Pipeline().String(); !strings.HasPrefix(s, "call     observe  otel.trace\n") {
+	if s := p.Pipeline().String(); !strings.HasPrefix(s, "call     observe  otel.trace ") {
 		t.Errorf("pipeline:\n%s", s)
 	}
 }
@@ -100,7 +101,14 @@ func TestOneNamedProducer(t *testing.T) {
 		Traced  *core.Producer `name:"traced"`
 	}
 	app := fxtest.New(t, basics(&coretest.Transport{}, fx.Populate(&in),
-		rocketmqfx.Named("traced", rocketmqfx.Configure(liftoff.Config{Group: "traced"}), tracingfx.Module)))
+		rocketmqfx.Named("traced", func(p rocketmqfx.Params, graph tracingfx.Params) (*core.Producer, error) {
+			step, err := tracingfx.New(graph)
+			if err != nil {
+				return nil, err
+			}
+			p.Hooks = append(p.Hooks, step)
+			return rocketmqfx.New(liftoff.Config{Group: "traced"}, p)
+		})))
 	app.RequireStart().RequireStop()
 	if strings.Contains(in.Default.Pipeline().String(), "otel.trace") || !strings.Contains(in.Traced.Pipeline().String(), "otel.trace") {
 		t.Errorf("default:\n%straced:\n%s", in.Default.Pipeline(), in.Traced.Pipeline())
@@ -159,7 +167,7 @@ func TestRequireProvider(t *testing.T) {
 	for name, opts := range tests {
 		t.Run(name, func(t *testing.T) {
 			app := func(more ...fx.Option) fx.Option {
-				return basics(&coretest.Transport{}, append(more, opts, tracingfx.Module, rocketmqfx.Eager())...)
+				return basics(&coretest.Transport{}, append(more, opts, tracingfx.Module, fx.Invoke(func(*core.Producer) {}))...)
 			}
 			if err := fx.ValidateApp(app(tracingfx.RequireProvider)); err == nil {
 				t.Error("no error with RequireProvider")
@@ -171,28 +179,98 @@ func TestRequireProvider(t *testing.T) {
 	}
 }
 
-func ExampleNew() {
+func TestErrors(t *testing.T) {
+	tests := map[string]struct {
+		opts fx.Option
+		says string
+	}{
+		"nil option":                {tracingfx.With(nil), "tracingfx: option 0 is nil"},
+		"nil option behind another": {tracingfx.With(tracing.WithBodySize(), nil), "tracingfx: option 1 is nil"},
+		"twice":                     {fx.Options(tracingfx.Module, tracingfx.Module), `step "otel.trace": given more than once`},
+		"With beside Module":        {fx.Options(tracingfx.Module, tracingfx.With(tracing.WithBodySize())), `step "otel.trace": given more than once`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := fx.New(basics(&coretest.Transport{}, fx.Invoke(func(*core.Producer) {}), tt.opts)).Err()
+			if err == nil || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("got %v, want an error that says %s", err, tt.says)
+			}
+		})
+	}
+}
+
+// recorder provides a tracer provider that keeps the spans.
+func recorder() (*tracetest.SpanRecorder, fx.Option) {
 	spans := tracetest.NewSpanRecorder()
+	return spans, provider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)))
+}
+
+// sendOne runs the application for one send.
+func sendOne(options ...fx.Option) {
 	var p *core.Producer
-	app := fx.New(fx.NopLogger,
-		rocketmqfx.Module,
-		fx.Supply(liftoff.Config{Group: "orders"}),
-		fx.Provide(func() (core.Transport, core.RouteSource) {
-			return &coretest.Transport{}, coretest.Routes(1, "broker-a")
-		}),
-		tracingfx.Module, // adds what New makes
-		fx.Provide(func() trace.TracerProvider { return sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)) }),
-		fx.Populate(&p))
+	app := fx.New(basics(&coretest.Transport{}, fx.Options(options...), fx.Populate(&p)))
 	ctx := context.Background()
 	if err := app.Start(ctx); err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	defer app.Stop(ctx)
 	if _, err := p.Send(ctx, &core.Message{Topic: "Orders", Body: []byte("hello")}); err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
-	fmt.Println(spans.Ended()[0].Name())
+}
+
+func ExampleModule() {
+	spans, provider := recorder()
+	sendOne(provider, tracingfx.Module)
+	for _, s := range spans.Ended() {
+		fmt.Println(s.Name())
+	}
 	// Output: send Orders
+}
+
+func ExampleWith() {
+	spans, provider := recorder()
+	sendOne(provider, tracingfx.With(tracing.WithAttemptSpans(true)))
+	for _, s := range spans.Ended() {
+		fmt.Println(s.Name())
+	}
+	// Output:
+	// attempt Orders
+	// send Orders
+}
+
+// A graph without a tracer provider would trace with OpenTelemetry's global one.
+func ExampleRequireProvider() {
+	err := fx.New(fx.NopLogger, tracingfx.Module, tracingfx.RequireProvider).Err()
+	fmt.Println(strings.Contains(err.Error(), "missing type: trace.TracerProvider"))
+	// Output: true
+}
+
+// New makes the step for one producer alone, or for each with options of its own.
+func ExampleNew() {
+	spans, provider := recorder()
+	var in struct {
+		fx.In
+		Traced *core.Producer `name:"traced"`
+	}
+	app := fx.New(basics(&coretest.Transport{}, provider,
+		rocketmqfx.Named("traced", func(p rocketmqfx.Params, graph tracingfx.Params) (*core.Producer, error) {
+			step, err := tracingfx.New(graph, tracing.WithClientID("traced"))
+			if err != nil {
+				return nil, err
+			}
+			p.Hooks = append(p.Hooks, step)
+			return rocketmqfx.New(liftoff.Config{Group: "traced"}, p)
+		}),
+		fx.Populate(&in)))
+	ctx := context.Background()
+	if err := app.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+	defer app.Stop(ctx)
+	if _, err := in.Traced.Send(ctx, &core.Message{Topic: "Orders", Body: []byte("hello")}); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(spans.Ended()), "span")
+	// Output: 1 span
 }

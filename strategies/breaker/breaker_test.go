@@ -281,9 +281,7 @@ func TestProbeThatProvesNothing(t *testing.T) {
 		}},
 		{name: "one-way", send: func(w *world) {
 			w.set("broker-a", ok)
-			msg := coretest.Message("x")
-			msg.Queue = &core.Queue{Broker: "broker-a"}
-			_ = w.p.SendOneway(w.Context(), msg)
+			_ = w.p.SendOneway(w.Context(), coretest.Message("x"), toA)
 		}},
 		{name: "refusal of the message", send: func(w *world) {
 			w.times(1, refuse(rocketmq.CodeMessageIllegal, ""))
@@ -363,6 +361,50 @@ func TestLastResort(t *testing.T) {
 		}
 		w.expect(breaker.Closed)
 	})
+}
+
+// A message that no other broker may take passes an open breaker, though another broker is
+// well: a refusal could only turn a doubtful send into a failed one.
+func TestBoundToItsBroker(t *testing.T) {
+	for name, bind := range map[string]func(*core.Message){
+		"fixed queue":  func(m *core.Message) { m.Queue = &core.Queue{Broker: "broker-a"} },
+		"sharding key": func(m *core.Message) { m.ShardingKey = "order-7" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, breaker.Config{}, func(c *core.Config) { c.Selector = keyedToA{} })
+				w.open()
+				before := len(w.tr.Attempts())
+				m := coretest.Message("x")
+				bind(m)
+				if _, err := w.p.Send(t.Context(), m); !errors.Is(err, core.ErrConnect) {
+					t.Errorf("the broker's own failure is %v", err)
+				}
+				w.expect(breaker.Open)
+				w.set("broker-a", ok)
+				if _, err := w.p.Send(t.Context(), m); err != nil {
+					t.Errorf("the broker is well again, and its breaker kept a message from it: %v", err)
+				}
+				w.expect(breaker.Closed)
+				for _, a := range w.tr.Attempts()[before:] {
+					if a.Queue.Broker != "broker-a" {
+						t.Errorf("an attempt went to %v", a.Queue)
+					}
+				}
+			})
+		})
+	}
+}
+
+// keyedToA keeps every message with a sharding key at broker-a.
+type keyedToA struct{}
+
+func (s keyedToA) ForTopic(string) core.QueueSelector { return s }
+
+func (keyedToA) RequiresConsistency(m *core.Message) bool { return m.ShardingKey != "" }
+
+func (keyedToA) Select(_ context.Context, sel *core.Selection) (int, error) {
+	return sel.Index(core.Queue{Broker: "broker-a"}), nil
 }
 
 func TestRefusalMovesToAnotherBroker(t *testing.T) {

@@ -38,15 +38,13 @@ func TestTwoClustersShareBreakers(t *testing.T) {
 			cfg.Health = b
 			return coretest.Start(t, cfg), tr
 		}
-		toA := coretest.Message("x")
-		toA.Queue = &core.Queue{Broker: "broker-a"}
 		ill, illSent := cluster("10.0.0.1", refused)
 		well, wellSent := cluster("10.0.1.1", ok)
 		for range 7 {
-			if _, err := ill.Send(t.Context(), toA); err == nil {
+			if _, err := ill.Send(t.Context(), coretest.Message("x"), toA); err == nil {
 				t.Error("the dead broker took a message")
 			}
-			if _, err := well.Send(t.Context(), toA); err != nil {
+			if _, err := well.Send(t.Context(), coretest.Message("x"), toA); err != nil {
 				t.Errorf("the healthy cluster's broker is kept from being used: %v", err)
 			}
 		}
@@ -56,7 +54,7 @@ func TestTwoClustersShareBreakers(t *testing.T) {
 		if got := len(wellSent.Attempts()); got != 7 {
 			t.Errorf("%d attempts went to the healthy broker, want 7", got)
 		}
-		if _, err := ill.Send(t.Context(), toA); !errors.Is(err, core.ErrCircuitOpen) {
+		if _, err := ill.Send(t.Context(), coretest.Message("x"), toA); !errors.Is(err, core.ErrCircuitOpen) {
 			t.Errorf("the dead broker's breaker gave %v", err)
 		}
 		var got []string

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/confjson"
 	"github.com/liftoff-mq/liftoff/strategies/internal/verdict"
 )
 
@@ -31,38 +32,47 @@ const (
 )
 
 // Config configures a [Breakers]. Zero values mean the defaults.
+//
+// What is data in it can be decoded from YAML, JSON and environment variables; the tags
+// have the names. Durations are text there, such as "1.5s".
 type Config struct {
 	// Trip decides, after a failure, whether a closed breaker opens; nil means
 	// [DefaultTrip]. It runs under the breaker's lock: it must decide by its
 	// argument alone and not use the Breakers. If it panics the default decides.
-	Trip func(Counts) bool
+	Trip func(Counts) bool `json:"-" yaml:"-"`
 	// Window is the time that Counts covers, in ten steps, 10 s by default and
 	// at least 10 ms and at most 146 years.
-	Window time.Duration
+	Window time.Duration `json:"window" yaml:"window" env:"WINDOW"`
 	// OpenFor is how long an open breaker refuses before it tries, 5 s by default.
-	OpenFor time.Duration
+	OpenFor time.Duration `json:"openFor" yaml:"openFor" env:"OPEN_FOR"`
 	// Probes is how many attempts at once a half-open breaker lets through, and
 	// how many of them must succeed to close it, 1 by default.
-	Probes int
+	Probes int `json:"probes" yaml:"probes" env:"PROBES"`
 	// MinWait is how long a broker must have had before a time-out counts,
 	// 50 ms by default: a caller's own short deadline proves nothing.
-	MinWait time.Duration
+	MinWait time.Duration `json:"minWait" yaml:"minWait" env:"MIN_WAIT"`
 	// HangAfter is how long a broker must have been silent altogether, in one
 	// attempt that timed out, to be taken for hung (see Counts.Hung), 500 ms by
 	// default. A negative time switches that off.
-	HangAfter time.Duration
+	HangAfter time.Duration `json:"hangAfter" yaml:"hangAfter" env:"HANG_AFTER"`
 	// Ignore may exempt errors that would count as failures. Optional; called by
 	// many goroutines at once. If it panics the error counts.
-	Ignore func(err error) bool
+	Ignore func(err error) bool `json:"-" yaml:"-"`
 	// OnStateChange is told each change, in order, one at a time. Optional. It
 	// runs outside all locks, in a send that the Breakers takes part in, at the
 	// latest in the next one; so it must not block. A panic in it is logged.
-	OnStateChange func(b core.Broker, from, to State)
+	OnStateChange func(b core.Broker, from, to State) `json:"-" yaml:"-"`
 	// Logger gets the changes: a warning when a breaker opens, information when it closes
 	// again, and everything between the two, such as a failed probe, for debugging. There is
 	// at most one warning a minute for each broker. Nil means silence.
-	Logger *slog.Logger
+	Logger *slog.Logger `json:"-" yaml:"-"`
 }
+
+// UnmarshalJSON takes durations as text, such as "1.5s", and refuses unknown members.
+func (c *Config) UnmarshalJSON(data []byte) error { return confjson.Unmarshal(data, c) }
+
+// MarshalJSON gives what is data and not zero, with durations as text.
+func (c Config) MarshalJSON() ([]byte, error) { return confjson.Marshal(c) }
 
 // Counts is what a closed breaker has seen of its broker within the window.
 type Counts struct {

@@ -212,8 +212,7 @@ func TestConcurrently(t *testing.T) {
 						ctx, cancel := context.WithTimeout(w.Context(), time.Duration(1+plan[i])*200*ms)
 						msg := coretest.Message("x")
 						msg.Body[0] = byte(plan[i])
-						msg.Queue = &core.Queue{Broker: "broker-a"}
-						if _, err := w.p.Send(ctx, msg); errors.Is(err, core.ErrCircuitOpen) {
+						if _, err := w.p.Send(ctx, msg, toA); errors.Is(err, core.ErrCircuitOpen) {
 							time.Sleep(time.Second)
 						}
 						cancel()

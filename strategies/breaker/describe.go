@@ -2,7 +2,6 @@ package breaker
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -47,14 +46,21 @@ func (b *Breakers) BrokerReport(at core.Broker) []core.Setting {
 func (b *Breakers) Describe() core.Description {
 	d := core.Description{Summary: "circuit breaker for each broker", Settings: []core.Setting{
 		{Name: "opens after", Value: b.describeTrip()},
-		{Name: "open for", Value: b.cfg.OpenFor.String()},
-		{Name: "probes", Value: strconv.Itoa(b.cfg.Probes)},
-		{Name: "time-outs count from", Value: b.cfg.MinWait.String()},
+		{Name: "open for", Value: b.cfg.OpenFor.String() + "; meanwhile other brokers get the messages; those that no other may take go through"},
+		{Name: "closes after", Value: b.describeProbes()},
+		{Name: "failures", Value: "no or lost connection, busy, unavailable, unexplained errors; time-outs of " + b.cfg.MinWait.String() + " or more"},
 	}}
 	if b.ownIgnore {
 		d.Settings = append(d.Settings, core.Setting{Name: "ignores", Value: "errors of the program's choice"})
 	}
 	return d
+}
+
+func (b *Breakers) describeProbes() string {
+	if b.cfg.Probes == 1 {
+		return "1 attempt that succeeds; until then there is 1 at a time"
+	}
+	return fmt.Sprintf("%[1]d attempts that succeed; until then there are at most %[1]d at a time", b.cfg.Probes)
 }
 
 func (b *Breakers) describeTrip() string {
@@ -63,10 +69,10 @@ func (b *Breakers) describeTrip() string {
 	}
 	rules := []string{
 		fmt.Sprintf("%d failures in a row", tripConsecutive),
-		fmt.Sprintf("%d%% failures of %d or more within %v", tripPercent, tripVolume, b.cfg.Window),
+		fmt.Sprintf("%d%% failures among %d or more attempts within %v", tripPercent, tripVolume, b.cfg.Window),
 	}
 	if b.cfg.HangAfter >= 0 {
-		rules = append(rules, fmt.Sprintf("%v without any answer", b.cfg.HangAfter))
+		rules = append(rules, fmt.Sprintf("1 attempt of %v or more without any answer from the broker", b.cfg.HangAfter))
 	}
-	return strings.Join(rules, " or ")
+	return strings.Join(rules, "; or ")
 }

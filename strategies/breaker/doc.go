@@ -19,8 +19,9 @@
 // A breaker opens by [DefaultTrip] or a rule of one's own, stays open for a
 // while, and then lets single attempts through: the first success closes it, the
 // first failure opens it again. A breaker never makes a send fail that could have
-// succeeded: where no other broker is left (see core's Attempt.LastResort) it
-// lets attempts through, and closes as soon as one of them succeeds.
+// succeeded: where no other broker is left, or no other may take the message because of its
+// sharding key or its fixed queue (see core's Attempt.LastResort), it lets attempts through,
+// and closes as soon as one of them succeeds.
 //
 // What counts as a failure: no connection, a connection that broke, no answer
 // in time, and answers by which a broker says that it cannot serve, such as

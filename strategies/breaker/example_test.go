@@ -49,10 +49,11 @@ func ExampleNew() {
 		}
 		fmt.Println("sent to", res.Queue.Broker, "attempts:", res.Attempts)
 	}
+	// No other broker may take this one, so the breaker lets it through.
 	fixed := coretest.Message("hello")
 	fixed.Queue = &core.Queue{Broker: "broker-a", ID: 1}
 	_, err = p.Send(ctx, fixed)
-	fmt.Println(errors.Is(err, core.ErrCircuitOpen))
+	fmt.Println(errors.Is(err, core.ErrConnect))
 	// Output:
 	// sent to broker-b attempts: 2
 	// broker-a closed to open
@@ -112,8 +113,8 @@ func ExampleBreakers_Describe() {
 		fmt.Printf("%s: %s\n", s.Name, s.Value)
 	}
 	// Output:
-	// opens after: 5 failures in a row or 50% failures of 20 or more within 10s or 500ms without any answer
-	// open for: 5s
-	// probes: 2
+	// opens after: 5 failures in a row; or 50% failures among 20 or more attempts within 10s; or 1 attempt of 500ms or more without any answer from the broker
+	// open for: 5s; meanwhile other brokers get the messages if there are any
+	// closes after: 2 attempts that succeed; until then there are at most 2 at a time
 	// time-outs count from: 50ms
 }

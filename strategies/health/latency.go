@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/confjson"
 	"github.com/liftoff-mq/liftoff/strategies/internal/perbroker"
 	"github.com/liftoff-mq/liftoff/strategies/internal/verdict"
 )
@@ -19,13 +20,22 @@ import (
 const DefaultMinWait = verdict.MinWait
 
 // Config configures a [Latency]. Its zero value is Java 5.x.
+//
+// What is data in it can be decoded from YAML, JSON and environment variables; the tags
+// have the names. Durations are text there, such as "1.5s".
 type Config struct {
 	// Table has the numbers; the zero table means [Java5].
-	Table Table
+	Table Table `json:"table" yaml:"table" envPrefix:"TABLE_"`
 	// MinWait is how long a broker must have had before a time-out counts as
 	// its failure, 50 ms by default: a caller's own short deadline proves nothing.
-	MinWait time.Duration
+	MinWait time.Duration `json:"minWait" yaml:"minWait" env:"MIN_WAIT"`
 }
+
+// UnmarshalJSON takes durations as text, such as "1.5s", and refuses unknown members.
+func (c *Config) UnmarshalJSON(data []byte) error { return confjson.Unmarshal(data, c) }
+
+// MarshalJSON gives what is data and not zero, with durations as text.
+func (c Config) MarshalJSON() ([]byte, error) { return confjson.Marshal(c) }
 
 // Latency judges brokers by the latency and the failures of attempts.
 //

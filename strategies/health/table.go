@@ -12,15 +12,15 @@ import (
 type Table struct {
 	// LatencyMax are the steps, ascending. The highest that is not above an
 	// answer's latency counts.
-	LatencyMax []time.Duration
+	LatencyMax []time.Duration `json:"latencyMax" yaml:"latencyMax" env:"LATENCY_MAX"`
 	// NotAvailable are the times to leave the broker alone, one per step.
-	NotAvailable []time.Duration
+	NotAvailable []time.Duration `json:"notAvailable" yaml:"notAvailable" env:"NOT_AVAILABLE"`
 	// Isolation is the latency that a failure counts as.
-	Isolation time.Duration
+	Isolation time.Duration `json:"isolation" yaml:"isolation" env:"ISOLATION"`
 	// Overwrite lets each outcome replace what was known, so that one quick
 	// answer brings a broker back at once. Without it an outcome can only
 	// prolong the time.
-	Overwrite bool
+	Overwrite bool `json:"overwrite" yaml:"overwrite" env:"OVERWRITE"`
 }
 
 const ms = time.Millisecond

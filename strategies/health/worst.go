@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/liftoff-mq/liftoff/core"
-	"github.com/liftoff-mq/liftoff/strategies/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 // Worst combines views: a broker is as good as the worst of them says. Without views every

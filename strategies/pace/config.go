@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/confjson"
 )
 
 // The defaults of a [Config].
@@ -14,19 +16,28 @@ const (
 )
 
 // Config configures a [Pacer]. Zero values mean the defaults.
+//
+// What is data in it can be decoded from YAML, JSON and environment variables; the tags
+// have the names. Durations are text there, such as "1.5s".
 type Config struct {
 	// Target is how long a message may wait at the broker before the window
 	// shrinks, 20 ms by default, at most 10 s. It should be well below the 200 ms
 	// after which brokers drop a request. The round trip of the network is not
 	// part of it.
-	Target time.Duration
+	Target time.Duration `json:"target" yaml:"target" env:"TARGET"`
 	// MinWindow is the smallest window, in messages, 16 by default, at least 1. It
 	// is also the first.
-	MinWindow int
+	MinWindow int `json:"minWindow" yaml:"minWindow" env:"MIN_WINDOW"`
 	// MaxWindow is the largest window, in messages, 4096 by default, at most
 	// 1,000,000. Brokers queue 10,000 requests of all their clients.
-	MaxWindow int
+	MaxWindow int `json:"maxWindow" yaml:"maxWindow" env:"MAX_WINDOW"`
 }
+
+// UnmarshalJSON takes durations as text, such as "1.5s", and refuses unknown members.
+func (c *Config) UnmarshalJSON(data []byte) error { return confjson.Unmarshal(data, c) }
+
+// MarshalJSON gives what is data and not zero, with durations as text.
+func (c Config) MarshalJSON() ([]byte, error) { return confjson.Marshal(c) }
 
 const (
 	maxTarget = 10 * time.Second

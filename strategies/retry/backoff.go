@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
-	"github.com/liftoff-mq/liftoff/strategies/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 // WithBackoff makes a policy wait before its retries: exponentially longer from

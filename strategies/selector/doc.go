@@ -1,5 +1,5 @@
-// Package selector has queue selectors: [RoundRobin], the default, [Random],
-// and [Hash], which keeps the messages of one sharding key on one queue as the
+// Package selector has queue selectors: [RoundRobin], [Random], and
+// [Hash], the default producer's, which keeps the messages of one sharding key on one queue as the
 // Java client does. [Healthy] adds the avoidance of tried and ailing brokers to
 // a selector of one's own.
 //

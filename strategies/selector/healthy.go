@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/liftoff-mq/liftoff/core"
-	"github.com/liftoff-mq/liftoff/strategies/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 // Healthy adds the avoidance of tried and ailing brokers to a selector that

@@ -84,11 +84,28 @@ func (x *exchange) command() wire.Command {
 func Pass() Action { return Action{} }
 
 // Reply answers with a code and a remark. The request has no effect.
+//
+// In StoreThen(Reply(code, "")) a code that stands for a stored message (0, 10, 11, 12) keeps the
+// fields of the answer to a send, as the answers of real brokers do (Java
+// SendMessageProcessor.handlePutMessageResult).
 func Reply(code rocketmq.ResponseCode, remark string) Action {
 	return Action{func(x *exchange) {
-		x.rep, x.handled = refuse(code, remark), true
+		if x.rep.stored && acknowledges(code) {
+			x.rep.code, x.rep.remark = code, remark
+		} else {
+			x.rep, x.handled = refuse(code, remark), true
+		}
 		x.answer()
 	}}
+}
+
+// acknowledges reports whether an answer with the code says that the message is stored.
+func acknowledges(code rocketmq.ResponseCode) bool {
+	switch code {
+	case rocketmq.CodeSuccess, rocketmq.CodeFlushDiskTimeout, rocketmq.CodeSlaveNotAvailable, rocketmq.CodeFlushSlaveTimeout:
+		return true
+	}
+	return false
 }
 
 // ReplyWith answers with the code, remark, fields and body of cmd. The request has no effect.
@@ -128,7 +145,8 @@ func Delay(d time.Duration, then Action) Action {
 func Hang() Action { return Action{func(*exchange) {}} }
 
 // StoreThen lets the request have its effect now and leaves the answer to then:
-// StoreThen(Delay(d, Pass())) is a late answer, StoreThen(Reply(code, "")) a wrong one.
+// StoreThen(Delay(d, Pass())) is a late answer, StoreThen(Reply(1, "")) a wrong one and
+// StoreThen(Reply(10, "")) that of a broker that could not flush in time, see [Reply].
 func StoreThen(then Action) Action {
 	return Action{func(x *exchange) {
 		x.handle()

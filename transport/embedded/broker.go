@@ -24,7 +24,7 @@ type Broker struct {
 	listed  atomic.Bool   // the name server knows it
 	next    atomic.Uint64 // for requests that leave the queue to the broker
 	ids     atomic.Uint32 // for messages without an id of their own
-	pushes  atomic.Int32  // opaque of requests to clients
+	pushes  atomic.Int32  // opaque of requests to clients, of Ask too
 	life    sync.Mutex    // held by Start, Stop and Kill
 }
 
@@ -34,6 +34,7 @@ func newBroker(c *Cluster, name, addr string) *Broker {
 	b.node.gone = b.gone
 	b.perm.Store(rocketmq.PermRead | rocketmq.PermWrite)
 	b.topics.put(Topic{Name: rocketmq.ScheduleTopic, ReadQueues: len(delayLevels), WriteQueues: len(delayLevels), Perm: rocketmq.PermRead | rocketmq.PermWrite})
+	b.topics.put(Topic{Name: rocketmq.TimerTopic, ReadQueues: 1, WriteQueues: 1, Perm: rocketmq.PermRead | rocketmq.PermWrite})
 	if !c.cfg.NoAutoCreateTopics {
 		b.topics.put(Topic{
 			Name: rocketmq.DefaultTopic, ReadQueues: c.cfg.Queues, WriteQueues: c.cfg.Queues,
@@ -127,7 +128,8 @@ func (b *Broker) Dropped() int64 { return b.store.droppedCount() }
 
 // Push sends a request to every connected client, as brokers do for transaction checks and
 // changes of consumer groups, and returns to how many. The opaque is chosen by the broker;
-// answers are dropped. Connections that are stuck in a write get it later.
+// answers are dropped. Connections that are stuck in a write get it later. [Broker.Ask] waits for
+// the answer of one client.
 func (b *Broker) Push(cmd wire.Command) (clients int, err error) {
 	cmd.Flag &^= wire.FlagResponse
 	for _, c := range b.node.connections() {
@@ -152,6 +154,8 @@ func (b *Broker) handle(c *conn, cmd *wire.Command) reply {
 	switch cmd.Code {
 	case wire.SendMessage, wire.SendMessageV2, wire.SendBatchMessage:
 		return b.send(c, cmd)
+	case wire.RecallMessage:
+		return b.recall(c, cmd)
 	case wire.HeartBeat:
 		return b.heartbeat(c, cmd)
 	case wire.UnregisterClient:

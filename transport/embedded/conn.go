@@ -39,6 +39,8 @@ type conn struct {
 	flushing bool // a goroutine is in flush
 	closed   bool
 
+	asks asks
+
 	// Of the reader goroutine: the request in hand and a buffer for its answer.
 	cmd     wire.Command
 	scratch []byte
@@ -81,7 +83,7 @@ func (c *conn) serve() {
 		}
 		frame, err := r.Next()
 		if err != nil {
-			c.ended(err)
+			c.trouble(err)
 			return
 		}
 		// What arrived before a pause is handled after it, as by a process that was stopped.
@@ -89,11 +91,12 @@ func (c *conn) serve() {
 			return
 		}
 		if c.cmd, err = wire.ParseFrame(frame); err != nil {
-			c.ended(err)
+			c.trouble(err)
 			return
 		}
 		if c.cmd.IsResponse() {
-			continue // to a push, which waits for nothing
+			c.asks.answered(&c.cmd)
+			continue
 		}
 		c.dispatch()
 	}
@@ -115,7 +118,8 @@ func (r gatedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *conn) ended(err error) {
+// trouble logs why the stream ended, unless that was the peer's or our own doing.
+func (c *conn) trouble(err error) {
 	level := slog.LevelDebug
 	if errors.Is(err, wire.ErrFrame) || errors.Is(err, wire.ErrDecode) {
 		level = slog.LevelWarn

@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"encoding/base64"
 	"errors"
 	"slices"
 	"strconv"
@@ -31,19 +30,25 @@ const timerPrecision = 1000
 // maxDelayed bounds how many messages wait for their time on one broker.
 const maxDelayed = 100_000
 
+// errTooManyDelayed is a message that would wait beyond maxDelayed or maxErased.
+var errTooManyDelayed = errors.New("too many messages wait for their time")
+
 // delayed counts the messages that wait and lists those whose time has come while their broker
 // was stopped, by their place in the commit log. A message that the log has dropped is lost.
 type delayed struct {
 	waiting atomic.Int64
 	mu      sync.Mutex
 	overdue []int64
+	erased  map[erasure]struct{}
 }
 
 // schedule redirects a message that is to be delivered later and returns when; the zero time
-// means now. Ok is false for a delivery time that a broker refuses.
+// means now. Ok is false for a delivery time that a broker refuses, and for a message that is to
+// erase another one when the time for that is over.
 //
 // A level goes to the queue of its level in SCHEDULE_TOPIC_XXXX, a time to rmq_sys_wheel_timer;
 // REAL_TOPIC and REAL_QID keep where the message belongs (Java HookUtils.handleScheduleMessage).
+// A message that has TIMER_OUT_MS already is none of the timer's (Java HookUtils.checkIfTimerMessage).
 func schedule(m *wire.StoredMessage, props *wire.Fields) (due time.Time, ok bool) {
 	now := time.Now()
 	if level, err := strconv.Atoi(props.Get(rocketmq.PropertyDelay)); err == nil && level > 0 {
@@ -57,6 +62,8 @@ func schedule(m *wire.StoredMessage, props *wire.Fields) (due time.Time, ok bool
 	var unit int64 = 1
 	base := now.UnixMilli()
 	switch {
+	case props.Get(rocketmq.PropertyTimerOutMS) != "":
+		return time.Time{}, true
 	case props.Get(rocketmq.PropertyTimerDelaySec) != "":
 		text, unit = props.Get(rocketmq.PropertyTimerDelaySec), 1000
 	case props.Get(rocketmq.PropertyTimerDelayMS) != "":
@@ -73,7 +80,8 @@ func schedule(m *wire.StoredMessage, props *wire.Fields) (due time.Time, ok bool
 	due = time.UnixMilli(base + n*unit)
 	switch {
 	case !due.After(now):
-		return time.Time{}, true
+		_, late := props.Lookup(rocketmq.PropertyTimerDelUniqKey)
+		return time.Time{}, !late
 	case due.Sub(now) > maxTimer:
 		return time.Time{}, false
 	}
@@ -84,14 +92,15 @@ func schedule(m *wire.StoredMessage, props *wire.Fields) (due time.Time, ok bool
 	return due, true
 }
 
-// recallHandle is what a producer would need to take a timed message back, or "": version,
-// topic, broker, time and unique id in URL-safe Base64 (Java RecallMessageHandle).
+// recallHandle is what takes a timed message back, or "" (Java SendMessageProcessor.attachRecallHandle).
 func recallHandle(topic, broker string, props wire.Fields) string {
 	out, err := strconv.ParseInt(props.Get(rocketmq.PropertyTimerOutMS), 10, 64)
 	if err != nil || props.Get(rocketmq.PropertyRealTopic) == "" || rocketmq.IsRetryTopic(topic) {
 		return ""
 	}
-	return base64.URLEncoding.EncodeToString([]byte("v1 " + topic + " " + broker + " " + textOf(out+1) + " " + props.Get(rocketmq.PropertyUniqKey)))
+	return rocketmq.RecallHandle{
+		Topic: topic, Broker: broker, DeliverAt: time.UnixMilli(out + 1), MessageID: props.Get(rocketmq.PropertyUniqKey),
+	}.String()
 }
 
 func park(m *wire.StoredMessage, props *wire.Fields, topic string, queue int) {
@@ -104,13 +113,37 @@ func remove(props *wire.Fields, names ...string) {
 	*props = slices.DeleteFunc(*props, func(p wire.Field) bool { return slices.Contains(names, p.Key) })
 }
 
+// keep stores a parked message and delivers it when it is due. One that erases others is kept
+// in the log, takes effect at once and is never delivered. Errors are errTooManyDelayed and those
+// of the stored form.
+func (b *Broker) keep(m *wire.StoredMessage, props wire.Fields, due time.Time) error {
+	if e, ok := erases(m, props); ok {
+		b.delayed.mu.Lock()
+		defer b.delayed.mu.Unlock()
+		return b.erase(e, m)
+	}
+	if b.delayed.waiting.Add(1) > maxDelayed {
+		b.delayed.waiting.Add(-1)
+		return errTooManyDelayed
+	}
+	if err := b.store.append(m); err != nil {
+		b.delayed.waiting.Add(-1)
+		return err
+	}
+	b.deliverAt(due, m.CommitLogOffset)
+	return nil
+}
+
 // deliverAt puts the parked message at a commit-log offset where it belongs when its time comes,
-// or when the broker is started after that.
+// or when the broker is started after that. Whether it was taken back is decided when its time
+// comes: later nobody can do that.
 func (b *Broker) deliverAt(due time.Time, commit int64) {
 	b.node.cluster.after(time.Until(due), func() {
 		b.delayed.waiting.Add(-1)
 		b.delayed.mu.Lock()
-		b.delayed.overdue = append(b.delayed.overdue, commit)
+		if !b.isErased(commit) {
+			b.delayed.overdue = append(b.delayed.overdue, commit)
+		}
 		b.delayed.mu.Unlock()
 		if b.Running() {
 			b.deliverOverdue()

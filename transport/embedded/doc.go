@@ -14,7 +14,8 @@
 // A test uses [New], which ends the cluster by itself. Faults are scripted per request code with
 // [Cluster.Control], which decides for each request whether it is answered as a real server
 // would, answered otherwise, delayed, never answered or cut off; whole servers stop, start and
-// pause with the methods of [Broker] and [NameServer].
+// pause with the methods of [Broker] and [NameServer]. A broker asks a client when it is told to,
+// with [Broker.Ask].
 //
 // Each file req_*.go holds a group of request codes and begins with the versions whose
 // behaviour it follows and where it differs. NOT_MODELLED.md lists what is missing as a whole.

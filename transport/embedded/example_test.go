@@ -81,3 +81,74 @@ func ExampleNewNetwork() {
 	// Output:
 	// 127.0.0.1:40001 to 127.0.0.1:10001
 }
+
+// A broker asks a producer how a transaction has ended, as real ones do when they wait for that
+// too long. Any RocketMQ client could be asked; here frames are written by hand.
+func ExampleBroker_Ask() {
+	cluster, err := embedded.Start(context.Background(), embedded.Config{Network: embedded.NewNetwork()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cluster.Close()
+	broker := cluster.Broker("broker-a")
+	_, err = broker.Ask(context.Background(), "shop", wire.Command{Code: wire.CheckTransactionState})
+	fmt.Println(err)
+
+	conn, err := cluster.Dial(context.Background(), "tcp", broker.Addr())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer conn.Close()
+	reader := wire.NewReader(conn, 0)
+	exchange := func(cmd wire.Command) wire.Command {
+		frame, err := wire.AppendCommand(nil, &cmd)
+		if err != nil {
+			fmt.Println(err)
+			return wire.Command{}
+		}
+		if _, err = conn.Write(frame); err != nil {
+			fmt.Println(err)
+			return wire.Command{}
+		}
+		if cmd.IsResponse() {
+			return wire.Command{}
+		}
+		next, err := reader.Next()
+		if err != nil {
+			fmt.Println(err)
+			return wire.Command{}
+		}
+		answer, err := wire.ParseFrame(next)
+		if err != nil {
+			fmt.Println(err)
+		}
+		return answer
+	}
+	heartbeat := wire.Heartbeat{ClientID: "10.0.0.1@1", ProducerGroups: []string{"shop"}}
+	fmt.Println("heartbeat:", exchange(wire.Command{Code: wire.HeartBeat, Body: wire.AppendHeartbeat(nil, &heartbeat)}).Code)
+
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		answer, err := broker.Ask(context.Background(), "shop", wire.Command{
+			Code: wire.CheckTransactionState, Ext: wire.Fields{{Key: "msgId", Value: "7F000001"}},
+		})
+		fmt.Println("answer:", answer.Code, answer.Remark, err)
+	}()
+	next, err := reader.Next()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	request, err := wire.ParseFrame(next)
+	fmt.Println("asked for:", request.Ext.Get("msgId"), err)
+	exchange(wire.Command{Opaque: request.Opaque, Flag: wire.FlagResponse, Remark: "committed"})
+	<-done
+	// Output:
+	// embedded: no connected client of the producer group "shop" at broker-a
+	// heartbeat: 0
+	// asked for: 7F000001 <nil>
+	// answer: 0 committed <nil>
+}

@@ -14,7 +14,7 @@ func FuzzStream(f *testing.F) {
 	for _, ser := range serializations {
 		for _, cmd := range []wire.Command{
 			sendCommand(wire.SendMessageV2, "t", 0, "hello", prop("DELAY", "1")), sendCommand(wire.SendMessage, "t", -1, "hello"),
-			pullCommand("t", 0, 0, 32),
+			pullCommand("t", 0, 0, 32), recallCommand("TBW102", "djEgVEJXMTAyIGJyb2tlci1hIDQxMDI0NDQ4MDAwMDAgSUQ="),
 			{Code: wire.GetRouteInfoByTopic, Ext: wire.RouteFields("t")},
 			{Code: wire.HeartBeat, Body: []byte(`{"clientID":"c","producerDataSet":[{"groupName":"g"}]}`)},
 		} {
@@ -52,6 +52,7 @@ func FuzzRequest(f *testing.F) {
 		wire.GetConsumerListByGroup, wire.QueryConsumerOffset, wire.UpdateConsumerOffset, wire.SearchOffsetByTimestamp, wire.GetMaxOffset,
 		wire.GetMinOffset, wire.GetEarliestMsgStoreTime, wire.ViewMessageByID, wire.UpdateAndCreateTopic, wire.LockBatchMQ, wire.UnlockBatchMQ,
 		wire.GetRouteInfoByTopic, wire.GetBrokerClusterInfo,
+		wire.RecallMessage,
 	}
 	text := func(ext wire.Fields) string {
 		var b strings.Builder
@@ -72,7 +73,7 @@ func FuzzRequest(f *testing.F) {
 		default:
 			f.Add(i, text(pullCommand("t", 0, 0, 32, prop("sysFlag", "7"), prop("suspendTimeoutMillis", "9"), prop("timestamp", "1"),
 				prop("commitOffset", "1"), prop("offset", "0"), prop("clientID", "c"), prop("readQueueNums", "1"), prop("writeQueueNums", "1"),
-				prop("perm", "6")).Ext), []byte(`{"clientID":"c","clientId":"c","mqSet":[{"topic":"t","queueId":1}],"consumerDataSet":[{"groupName":"g"}]}`), true)
+				prop("perm", "6"), prop("recallHandle", "djEgdCBicm9rZXItYSA0MTAyNDQ0ODAwMDAwIElE")).Ext), []byte(`{"clientID":"c","clientId":"c","mqSet":[{"topic":"t","queueId":1}],"consumerDataSet":[{"groupName":"g"}]}`), true)
 		}
 	}
 	c := inMemory(f, embedded.Config{MaxStoredBytes: 1 << 20, RecordedRequests: 10})

@@ -45,6 +45,7 @@ type Client struct {
 type clients struct {
 	mu   sync.Mutex
 	byID map[string]*Client
+	turn uint64 // of those that are asked
 }
 
 // Clients returns the clients of the named broker, sorted by id; nil for an unknown broker.

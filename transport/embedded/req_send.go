@@ -7,7 +7,8 @@ package embedded
 // field says whether the body is a batch. Messages are stored with the properties that a broker
 // adds (MSG_REGION, TRACE_ON, CLUSTER). Those of a batch get all properties of the request as
 // well, which take precedence for whoever reads them: an id on the request, as Java 5 puts there,
-// replaces the ids of the messages. Brokers after 5.3.3 do not do that any more.
+// replaces the ids of the messages. Brokers after 5.3.3 do not do that any more. A timed message
+// with TIMER_DEL_UNIQKEY erases another one, as a recall does (see req_recall.go).
 //
 // Deviations: a broker without write permission refuses every topic, where a real one refuses
 // only ordered topics and else leaves it to the route. A negative queue id takes the queues in
@@ -17,6 +18,7 @@ package embedded
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,6 +105,7 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 		Topic: req.Topic, QueueID: req.QueueID, Flag: req.Flag, SysFlag: req.SysFlag, BornTimestamp: req.BornTimestamp,
 		BornHost: c.remote, ReconsumeTimes: req.ReconsumeTimes, Body: body,
 	}
+	var props wire.Fields
 	var due time.Time
 	var recall string
 	text := string(req.Properties)
@@ -123,7 +126,7 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 		m.Properties = wire.AppendProperty(m.Properties, rocketmq.PropertyTraceOn, "true")
 		m.Properties = wire.AppendProperty(m.Properties, rocketmq.PropertyCluster, b.node.cluster.cfg.ClusterName)
 	} else {
-		props := wire.ParseProperties(text)
+		props = wire.ParseProperties(text)
 		if strings.EqualFold(props.Get(rocketmq.PropertyTransactionPrepared), "true") {
 			return refuse(rocketmq.CodeNoPermission, "the broker["+b.host()+"] sending transaction message is forbidden")
 		}
@@ -142,18 +145,17 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 	if len(body) > maxMessageSize || len(m.Properties) > rocketmq.ProtocolMaxPropertiesLength {
 		return illegalMessage()
 	}
-	if !due.IsZero() && b.delayed.waiting.Add(1) > maxDelayed {
-		b.delayed.waiting.Add(-1)
+	var err error
+	if due.IsZero() {
+		err = b.store.append(&m)
+	} else {
+		err = b.keep(&m, props, due)
+	}
+	switch {
+	case errors.Is(err, errTooManyDelayed):
 		return refuse(rocketmq.CodeSystemError, "timer message is under flow control, max num limit is "+strconv.Itoa(maxDelayed))
-	}
-	if err := b.store.append(&m); err != nil {
-		if !due.IsZero() {
-			b.delayed.waiting.Add(-1)
-		}
+	case err != nil:
 		return illegalMessage()
-	}
-	if !due.IsZero() {
-		b.deliverAt(due, m.CommitLogOffset)
 	}
 	return reply{stored: true, send: wire.SendResponse{
 		MsgID: m.MsgID().String(), QueueID: req.QueueID, QueueOffset: m.QueueOffset,

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/confjson"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -40,7 +43,33 @@ const (
 )
 
 // String gives Java's name: ROCKETMQ or JSON.
-func (s Serialization) String() string { return s.wire().String() }
+func (s Serialization) String() string {
+	if s > JSON {
+		return "unknown(" + strconv.Itoa(int(s)) + ")"
+	}
+	return s.wire().String()
+}
+
+// MarshalText gives Java's name: ROCKETMQ or JSON.
+func (s Serialization) MarshalText() ([]byte, error) {
+	if s > JSON {
+		return nil, fmt.Errorf("rocketmq: serialization %d has no name", s)
+	}
+	return []byte(s.String()), nil
+}
+
+// UnmarshalText takes ROCKETMQ, or binary for the same, and JSON, in upper or lower case.
+func (s *Serialization) UnmarshalText(text []byte) error {
+	switch strings.ToLower(string(text)) {
+	case "rocketmq", "binary":
+		*s = Binary
+	case "json":
+		*s = JSON
+	default:
+		return fmt.Errorf("rocketmq: serialization %q is not known; there are ROCKETMQ, binary, JSON", text)
+	}
+	return nil
+}
 
 func (s Serialization) wire() wire.Serialization {
 	if s == JSON {
@@ -51,64 +80,74 @@ func (s Serialization) wire() wire.Serialization {
 
 // Config says how a client reaches a cluster. NameServers is required; zero
 // values of the rest mean the defaults.
+//
+// What is data in it can be decoded from YAML, JSON and environment variables; the tags
+// have the names. Durations are text there, such as "1.5s".
 type Config struct {
 	// NameServers are the name servers' addresses: host:port, where host is a
 	// DNS name or an IP address, [::1]:9876 for IPv6. Without a port it is 9876.
 	// One string may hold several, separated by semicolons, commas or blanks, and
 	// a scheme such as http:// before host:port is dropped, as Java 5 does.
-	NameServers []string
+	NameServers []string `json:"nameServers" yaml:"nameServers" env:"NAME_SERVERS"`
 	// Dial opens connections; nil means a net.Dialer with TCP keep-alive of
 	// 15 s, which tries every address of a name. It must obey ctx.
-	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error) `json:"-" yaml:"-"`
 	// Serialization is the form of headers, [Binary] by default.
-	Serialization Serialization
+	Serialization Serialization `json:"serialization" yaml:"serialization" env:"SERIALIZATION"`
 	// CreateTopicKey is the topic whose settings an unknown topic takes when
-	// brokers create topics by themselves.
-	CreateTopicKey string
-	// DefaultTopicQueueNums is how many queues such a topic gets per broker.
-	DefaultTopicQueueNums int
+	// brokers create topics by themselves, TBW102 by default.
+	CreateTopicKey string `json:"createTopicKey" yaml:"createTopicKey" env:"CREATE_TOPIC_KEY"`
+	// DefaultTopicQueueNums is how many queues such a topic gets per broker, 4 by default.
+	DefaultTopicQueueNums int `json:"defaultTopicQueueNums" yaml:"defaultTopicQueueNums" env:"DEFAULT_TOPIC_QUEUE_NUMS"`
 	// ClientID names this client to brokers. By default it is ip@pid#random, in
 	// the form of Java's ip@instance.
-	ClientID string
+	ClientID string `json:"clientId" yaml:"clientId" env:"CLIENT_ID"`
 
-	// HeartbeatInterval is how often brokers are told which groups live here.
-	HeartbeatInterval time.Duration
-	// ConnectTimeout bounds one dial, whoever waits for it.
-	ConnectTimeout time.Duration
-	// NameServerTimeout bounds one question to one name server.
-	NameServerTimeout time.Duration
-	// RequestTimeout bounds one heartbeat or unregistration at one broker.
-	RequestTimeout time.Duration
+	// HeartbeatInterval is how often brokers are told which groups live here, 30 s by
+	// default.
+	HeartbeatInterval time.Duration `json:"heartbeatInterval" yaml:"heartbeatInterval" env:"HEARTBEAT_INTERVAL"`
+	// ConnectTimeout bounds one dial, whoever waits for it, 3 s by default.
+	ConnectTimeout time.Duration `json:"connectTimeout" yaml:"connectTimeout" env:"CONNECT_TIMEOUT"`
+	// NameServerTimeout bounds one question to one name server, 1 s by default.
+	NameServerTimeout time.Duration `json:"nameServerTimeout" yaml:"nameServerTimeout" env:"NAME_SERVER_TIMEOUT"`
+	// RequestTimeout bounds one heartbeat or unregistration at one broker, 3 s by default.
+	RequestTimeout time.Duration `json:"requestTimeout" yaml:"requestTimeout" env:"REQUEST_TIMEOUT"`
 	// WriteTimeout is how long a peer may need to take 64 KiB before its connection
-	// is closed.
-	WriteTimeout time.Duration
-	// FrameTimeout is how long a frame may stay incomplete.
-	FrameTimeout time.Duration
-	// IdleTimeout closes connections without any traffic.
-	IdleTimeout time.Duration
+	// is closed, 3 s by default.
+	WriteTimeout time.Duration `json:"writeTimeout" yaml:"writeTimeout" env:"WRITE_TIMEOUT"`
+	// FrameTimeout is how long a frame may stay incomplete, 10 s by default.
+	FrameTimeout time.Duration `json:"frameTimeout" yaml:"frameTimeout" env:"FRAME_TIMEOUT"`
+	// IdleTimeout closes connections without any traffic, after 120 s by default.
+	IdleTimeout time.Duration `json:"idleTimeout" yaml:"idleTimeout" env:"IDLE_TIMEOUT"`
 
-	// MaxQueuedBytes bounds the frames that wait on one connection, in bytes;
-	// one frame may exceed it. Sends beyond it wait.
-	MaxQueuedBytes int
-	// MaxBrokers bounds the brokers that the client knows at a time, MaxTopics
-	// the topics whose brokers get heartbeats.
-	MaxBrokers int
-	MaxTopics  int
+	// MaxQueuedBytes bounds the frames that wait on one connection, in bytes, 8 MiB by
+	// default; one frame may exceed it. Sends beyond it wait.
+	MaxQueuedBytes int `json:"maxQueuedBytes" yaml:"maxQueuedBytes" env:"MAX_QUEUED_BYTES"`
+	// MaxBrokers bounds the brokers that the client knows at a time, 1,024 by default.
+	MaxBrokers int `json:"maxBrokers" yaml:"maxBrokers" env:"MAX_BROKERS"`
+	// MaxTopics bounds the topics whose brokers get heartbeats, 16,384 by default.
+	MaxTopics int `json:"maxTopics" yaml:"maxTopics" env:"MAX_TOPICS"`
 
 	// AllowBroker refuses broker addresses, which come from name servers, by
 	// returning false. Nil allows all. It gets what MapAddr returned.
-	AllowBroker func(addr string) bool
+	AllowBroker func(addr string) bool `json:"-" yaml:"-"`
 	// MapAddr translates the broker addresses of routes to those that can be
 	// reached from here. Nil changes nothing.
-	MapAddr func(addr string) string
+	MapAddr func(addr string) string `json:"-" yaml:"-"`
 
 	// Signer signs every request, for clusters with access control. Nil means that requests
 	// are not signed, and costs nothing.
-	Signer Signer
+	Signer Signer `json:"-" yaml:"-"`
 
 	// Logger gets what no error can report. Nil means silence.
-	Logger *slog.Logger
+	Logger *slog.Logger `json:"-" yaml:"-"`
 }
+
+// UnmarshalJSON takes durations as text, such as "1.5s", and refuses unknown members.
+func (c *Config) UnmarshalJSON(data []byte) error { return confjson.Unmarshal(data, c) }
+
+// MarshalJSON gives what is data and not zero, with durations as text.
+func (c Config) MarshalJSON() ([]byte, error) { return confjson.Marshal(c) }
 
 // withDefaults fills the zero values and reports everything that is wrong.
 func (c Config) withDefaults() (Config, error) {
@@ -125,13 +164,13 @@ func (c Config) withDefaults() (Config, error) {
 		c.CreateTopicKey = DefaultCreateTopicKey
 	}
 	positive(&errs, "DefaultTopicQueueNums", &c.DefaultTopicQueueNums, DefaultDefaultTopicQueueNums)
-	positive(&errs, "HeartbeatInterval", &c.HeartbeatInterval, DefaultHeartbeatInterval)
-	positive(&errs, "ConnectTimeout", &c.ConnectTimeout, DefaultConnectTimeout)
-	positive(&errs, "NameServerTimeout", &c.NameServerTimeout, DefaultNameServerTimeout)
-	positive(&errs, "RequestTimeout", &c.RequestTimeout, DefaultRequestTimeout)
-	positive(&errs, "WriteTimeout", &c.WriteTimeout, DefaultWriteTimeout)
-	positive(&errs, "FrameTimeout", &c.FrameTimeout, DefaultFrameTimeout)
-	positive(&errs, "IdleTimeout", &c.IdleTimeout, DefaultIdleTimeout)
+	duration(&errs, "HeartbeatInterval", &c.HeartbeatInterval, DefaultHeartbeatInterval)
+	duration(&errs, "ConnectTimeout", &c.ConnectTimeout, DefaultConnectTimeout)
+	duration(&errs, "NameServerTimeout", &c.NameServerTimeout, DefaultNameServerTimeout)
+	duration(&errs, "RequestTimeout", &c.RequestTimeout, DefaultRequestTimeout)
+	duration(&errs, "WriteTimeout", &c.WriteTimeout, DefaultWriteTimeout)
+	duration(&errs, "FrameTimeout", &c.FrameTimeout, DefaultFrameTimeout)
+	duration(&errs, "IdleTimeout", &c.IdleTimeout, DefaultIdleTimeout)
 	positive(&errs, "MaxQueuedBytes", &c.MaxQueuedBytes, DefaultMaxQueuedBytes)
 	positive(&errs, "MaxBrokers", &c.MaxBrokers, DefaultMaxBrokers)
 	positive(&errs, "MaxTopics", &c.MaxTopics, DefaultMaxTopics)
@@ -145,11 +184,26 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(errs...)
 }
 
-func positive[T int | time.Duration](errs *[]error, name string, v *T, def T) {
+func positive(errs *[]error, name string, v *int, def int) {
 	if *v == 0 {
 		*v = def
 	}
 	if *v < 0 {
 		*errs = append(*errs, fmt.Errorf("%s is negative: %v", name, *v))
+	}
+}
+
+// minDuration is the shortest time that a setting can have. Less is a number that was meant
+// in another unit: 3000 is 3 µs.
+const minDuration = time.Millisecond
+
+func duration(errs *[]error, name string, v *time.Duration, def time.Duration) {
+	switch {
+	case *v == 0:
+		*v = def
+	case *v < 0:
+		*errs = append(*errs, fmt.Errorf("%s is negative: %v", name, *v))
+	case *v < minDuration:
+		*errs = append(*errs, fmt.Errorf("%s is %v, at least %v is needed; a plain number counts nanoseconds", name, *v, minDuration))
 	}
 }

@@ -2,13 +2,13 @@ package remoting_test
 
 import (
 	"context"
-	"github.com/liftoff-mq/liftoff/internal/race"
 	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/internal/race"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )

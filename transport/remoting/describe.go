@@ -1,11 +1,13 @@
 package remoting
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 var (
@@ -16,12 +18,13 @@ var (
 // Describe implements [core.Describer].
 func (c *Client) Describe() core.Description {
 	d := core.Description{Summary: "RocketMQ's remoting protocol, one connection for each broker", Settings: []core.Setting{
-		{Name: "name servers", Value: strings.Join(c.names.order(), " ")},
+		{Name: "name servers", Value: strings.Join(c.cfg.NameServers, " ")},
 		{Name: "headers", Value: c.cfg.Serialization.String()},
 		{Name: "dial", Value: "at most " + c.cfg.ConnectTimeout.String()},
+		{Name: "after a failed dial", Value: fmt.Sprintf("the next one %v later, doubling to %v; meanwhile attempts at the broker fail at once", backoffFirst, backoffMost)},
 		{Name: "look-up at one name server", Value: "at most " + c.cfg.NameServerTimeout.String()},
 		{Name: "heartbeat", Value: "every " + c.cfg.HeartbeatInterval.String()},
-		{Name: "queued", Value: "at most " + strconv.Itoa(c.cfg.MaxQueuedBytes) + " bytes a connection"},
+		{Name: "queued", Value: "at most " + words.Size(c.cfg.MaxQueuedBytes) + " a connection; beyond them sends wait"},
 	}}
 	if c.cfg.Signer != nil {
 		d.Settings = append(d.Settings, core.Setting{Name: "requests", Value: "signed"})
@@ -50,7 +53,7 @@ func (c *Client) BrokerReport(b core.Broker) []core.Setting {
 		{Name: "requests in flight", Value: strconv.Itoa(inFlight)},
 		{Name: "bytes queued", Value: strconv.Itoa(queued)},
 	}
-	if why, next := p.trouble(); why != nil {
+	if next, why := p.trouble(); why != nil {
 		report = append(report,
 			core.Setting{Name: "last dial", Value: why.Error()},
 			core.Setting{Name: "next dial in", Value: max(0, next).Round(time.Millisecond).String()})
@@ -60,11 +63,11 @@ func (c *Client) BrokerReport(b core.Broker) []core.Setting {
 
 // trouble is why the last dial failed and how long the next one has to wait; nil if the last
 // one did not fail.
-func (p *peer) trouble() (why error, next time.Duration) {
+func (p *peer) trouble() (next time.Duration, why error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.failures == 0 {
-		return nil, 0
+		return 0, nil
 	}
-	return p.why, time.Until(p.until)
+	return time.Until(p.until), p.why
 }

@@ -14,7 +14,7 @@ import (
 // What brokers ask of producers goes to the inbox of the producer group that is asked.
 
 // PeerRequest handles what a broker asks of a client. Name servers have nothing to ask. It
-// runs on the reader goroutine of the connection and must not wait.
+// runs on the goroutine that reads the connection, which may be a caller's, and must not wait.
 func (p *peer) PeerRequest(cn *conn.Conn, head wire.ResponseHead, frame []byte) error {
 	if !p.broker {
 		return conn.ErrUnexpected

@@ -33,9 +33,10 @@ var codecs = []struct {
 	{"zstd", rocketmq.SysCompressed | rocketmq.SysCompressionZstd},
 }
 
-// Capabilities implements [core.Capable]: consumers of RocketMQ know three codecs.
+// Capabilities implements [core.Capable]: consumers of RocketMQ know three codecs, and this
+// client makes neither half messages nor requests that want a reply.
 func (c *Client) Capabilities() core.Capabilities {
-	var out core.Capabilities
+	out := core.Capabilities{Lacks: []core.Feature{core.FeatureTransaction, core.FeatureReply}}
 	for _, codec := range codecs {
 		out.Codecs = append(out.Codecs, codec.name)
 	}

@@ -276,3 +276,49 @@ func TestSendBy(t *testing.T) {
 		}
 	})
 }
+
+// Symptom: a broker that refused the short form of a send and could not be reached for the long
+// one left the message "maybe stored", with the words "cannot connect".
+func TestRefusalBeforeAnotherForm(t *testing.T) {
+	b := broker(t, func(s *session, c wire.Command) {
+		if c.Code == wire.SendMessageV2 {
+			s.f.ln.Close() // no further connection
+			s.answer(c, int(rocketmq.CodeRequestCodeNotSupported), "")
+			s.nc.Close()
+			return
+		}
+		s.ok(c)
+	})
+	p := producer(t, client(t, remoting.Config{}), b.addr())
+	_, err := p.Send(bg, coretest.Message("x"))
+	// The second request is on the connection before its end is seen, or meets a dial.
+	if errors.Is(err, core.ErrConnect) {
+		wantFailure(t, err, core.ClassUnavailable, core.NotStored)
+	} else {
+		wantFailure(t, err, core.ClassNetwork, core.MaybeStored)
+	}
+}
+
+// TestRedoHasTheTimeThatIsLeft: a request that a broker sent away is made again, also after the
+// time for sending the first one is over.
+func TestRedoHasTheTimeThatIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		b := run(t, n.listen("b:1"), func(s *session, c wire.Command) {
+			if c.Code == wire.SendMessageV2 && s.n == 1 {
+				time.Sleep(1500 * time.Millisecond)
+				s.answer(c, int(rocketmq.CodeGoAway), "")
+				return
+			}
+			s.ok(c)
+		})
+		c := client(t, remoting.Config{Dial: n.dial})
+		cfg := coretest.Config(unregistered{c})
+		cfg.Routes = fixed(t, 1, b.addr(), "other:1")
+		cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision { return core.Decision{Retry: f.Certainty.Safe() && f.Attempt < 2} })
+		res, err := coretest.Start(t, cfg).Send(bg, coretest.Message("x"))
+		if err != nil || res.Attempts != 1 {
+			t.Errorf("%d attempts, %v", res.Attempts, err)
+		}
+	})
+}

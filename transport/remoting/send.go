@@ -18,8 +18,7 @@ const (
 	codeGoAway       = int(rocketmq.CodeGoAway)
 )
 
-// maxStale is how many connections that went away under its hands a request
-// looks past.
+// maxStale is how many connections a request looks past that ended before it was on them.
 const maxStale = 3
 
 // sendStatus maps the codes that mean stored.
@@ -43,10 +42,9 @@ func sendStatus(code int) (core.SendStatus, bool) {
 // request once more, on a new connection; one that does not know the short form
 // of a send gets the long one, now and from then on. Both are invisible.
 //
-// at.MarkWritten is called when the request's time on a connection is over, also by a
-// panic, if a byte of it may have left. It is not called before the byte leaves: a write
-// that fails tells of which requests the kernel took no byte, those were not sent, and a
-// mark cannot be taken back. No other code looks at the attempt meanwhile.
+// at.MarkWritten is called after the request's exchange on a connection, or if that panics,
+// and never earlier. Only then is it known whether the kernel took a byte of the request, and
+// a mark cannot be taken back. No other code looks at the attempt meanwhile.
 func (c *Client) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Result, error) {
 	if err := c.usable(); err != nil {
 		return nil, err
@@ -66,34 +64,13 @@ func (c *Client) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Result,
 
 // roundTrip is RoundTrip with a request of its own.
 func (c *Client) roundTrip(req *conn.Request, at *core.Attempt) (*core.Result, error) {
-	var goAway *core.BrokerError // the GO_AWAY that was followed
-	for stale := 0; ; {
-		p, err := c.brokers.get(at.Addr())
-		if err != nil {
-			return nil, err
-		}
-		cn, err := p.connect(&req.Wait)
-		code, written := wire.SendMessageV2, false
-		if err == nil {
-			if at.Call().Batch() {
-				code = wire.SendBatchMessage
-			} else if p.legacy.Load() {
-				code = wire.SendMessage
-			}
-			written, err = c.sendOn(p, cn, req, at, code)
-		}
+	var refusal *core.BrokerError // that was followed by another request
+	for goneAway := false; ; {
+		sent, err := c.sendOnce(req, at)
 		switch {
-		case err == conn.ErrStale:
-			if stale++; stale > maxStale {
-				return nil, &ConnectError{Addr: at.Addr(), Err: conn.ErrStale}
-			}
-			if err := p.renew(cn, &req.Wait); err != nil {
-				return nil, err
-			}
-			continue
-		case err != nil && goAway != nil && !written:
+		case err != nil && refusal != nil && !sent.written:
 			// What the broker said is still all that happened to the message.
-			return nil, fmt.Errorf("%w (once more: %w)", goAway, err)
+			return nil, fmt.Errorf("%w (once more: %w)", refusal, err)
 		case err != nil:
 			return nil, err
 		case req.Kind == conn.Oneway:
@@ -105,15 +82,62 @@ func (c *Client) roundTrip(req *conn.Request, at *core.Attempt) (*core.Result, e
 		switch {
 		case stored:
 			return result(&req.Answer.Sent, at, status), nil
-		case req.Answer.Code == codeGoAway && goAway == nil:
-			goAway = refused(&req.Answer, at.Addr())
+		case req.Answer.Code == codeGoAway && !goneAway:
+			goneAway, refusal = true, refused(&req.Answer, at.Addr())
 			c.count.goAways.Add(1)
-			p.retire(cn, errGoAway, false)
-		case req.Answer.Code == codeNotSupported && code == wire.SendMessageV2:
-			p.legacy.Store(true)
+			sent.peer.retire(sent.conn, errGoAway, false)
+		case req.Answer.Code == codeNotSupported && sent.code == wire.SendMessageV2:
+			sent.peer.legacy.Store(true)
+			refusal = refused(&req.Answer, at.Addr())
+			refusal.Class = core.ClassUnavailable // of this form of the request; another try may help
 		default:
 			return nil, refused(&req.Answer, at.Addr())
 		}
+		// The broker has refused the request, so the next one has all the time that is left.
+		req.Reset(at.Deadline())
+	}
+}
+
+// sentOn says how a request went out.
+type sentOn struct {
+	peer    *peer
+	conn    *conn.Conn
+	code    int  // of the request
+	written bool // bytes may have left
+}
+
+// sendOnce sends the attempt's request once. It dials if there is no connection, and looks
+// past connections that ended before the request was on them.
+func (c *Client) sendOnce(req *conn.Request, at *core.Attempt) (s sentOn, err error) {
+	for stale := 0; ; stale++ {
+		if s.peer, err = c.brokers.get(at.Addr()); err != nil {
+			return s, err
+		}
+		if s.conn, err = s.peer.connect(&req.Wait); err == nil {
+			s.code = s.peer.sendCode(at.Call().Batch())
+			s.written, err = c.sendOn(s.peer, s.conn, req, at, s.code)
+		}
+		if err != conn.ErrStale {
+			return s, err
+		}
+		if stale == maxStale {
+			return s, &ConnectError{Addr: at.Addr(), Err: conn.ErrStale}
+		}
+		if err := s.peer.renew(s.conn, &req.Wait); err != nil {
+			return s, err
+		}
+	}
+}
+
+// sendCode is the request code of a send to this broker.
+func (p *peer) sendCode(batch bool) int {
+	switch {
+	case batch:
+		return wire.SendBatchMessage
+	case p.legacy.Load():
+		return wire.SendMessage
+	default:
+		return wire.SendMessageV2
 	}
 }
 

@@ -2,8 +2,9 @@ package wire_test
 
 import (
 	"bytes"
-	"github.com/liftoff-mq/liftoff/internal/race"
 	"testing"
+
+	"github.com/liftoff-mq/liftoff/internal/race"
 
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )

@@ -56,7 +56,7 @@ const (
 	PushReplyMessageToClient      = 326 // broker to producer
 	AddWritePermOfBroker          = 327
 	GetTopicConfig                = 351
-	RecallMessage                 = 370
+	RecallMessage                 = 370    // from 5.3.2
 	PopMessage                    = 200050 // does not fit the binary header
 )
 

@@ -1,6 +1,6 @@
 // Package wire holds the bytes of RocketMQ's remoting protocol: frames, the two header
 // serializations, the send request and its answer, message properties, batch bodies, stored
-// messages, message ids, topic routes and heartbeats. It does no I/O of its own, starts no
+// messages, message ids, topic routes, heartbeats and recalls. It does no I/O of its own, starts no
 // goroutine and keeps no state besides a [Reader]'s buffer.
 //
 // Both sides of a connection use it: a client encodes with [AppendSend] and reads answers with

@@ -90,6 +90,15 @@ func golden(t testing.TB) map[string][]byte {
 		g["get_route"+suffix] = command(wire.GetRouteInfoByTopic, wire.RouteFields("golden-topic"), nil)
 		g["heartbeat"+suffix] = command(wire.HeartBeat, nil, g["heartbeat_body"])
 		g["unregister"+suffix] = command(wire.UnregisterClient, wire.Unregister{ClientID: "10.11.12.13@1#1", ProducerGroup: "golden-group"}.Fields(), nil)
+		recall := wire.Recall{
+			Group: "golden-group", Topic: "golden-topic", BrokerName: "broker-a",
+			Handle: "djEgZ29sZGVuLXRvcGljIGJyb2tlci1hIDE3NTgwMDAwMDAwMDEgMEEwQjBDMEQwMDAxMDAwMDAwMDAwMDAwMDAwMDAwMDE=",
+		}
+		g["recall"+suffix] = command(wire.RecallMessage, recall.Fields(), nil)
+		g["recall_response"+suffix] = must(wire.AppendCommand(nil, &wire.Command{
+			Language: wire.LanguageJava, Version: wire.V5_3_3, Opaque: 6, Flag: wire.FlagResponse, Serialization: ser,
+			Ext: wire.RecallResponse{MsgID: "0A0B0C0D000100000000000000000001", RegionID: "DefaultRegion"}.Fields(),
+		}))
 		g["code_beyond_binary"+suffix] = command(wire.PopMessage, nil, nil)
 	}
 	return g

@@ -1,10 +1,6 @@
 package wire
 
-import (
-	"bytes"
-	"unicode"
-	"unicode/utf8"
-)
+import "github.com/liftoff-mq/liftoff/internal/words"
 
 // Limits that a peer cannot exceed. A stream or a body that does is refused with an error that
 // matches [ErrLimit] or, for the length of a frame, [ErrFrame].
@@ -43,45 +39,6 @@ const (
 	MaxHeartbeatGroups = 4096
 )
 
-// TrimRemark makes a peer's text fit for an error or a log line: control characters and line
-// separators become one space per run, invalid UTF-8 becomes U+FFFD, and what exceeds
-// [MaxRemark] bytes is replaced by "...". A remark that is fine already is returned as it is.
-func TrimRemark(s string) string {
-	if len(s) <= MaxRemark && cleanRemark(s) {
-		return s
-	}
-	const dots = "..."
-	b := make([]byte, 0, min(len(s), MaxRemark)+utf8.UTFMax)
-	for _, r := range s {
-		if isLineNoise(r) {
-			r = ' '
-		}
-		if r == ' ' && (len(b) == 0 || b[len(b)-1] == ' ') {
-			continue
-		}
-		if b = utf8.AppendRune(b, r); len(b) > MaxRemark {
-			cut := MaxRemark - len(dots)
-			for !utf8.RuneStart(b[cut]) {
-				cut--
-			}
-			return string(append(b[:cut], dots...))
-		}
-	}
-	return string(bytes.TrimSuffix(b, []byte(" ")))
-}
-
-func isLineNoise(r rune) bool {
-	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029'
-}
-
-func cleanRemark(s string) bool {
-	if !utf8.ValidString(s) {
-		return false
-	}
-	for _, r := range s {
-		if isLineNoise(r) {
-			return false
-		}
-	}
-	return true
-}
+// TrimRemark makes a peer's text fit for an error or a log line, with at most [MaxRemark]
+// bytes, as words.Line does.
+func TrimRemark(s string) string { return words.Line(s, MaxRemark) }

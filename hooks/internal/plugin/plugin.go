@@ -5,7 +5,8 @@ package plugin
 import (
 	"errors"
 	"fmt"
-	"reflect"
+
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 // Named is what tells one plugin from another of its kind.
@@ -14,7 +15,7 @@ type Named interface{ Name() string }
 // Name asks p for its name, which the rules of step names still have to allow. It is an
 // error that p is nil, also as a nil pointer in an interface, or that its Name panics.
 func Name(p Named) (name string, err error) {
-	if isNil(p) {
+	if absent.Is(p) {
 		return "", errors.New("it is nil")
 	}
 	defer func() {
@@ -23,17 +24,4 @@ func Name(p Named) (name string, err error) {
 		}
 	}()
 	return p.Name(), nil
-}
-
-// isNil finds a nil value behind an interface too, where the program would fail at its
-// first send instead of at its start.
-func isNil(p Named) bool {
-	if p == nil {
-		return true
-	}
-	switch v := reflect.ValueOf(p); v.Kind() {
-	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan:
-		return v.IsNil()
-	}
-	return false
 }

@@ -116,7 +116,8 @@ func (c *Conn) Reason() error {
 // Bytes of the frame may be on their way before Do returns, and nothing tells the caller
 // when. [Request.Written] has the truth once Do has returned: it is set before the first
 // byte is given to the kernel, and cleared again if the write failed and the kernel took
-// no byte of this frame.
+// no byte of this frame. If the connection ended before the write failed, it stays set: that
+// is safe, though not exact.
 func (c *Conn) Do(r *Request, f *Frame) error {
 	r.stage, r.silence = stageUnsent, 0
 	var err error

@@ -51,8 +51,9 @@ import (
 // 20 ms. So a caller that leads looks into the socket before it writes, if the last read
 // was some time ago. If the peer has hung up, nothing was sent.
 //
-// A frame is incomplete when the caller has read for long enough. The rest needs a read
-// deadline, and only the reader goroutine sets one. So it gets the read side.
+// A frame is incomplete when the caller has read for long enough. The caller does not wait
+// for the rest, because its own deadline may come first. So the reader goroutine gets the
+// read side.
 //
 // The connection ends while a caller leads. The caller's next read fails, or its request
 // is told of the end. It finds the state ended and leaves it so.

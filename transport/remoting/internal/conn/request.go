@@ -59,6 +59,12 @@ func (w *Wait) start() {
 	}
 }
 
+// Reset gives the Wait another deadline.
+func (w *Wait) Reset(deadline time.Time) {
+	w.Stop()
+	w.deadline = deadline
+}
+
 // Stop stops the timer.
 func (w *Wait) Stop() {
 	if w.running {

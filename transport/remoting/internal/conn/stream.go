@@ -15,8 +15,9 @@ const (
 	// some time, so it is done only while answers are flowing and the processors have
 	// nothing better to do.
 	busyPoll = 2 * time.Millisecond
-	// quickYield is how long a yield takes at most, for each answer, while the
-	// goroutines run that got their answers and hardly another one wants the processor.
+	// quickYield is how long a yield may take for each answer. In it the goroutines run that
+	// got answers. A yield that takes longer means that other goroutines want the processor
+	// too, so the reader does not poll.
 	quickYield = 50 * time.Microsecond
 	// pollPause is for how many reads the reader goroutine neither yields nor polls after a
 	// yield that took long: the processors are wanted.

@@ -26,6 +26,7 @@ import (
 //	 └───────────────────────────┴───────────┘
 //	   nothing is left to write, or too little
 //
+//	idle ── a flush is due, and the connection is no plain socket ──▶ handed over
 //	any ── Close ──▶ ended
 //
 // In the state idle the send queue may hold frames: they are being coalesced, and the
@@ -42,6 +43,11 @@ import (
 // state becomes handed over first, then the wake-up is put into a channel with one place.
 // If the place is taken, the writer goroutine has still to come, and will see the state
 // when it does. A wake-up too many finds nothing to do.
+//
+// A flush that was due no longer is when the writer goroutine comes. On a connection that is
+// no plain socket the caller hands over, and the answers may come quicker a moment later, so
+// that more frames are worth waiting for. The state handed over tells the writer goroutine to
+// write all the same: it does not judge again, since no timer runs that would bring it back.
 //
 // The flush timer fires while a caller writes. The writer goroutine notes that the timer
 // no longer runs, sees that the state is by caller, and goes back to sleep. Before the
@@ -106,7 +112,8 @@ func (w *writeSide) acquireByCaller() { w.state = writeByCaller }
 // acquireByWriter: idle or handed over to by writer.
 func (w *writeSide) acquireByWriter() { w.state = writeByWriter }
 
-// handOver: by caller to handed over. The writer goroutine is woken.
+// handOver: by caller to handed over, or idle to handed over where callers do not write. The
+// writer goroutine is woken.
 func (w *writeSide) handOver() {
 	w.state = writeHandedOver
 	w.wakeUp()
@@ -143,7 +150,7 @@ func (c *Conn) startWrite() bool {
 		w.timer.start()
 		return false
 	case c.socket == nil: // to write might block
-		w.wakeUp()
+		w.handOver()
 		return false
 	}
 	w.acquireByCaller()

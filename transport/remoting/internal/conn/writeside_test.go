@@ -221,10 +221,42 @@ func TestLayersAreWrittenByTheWriter(t *testing.T) {
 			t.Error("the caller got the write side")
 		}
 	})
-	wantWrite(t, c, writeIdle)
+	wantWrite(t, c, writeHandedOver)
 	if len(c.write.wake) != 1 {
 		t.Error("the writer goroutine was not woken")
 	}
+}
+
+// Symptom: on TLS a request lay in the queue until its deadline, because the answers came
+// quicker between the wake-up of the writer goroutine and its look at the queue, so that it
+// went on to wait for more frames, and no timer ran.
+func TestDueFlushIsNotJudgedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := pipe(t)
+		c, _ := still(t, near)
+		got := make(chan byte, 1)
+		go func() {
+			var b [1]byte
+			_, _ = io.ReadFull(far, b[:])
+			got <- b[0]
+			_, _ = io.Copy(io.Discard, far)
+		}()
+		c.due(8)
+		c.rate.meanGap.Store(int64(260 * time.Microsecond)) // one frame is enough
+		r, f := request(t, c, Ask, 1, 0)
+		c.enqueue(r, f)
+		c.locked(func() { c.startWrite() })
+		c.rate.meanGap.Store(int64(230 * time.Microsecond)) // two are better
+		go c.WriteLoop()
+		synctest.Wait()
+		if len(got) != 1 {
+			t.Error("the frame was not written")
+		}
+		c.Close(errTestOver)
+		near.Close()
+		far.Close()
+		synctest.Wait()
+	})
 }
 
 // Any state to ended: the goroutine that writes stops, the writer goroutine returns, and

@@ -17,10 +17,13 @@ import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.common.message.MessageDecoder;
 import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.producer.RecallMessageHandle;
 import org.apache.rocketmq.remoting.CommandCustomHeader;
 import org.apache.rocketmq.remoting.protocol.LanguageCode;
 import org.apache.rocketmq.remoting.protocol.RemotingCommand;
 import org.apache.rocketmq.remoting.protocol.SerializeType;
+import org.apache.rocketmq.remoting.protocol.header.RecallMessageRequestHeader;
+import org.apache.rocketmq.remoting.protocol.header.RecallMessageResponseHeader;
 import org.apache.rocketmq.remoting.protocol.header.SendMessageRequestHeader;
 import org.apache.rocketmq.remoting.protocol.header.SendMessageRequestHeaderV2;
 import org.apache.rocketmq.remoting.protocol.header.SendMessageResponseHeader;
@@ -92,6 +95,19 @@ public final class GoldenFrames {
             return request(35, h, null);
         });
         both("heartbeat", () -> request(34, null, heartbeat().encode()));
+        both("recall", () -> {
+            // as DefaultMQProducerImpl.recallMessage does it
+            RecallMessageRequestHeader h = new RecallMessageRequestHeader();
+            h.setProducerGroup("group-1");
+            h.setTopic("orders");
+            h.setRecallHandle(recallHandle());
+            h.setBrokerName("broker-a");
+            return request(370, h, null);
+        });
+    }
+
+    private static String recallHandle() {
+        return RecallMessageHandle.HandleV1.buildHandle("orders", "broker-a", "1700000000001", ID);
     }
 
     private static void responses() {
@@ -122,6 +138,14 @@ public final class GoldenFrames {
             h.setQueueOffset(9L);
             return response(10, null, h);
         });
+        both("recall-ok", () -> {
+            // as RecallMessageProcessor does it, which leaves the remark of a new answer in place
+            RecallMessageResponseHeader h = new RecallMessageResponseHeader();
+            h.setMsgId(ID);
+            RemotingCommand c = response(0, "not set any response code", h);
+            c.addExtField("MSG_REGION", "DefaultRegion");
+            return c;
+        });
         both("system-busy", () -> response(2, "[TIMEOUT_CLEAN_QUEUE]broker busy, period in queue: 206ms, größer", null));
         both("topic-not-exist", () -> response(17, "No topic route info in name server for the topic: orders", null));
         both("route-answer", () -> {
@@ -141,6 +165,8 @@ public final class GoldenFrames {
     private static void bodies() {
         print("heartbeat-body", heartbeat().encode());
         print("route-body", route().encode());
+        text("recall-handle", recallHandle());
+        text("recall-handle-utf8", RecallMessageHandle.HandleV1.buildHandle("orders", "broker-a", "1", "größe-\u07ff"));
         print("properties", MessageDecoder.messageProperties2String(properties()).getBytes(StandardCharsets.UTF_8));
         print("message", MessageDecoder.encodeMessage(batch().get(0)));
         print("messages", MessageDecoder.encodeMessages(batch()));

@@ -6,7 +6,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/liftoff-mq/liftoff/core"
-	"github.com/liftoff-mq/liftoff/strategies/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

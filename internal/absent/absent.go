@@ -1,5 +1,5 @@
-// Package absent finds strategies that are not there. What combines strategies must not
-// hide that one of them is nil: it becomes nil itself, and a producer refuses it by name.
+// Package absent finds parts that are not there: strategies, hooks, options. Every place that
+// takes one refuses a nil one by name, instead of meeting it in the middle of a send.
 package absent
 
 import "reflect"
