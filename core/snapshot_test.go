@@ -161,7 +161,9 @@ func TestSnapshotAtRest(t *testing.T) {
 // recallingGate is a gate that can take messages back too.
 type recallingGate struct{ *gate }
 
-func (recallingGate) Recall(context.Context, *core.Operation, string) (string, error) { return "id", nil }
+func (recallingGate) Recall(context.Context, *core.Operation, string) (string, error) {
+	return "id", nil
+}
 
 // What is under way is counted while it is, and lists are lists also where they are empty.
 func TestSnapshotUnderWay(t *testing.T) {
