@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // inAttempt is a step in attempt scope.
@@ -404,5 +405,49 @@ func TestNoBudget(t *testing.T) {
 	cfg.Logger = logs.logger()
 	if _, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x")); err != nil || logs.count("level=ERROR") != 0 {
 		t.Errorf("%v, logged %s", err, logs.buf.String())
+	}
+}
+
+// An answer that means an outdated route has the route looked up before the next attempt. A
+// look-up that fails leaves the old route in use; one that gives it up ends the call, without
+// another.
+func TestRouteIsRefreshedBetweenAttempts(t *testing.T) {
+	lost := errors.New("no name server")
+	for _, tt := range []struct {
+		name   string
+		second func() (*core.Route, error)
+		is     error
+		sent   []string
+	}{
+		{"renewed", func() (*core.Route, error) { return routeTo("new"), nil }, nil, []string{"old", "new"}},
+		{"failed", func() (*core.Route, error) { return nil, lost }, nil, []string{"old", "old"}},
+		{"given up", func() (*core.Route, error) { return nil, core.ErrNotWritable }, core.ErrNotWritable, []string{"old"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				src := &source{give: func(n int) (*core.Route, error) {
+					if n == 1 {
+						return routeTo("old"), nil
+					}
+					return tt.second()
+				}}
+				tr := &coretest.Transport{}
+				tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+					if at.Number() == 1 {
+						return nil, coretest.Refuse(at, rocketmq.CodeNoPermission, "sending is forbidden")
+					}
+					return tr.Ack(at), nil
+				}
+				cfg := coretest.Config(tr)
+				cfg.Routes, cfg.Retry = src, coretest.Retry(5)
+				_, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x"))
+				if !errors.Is(err, tt.is) || (err == nil) != (tt.is == nil) {
+					t.Errorf("got %v, want %v", err, tt.is)
+				}
+				if got := brokersOf(tr); !slices.Equal(got, tt.sent) || src.count() != 2 {
+					t.Errorf("sent to %v after %d look-ups, want %v after 2", got, src.count(), tt.sent)
+				}
+			})
+		})
 	}
 }
