@@ -32,6 +32,7 @@ func (panicking) Policies() []core.TopicPolicy { panic("boom") }
 
 func TestPolicyTable(t *testing.T) {
 	a, b, rest := &core.Policy{Name: "a"}, &core.Policy{Name: "b"}, &core.Policy{Name: "rest"}
+	c, d := &core.Policy{Name: "c"}, &core.Policy{Name: "d"}
 	for _, tt := range []struct {
 		name  string
 		table core.PolicyTable
@@ -40,8 +41,8 @@ func TestPolicyTable(t *testing.T) {
 		{"default alone", core.PolicyTable{Default: rest}, "rest: every topic"},
 		{
 			"topics",
-			core.PolicyTable{Default: rest, ByTopic: map[string]*core.Policy{"z": a, "c": b, "b": a}},
-			"a: b, z; b: c; rest: every other topic",
+			core.PolicyTable{Default: rest, ByTopic: map[string]*core.Policy{"z": a, "c": b, "b": a, "x": c, "d": d, "y": c, "a": d}},
+			"d: a, d; a: b, z; b: c; c: x, y; rest: every other topic",
 		},
 		{
 			"a topic that has the default",
@@ -95,6 +96,7 @@ func TestPolicyMistakes(t *testing.T) {
 		{"nothing listed", list(), []string{"the source has none"}},
 		{"cannot be listed", panicking{}, []string{"panic in policy source: boom"}},
 		{"typed nil", (*core.PolicyTable)(nil), []string{"is nil"}},
+		{"the last of a list", list(good("first"), nil), []string{"policies: the policy of topic 1 is nil"}},
 		{"a table without a default", &core.PolicyTable{}, []string{`policies: PolicyTable.Default is nil: set it, such as &Policy{Name: "default"}`}},
 		{
 			"a table with topics and without a default", &core.PolicyTable{ByTopic: map[string]*core.Policy{"a": nil, "b": good("b")}},
