@@ -75,8 +75,16 @@ func TestCallComesWhileTheLastWorkerLeaves(t *testing.T) {
 	w := newWorkers(1)
 	w.admit()
 	w.queued.Add(1) // somebody is about to stand in the queue
-	next := make(chan *Call)
+	next := make(chan *Call, 1)
 	go func() { next <- w.next() }()
+	for rounds := 0; rounds < 100; runtime.Gosched() { // it goes round and round until the call is there
+		if waitsIn("core.(*workers).next(", "") {
+			rounds++
+		}
+		if len(next) > 0 {
+			t.Fatalf("the worker left with %p", <-next)
+		}
+	}
 	c := &Call{}
 	c.deadline, c.async.ctx = time.Now().Add(time.Hour), t.Context()
 	w.mu.Lock()
@@ -131,7 +139,7 @@ func TestTimerOfACallInLine(t *testing.T) {
 
 // waitsIn reports whether a goroutine in the function waits for what reason says.
 func waitsIn(function, reason string) bool {
-	buf := make([]byte, 1<<20)
+	buf := make([]byte, 64<<10)
 	for trace := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
 		head, _, _ := strings.Cut(trace, "\n")
 		if strings.Contains(trace, function) && strings.Contains(head, reason) {
