@@ -158,19 +158,16 @@ func TestSnapshotAtRest(t *testing.T) {
 	})
 }
 
-// recallingGate is a gate that can take messages back too.
-type recallingGate struct{ *gate }
+// recalling is a transport that can recall.
+type recalling struct{ core.Transport }
 
-func (recallingGate) Recall(context.Context, *core.Operation, string) (string, error) {
-	return "id", nil
-}
+func (recalling) Recall(context.Context, *core.Operation, string) (string, error) { return "id", nil }
 
 // What is under way is counted while it is, and lists are lists also where they are empty.
 func TestSnapshotUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
 		cfg := g.config(2, 10)
-		cfg.Transport = recallingGate{g}
 		routes, look := cfg.Routes, make(chan struct{})
 		cfg.Routes = coretest.RouteFunc(func(ctx context.Context, topic string) (*core.Route, error) {
 			if topic == "slow" {
@@ -178,6 +175,7 @@ func TestSnapshotUnderWay(t *testing.T) {
 			}
 			return routes.Route(ctx, topic)
 		})
+		cfg.Transport = recalling{cfg.Transport}
 		p := coretest.Start(t, cfg)
 		for range 5 {
 			p.SendAsync(t.Context(), coretest.Message("12345"), nil)
