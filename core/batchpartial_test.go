@@ -59,6 +59,7 @@ func TestSendBatchStoredInPart(t *testing.T) {
 		{[]string{"1", "bad 2", "3"}, core.SendOK, []int{1}, core.ClassRejected},
 		{[]string{"bad 1", "2", "odd 3"}, core.SendOK, []int{0, 2}, core.ClassRejected},
 		{[]string{"odd 1", "2", "bad 3"}, core.FlushDiskTimeout, []int{0, 2}, core.ClassBroker},
+		{[]string{"1", "odd 2"}, core.SlaveNotAvailable, []int{1}, core.ClassBroker},
 		{[]string{"bad"}, core.SendOK, []int{0}, core.ClassRejected},
 		{[]string{"1", "2"}, core.SendOK, nil, core.ClassNone},
 	} {
@@ -197,15 +198,43 @@ func TestBatchFailedAsAWhole(t *testing.T) {
 	}
 }
 
-// A transport that says of a single message that it was refused is heard.
+// A transport that says of a single message that it was refused is heard: it is a failed
+// attempt like any other.
 func TestSingleMessageRefused(t *testing.T) {
-	p := coretest.Start(t, coretest.Config(partly(core.SendOK)))
+	tr := partly(core.SendOK)
+	cfg := coretest.Config(tr)
+	var seen []core.Failure
+	cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+		if f.Message.Topic == "T" {
+			seen = append(seen, *f)
+		}
+		return core.Decision{Retry: f.Attempt < 2}
+	})
+	p := coretest.Start(t, cfg)
 	res, err := p.Send(t.Context(), coretest.Message("bad"))
-	if core.ClassOf(err) != core.ClassRejected || res.Status != core.StatusNone {
+	se := sendError(t, err)
+	var be *core.BatchError
+	if se.Class != core.ClassRejected || se.Certainty != core.NotStored || len(se.Attempts) != 2 || res.Status != core.StatusNone || errors.As(err, &be) {
 		t.Errorf("%+v, %v", res, err)
+	}
+	if len(seen) != 2 || !seen[0].Answered || seen[0].Code != rocketmq.CodeMessageIllegal {
+		t.Errorf("the policy saw %+v", seen)
 	}
 	if _, err := p.Send(t.Context(), coretest.Message("1")); err != nil {
 		t.Error(err)
+	}
+}
+
+// What a transport says of the whole attempt counts for more than what it said of a message
+// before.
+func TestSingleMessageRefusedAndLost(t *testing.T) {
+	tr := &coretest.Transport{Do: func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+		at.SetMessage(0, core.MessageResult{Err: coretest.Refuse(at, rocketmq.CodeMessageIllegal, "")})
+		return nil, core.ErrConnectionLost
+	}}
+	_, err := coretest.Start(t, coretest.Config(tr)).Send(t.Context(), coretest.Message("x"))
+	if se := sendError(t, err); se.Class != core.ClassNetwork || se.Certainty != core.MaybeStored {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -74,6 +74,7 @@ type current struct {
 
 	async         asyncSend
 	leftWaiting   func() bool // stops watching the caller's context
+	reported      Result      // the copy in a report
 	callReport    CallReport
 	attemptReport AttemptReport
 }

@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -167,7 +168,7 @@ func TestCapOfLaterAttempts(t *testing.T) {
 
 // A policy is asked beforehand about sixteen attempts; what comes later is as the last.
 func TestCapBeyondTheTable(t *testing.T) {
-	for name, n := range map[string]int{"within": 15, "beyond": 40} {
+	for name, n := range map[string]int{"within": 15, "the last": 16, "one beyond": 17, "beyond": 40} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				tr := &coretest.Transport{Unwritten: true, Do: func(context.Context, *core.Attempt) (*core.Result, error) { return nil, core.ErrConnect }}
@@ -194,6 +195,31 @@ func TestCapBeyondTheTable(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What a policy is asked beforehand is a time-out at one of two brokers, of a message that it
+// can look at, and nothing else.
+func TestPolicyIsAskedBeforehand(t *testing.T) {
+	asked := map[core.Mode]map[core.Certainty]int{}
+	cfg := coretest.Config(&coretest.Transport{})
+	cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+		if asked[f.Mode] == nil {
+			asked[f.Mode] = map[core.Certainty]int{}
+		}
+		asked[f.Mode][f.Certainty]++
+		if f.Err != core.ErrTimeout || f.Class != core.ClassTimeout || f.Answered || f.Code != nil || f.Status != core.StatusNone ||
+			f.Message == nil || f.Untried != 1 || f.Consistent || f.Remaining < time.Minute || f.Attempt < 1 || f.Attempt > 16 {
+			t.Errorf("asked about %+v", f)
+		}
+		return core.Decision{Retry: true}
+	})
+	must(core.NewProducer(cfg))
+	want := map[core.Mode]map[core.Certainty]int{
+		core.Sync: {core.NotSent: 16, core.MaybeStored: 16}, core.Async: {core.NotSent: 16, core.MaybeStored: 16}, core.Oneway: {core.NotSent: 16},
+	}
+	if !reflect.DeepEqual(asked, want) {
+		t.Errorf("asked %v, want %v", asked, want)
 	}
 }
 

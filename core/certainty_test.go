@@ -141,6 +141,33 @@ func TestNextAgainAfterSuccess(t *testing.T) {
 	}
 }
 
+// A weaker result of a second run may be a duplicate of the first run's message, also where no
+// attempt failed without an answer.
+func TestWeakResultAfterSuccess(t *testing.T) {
+	tr := &coretest.Transport{}
+	tr.Do = func(ctx context.Context, at *core.Attempt) (*core.Result, error) {
+		if at.Number() == 3 {
+			return refused(ctx, at)
+		}
+		r := tr.Ack(at)
+		if at.Number() == 2 {
+			r.Status = core.FlushDiskTimeout
+		}
+		return r, nil
+	}
+	cfg := coretest.Config(tr, around("again", func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+		if _, err := next(ctx, c); err != nil {
+			return nil, err
+		}
+		return next(ctx, c)
+	}))
+	cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision { return core.Decision{Retry: f.Err == nil, Restore: true} })
+	res, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x"))
+	if err != nil || res.Status != core.FlushDiskTimeout || !res.MaybeDuplicate || res.Attempts != 3 {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
+
 type counting struct{ deposits int }
 
 func (*counting) Withdraw() bool { return true }

@@ -321,8 +321,8 @@ func (e *engine) try(ctx context.Context, c *Call) (res *Result, err error) {
 	}
 	err = errGoexit
 	defer func() { e.attemptDone(ctx, c, res, err) }()
-	if err = e.limit(c); err != nil {
-		return nil, err
+	if broken := e.limit(c); broken != nil {
+		return nil, broken
 	}
 	res, err = e.attemptChain(ctx, at)
 	switch {
@@ -413,7 +413,7 @@ func (e *engine) carry(ctx context.Context, at *Attempt) (res *Result, err error
 	}
 	if err == nil {
 		at.done = true
-		at.acked = at.call.mode != Oneway || res.Acked()
+		at.acked = res.Acked()
 		at.call.certainty = max(at.call.certainty, at.success(res))
 	}
 	return res, err
@@ -445,7 +445,7 @@ func (e *engine) attemptDone(ctx context.Context, c *Call, res *Result, err erro
 	}
 	at := &c.at
 	c.attemptReport = AttemptReport{
-		Attempt: at, Result: res, Err: err, Class: ClassOf(err),
+		Attempt: at, Result: c.report(res), Err: err, Class: ClassOf(err),
 		Latency: at.latency, Written: at.written, Abandoned: !at.entered,
 	}
 	e.listeners.attemptDone(ctx, &c.attemptReport)

@@ -422,7 +422,7 @@ func TestWeakerStatus(t *testing.T) {
 		cfg := coretest.Config(tr)
 		cfg.Retry = again
 		res, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x"))
-		if err != nil || res.Status != core.FlushSlaveTimeout || res.Queue.Broker != "broker-a" {
+		if err != nil || res.Status != core.FlushSlaveTimeout || res.Queue.Broker != "broker-a" || res.MaybeDuplicate {
 			t.Errorf("%+v, %v", res, err)
 		}
 	})

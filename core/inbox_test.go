@@ -106,6 +106,7 @@ func TestInboxWithoutHandler(t *testing.T) {
 		{Kind: core.RequestOther, Name: strings.Repeat("x", 10_000)},
 		{Kind: core.RequestOther},
 		{Kind: core.RequestReply},
+		{Kind: core.RequestReply + 1},
 		{Kind: 99},
 		{Kind: 99},
 	} {
@@ -122,7 +123,7 @@ func TestInboxWithoutHandler(t *testing.T) {
 	if n := logs.count("name=CHECK_TRANSACTION_STATE"); n != 1 {
 		t.Errorf("%d lines have the name", n)
 	}
-	if got := p.Snapshot().Inbox; got != (core.InboxSnapshot{Requests: 7, Unhandled: 7}) {
+	if got := p.Snapshot().Inbox; got != (core.InboxSnapshot{Requests: 8, Unhandled: 8}) {
 		t.Errorf("%+v", got)
 	}
 	if len(m.inbox.Kinds()) != 0 {
@@ -171,13 +172,13 @@ func TestInboxIsFull(t *testing.T) {
 					if err := m.inbox.Deliver(request(strings.Repeat("x", tt.body))); !errors.Is(err, core.ErrInboxFull) {
 						t.Errorf("one too many: %v", err)
 					}
+					if n := logs.count("servers ask faster"); n != 1 {
+						t.Errorf("%d warnings", n)
+					}
 				}
 				synctest.Wait()
 				if got := p.Snapshot().Inbox; got.Waiting != tt.room || got.Full != 3 || got.Handled != 0 {
 					t.Errorf("%+v", got)
-				}
-				if n := logs.count("servers ask faster"); n != 1 {
-					t.Errorf("%d warnings", n)
 				}
 				close(hold)
 				synctest.Wait()
@@ -187,6 +188,46 @@ func TestInboxIsFull(t *testing.T) {
 				synctest.Wait()
 				if got := p.Snapshot().Inbox; got.Waiting != 0 || got.Handled != uint64(tt.room)+1 {
 					t.Errorf("%+v", got)
+				}
+				if err := p.Shutdown(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// Everything in a request takes room, to the last byte.
+func TestRoomOfARequest(t *testing.T) {
+	const bytes = 8 << 20
+	for name, grow := range map[string]func(r *core.ServerRequest, n int){
+		"body":  func(r *core.ServerRequest, n int) { r.Body = make([]byte, n) },
+		"name":  func(r *core.ServerRequest, n int) { r.Name = strings.Repeat("x", n) },
+		"group": func(r *core.ServerRequest, n int) { r.Group = strings.Repeat("x", n) },
+		"addr":  func(r *core.ServerRequest, n int) { r.Addr = strings.Repeat("x", n) },
+		"field": func(r *core.ServerRequest, n int) {
+			r.Fields = map[string]string{strings.Repeat("k", n/2): strings.Repeat("v", n-n/2)}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				step := make(chan struct{})
+				p, m := openInbox(t, check(func(context.Context, *core.ServerRequest) { <-step }))
+				deliver := func(n int) error {
+					r := &core.ServerRequest{Kind: core.RequestTransactionCheck}
+					grow(r, n)
+					return m.inbox.Deliver(r)
+				}
+				for round := range 3 { // what was handled has given its room back
+					if err := errors.Join(deliver(bytes/2), deliver(bytes/2)); err != nil {
+						t.Errorf("round %d: what fits: %v", round, err)
+					}
+					if err := deliver(1); !errors.Is(err, core.ErrInboxFull) {
+						t.Errorf("round %d: one byte more: %v", round, err)
+					}
+					step <- struct{}{}
+					step <- struct{}{}
+					synctest.Wait()
 				}
 				if err := p.Shutdown(t.Context()); err != nil {
 					t.Error(err)

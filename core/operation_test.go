@@ -154,6 +154,12 @@ func TestRecallFails(t *testing.T) {
 			}),
 		},
 		{
+			name: "another operation's error", class: core.ClassTimeout, certainty: core.MaybeStored, is: core.ErrTimeout,
+			change: step(func(context.Context, *core.Operation, core.OperationHandler) error {
+				return fmt.Errorf("the other cluster: %w", &core.OperationError{Class: core.ClassTimeout, Cause: core.ErrTimeout})
+			}),
+		},
+		{
 			name: "another producer's error", class: core.ClassClosed, certainty: core.MaybeStored, is: core.ErrNotRunning, asked: 1, addr: "broker-a:10911",
 			change: func(r *recaller, c *core.Config) {
 				says(core.ErrConnectionLost, true)(r, c)
@@ -377,144 +383,6 @@ func TestRecallLooksTheRouteUpAgain(t *testing.T) {
 		}
 		if took := time.Since(start); src.count() != 5 || took != 300*time.Millisecond {
 			t.Errorf("an unknown broker: %d look-ups in %v", src.count(), took)
-		}
-	})
-}
-
-// Every wait of an operation ends with its time, its caller or its producer.
-func TestOperationEnds(t *testing.T) {
-	hang := func(ctx context.Context, op *core.Operation, _ string) (string, error) {
-		op.MarkWritten()
-		<-ctx.Done()
-		return "", context.Cause(ctx)
-	}
-	slowRoute := coretest.RouteFunc(func(ctx context.Context, _ string) (*core.Route, error) {
-		<-ctx.Done()
-		return nil, context.Cause(ctx)
-	})
-	waits := opStep(func(ctx context.Context, op *core.Operation, _ core.OperationHandler) error {
-		ctx, cancel := op.Bound(ctx)
-		defer cancel()
-		<-ctx.Done()
-		return core.ContextError(ctx)
-	})
-	boom := errors.New("boom")
-	for where, place := range map[string]struct {
-		change    func(*recaller, *core.Config)
-		certainty core.Certainty
-	}{
-		"transport": {func(r *recaller, _ *core.Config) { r.recall = hang }, core.MaybeStored},
-		"route":     {func(_ *recaller, c *core.Config) { c.Routes, c.RouteTimeout = slowRoute, time.Hour }, core.NotSent},
-		"step":      {func(_ *recaller, c *core.Config) { c.Steps = append(c.Steps, waits.step("mine")) }, core.NotSent},
-	} {
-		for how, end := range map[string]struct {
-			after time.Duration
-			class core.Class
-			is    error
-		}{
-			"policy":   {3 * time.Second, core.ClassTimeout, core.ErrTimeout},
-			"deadline": {500 * time.Millisecond, core.ClassTimeout, context.DeadlineExceeded},
-			"cancel":   {700 * time.Millisecond, core.ClassCanceled, boom},
-			"ended":    {0, core.ClassCanceled, boom},
-			"abort":    {time.Second, core.ClassClosed, core.ErrAborted},
-		} {
-			t.Run(where+" "+how, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					tr := &recaller{}
-					cfg := coretest.Config(tr)
-					place.change(tr, &cfg)
-					p, err := core.NewProducer(cfg)
-					if err == nil {
-						err = p.Start(t.Context())
-					}
-					if err != nil {
-						t.Fatal(err)
-					}
-					ctx, cancel := context.WithCancelCause(t.Context())
-					defer cancel(nil)
-					shutdown := make(chan error, 1)
-					switch how {
-					case "deadline":
-						var stop context.CancelFunc
-						ctx, stop = context.WithTimeout(ctx, end.after)
-						defer stop()
-					case "cancel":
-						time.AfterFunc(end.after, func() { cancel(boom) })
-					case "ended":
-						cancel(boom)
-					case "abort":
-						ctx, stop := context.WithTimeout(context.Background(), end.after)
-						defer stop()
-						// In virtual time this is after the recall was admitted.
-						time.AfterFunc(time.Millisecond, func() { shutdown <- p.Shutdown(ctx) })
-					}
-					start := time.Now()
-					_, err = p.Recall(ctx, "T", handleOf("T", "broker-a"))
-					oe := opError(t, err)
-					certainty := place.certainty
-					if how == "ended" {
-						certainty = core.NotSent
-					}
-					if oe.Class != end.class || oe.Certainty != certainty || !errors.Is(err, end.is) {
-						t.Errorf("got %v: %v, %v", err, oe.Class, oe.Certainty)
-					}
-					if took := time.Since(start); took != end.after {
-						t.Errorf("it took %v, want %v", took, end.after)
-					}
-					if how == "abort" {
-						var se *core.ShutdownError
-						if err := <-shutdown; !errors.As(err, &se) || se.Undelivered != 1 {
-							t.Errorf("shutdown: %v", err)
-						}
-					}
-					if err := p.Shutdown(t.Context()); err != nil {
-						t.Error(err)
-					}
-				})
-			})
-		}
-	}
-}
-
-// Shutdown waits for operations as it does for sends.
-func TestShutdownWaitsForOperations(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		tr := &recaller{recall: func(context.Context, *core.Operation, string) (string, error) {
-			time.Sleep(time.Second)
-			return "id", nil
-		}}
-		p, err := core.NewProducer(coretest.Config(tr))
-		if err != nil {
-			t.Fatal(err)
-		}
-		recall := func() error { _, err := p.Recall(t.Context(), "T", handleOf("T", "broker-a")); return err }
-		if err := recall(); !errors.Is(err, core.ErrNotRunning) || opError(t, err).Class != core.ClassClosed {
-			t.Errorf("before Start: %v", err)
-		}
-		if err := p.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		var none context.Context
-		if _, err := p.Recall(none, "T", handleOf("T", "broker-a")); opError(t, err).Class != core.ClassInvalid {
-			t.Errorf("without a context: %v", err)
-		}
-		first, start := make(chan error, 1), time.Now()
-		go func() { first <- recall() }()
-		synctest.Wait()
-		if n := p.Snapshot().InFlight.Sends; n != 1 {
-			t.Errorf("%d in flight", n)
-		}
-		if err := p.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
-		if took := time.Since(start); took != time.Second {
-			t.Errorf("Shutdown waited %v", took)
-		}
-		if err := <-first; err != nil {
-			t.Error(err)
-		}
-		if err := recall(); !errors.Is(err, core.ErrClosed) || opError(t, err).Certainty != core.NotSent {
-			t.Errorf("after Shutdown: %v", err)
 		}
 	})
 }

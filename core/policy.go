@@ -260,7 +260,6 @@ type namedPart struct {
 // which hear already. One value may be several strategies, or a step as well, like a
 // breaker: it is told once. The result is told with the values that it now holds too.
 func (ls *listeners) subscribe(p *Policy, told []any) []any {
-	told = slices.Clone(told)
 	for _, s := range p.strategies() {
 		if !slices.ContainsFunc(told, func(t any) bool { return same(t, s.part) }) {
 			told = append(told, s.part)

@@ -280,6 +280,38 @@ func TestServiceIsWantedWhileItEnds(t *testing.T) {
 	})
 }
 
+// Several changes may wait for the end of calls, each with its own services.
+func TestServicesOfSeveralChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, g, hold := &journal{}, newGate(), make(chan struct{})
+		slow := &unit{name: "slow", journal: j, stop: func(context.Context) error { <-hold; return nil }}
+		tableB, tableC := tableOf(&unit{name: "b", journal: j}), tableOf(&unit{name: "c", journal: j})
+		p := running(t, g, tableOf(slow))
+		set := func(table *core.PolicyTable, want string) {
+			t.Helper()
+			if err := p.SetPolicies(t.Context(), table); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			j.expect(t, "replaced", want)
+		}
+		set(tableB, "start slow, start b, stop slow")
+		p.SendAsync(t.Context(), coretest.Message("x"), nil)
+		synctest.Wait()
+		set(tableC, "start c") // b waits for the call
+		close(hold)            // slow is over
+		synctest.Wait()
+		set(tableB, "") // b runs still
+		g.open <- struct{}{}
+		synctest.Wait()
+		j.expect(t, "after the call", "stop c")
+		if err := p.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		j.expect(t, "shut down", "stop b")
+	})
+}
+
 // A change that fails gives services that were taken back to their end again.
 func TestServiceTakenBackForNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -316,6 +348,12 @@ func TestShutdownWithServicesOfReplacedPolicies(t *testing.T) {
 	for _, abort := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			j, g := &journal{}, newGate()
+			do := g.Do
+			g.Do = func(ctx context.Context, at *core.Attempt) (*core.Result, error) {
+				res, err := do(ctx, at)
+				time.Sleep(100 * time.Millisecond) // also an abort takes its time to arrive
+				return res, err
+			}
 			cfg := g.config(10, 10)
 			cfg.Timeout = time.Hour
 			cfg.Own = []core.Service{&unit{name: "own", journal: j}}

@@ -188,6 +188,15 @@ func (c *Call) partial() error {
 	}
 }
 
+// report is a copy of a result for listeners: what one writes into it is nobody's result.
+func (c *Call) report(res *Result) *Result {
+	if res == nil {
+		return nil
+	}
+	c.reported = *res
+	return &c.reported
+}
+
 // outcome ends a call: it makes the error whole, counts, and tells the listeners.
 func (e *engine) outcome(ctx context.Context, c *Call, res *Result, err error) (Result, error) {
 	switch {
@@ -203,7 +212,7 @@ func (e *engine) outcome(ctx context.Context, c *Call, res *Result, err error) (
 	c.told = true
 	e.totals.call(c, err)
 	if ls := &c.served.policy.listeners; len(e.listeners.call)+len(ls.call) > 0 {
-		c.callReport = CallReport{Call: c, Result: res, Err: err, Duration: time.Since(c.start)}
+		c.callReport = CallReport{Call: c, Result: c.report(res), Err: err, Duration: time.Since(c.start)}
 		e.listeners.callDone(ctx, &c.callReport)
 		ls.callDone(ctx, &c.callReport)
 	}
