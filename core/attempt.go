@@ -116,8 +116,8 @@ func (a *Attempt) SetMessage(i int, r MessageResult) {
 }
 
 // SetOffsetIDs is for transports: it gives the broker's ids of a batch's messages, as one
-// text and a function that finds message i's in it. The function is called when somebody
-// asks, at any time and on any goroutine; a plain function costs no allocation.
+// text and a function that finds message i's in it. Core calls the function when the
+// caller asks for an id, at any time and on any goroutine. A plain function costs no allocation.
 func (a *Attempt) SetOffsetIDs(text string, find func(text string, i int) string) {
 	a.call.answer.text, a.call.answer.find = text, find
 }

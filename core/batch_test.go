@@ -24,7 +24,7 @@ type gatherer struct {
 	ids   []core.MessageID
 	full  chan struct{}
 	sizes []int
-	// joined gets one for each message, if somebody wants to know.
+	// joined gets one value for each message that was added; nil in tests that do not count.
 	joined chan struct{}
 }
 

@@ -34,7 +34,7 @@ func (talkingEar) Describe() core.Description {
 }
 
 // What is there twice is described once, long texts go on below themselves, and a pipeline
-// that is nobody's has steps alone.
+// without a producer has steps alone.
 func TestTextOfAPipeline(t *testing.T) {
 	part := &talking{}
 	cfg := coretest.Config(&coretest.Transport{}, core.CallStep("three.things", core.StageGuard, part).WithAttempt(core.AttemptGuard, part),

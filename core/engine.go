@@ -408,9 +408,7 @@ func (e *engine) carry(ctx context.Context, at *Attempt) (res *Result, err error
 		res, err = nil, c.answer.err(0) // the one message was refused
 		errors.As(err, &at.refusal)
 	}
-	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
-		err = ContextError(ctx) // a cause alone does not show that the context ended
-	}
+	err = withContext(ctx, err)
 	if err == nil {
 		at.done = true
 		at.acked = res.Acked()

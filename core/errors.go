@@ -229,6 +229,15 @@ func (c *Call) failed(err error) error {
 	return se
 }
 
+// withContext is err, as a [ContextError] where it is the cause for which ctx ended: the
+// cause alone does not show that a context ended.
+func withContext(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		return ContextError(ctx)
+	}
+	return err
+}
+
 // ContextError says why ctx ended, for steps, strategies and transports that wait: the
 // cause, with the context's own error in front where the cause does not show by itself
 // that a context ended. It is nil while ctx lives.

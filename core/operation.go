@@ -211,8 +211,8 @@ func (p *Producer) Recall(ctx context.Context, topic, handle string) (messageID 
 // locate stands between the two scopes of operations: it finds the broker.
 func (e *engine) locate(inner OperationHandler) OperationHandler {
 	return func(ctx context.Context, op *Operation) error {
-		if !e.recalls() {
-			return fmt.Errorf("%w: %v", ErrUnsupported, op.kind)
+		if _, err := e.recaller(); err != nil {
+			return err
 		}
 		h, err := rocketmq.ParseRecallHandle(op.handle)
 		if err != nil {
@@ -235,10 +235,13 @@ func (e *engine) locate(inner OperationHandler) OperationHandler {
 	}
 }
 
-// recalls reports whether the transport can recall messages.
-func (e *engine) recalls() bool {
-	_, ok := find[Recaller](e.cfg.Transport)
-	return ok && !e.lacks.has(FeatureRecall)
+// recaller is the transport as one that can recall messages.
+func (e *engine) recaller() (Recaller, error) {
+	r, ok := find[Recaller](e.cfg.Transport)
+	if !ok || e.lacks.has(FeatureRecall) {
+		return nil, fmt.Errorf("%w: %v", ErrUnsupported, OperationRecall)
+	}
+	return r, nil
 }
 
 // brokerOf finds a broker by name in the topic's route. Where the route in use does not
@@ -275,17 +278,17 @@ func (e *engine) operate(ctx context.Context, op *Operation) (err error) {
 	start := time.Now()
 	defer func() { op.latency = time.Since(start) }()
 	defer containPanic("transport", &err)
-	r, _ := find[Recaller](e.cfg.Transport)
+	r, err := e.recaller()
+	if err != nil {
+		return err
+	}
 	op.recalled, err = r.Recall(ctx, op, op.handle)
 	if err == nil {
 		op.done, op.written = true, true
 	}
 	checkError(err)
 	errors.As(err, &op.refusal)
-	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
-		err = ContextError(ctx)
-	}
-	return err
+	return withContext(ctx, err)
 }
 
 // failed makes the operation's error. An error of another operation, which a step passed on,

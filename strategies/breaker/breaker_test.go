@@ -372,7 +372,7 @@ func TestBoundToItsBroker(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, breaker.Config{}, func(c *core.Config) { c.Selector = keyedToA{} })
+				w := newWorld(t, breaker.Config{}, func(c *core.Config) { c.Selector = keyedToA{chooseA} })
 				w.open()
 				before := len(w.tr.Attempts())
 				m := coretest.Message("x")
@@ -397,15 +397,11 @@ func TestBoundToItsBroker(t *testing.T) {
 }
 
 // keyedToA keeps every message with a sharding key at broker-a.
-type keyedToA struct{}
+type keyedToA struct{ core.QueueSelector }
 
 func (s keyedToA) ForTopic(string) core.QueueSelector { return s }
 
 func (keyedToA) RequiresConsistency(m *core.Message) bool { return m.ShardingKey != "" }
-
-func (keyedToA) Select(_ context.Context, sel *core.Selection) (int, error) {
-	return sel.Index(core.Queue{Broker: "broker-a"}), nil
-}
 
 func TestRefusalMovesToAnotherBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -104,11 +104,14 @@ func (w *world) set(broker string, b behaviour) {
 	w.brokers[broker] = b
 }
 
+// chooseA chooses broker-a, whatever its health.
+var chooseA = core.QueueSelectorFunc(func(_ context.Context, sel *core.Selection) (int, error) {
+	return sel.Index(core.Queue{Broker: "broker-a"}), nil
+})
+
 // toA is an option by which a send keeps choosing broker-a, though another broker may take
 // its message. So the attempt is no last resort, as it would be with a fixed queue.
-var toA = core.SendSelector(core.QueueSelectorFunc(func(_ context.Context, sel *core.Selection) (int, error) {
-	return sel.Index(core.Queue{Broker: "broker-a"}), nil
-}))
+var toA = core.SendSelector(chooseA)
 
 // sendA makes one attempt at broker-a, and at no other.
 func (w *world) sendA(ctx context.Context) error {
