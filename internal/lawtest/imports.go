@@ -61,7 +61,7 @@ var Law = []Rule{
 	{Folder: "transport", Ours: []string{"core"}},
 	{Folder: "transport/transporttest", Ours: []string{"core"}},
 	{Folder: "transport/wire", Ours: []string{"core/rocketmq", "internal/words"}},
-	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "transport/remoting/internal", "internal/confjson", "internal/words"}},
+	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "transport/remoting/internal", "internal/absent", "internal/confjson", "internal/logqueue", "internal/words"}},
 	// A connection knows frames and sockets, and of the core the errors that end a wait.
 	{Folder: "transport/remoting/internal/conn", Ours: []string{"core", "transport/wire", "internal/fifo"}, Theirs: []string{system}},
 	{Folder: "transport/embedded", Ours: []string{"core/rocketmq", "transport/wire"}, Theirs: []string{sync}},
@@ -75,6 +75,8 @@ var Law = []Rule{
 	{Folder: "internal/absent"},
 	{Folder: "internal/words"},
 	{Folder: "internal/confjson"},
+	// Between parts that log and the program's log handler.
+	{Folder: "internal/logqueue"},
 	// A constant that tests ask. No other code may import it.
 	{Folder: "internal/race"},
 	// These hold tests of the tree and no code that anybody imports.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/internal/confjson"
+	"github.com/liftoff-mq/liftoff/internal/logqueue"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -90,7 +91,8 @@ type Config struct {
 	// a scheme such as http:// before host:port is dropped, as Java 5 does.
 	NameServers []string `json:"nameServers" yaml:"nameServers" env:"NAME_SERVERS"`
 	// Dial opens connections; nil means a net.Dialer with TCP keep-alive of
-	// 15 s, which tries every address of a name. It must obey ctx.
+	// 15 s, which tries every address of a name. It must obey ctx. It runs on a goroutine of
+	// the client's; sends wait for it no longer than they want to.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error) `json:"-" yaml:"-"`
 	// Serialization is the form of headers, [Binary] by default.
 	Serialization Serialization `json:"serialization" yaml:"serialization" env:"SERIALIZATION"`
@@ -128,18 +130,29 @@ type Config struct {
 	// MaxTopics bounds the topics whose brokers get heartbeats, 16,384 by default.
 	MaxTopics int `json:"maxTopics" yaml:"maxTopics" env:"MAX_TOPICS"`
 
-	// AllowBroker refuses broker addresses, which come from name servers, by
-	// returning false. Nil allows all. It gets what MapAddr returned.
+	// AllowedBrokers are the broker addresses that may be dialed, for programs that cannot
+	// trust what name servers say: names such as broker.example, or *.example for all below
+	// it, IP addresses, and networks such as 10.0.0.0/8, each with a port or for any. One
+	// string may hold several, as in NameServers. A name is compared as a name, not by the
+	// addresses that it has. Without any, the default, all are allowed. The list is about
+	// what MapAddr made of an address.
+	AllowedBrokers []string `json:"allowedBrokers" yaml:"allowedBrokers" env:"ALLOWED_BROKERS"`
+	// AllowBroker is for rules that no list can express: it refuses an address by returning
+	// false. An address must pass both. Nil allows all. It is asked at each look-up and each
+	// dial, on a goroutine of the client's.
 	AllowBroker func(addr string) bool `json:"-" yaml:"-"`
 	// MapAddr translates the broker addresses of routes to those that can be
-	// reached from here. Nil changes nothing.
+	// reached from here. Nil changes nothing. It is asked at each look-up, on a goroutine of
+	// the client's.
 	MapAddr func(addr string) string `json:"-" yaml:"-"`
 
 	// Signer signs every request, for clusters with access control. Nil means that requests
 	// are not signed, and costs nothing.
 	Signer Signer `json:"-" yaml:"-"`
 
-	// Logger gets what no error can report. Nil means silence.
+	// Logger gets what no error can report. Nil means silence. Its handler gets the lines on
+	// a goroutine of its own, in order, so it may take its time and may send. While it is
+	// slower than the lines come, 1,024 of them wait; the others are counted.
 	Logger *slog.Logger `json:"-" yaml:"-"`
 }
 
@@ -177,10 +190,10 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{KeepAlive: keepAlive}).DialContext
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+	if _, err := parseAllowed(c.AllowedBrokers); err != nil {
+		errs = append(errs, err)
 	}
-	c.Logger = c.Logger.With("component", "rocketmq.client")
+	c.Logger = logqueue.New(c.Logger).With("component", "rocketmq.client")
 	return c, errors.Join(errs...)
 }
 

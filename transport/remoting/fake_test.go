@@ -40,6 +40,8 @@ type session struct {
 	nc net.Conn
 	mu sync.Mutex
 	n  int // which connection of its fake, from 1
+
+	sends atomic.Int64 // for scripts
 }
 
 // answerForms names the two ways for the field json of a fake.

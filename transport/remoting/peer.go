@@ -26,9 +26,11 @@ type peer struct {
 	dialing  *dialing
 	dialed   bool // once at least
 	old      []*conn.Conn
-	failures int       // dials in a row that led to nothing
+	failures int       // in a row: dials that led to nothing, connections that ended early
 	until    time.Time // no dial before, if failures > 0
 	why      error     // the last failure
+	works    bool      // a frame came since
+	told     bool      // the log has that the address cannot be dialed
 	gone     bool      // no longer in its table
 	used     bool      // since the last sweep
 }
@@ -61,20 +63,16 @@ func (p *peer) renew(cn *conn.Conn, w *conn.Wait) error {
 	return w.Until(cn.Ended())
 }
 
-// retire takes cn out of use: the next request dials. Calls that wait on it may
-// have their answers; it is closed when none is left. With blame, a connection
-// that never brought a frame counts as a failed dial, so that a hung broker is
-// dialed ever more rarely.
-func (p *peer) retire(cn *conn.Conn, why error, blame bool) {
+// retire takes cn out of use: the next request dials. Calls that wait on it may have their
+// answers; it is closed when none is left.
+func (p *peer) retire(cn *conn.Conn, why error) {
 	p.mu.Lock()
 	if p.cur.Load() != cn {
 		p.mu.Unlock()
 		return
 	}
 	p.cur.Store(nil)
-	if blame && !cn.Proven() {
-		p.failed(why)
-	}
+	p.over(cn, why, true)
 	p.old = append(p.old, cn)
 	var victim *conn.Conn
 	if len(p.old) > maxRetired {
@@ -88,16 +86,12 @@ func (p *peer) retire(cn *conn.Conn, why error, blame bool) {
 	cn.Retire(why)
 }
 
-// lost forgets a connection that has ended.
-func (p *peer) lost(cn *conn.Conn, why error) {
+// lost forgets a connection that has ended while so many requests were under way.
+func (p *peer) lost(cn *conn.Conn, why error, failed int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cur.CompareAndSwap(cn, nil) {
-		if !cn.Proven() && !errors.Is(why, conn.ErrUnneeded) {
-			// A peer that accepts and hangs up is no better than one that refuses, nor
-			// is one that speaks something else.
-			p.failed(why)
-		}
+		p.over(cn, why, failed > 0)
 		return
 	}
 	for i, o := range p.old {
@@ -108,10 +102,27 @@ func (p *peer) lost(cn *conn.Conn, why error) {
 	}
 }
 
-// proven ends the back-off: the peer has sent a frame.
+// over draws the conclusion from a connection that is no longer in use. Without a frame it
+// was no better than a dial that failed. If the peer had spoken the protocol, it is a failure
+// where it ended early under requests; the first one in a row may be chance, and the next dial
+// need not wait. It is called with p.mu held.
+func (p *peer) over(cn *conn.Conn, why error, underRequests bool) {
+	switch {
+	case cn.Proven() && cn.Age() >= settled:
+		p.failures = 0
+	case errors.Is(why, conn.ErrUnneeded):
+	case !cn.Proven():
+		p.failed(why)
+	case underRequests:
+		p.failed(why)
+		p.until = time.Now().Add(backoff(p.failures - 1))
+	}
+}
+
+// proven notes that the peer has sent a frame.
 func (p *peer) proven() {
 	p.mu.Lock()
-	p.failures, p.why = 0, nil
+	p.works = true
 	p.mu.Unlock()
 }
 
@@ -119,7 +130,14 @@ func (p *peer) proven() {
 func (p *peer) failed(why error) {
 	p.failures++
 	p.until = time.Now().Add(backoff(p.failures))
-	p.why = why
+	p.why, p.works = why, false
+}
+
+// often reports whether the peer has failed more than once in a row.
+func (p *peer) often() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failures > 1
 }
 
 // table finds peers by address without a lock.
@@ -146,9 +164,6 @@ func (t *table) get(addr string) (*peer, error) {
 	old := *t.m.Load()
 	if p := old[addr]; p != nil {
 		return p, nil
-	}
-	if allow := t.c.cfg.AllowBroker; t.broker && allow != nil && !allow(addr) {
-		return nil, &ConnectError{Addr: addr, Err: errors.New("the address is not allowed")}
 	}
 	if len(old) >= t.limit {
 		return nil, &ConnectError{Addr: addr, Err: fmt.Errorf("%d addresses are in use, which is the limit", len(old))}

@@ -47,7 +47,7 @@ func (c *Client) Route(ctx context.Context, topic string) (*core.Route, error) {
 		c.known.drop(topic)
 		return nil, &RouteError{Topic: topic, Reason: "the route has no writable queue", readOnly: true}
 	}
-	route, err := c.usableRoute(topic, data)
+	route, err := c.usableRoute(ctx, topic, data)
 	if err != nil {
 		return nil, err
 	}
@@ -59,25 +59,22 @@ func (c *Client) Route(ctx context.Context, topic string) (*core.Route, error) {
 
 // usableRoute keeps what can be sent to: writable queues of brokers whose master
 // has an address that can be dialed and is allowed.
-func (c *Client) usableRoute(topic string, data *wire.RouteData) (*core.Route, error) {
+func (c *Client) usableRoute(ctx context.Context, topic string, data *wire.RouteData) (*core.Route, error) {
+	addrs, err := c.masters(ctx, data)
+	if err != nil {
+		return nil, err
+	}
 	var refused error
 	brokers := make([]core.Broker, 0, len(data.Brokers))
 	masters := make([]wire.BrokerData, 0, len(data.Brokers))
 	for i := range data.Brokers {
 		b := &data.Brokers[i]
-		addr, ok := b.Master()
-		if !ok || slices.ContainsFunc(brokers, func(o core.Broker) bool { return o.Name == b.BrokerName }) {
+		addr, refuse := addrs[i].addr, addrs[i].refused
+		if addr == "" && refuse == nil || slices.ContainsFunc(brokers, func(o core.Broker) bool { return o.Name == b.BrokerName }) {
 			continue
 		}
-		if c.cfg.MapAddr != nil {
-			addr = c.cfg.MapAddr(addr)
-		}
-		if err := checkBroker(addr); err != nil {
-			refused = fmt.Errorf("broker %s at %q: %w", b.BrokerName, addr, err)
-			continue
-		}
-		if c.cfg.AllowBroker != nil && !c.cfg.AllowBroker(addr) {
-			refused = fmt.Errorf("broker %s at %s: the address is not allowed", b.BrokerName, addr)
+		if refuse != nil {
+			refused = fmt.Errorf("broker %s at %q: %w", b.BrokerName, addr, refuse)
 			continue
 		}
 		brokers = append(brokers, core.Broker{Name: b.BrokerName, Addr: addr, Cluster: b.Cluster})

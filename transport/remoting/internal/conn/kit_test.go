@@ -50,7 +50,7 @@ func (o *recorder) answer(f func(c *Conn, head wire.ResponseHead, frame []byte) 
 	o.onRequest = f
 }
 
-func (o *recorder) Ending(_ *Conn, reason error) {
+func (o *recorder) Ending(_ *Conn, reason error, _ int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.ending = append(o.ending, reason)
@@ -218,7 +218,7 @@ func (c *Conn) enqueue(r *Request, f *Frame) {
 		r.size = len(f.B)
 		c.admission.add(r.size)
 		c.table.add(r)
-		r.heard = c.bytesIn.Load()
+		r.heard = c.heard
 		r.stage, r.position = stageQueued, c.write.queue.push(entry{f: f, opaque: r.Opaque, kind: entryOf(r)})
 	})
 }

@@ -128,7 +128,7 @@ type Request struct {
 
 	// The caller's own.
 	admitted time.Time     // when the wait for the peer began
-	heard    uint64        // bytes the connection had received by then
+	heard    uint64        // bytes of whole frames that the connection had received by then
 	silence  time.Duration // see Silence
 }
 
@@ -161,8 +161,8 @@ func (s *Shared) FreeRequest(r *Request) {
 // Written reports whether bytes of the request may have left in its last Do.
 func (r *Request) Written() bool { return r.stage == stageWritten }
 
-// Silence is for how long the peer sent nothing at all while the last Do waited for it.
-// It is 0 if a byte came, and 0 if Do ended for another reason than that the caller gave up.
+// Silence is for how long the peer sent no whole frame while the last Do waited for it.
+// It is 0 if one came, and 0 if Do ended for another reason than that the caller gave up.
 func (r *Request) Silence() time.Duration { return r.silence }
 
 // oneway reports whether the request ends without an answer.

@@ -1,0 +1,145 @@
+package remoting
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"runtime/debug"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/absent"
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+// The program's functions in a Config may do anything: block, panic, end their goroutine, use
+// the client. So they run on goroutines of the client's, without a lock, and who needs their
+// answer waits for it no longer than it wants to. What goes wrong in one is an error with its
+// name. The log handler is behind a queue (internal/logqueue); the methods of a connection
+// that Dial gave are called by internal/conn.
+
+// containUser is deferred around a function of the program's. Unless it returned, what it did
+// instead becomes *err.
+func containUser(function string, returned *bool, err *error) {
+	if *returned {
+		return
+	}
+	if v := recover(); v != nil {
+		*err = &core.PanicError{Step: function, Value: v, Stack: debug.Stack()}
+	} else {
+		*err = fmt.Errorf("%w: %s ended its goroutine", core.ErrContract, function)
+	}
+}
+
+// dialUser calls Config.Dial. The connection is not nil unless there is an error. Both are
+// given by pointers: a function that ends its goroutine returns nothing.
+func (c *Client) dialUser(ctx context.Context, addr string, nc *net.Conn, err *error) {
+	const function = "remoting.Config.Dial"
+	returned := false
+	defer containUser(function, &returned, err)
+	*nc, *err = c.cfg.Dial(ctx, "tcp", addr)
+	if *err == nil && absent.Is(*nc) {
+		*nc, *err = nil, fmt.Errorf("%w: %s returned neither a connection nor an error", core.ErrContract, function)
+	}
+	returned = true
+}
+
+// allowed asks the list of allowed addresses and Config.AllowBroker. *err is why the address
+// must not be dialed.
+func (c *Client) allowed(addr string, err *error) {
+	if !c.allow.has(addr) {
+		*err = errNotAllowed
+		return
+	}
+	if c.cfg.AllowBroker == nil {
+		return
+	}
+	returned := false
+	defer containUser("remoting.Config.AllowBroker", &returned, err)
+	if !c.cfg.AllowBroker(addr) {
+		*err = errNotAllowed
+	}
+	returned = true
+}
+
+// mapped asks Config.MapAddr for another address.
+func (c *Client) mapped(addr string, err *error) (to string) {
+	if c.cfg.MapAddr == nil {
+		return addr
+	}
+	returned := false
+	defer containUser("remoting.Config.MapAddr", &returned, err)
+	to = c.cfg.MapAddr(addr)
+	returned = true
+	return to
+}
+
+// master is the address of a broker's master as it is to be dialed.
+type master struct {
+	addr    string // "" without a master
+	refused error  // it cannot or must not be dialed
+}
+
+// masters are those of a route's brokers, in their order.
+type masters struct {
+	list []master
+	err  error // of a function of the program's
+}
+
+// maxLookUps is how many look-ups may be in the program's functions at a time.
+const maxLookUps = 16
+
+// masters asks the program's functions about the masters of a route. One that blocks holds
+// up the look-up, until ctx ends.
+func (c *Client) masters(ctx context.Context, data *wire.RouteData) ([]master, error) {
+	// A goroutine of its own: it may still be in a function when the look-up has given up.
+	m := &masters{list: make([]master, len(data.Brokers))}
+	if c.cfg.MapAddr == nil && c.cfg.AllowBroker == nil {
+		c.askMasters(data, m)
+		return m.list, nil
+	}
+	select {
+	case c.lookUps <- struct{}{}:
+	case <-ctx.Done():
+		return nil, core.ContextError(ctx)
+	}
+	done := make(chan struct{})
+	asks := c.spawn(func() {
+		defer func() {
+			<-c.lookUps
+			close(done)
+		}()
+		c.askMasters(data, m)
+	})
+	if !asks {
+		<-c.lookUps
+		return nil, c.usable()
+	}
+	select {
+	case <-done:
+		return m.list, m.err
+	case <-ctx.Done():
+		return nil, core.ContextError(ctx)
+	}
+}
+
+func (c *Client) askMasters(data *wire.RouteData, m *masters) {
+	for i := range data.Brokers {
+		addr, ok := data.Brokers[i].Master()
+		if !ok {
+			continue
+		}
+		b := &m.list[i]
+		if b.addr = c.mapped(addr, &m.err); m.err != nil {
+			return
+		}
+		if b.refused = checkBroker(b.addr); b.refused != nil {
+			continue
+		}
+		if c.allowed(b.addr, &m.err); m.err == errNotAllowed {
+			b.refused, m.err = m.err, nil
+		}
+		if m.err != nil {
+			return
+		}
+	}
+}
