@@ -8,6 +8,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/transport/remoting/internal/conn"
+	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
 // A peer owns its connections: it hears of their first frame, their end, and what the
@@ -32,6 +33,23 @@ func (c *Client) newConnShared() *conn.Shared {
 		Stored: func(code int) bool { _, stored := sendStatus(code); return stored },
 		Go:     c.spawn, Log: c.log,
 	})
+}
+
+// What a producer reads is small: answers of some hundred bytes, in batches some more, and
+// routes. Only what brokers ask can hold a message. So the large frames of all brokers share
+// memory for one frame of the greatest length, and those of name servers have their own, lest
+// brokers keep routes away.
+const (
+	brokerFrames = wire.MaxFrame
+	serverFrames = 8 << 20
+)
+
+// readLimits bound what connections of one kind read. Each client has its own.
+func readLimits(broker bool) conn.Limits {
+	if broker {
+		return conn.Limits{Frame: wire.MaxFrame, Together: wire.NewBudget(brokerFrames)}
+	}
+	return conn.Limits{Frame: wire.MaxRoute + wire.MaxHeaderJSON + 8, Together: wire.NewBudget(serverFrames)}
 }
 
 // start adds a connection to the list and begins to read and write, unless the client is

@@ -109,7 +109,7 @@ func (p *peer) open(d *dialing) {
 		}
 		return
 	}
-	cn := c.shared.New(nc, p.addr, p)
+	cn := c.shared.New(nc, p.addr, p, p.limits)
 	if !c.start(p, cn) {
 		nc.Close()
 		d.err = core.ErrClosed

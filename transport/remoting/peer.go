@@ -16,6 +16,7 @@ type peer struct {
 	c      *Client
 	addr   string
 	broker bool // and not a name server
+	limits conn.Limits
 	// legacy is a broker that answered "not supported" to the short form of a
 	// send; it gets the long one.
 	legacy atomic.Bool
@@ -145,12 +146,13 @@ type table struct {
 	c      *Client
 	broker bool
 	limit  int
+	limits conn.Limits // of their connections
 	mu     sync.Mutex
 	m      atomic.Pointer[map[string]*peer]
 }
 
 func (t *table) init(c *Client, broker bool, limit int) {
-	t.c, t.broker, t.limit = c, broker, limit
+	t.c, t.broker, t.limit, t.limits = c, broker, limit, readLimits(broker)
 	t.m.Store(&map[string]*peer{})
 }
 
@@ -168,7 +170,7 @@ func (t *table) get(addr string) (*peer, error) {
 	if len(old) >= t.limit {
 		return nil, &ConnectError{Addr: addr, Err: fmt.Errorf("%d addresses are in use, which is the limit", len(old))}
 	}
-	p := &peer{c: t.c, addr: addr, broker: t.broker, used: true}
+	p := &peer{c: t.c, addr: addr, broker: t.broker, limits: t.limits, used: true}
 	m := maps.Clone(old)
 	m[addr] = p
 	t.m.Store(&m)

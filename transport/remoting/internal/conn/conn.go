@@ -304,6 +304,7 @@ func (c *Conn) Close(reason error) {
 
 	c.owner.Ending(c, reason, len(requests))
 	close(c.ended)
+	c.stream.frames.End()
 	c.wakeWriter()
 	for _, e := range frames {
 		if e.f != nil {

@@ -79,7 +79,7 @@ func still(t *testing.T, nc net.Conn, change ...func(*Config)) (*Conn, *recorder
 	for _, f := range change {
 		f(&cfg)
 	}
-	c := NewShared(cfg).New(nc, "peer:1", o)
+	c := NewShared(cfg).New(nc, "peer:1", o, Limits{Frame: wire.MaxFrame})
 	t.Cleanup(func() { c.Close(errTestOver) })
 	return c, o
 }

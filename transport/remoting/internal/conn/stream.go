@@ -62,9 +62,9 @@ type stream struct {
 	callerReads int // requests whose caller led
 }
 
-func newStream(c *Conn) *stream {
+func newStream(c *Conn, l Limits) *stream {
 	s := &stream{c: c, oneProcessor: runtime.GOMAXPROCS(0) == 1}
-	s.frames = wire.NewReader(s, wire.MaxFrame)
+	s.frames = wire.NewReaderWithin(s, l.Frame, l.Together)
 	return s
 }
 
