@@ -105,8 +105,8 @@ type Config struct {
 	// the form of Java's ip@instance.
 	ClientID string `json:"clientId" yaml:"clientId" env:"CLIENT_ID"`
 
-	// HeartbeatInterval is how often brokers are told which groups live here, 30 s by
-	// default.
+	// HeartbeatInterval is how often the brokers that were sent to are told which groups live
+	// here, 30 s by default.
 	HeartbeatInterval time.Duration `json:"heartbeatInterval" yaml:"heartbeatInterval" env:"HEARTBEAT_INTERVAL"`
 	// ConnectTimeout bounds one dial, whoever waits for it, 3 s by default.
 	ConnectTimeout time.Duration `json:"connectTimeout" yaml:"connectTimeout" env:"CONNECT_TIMEOUT"`
@@ -127,7 +127,7 @@ type Config struct {
 	MaxQueuedBytes int `json:"maxQueuedBytes" yaml:"maxQueuedBytes" env:"MAX_QUEUED_BYTES"`
 	// MaxBrokers bounds the brokers that the client knows at a time, 1,024 by default.
 	MaxBrokers int `json:"maxBrokers" yaml:"maxBrokers" env:"MAX_BROKERS"`
-	// MaxTopics bounds the topics whose brokers get heartbeats, 16,384 by default.
+	// MaxTopics bounds the topics whose brokers stay connected between sends, 16,384 by default.
 	MaxTopics int `json:"maxTopics" yaml:"maxTopics" env:"MAX_TOPICS"`
 
 	// AllowedBrokers are the broker addresses that may be dialed, for programs that cannot

@@ -51,9 +51,7 @@ func (c *Client) Route(ctx context.Context, topic string) (*core.Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.known.set(topic, route) {
-		c.kickHeartbeat()
-	}
+	c.known.set(topic, route)
 	return route, nil
 }
 
@@ -125,8 +123,8 @@ func readOnly(data *wire.RouteData) bool {
 	return len(data.Queues) > 0 && !slices.ContainsFunc(data.Queues, func(q wire.QueueData) bool { return q.Perm&rocketmq.PermWrite != 0 })
 }
 
-// knownRoutes remembers where the topics in use live: their brokers get
-// heartbeats, and connections to other brokers are closed when idle.
+// knownRoutes remembers where the topics in use live: connections to other brokers are closed
+// when no send used them for some time.
 type knownRoutes struct {
 	mu     sync.Mutex
 	most   int
@@ -149,8 +147,8 @@ func (k *knownRoutes) init(most int) {
 	k.most, k.topics, k.uses = most, map[string]knownRoute{}, map[string]int{}
 }
 
-// set notes a topic's brokers. It reports whether a broker is new to all topics.
-func (k *knownRoutes) set(topic string, route *core.Route) (news bool) {
+// set notes a topic's brokers.
+func (k *knownRoutes) set(topic string, route *core.Route) {
 	brokers := route.Brokers()
 	addrs := make([]string, len(brokers))
 	for i, b := range brokers {
@@ -165,11 +163,9 @@ func (k *knownRoutes) set(topic string, route *core.Route) (news bool) {
 	}
 	k.topics[topic] = knownRoute{addrs, k.latest}
 	for _, a := range addrs {
-		news = news || k.uses[a] == 0
 		k.uses[a]++
 	}
 	k.unuse(old.addrs)
-	return news
 }
 
 func (k *knownRoutes) drop(topic string) {
