@@ -9,6 +9,7 @@ import (
 	"github.com/liftoff-mq/liftoff/hooks/compress"
 	"github.com/liftoff-mq/liftoff/hooks/namespace"
 	"github.com/liftoff-mq/liftoff/hooks/validate"
+	"github.com/liftoff-mq/liftoff/internal/logqueue"
 	"github.com/liftoff-mq/liftoff/strategies/breaker"
 	"github.com/liftoff-mq/liftoff/strategies/retry"
 	"github.com/liftoff-mq/liftoff/strategies/selector"
@@ -24,6 +25,7 @@ func assemble(cfg Config, options []Option) (core.Config, error) {
 			o(&p)
 		}
 	}
+	cfg.Logger = logqueue.New(cfg.Logger) // one queue, so that the parts' lines stay in order
 	c := core.Config{
 		Group: cfg.Group, Timeout: cfg.Timeout, AttemptTimeout: cfg.AttemptTimeout,
 		MaxInFlight: cfg.MaxInFlight, MaxInFlightBytes: cfg.MaxInFlightBytes, MaxWorkers: cfg.MaxWorkers,

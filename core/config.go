@@ -8,6 +8,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/logqueue"
 )
 
 // The defaults of a [Config].
@@ -73,7 +74,9 @@ type Config struct {
 	// strategies that are services need not be listed: they are started after these.
 	Own []Service
 	// Logger gets what no error can report, such as a listener's panic. Nil
-	// means silence.
+	// means silence. Its handler gets the lines on a goroutine of its own, in order, so it may
+	// take its time and may send. While it is slower than the lines come, 1,024 of them wait;
+	// the others are counted. Shutdown waits for it.
 	Logger *slog.Logger
 }
 
@@ -134,10 +137,7 @@ func (c Config) withDefaults() (Config, error) {
 			errs = append(errs, fmt.Errorf("Config.Own[%d] is nil", i))
 		}
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	c.Logger = c.Logger.With("component", "rocketmq.producer")
+	c.Logger = logqueue.New(c.Logger).With("component", "rocketmq.producer")
 	return c, errors.Join(errs...)
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/logqueue"
 )
 
 // Start brings the producer into service: it starts the services it owns,
@@ -112,8 +114,17 @@ func (p *Producer) Shutdown(ctx context.Context) error {
 	}
 	last(p.retired.join)
 	last(func(ctx context.Context) error { return shutDown(ctx, slices.Concat(p.services, p.retired.left())) })
+	last(p.flushLog)
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("producer %q: %w", p.cfg.Group, err)
+	}
+	return nil
+}
+
+// flushLog waits until the log handler has had every line.
+func (p *Producer) flushLog(ctx context.Context) error {
+	if logqueue.Flush(ctx, p.cfg.Logger) != nil {
+		return errors.New("the log handler did not return")
 	}
 	return nil
 }

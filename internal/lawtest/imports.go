@@ -43,7 +43,7 @@ var Law = []Rule{
 	// The core knows nobody, so that every part can be replaced. Below it lies what
 	// RocketMQ itself says: names, codes and limits.
 	{Folder: "core/rocketmq"},
-	{Folder: "core", Ours: []string{"core", "internal/fifo", "internal/absent", "internal/words"}, Theirs: []string{sync}},
+	{Folder: "core", Ours: []string{"core", "internal/fifo", "internal/absent", "internal/logqueue", "internal/words"}, Theirs: []string{sync}},
 	{Folder: "core/coretest", Ours: []string{"core"}},
 	// Hooks and strategies know the core and the one library they are about. Those with
 	// a configuration know how it is written as JSON.
@@ -55,7 +55,7 @@ var Law = []Rule{
 	{Folder: "hooks/metrics", Ours: []string{"core", "hooks/internal/conventions"}, Theirs: []string{otelAPI}},
 	{Folder: "hooks/internal/conventions", Ours: []string{"core"}, Theirs: []string{otelAPI}},
 	{Folder: "strategies", Ours: []string{"core", "strategies/internal", "internal/fifo", "internal/absent", "internal/confjson"}},
-	{Folder: "strategies/breaker", Ours: []string{"core", "strategies/internal", "internal/confjson"}, Theirs: []string{gobreaker}},
+	{Folder: "strategies/breaker", Ours: []string{"core", "strategies/internal", "internal/confjson", "internal/logqueue"}, Theirs: []string{gobreaker}},
 	// The two transports share the wire format and nothing else. That and the embedded
 	// cluster speak RocketMQ's words and know no producer.
 	{Folder: "transport", Ours: []string{"core"}},

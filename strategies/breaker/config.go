@@ -9,6 +9,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/internal/confjson"
+	"github.com/liftoff-mq/liftoff/internal/logqueue"
 	"github.com/liftoff-mq/liftoff/strategies/internal/verdict"
 )
 
@@ -64,7 +65,8 @@ type Config struct {
 	OnStateChange func(b core.Broker, from, to State) `json:"-" yaml:"-"`
 	// Logger gets the changes: a warning when a breaker opens, information when it closes
 	// again, and everything between the two, such as a failed probe, for debugging. There is
-	// at most one warning a minute for each broker. Nil means silence.
+	// at most one warning a minute for each broker. Nil means silence. Its handler gets the
+	// lines on a goroutine of its own, so it may take its time and may send.
 	Logger *slog.Logger `json:"-" yaml:"-"`
 }
 
@@ -138,9 +140,6 @@ func (c Config) withDefaults() (Config, error) {
 	if c.OnStateChange == nil {
 		c.OnStateChange = func(core.Broker, State, State) {}
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	c.Logger = c.Logger.With("component", "rocketmq.breaker")
+	c.Logger = logqueue.New(c.Logger).With("component", "rocketmq.breaker")
 	return c, errors.Join(errs...)
 }

@@ -26,6 +26,9 @@ func (c *Client) Describe() core.Description {
 		{Name: "heartbeat", Value: "every " + c.cfg.HeartbeatInterval.String()},
 		{Name: "queued", Value: "at most " + words.Size(c.cfg.MaxQueuedBytes) + " a connection; beyond them sends wait"},
 	}}
+	if len(c.cfg.AllowedBrokers) > 0 {
+		d.Settings = append(d.Settings, core.Setting{Name: "allowed brokers", Value: strings.Join(c.cfg.AllowedBrokers, " ")})
+	}
 	if c.cfg.Signer != nil {
 		d.Settings = append(d.Settings, core.Setting{Name: "requests", Value: "signed"})
 	}
