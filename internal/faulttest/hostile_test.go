@@ -43,7 +43,7 @@ func hostile(t *testing.T, script func(l *link)) (*peer, *sender) {
 const dialTime = time.Nanosecond
 
 // firstBackOff is the longest pause after the first dial that led to nothing.
-const firstBackOff = 60 * time.Millisecond
+const firstBackOff = 100 * time.Millisecond
 
 // Row 17: the connection closes before the request, after it, in the middle of
 // it, and in the middle of the answer. The error comes with the close and says
@@ -156,7 +156,7 @@ func TestFault17ConnectionClosedOverLoopback(t *testing.T) {
 			})
 			w.routeIs(routeTo(h.addr()))
 			p := w.startWith(t, liftoff.Config{Timeout: time.Hour}, liftoff.WithRetry(once()))
-			for range 5 {
+			for range 2 { // after the second in a row there is a pause
 				p.ok(t, "answered")
 				_, err := p.Send(bg, msg("lost"))
 				wantFailure(t, err, core.ClassNetwork, core.MaybeStored)
@@ -351,32 +351,33 @@ func TestFault18MemoryOfHostileConnections(t *testing.T) {
 	}
 }
 
-// Row 20: an answer comes one byte a second. Calls on other connections, and
-// those that another broker can take, are unharmed; after 10 s the connection is
-// closed, and the next one works.
+// Row 20: an answer comes one byte a second. Calls that another broker can take are
+// unharmed. The connection is out of use after one call's time, and the next one works.
 func TestFault20SlowLoris(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		w := newWorld(t, 2)
 		p := w.start(t)
 		p.warm(t, w)
-		began := time.Now()
+		before := p.stats()
 		w.ControlOnce(wire.SendMessageV2, func(r *embedded.Request) embedded.Action {
 			if r.Node != "broker-b" {
 				return embedded.Pass()
 			}
 			return embedded.Trickle(time.Second)
 		})
-		for time.Since(began) < 8*time.Second {
-			wantAtMost(t, "a send", took(func() { p.ok(t, "x") }), core.DefaultAttemptTimeout)
+		slow := 0
+		for range 80 {
+			d := took(func() { p.ok(t, "x") })
+			wantAtMost(t, "a send", d, core.DefaultAttemptTimeout)
+			if d > 0 {
+				slow++
+			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		want(t, "lost connections before the limit", p.stats().Lost, 0)
-		time.Sleep(time.Until(began.Add(remoting.DefaultFrameTimeout + time.Second)))
-		want(t, "lost connections", p.stats().Lost, 1)
-		time.Sleep(2 * breaker.DefaultOpenFor)
-		for range 16 {
-			wantTook(t, "a send later", took(func() { p.ok(t, "x") }), 0)
-		}
+		want(t, "slow sends", slow, 1)
+		s := p.stats()
+		want(t, "connections", s.Connections, before.Connections)
+		want(t, "dials", s.Dials, before.Dials+1)
 		nodes := w.nodes()
 		if last := nodes[len(nodes)-16:]; !slices.Contains(last, "broker-a") || !slices.Contains(last, "broker-b") {
 			t.Errorf("one broker gets all messages afterwards: %v", last)
@@ -513,7 +514,7 @@ func TestMemoryOfManyHostileBrokers(t *testing.T) {
 			}
 			time.Sleep(65 * time.Second) // the frames' time
 			synctest.Wait()
-			if held := heap() - before; held > 4<<20 {
+			if held := heap() - before; held > brokers*own+4<<20 {
 				t.Errorf("%d bytes are held a minute later", held)
 			}
 		})

@@ -79,8 +79,8 @@ func NewClient(cfg Config) (*Client, error) {
 		c.id = newClientID()
 	}
 	c.shared = c.newConnShared()
-	c.brokers.init(c, true, cfg.MaxBrokers)
-	c.servers.init(c, false, cfg.MaxBrokers)
+	c.brokers.init(c, true, cfg.MaxBrokers, brokerFrames)
+	c.servers.init(c, false, cfg.MaxBrokers, serverFrames)
 	c.names.set(cfg.NameServers)
 	c.known.init(cfg.MaxTopics)
 	return c, nil

@@ -36,21 +36,13 @@ func (c *Client) newConnShared() *conn.Shared {
 }
 
 // What a producer reads is small: answers of some hundred bytes, in batches some more, and
-// routes. Only what brokers ask can hold a message. So the large frames of all brokers share
-// memory for one frame of the greatest length, and those of name servers have their own, lest
-// brokers keep routes away.
+// routes. Only what brokers ask can hold a message. A connection has 64 KiB for what it reads.
+// Larger frames share memory: those of all brokers have room for one of the greatest length,
+// and those of name servers have room of their own, lest brokers keep routes away.
 const (
 	brokerFrames = wire.MaxFrame
 	serverFrames = 8 << 20
 )
-
-// readLimits bound what connections of one kind read. Each client has its own.
-func readLimits(broker bool) conn.Limits {
-	if broker {
-		return conn.Limits{Frame: wire.MaxFrame, Together: wire.NewBudget(brokerFrames)}
-	}
-	return conn.Limits{Frame: wire.MaxRoute + wire.MaxHeaderJSON + 8, Together: wire.NewBudget(serverFrames)}
-}
 
 // start adds a connection to the list and begins to read and write, unless the client is
 // shut down.

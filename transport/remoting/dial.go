@@ -109,7 +109,7 @@ func (p *peer) open(d *dialing) {
 		}
 		return
 	}
-	cn := c.shared.New(nc, p.addr, p, p.limits)
+	cn := c.shared.New(nc, p.addr, p, p.frames)
 	if !c.start(p, cn) {
 		nc.Close()
 		d.err = core.ErrClosed

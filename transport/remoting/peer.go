@@ -9,14 +9,15 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/transport/remoting/internal/conn"
+	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
 // peer is one address: its connection, the dial under way, and the back-off.
 type peer struct {
 	c      *Client
 	addr   string
-	broker bool // and not a name server
-	limits conn.Limits
+	broker bool         // and not a name server
+	frames *wire.Budget // of its table
 	// legacy is a broker that answered "not supported" to the short form of a
 	// send; it gets the long one.
 	legacy atomic.Bool
@@ -146,13 +147,13 @@ type table struct {
 	c      *Client
 	broker bool
 	limit  int
-	limits conn.Limits // of their connections
+	frames *wire.Budget // of what they send
 	mu     sync.Mutex
 	m      atomic.Pointer[map[string]*peer]
 }
 
-func (t *table) init(c *Client, broker bool, limit int) {
-	t.c, t.broker, t.limit, t.limits = c, broker, limit, readLimits(broker)
+func (t *table) init(c *Client, broker bool, limit, frames int) {
+	t.c, t.broker, t.limit, t.frames = c, broker, limit, wire.NewBudget(frames)
 	t.m.Store(&map[string]*peer{})
 }
 
@@ -170,7 +171,7 @@ func (t *table) get(addr string) (*peer, error) {
 	if len(old) >= t.limit {
 		return nil, &ConnectError{Addr: addr, Err: fmt.Errorf("%d addresses are in use, which is the limit", len(old))}
 	}
-	p := &peer{c: t.c, addr: addr, broker: t.broker, limits: t.limits, used: true}
+	p := &peer{c: t.c, addr: addr, broker: t.broker, frames: t.frames, used: true}
 	m := maps.Clone(old)
 	m[addr] = p
 	t.m.Store(&m)

@@ -408,3 +408,34 @@ func TestFrameTimeout(t *testing.T) {
 		}
 	})
 }
+
+// A connection that ends in the middle of a large frame gives the frame's memory back, whoever
+// ends it.
+func TestFrameBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		budget := wire.NewBudget(1 << 20)
+		large, err := wire.AppendCommand(nil, &wire.Command{Body: make([]byte, 900<<10)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			near, far := pipe(t)
+			c, _ := runningWithin(t, near, budget)
+			if _, err := far.Write(large[:800<<10]); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if c.Reason() != nil {
+				t.Fatalf("it ended: %v", c.Reason())
+			}
+			near2, far2 := pipe(t)
+			c2, _ := runningWithin(t, near2, budget)
+			go func() { _, _ = far2.Write(large[:800<<10]) }()
+			<-c2.Ended()
+			if !errors.Is(c2.Reason(), wire.ErrFrame) {
+				t.Errorf("the other connection ended: %v", c2.Reason())
+			}
+			c.Close(errTestOver)
+		}
+	})
+}

@@ -31,15 +31,6 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Limits bound what a connection reads.
-type Limits struct {
-	// Frame is the greatest length of a frame in bytes. A longer one ends the connection.
-	Frame int
-	// Together bounds the frames of all connections that have it, beyond 64 KiB for each. A
-	// frame that finds no room ends its connection.
-	Together *wire.Budget
-}
-
 // Owner is the layer above, as one connection sees it. No lock is held when a method
 // is called.
 type Owner interface {
@@ -93,8 +84,9 @@ func NewShared(cfg Config) *Shared {
 
 // New makes a connection of nc. It starts no goroutine: the layer above has to run
 // [Conn.ReadLoop] and [Conn.WriteLoop], each on a goroutine of its own, before the first
-// request. Addr names the peer in the log.
-func (s *Shared) New(nc net.Conn, addr string, owner Owner, limits Limits) *Conn {
+// request. Addr names the peer in the log. A large frame of the peer's that finds no room in
+// the budget, which other connections may have too, ends the connection.
+func (s *Shared) New(nc net.Conn, addr string, owner Owner, budget *wire.Budget) *Conn {
 	socket := newSocket(nc)
 	c := &Conn{
 		shared: s, owner: owner, addr: addr, born: time.Now(), nc: guard(nc, socket), socket: socket,
@@ -102,7 +94,7 @@ func (s *Shared) New(nc net.Conn, addr string, owner Owner, limits Limits) *Conn
 	}
 	c.admission.limit = s.cfg.MaxQueuedBytes
 	c.rate.reset()
-	c.stream = newStream(c, limits)
+	c.stream = newStream(c, budget)
 	return c
 }
 

@@ -62,9 +62,9 @@ type stream struct {
 	callerReads int // requests whose caller led
 }
 
-func newStream(c *Conn, l Limits) *stream {
+func newStream(c *Conn, budget *wire.Budget) *stream {
 	s := &stream{c: c, oneProcessor: runtime.GOMAXPROCS(0) == 1}
-	s.frames = wire.NewReaderWithin(s, l.Frame, l.Together)
+	s.frames = wire.NewReaderWithin(s, wire.MaxFrame, budget)
 	return s
 }
 
