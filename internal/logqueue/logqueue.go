@@ -64,10 +64,22 @@ func (h handler) Handle(ctx context.Context, r slog.Record) error {
 }
 
 func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return handler{h.q, h.mine.WithAttrs(attrs)}
+	return h.derived(func() slog.Handler { return h.mine.WithAttrs(attrs) })
 }
 
-func (h handler) WithGroup(name string) slog.Handler { return handler{h.q, h.mine.WithGroup(name)} }
+func (h handler) WithGroup(name string) slog.Handler {
+	return h.derived(func() slog.Handler { return h.mine.WithGroup(name) })
+}
+
+// derived is a handler with what f gives, or h itself where f panics.
+func (h handler) derived(f func() slog.Handler) (out slog.Handler) {
+	defer func() {
+		if recover() != nil {
+			out = h
+		}
+	}()
+	return handler{h.q, f()}
+}
 
 // line is one that waits.
 type line struct {

@@ -123,6 +123,21 @@ func TestHandlerPanics(t *testing.T) {
 	}
 }
 
+// A handler that panics when it is asked for another one serves in its place.
+func TestHandlerHasNoOther(t *testing.T) {
+	var b bytes.Buffer
+	log := logqueue.New(slog.New(alone{slog.NewTextHandler(&b, nil)}))
+	log.With("k", "v").WithGroup("g").Info("x")
+	if err := logqueue.Flush(t.Context(), log); err != nil || !strings.Contains(b.String(), "msg=x") {
+		t.Errorf("%v: %s", err, b.String())
+	}
+}
+
+type alone struct{ slog.Handler }
+
+func (alone) WithAttrs([]slog.Attr) slog.Handler { panic("attributes") }
+func (alone) WithGroup(string) slog.Handler      { panic("group") }
+
 // A handler may log to the logger itself, and flush another one.
 func TestHandlerLogs(t *testing.T) {
 	var log *slog.Logger
