@@ -40,8 +40,6 @@ type Client struct {
 	shared *conn.Shared // of all connections
 	allow  allowList    // [Config].AllowedBrokers
 
-	lookUps chan struct{} // a token for each look-up that is in functions of the program's
-
 	brokers table
 	servers table
 	names   nameServers
@@ -53,7 +51,8 @@ type Client struct {
 	wg     sync.WaitGroup
 	conns  map[*conn.Conn]*connection
 	groups map[string]*core.Inbox
-	kick   chan struct{} // asks for a heartbeat round
+	kick   chan struct{}            // asks for a heartbeat round
+	asking map[string]chan struct{} // topics whose look-up is in the program's functions, until it is not
 }
 
 const (
@@ -72,7 +71,7 @@ func NewClient(cfg Config) (*Client, error) {
 	c := &Client{
 		cfg: cfg, ser: cfg.Serialization.wire(), log: cfg.Logger, id: cfg.ClientID,
 		conns: map[*conn.Conn]*connection{}, groups: map[string]*core.Inbox{}, kick: make(chan struct{}, 1),
-		lookUps: make(chan struct{}, maxLookUps),
+		asking: map[string]chan struct{}{},
 	}
 	c.allow, _ = parseAllowed(cfg.AllowedBrokers) // withDefaults has looked at the errors
 	if c.id == "" {

@@ -118,7 +118,7 @@ func TestHangUpBacksOff(t *testing.T) {
 					}
 					time.Sleep(10 * time.Millisecond)
 				}
-				if n := n.count(); n > 20 {
+				if n := n.count(); n > 26 {
 					t.Errorf("%d dials in 10 s", n)
 				}
 			})

@@ -58,7 +58,7 @@ func (c *Client) Route(ctx context.Context, topic string) (*core.Route, error) {
 // usableRoute keeps what can be sent to: writable queues of brokers whose master
 // has an address that can be dialed and is allowed.
 func (c *Client) usableRoute(ctx context.Context, topic string, data *wire.RouteData) (*core.Route, error) {
-	addrs, err := c.masters(ctx, data)
+	addrs, err := c.masters(ctx, topic, data)
 	if err != nil {
 		return nil, err
 	}

@@ -85,33 +85,25 @@ type masters struct {
 	err  error // of a function of the program's
 }
 
-// maxLookUps is how many look-ups may be in the program's functions at a time.
-const maxLookUps = 16
-
 // masters asks the program's functions about the masters of a route. One that blocks holds
-// up the look-up, until ctx ends.
-func (c *Client) masters(ctx context.Context, data *wire.RouteData) ([]master, error) {
-	// A goroutine of its own: it may still be in a function when the look-up has given up.
+// up the look-ups of this topic, each until its ctx ends.
+func (c *Client) masters(ctx context.Context, topic string, data *wire.RouteData) ([]master, error) {
 	m := &masters{list: make([]master, len(data.Brokers))}
 	if c.cfg.MapAddr == nil && c.cfg.AllowBroker == nil {
 		c.askMasters(data, m)
 		return m.list, nil
 	}
-	select {
-	case c.lookUps <- struct{}{}:
-	case <-ctx.Done():
-		return nil, core.ContextError(ctx)
+	done, err := c.askAbout(ctx, topic)
+	if err != nil {
+		return nil, err
 	}
-	done := make(chan struct{})
+	// A goroutine of its own: it may still be in a function when the look-up has given up.
 	asks := c.spawn(func() {
-		defer func() {
-			<-c.lookUps
-			close(done)
-		}()
+		defer c.asked(topic, done)
 		c.askMasters(data, m)
 	})
 	if !asks {
-		<-c.lookUps
+		c.asked(topic, done)
 		return nil, c.usable()
 	}
 	select {
@@ -120,6 +112,36 @@ func (c *Client) masters(ctx context.Context, data *wire.RouteData) ([]master, e
 	case <-ctx.Done():
 		return nil, core.ContextError(ctx)
 	}
+}
+
+// askAbout waits until no other look-up of the topic is in the program's functions: one that
+// blocks must not get more and more goroutines. The channel is for asked to close.
+func (c *Client) askAbout(ctx context.Context, topic string) (chan struct{}, error) {
+	done := make(chan struct{})
+	for {
+		c.mu.Lock()
+		other := c.asking[topic]
+		if other == nil {
+			c.asking[topic] = done
+		}
+		c.mu.Unlock()
+		if other == nil {
+			return done, nil
+		}
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, core.ContextError(ctx)
+		}
+	}
+}
+
+// asked says that a look-up of the topic is out of the program's functions.
+func (c *Client) asked(topic string, done chan struct{}) {
+	c.mu.Lock()
+	delete(c.asking, topic)
+	c.mu.Unlock()
+	close(done)
 }
 
 func (c *Client) askMasters(data *wire.RouteData, m *masters) {

@@ -266,7 +266,11 @@ func TestUserCodeThatBlocksALookUp(t *testing.T) {
 				c := client(t, cfg)
 				t.Cleanup(func() { close(release) })
 				p := routed(t, c)
-				for range 40 {
+				goroutines := 0
+				for i := range 100 {
+					if i == 10 {
+						goroutines = runtime.NumGoroutine()
+					}
 					start := time.Now()
 					_, err := p.Send(bg, &core.Message{Topic: "B", Body: []byte("x")}, core.SendTimeout(time.Second))
 					if wantFailure(t, err, core.ClassTimeout, core.NotSent); time.Since(start) > time.Second {
@@ -279,6 +283,9 @@ func TestUserCodeThatBlocksALookUp(t *testing.T) {
 					if _, err := p.Send(bg, &core.Message{Topic: "A", Body: []byte("x")}); err != nil || time.Since(start) > 0 {
 						t.Errorf("to another topic: %v, after %v", err, time.Since(start))
 					}
+				}
+				if n := runtime.NumGoroutine(); n > goroutines+2 {
+					t.Errorf("%d goroutines, %d before", n, goroutines)
 				}
 				ctx, cancel := context.WithTimeout(bg, time.Second)
 				defer cancel()
