@@ -3,6 +3,8 @@ package remoting_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"strings"
@@ -198,6 +200,68 @@ func TestLossOfAConnectionThatServed(t *testing.T) {
 		}
 		if n := n.count(); n != len(lives) {
 			t.Errorf("%d dials, want %d", n, len(lives))
+		}
+	})
+}
+
+// An outage has one line in the log, however many dials fail, and so has a peer that hangs up
+// again and again. When the broker serves again its report has no trouble.
+func TestOutageIsLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, log := newPipes(), &lockedText{}
+		c := client(t, remoting.Config{Dial: n.dial, Logger: slog.New(slog.NewTextHandler(log, nil))})
+		p := producer(t, c, "b:1")
+		for outage := 1; outage <= 2; outage++ {
+			for range 1000 {
+				_, _ = p.Send(bg, coretest.Message("x"))
+				time.Sleep(10 * time.Millisecond)
+			}
+			b := run(t, n.listen("b:1"), func(s *session, c wire.Command) {
+				if s.n > 5 || s.sends.Add(1) == 1 {
+					s.ok(c)
+					return
+				}
+				s.nc.Close()
+			})
+			time.Sleep(time.Second)
+			for range 1000 {
+				_, _ = p.Send(bg, coretest.Message("x"))
+				time.Sleep(10 * time.Millisecond)
+			}
+			if got := strings.Count(log.String(), "cannot connect"); got != outage {
+				t.Errorf("%d lines after %d outages", got, outage)
+			}
+			// The hang-ups follow the outage, so none is the first failure in a row.
+			if got := strings.Count(log.String(), "connection lost"); got > outage {
+				t.Errorf("%d lines of lost connections:\n%s", got, log.String())
+			}
+			if got := fmt.Sprint(c.BrokerReport(core.Broker{Addr: "b:1"})); strings.Contains(got, "last dial") {
+				t.Errorf("the report of a broker that serves: %v", got)
+			}
+			time.Sleep(10 * time.Second)
+			b.stop()
+		}
+	})
+}
+
+// A connection on which nothing ever comes back, since all sends are one-way, is closed when it
+// is idle. That is no failure: the next send dials at once.
+func TestIdleOnewayConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		b := run(t, n.listen("b:1"), nil)
+		c := client(t, remoting.Config{Dial: n.dial})
+		p := producer(t, c, b.addr())
+		for i := range 3 {
+			if err := p.SendOneway(bg, coretest.Message("x")); err != nil {
+				t.Fatalf("connection %d: %v", i+1, err)
+			}
+			for c.Stats().Connections > 0 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		if n.count() != 3 {
+			t.Errorf("%d dials", n.count())
 		}
 	})
 }

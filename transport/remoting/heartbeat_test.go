@@ -300,3 +300,26 @@ func TestTopicsMakeNoHeartbeats(t *testing.T) {
 		}
 	})
 }
+
+// Heartbeats do not dial a broker to which no known route leads: it may be gone for good.
+func TestHeartbeatsDialNoStrangers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVirtual(t)
+		c := v.client(t)
+		if err := c.RegisterGroup(bg, core.Registration{Group: "g"}); err != nil {
+			t.Fatal(err)
+		}
+		// By a route that the client knows nothing of.
+		p := producer(t, c, v.a.addr())
+		time.Sleep(25 * time.Second) // shortly before a round
+		if _, err := p.Send(bg, coretest.Message("x")); err != nil {
+			t.Fatal(err)
+		}
+		v.a.stop()
+		dials := v.n.count()
+		time.Sleep(10 * time.Minute)
+		if n := v.n.count() - dials; n != 0 {
+			t.Errorf("%d dials", n)
+		}
+	})
+}

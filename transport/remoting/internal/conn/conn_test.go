@@ -98,12 +98,17 @@ func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := pipe(t)
 		peer(t, far, func(cmd wire.Command) {
-			if cmd.Opaque == 1 {
+			switch cmd.Opaque {
+			case 1:
 				_, _ = far.Write(answer(t, 99, 0, "")) // to no request
+			case 2:
+				_, _ = far.Write(ask(t)) // of its own accord
+			case 3:
+				_, _ = far.Write(answer(t, 99, 0, "")[:20]) // and not the rest of it
 			}
 		})
 		c, _ := running(t, near)
-		for opaque, want := range []time.Duration{time.Second, 0} {
+		for opaque, want := range []time.Duration{time.Second, 0, 0, time.Second} {
 			r, f := request(t, c, Ask, int32(opaque), 0)
 			r.deadline = time.Now().Add(time.Second)
 			if err := c.Do(r, f); !errors.Is(err, core.ErrTimeout) || r.Silence() != want {
