@@ -248,20 +248,20 @@ func TestOutageIsLoggedOnce(t *testing.T) {
 // is idle. That is no failure: the next send dials at once.
 func TestIdleOnewayConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newPipes()
-		b := run(t, n.listen("b:1"), nil)
-		c := client(t, remoting.Config{Dial: n.dial})
-		p := producer(t, c, b.addr())
+		v := newVirtual(t)
+		v.routes = func(string) *wire.RouteData { return routeTo(1, "a:1") }
+		c := v.client(t)
+		p := routed(t, c)
 		for i := range 3 {
 			if err := p.SendOneway(bg, coretest.Message("x")); err != nil {
 				t.Fatalf("connection %d: %v", i+1, err)
 			}
-			for c.Stats().Connections > 0 {
-				time.Sleep(time.Millisecond)
+			for v.a.open.Load() > 0 {
+				time.Sleep(10 * time.Millisecond)
 			}
 		}
-		if n.count() != 3 {
-			t.Errorf("%d dials", n.count())
+		if n := v.a.accepted.Load(); n != 3 {
+			t.Errorf("%d connections", n)
 		}
 	})
 }
