@@ -176,7 +176,7 @@ func (c *Call) Consistent() (consistent bool) {
 			consistent = true // the send itself tells of the panic
 		}
 	}()
-	s, err := c.queueSelector()
+	s, err := c.queueSelector(context.Background())
 	if err != nil {
 		return true
 	}
@@ -184,11 +184,11 @@ func (c *Call) Consistent() (consistent bool) {
 	return ok && cs.RequiresConsistency(c.Message())
 }
 
-func (c *Call) queueSelector() (QueueSelector, error) {
+func (c *Call) queueSelector(ctx context.Context) (QueueSelector, error) {
 	if c.selector != nil {
 		return c.selector, nil
 	}
-	return c.served.selector()
+	return c.served.selector.get(ctx, c)
 }
 
 // Attempts is the number of attempts made so far.

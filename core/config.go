@@ -8,6 +8,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/safelog"
 )
 
 // The defaults of a [Config].
@@ -73,7 +74,7 @@ type Config struct {
 	// strategies that are services need not be listed: they are started after these.
 	Own []Service
 	// Logger gets what no error can report, such as a listener's panic. Nil
-	// means silence.
+	// means silence. A panic of its handler loses the line and nothing else.
 	Logger *slog.Logger
 }
 
@@ -134,10 +135,7 @@ func (c Config) withDefaults() (Config, error) {
 			errs = append(errs, fmt.Errorf("Config.Own[%d] is nil", i))
 		}
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	c.Logger = c.Logger.With("component", "rocketmq.producer")
+	c.Logger = safelog.New(c.Logger).With("component", "rocketmq.producer")
 	return c, errors.Join(errs...)
 }
 

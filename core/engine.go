@@ -281,7 +281,7 @@ func (e *engine) chooseQueue(ctx context.Context, c *Call) (index int, consisten
 }
 
 func (e *engine) ask(ctx context.Context, c *Call) (index int, consistent bool, err error) {
-	s, err := c.queueSelector()
+	s, err := c.queueSelector(ctx)
 	if err != nil {
 		return 0, false, err
 	}
@@ -437,7 +437,7 @@ func (e *engine) deposit(c *Call) {
 func (e *engine) attemptDone(ctx context.Context, c *Call, res *Result, err error) {
 	e.totals.attempt(&c.at, err)
 	ls := &c.served.policy.listeners
-	own := c.selectorListener(&e.listeners, ls)
+	own := c.selectorListener(ctx, &e.listeners, ls)
 	if len(e.listeners.attempt) == 0 && len(ls.attempt) == 0 && own == nil {
 		return
 	}
@@ -455,8 +455,8 @@ func (e *engine) attemptDone(ctx context.Context, c *Call, res *Result, err erro
 
 // selectorListener is the call's selector, if it listens and is not told already as its own
 // factory or as a step.
-func (c *Call) selectorListener(lists ...*listeners) AttemptListener {
-	s, err := c.queueSelector()
+func (c *Call) selectorListener(ctx context.Context, lists ...*listeners) AttemptListener {
+	s, err := c.queueSelector(ctx)
 	if err != nil {
 		return nil
 	}
