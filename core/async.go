@@ -85,24 +85,27 @@ type asyncSend struct {
 	done       func(Result, error)
 	generation uint32
 	weight     int64
+	expired    bool // its time ended while it waited for a worker
 }
 
 // begin gives a call that has its permits to a worker.
 func (p *Producer) begin(ctx context.Context, c *Call, generation uint32, weight int64, done func(Result, error)) {
-	c.async = asyncSend{ctx, done, generation, weight}
+	c.async = asyncSend{ctx: ctx, done: done, generation: generation, weight: weight}
 	p.workers.send(c)
 }
 
 // run is the worker's side of an asynchronous send. Every exit, also one by
-// runtime.Goexit in a step or listener, gives the permits back first and then calls done.
+// runtime.Goexit in a step or listener, gives back first what another send may need, permits
+// and the worker's place, and then calls done.
 func (c *Call) run() {
 	p, a, topic := c.engine.producer, c.async, c.Message().Topic
 	defer p.inflight.leave(a.generation)
 	var res Result
 	err := errGoexit
+	defer func() { p.finish(a.done, res, err) }()
 	defer func() {
 		p.release(a.weight)
-		p.finish(a.done, res, err)
+		p.workers.leave(a.expired, err)
 	}()
 	returned := false
 	defer unlessReturned(&returned, func() {

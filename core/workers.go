@@ -12,28 +12,36 @@ import (
 // workers runs asynchronous sends. A goroutine that has become idle waits for
 // the next task, so that a steady load starts none; beyond maxIdle they end.
 //
-// Each send under way takes a goroutine and its stack, so at most `most` are worked on at
-// a time. The others stand in a wait queue, first come, first served, where each takes
-// only the memory of its call.
+// Each send that is worked on takes a goroutine and its stack, so it needs a place. The others
+// stand in a wait queue, first come, first served, where each takes only the memory of its
+// call. A call gives its place back when it has its outcome, before done is called: done is the
+// user's code and may wait for another send, which needs a place itself.
+//
+// There are firstPlaces at first. Each acknowledged send makes one more while others stand in
+// the queue, up to `most`; each send that gets no answer takes one away again. So a distant
+// broker has as many sends under way as it can answer, and a silent one, which none helps, has
+// few.
 type workers struct {
 	tasks chan task
 	quit  chan struct{}
 	idle  atomic.Int32
 	wg    sync.WaitGroup
 
-	most   int32        // calls worked on at a time
-	active atomic.Int32 // now
+	most   int32        // places that there can be
+	places atomic.Int32 // that there are
+	active atomic.Int32 // of these, taken
 	queued atomic.Int32 // length of queue, to look at it without the lock
 
 	mu      sync.Mutex
 	queue   fifo.List[Call]
-	expired fifo.List[Call] // those whose time ended in the queue
+	expired fifo.List[Call] // those whose time ended in the queue and that wait to fail
 	failing int             // goroutines that fail expired calls
 }
 
 const (
-	maxIdle    = 256
-	maxFailing = 256
+	firstPlaces = 256
+	maxIdle     = 256
+	maxFailing  = 256
 )
 
 // task is what a worker does: a *Call that is sent asynchronously, or a function.
@@ -44,7 +52,9 @@ type taskFunc func()
 func (f taskFunc) run() { f() }
 
 func newWorkers(most int) *workers {
-	return &workers{tasks: make(chan task), quit: make(chan struct{}), most: int32(min(most, 1<<30))}
+	w := &workers{tasks: make(chan task), quit: make(chan struct{}), most: int32(min(most, 1<<30))}
+	w.places.Store(min(w.most, firstPlaces))
+	return w
 }
 
 // send gives c to a worker or, if enough are at work, queues it.
@@ -56,7 +66,11 @@ func (w *workers) send(c *Call) {
 	w.mu.Lock()
 	w.enqueue(c)
 	w.mu.Unlock()
-	// A worker may have looked at the queue a moment ago and found it empty.
+	w.look() // a worker may have looked at the queue a moment ago and found it empty
+}
+
+// look gives a free place, if there is one, to the first call in the queue.
+func (w *workers) look() {
 	if w.admit() {
 		if next := w.next(); next != nil {
 			w.run(next)
@@ -64,13 +78,13 @@ func (w *workers) send(c *Call) {
 	}
 }
 
-// admit counts one more call at work, if there may be one. It never counts one too
-// many, not for a moment either: a worker and a sender could refuse each other
-// over that, and leave a call in the queue with no worker to come for it.
+// admit takes a place, if one is free. It never takes one too many, not for a moment
+// either: a worker and a sender could refuse each other over that, and leave a call in the
+// queue with no worker to come for it.
 func (w *workers) admit() bool {
 	for {
 		n := w.active.Load()
-		if n >= w.most {
+		if n >= w.places.Load() {
 			return false
 		}
 		if w.active.CompareAndSwap(n, n+1) {
@@ -79,11 +93,11 @@ func (w *workers) admit() bool {
 	}
 }
 
-// next is the first call in the queue, for a worker that has ended one. If there is
-// none the worker no longer counts as at work.
+// next is the first call in the queue, for who has a place. If there is none, or are fewer
+// places by now, the place is free.
 func (w *workers) next() *Call {
 	for {
-		if w.queued.Load() > 0 {
+		if w.queued.Load() > 0 && w.active.Load() <= w.places.Load() {
 			w.mu.Lock()
 			c := w.queue.First()
 			if c != nil {
@@ -98,6 +112,32 @@ func (w *workers) next() *Call {
 		if w.queued.Load() == 0 || !w.admit() {
 			return nil
 		}
+	}
+}
+
+// leave passes on the place of a call that has its outcome.
+func (w *workers) leave(expired bool, err error) {
+	if expired {
+		w.failNext()
+		return
+	}
+	w.resize(err)
+	if c := w.next(); c != nil {
+		w.run(c)
+	}
+}
+
+// resize makes places after an acknowledged send that others waited behind, and takes one away
+// after a send that got no answer.
+func (w *workers) resize(err error) {
+	n := w.places.Load()
+	switch {
+	case err == nil:
+		if n < w.most && w.queued.Load() > 0 && w.places.CompareAndSwap(n, n+1) {
+			w.look()
+		}
+	case n > firstPlaces && ClassOf(err) == ClassTimeout:
+		w.places.CompareAndSwap(n, n-1)
 	}
 }
 
@@ -138,35 +178,27 @@ func (w *workers) expire(c *Call) {
 		return
 	}
 	w.dequeue(c)
-	w.expired.Push(&c.waiting, c)
-	if w.failing < maxFailing {
-		w.failing++
-		w.wg.Add(1)
-		go w.failExpired()
+	c.async.expired = true
+	if w.failing == maxFailing {
+		w.expired.Push(&c.waiting, c)
+		return
 	}
+	w.failing++
+	w.run(c) // it fails before it is sent
 }
 
-// failExpired runs calls whose time has ended. They fail before they are sent. A step
-// that ends the goroutine ends only the one call.
-func (w *workers) failExpired() {
-	defer w.wg.Done()
-	returned := false
-	defer unlessReturned(&returned, func() {
-		w.wg.Add(1)
-		go w.failExpired()
-	})
-	for {
-		w.mu.Lock()
-		c := w.expired.First()
-		if c == nil {
-			w.failing--
-			w.mu.Unlock()
-			returned = true
-			return
-		}
+// failNext runs the next expired call in place of one that has failed.
+func (w *workers) failNext() {
+	w.mu.Lock()
+	c := w.expired.First()
+	if c == nil {
+		w.failing--
+	} else {
 		w.expired.Remove(&c.waiting)
-		w.mu.Unlock()
-		c.run()
+	}
+	w.mu.Unlock()
+	if c != nil {
+		w.run(c)
 	}
 }
 
@@ -180,10 +212,12 @@ func (w *workers) run(t task) {
 	}
 }
 
+// work does t, and then what else there is. A step or callback that ends the goroutine ends
+// only the one task.
 func (w *workers) work(t task) {
 	defer w.wg.Done()
 	for {
-		w.finish(t)
+		t.run()
 		if w.idle.Add(1) > maxIdle {
 			w.idle.Add(-1)
 			return
@@ -196,26 +230,6 @@ func (w *workers) work(t task) {
 			return
 		}
 	}
-}
-
-// finish does t and, after a call, those in the queue. A step that ends the goroutine
-// ends only the one call.
-func (w *workers) finish(t task) {
-	c, ok := t.(*Call)
-	if !ok {
-		t.run()
-		return
-	}
-	returned := false
-	defer unlessReturned(&returned, func() {
-		if c := w.next(); c != nil {
-			w.run(c)
-		}
-	})
-	for ; c != nil; c = w.next() {
-		c.run()
-	}
-	returned = true
 }
 
 // stop ends the idle workers. No send may be given to run any more.
