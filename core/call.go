@@ -70,6 +70,7 @@ type current struct {
 	result    Result
 	answer    batchAnswer
 	partly    bool // a broker refused some messages of the batch; result has the rest
+	begun     bool // its chain runs, or did
 	told      bool // the outcome is counted, and listeners hear of it
 
 	async         asyncSend

@@ -215,7 +215,10 @@ func (tr *troupe) play(t *testing.T, wg *sync.WaitGroup) (done *atomic.Int64) {
 	wg.Go(func() { _, _ = p.Send(t.Context(), coretest.Message("x")) })
 	wg.Go(func() { _ = p.SendOneway(t.Context(), coretest.Message("x")) })
 	wg.Go(func() { _, _ = p.SendBatch(t.Context(), []*core.Message{coretest.Message("x"), coretest.Message("y")}) })
-	wg.Go(func() { _ = p.Snapshot() })
+	wg.Go(func() {
+		time.Sleep(10 * time.Millisecond) // when there are routes
+		_ = p.Snapshot()
+	})
 	wg.Go(func() { _ = p.Pipeline().String() })
 	_ = tr.inbox.Deliver(request("x"))
 	return done

@@ -106,6 +106,7 @@ type policySet struct {
 	order    []*policy // as the source lists them
 	// listeners are those of all policies, each value once, for events that belong to no call.
 	listeners listeners
+	none      *served // of calls that are refused before they have a policy
 
 	recent [recentTopics]atomic.Pointer[served] // topics found without the lock
 
@@ -182,6 +183,7 @@ func newPolicySet(source PolicySource, def Policy, told []any, log listeners) (*
 		p.capped = newCapTable(p.Retry)
 		told = s.listeners.subscribe(&p.Policy, told)
 	}
+	s.none = s.without("", ErrContract)
 	return s, nil
 }
 
@@ -308,15 +310,20 @@ func (s *policySet) add(topic string) *served {
 }
 
 func (s *policySet) make(topic string) *served {
-	made := &served{topic: strings.Clone(topic), selector: newTopicSelector()} // it may be part of something large
-	made.policy, made.err = s.choose(made.topic)
-	if made.err == nil {
-		return made
+	topic = strings.Clone(topic) // it may be part of something large
+	p, err := s.choose(topic)
+	if err != nil {
+		return s.without(topic, err)
 	}
-	// Reports and listeners need a policy all the same.
-	made.policy = s.order[len(s.order)-1]
-	made.selector.set(nil, made.err)
-	return made
+	return &served{topic: topic, policy: p, selector: newTopicSelector()}
+}
+
+// without is what serves a topic that has no policy: reports and listeners need one all the
+// same.
+func (s *policySet) without(topic string, why error) *served {
+	out := &served{topic: topic, policy: s.order[len(s.order)-1], selector: newTopicSelector(), err: why}
+	out.selector.set(nil, why)
+	return out
 }
 
 // choose asks the source, and keeps its panic and its nonsense.

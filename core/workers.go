@@ -31,6 +31,12 @@ type workers struct {
 	places atomic.Int32 // that there are
 	active atomic.Int32 // of these, taken
 	queued atomic.Int32 // length of queue, to look at it without the lock
+	late   atomic.Int32 // and of expired
+
+	// watcher rings a moment after a call has left its place while others waited. Mostly the
+	// goroutine takes one of them itself, when done has returned.
+	watcher  *time.Timer
+	watching atomic.Bool
 
 	mu      sync.Mutex
 	queue   fifo.List[Call]
@@ -42,6 +48,8 @@ const (
 	firstPlaces = 256
 	maxIdle     = 256
 	maxFailing  = 256
+	// doneTime is how long a place stays empty for a done function to return.
+	doneTime = time.Millisecond
 )
 
 // task is what a worker does: a *Call that is sent asynchronously, or a function.
@@ -54,12 +62,14 @@ func (f taskFunc) run() { f() }
 func newWorkers(most int) *workers {
 	w := &workers{tasks: make(chan task), quit: make(chan struct{}), most: int32(min(most, 1<<30))}
 	w.places.Store(min(w.most, firstPlaces))
+	w.watcher = time.AfterFunc(time.Hour, w.watched)
+	w.watcher.Stop()
 	return w
 }
 
-// send gives c to a worker or, if enough are at work, queues it.
+// send gives c to a worker or, if enough are at work or others wait, queues it.
 func (w *workers) send(c *Call) {
-	if w.admit() {
+	if w.queued.Load() == 0 && w.admit() {
 		w.run(c)
 		return
 	}
@@ -69,13 +79,27 @@ func (w *workers) send(c *Call) {
 	w.look() // a worker may have looked at the queue a moment ago and found it empty
 }
 
-// look gives a free place, if there is one, to the first call in the queue.
-func (w *workers) look() {
-	if w.admit() {
-		if next := w.next(); next != nil {
-			w.run(next)
+// look gives a free place, if there is one, to the first call that waits. It reports whether
+// it did.
+func (w *workers) look() bool {
+	c := w.more()
+	if c != nil {
+		w.run(c)
+	}
+	return c != nil
+}
+
+// more takes a free place, if there is one, and gives the call for it, if one waits.
+func (w *workers) more() *Call {
+	if w.late.Load() > 0 {
+		if c := w.nextExpired(); c != nil {
+			return c
 		}
 	}
+	if w.queued.Load() > 0 && w.admit() {
+		return w.next()
+	}
+	return nil
 }
 
 // admit takes a place, if one is free. It never takes one too many, not for a moment
@@ -93,11 +117,11 @@ func (w *workers) admit() bool {
 	}
 }
 
-// next is the first call in the queue, for who has a place. If there is none, or are fewer
-// places by now, the place is free.
+// next is the first call in the queue, for who has a place. If there is none the place is
+// free.
 func (w *workers) next() *Call {
 	for {
-		if w.queued.Load() > 0 && w.active.Load() <= w.places.Load() {
+		if w.queued.Load() > 0 {
 			w.mu.Lock()
 			c := w.queue.First()
 			if c != nil {
@@ -115,15 +139,25 @@ func (w *workers) next() *Call {
 	}
 }
 
-// leave passes on the place of a call that has its outcome.
+// leave frees the place of a call that has its outcome.
 func (w *workers) leave(expired bool, err error) {
 	if expired {
-		w.failNext()
-		return
+		w.mu.Lock()
+		w.failing--
+		w.mu.Unlock()
+	} else {
+		w.active.Add(-1)
+		w.resize(err)
 	}
-	w.resize(err)
-	if c := w.next(); c != nil {
-		w.run(c)
+	if w.queued.Load()+w.late.Load() > 0 && w.watching.CompareAndSwap(false, true) {
+		w.watcher.Reset(doneTime)
+	}
+}
+
+// watched gives the places that done functions have kept empty to calls that wait.
+func (w *workers) watched() {
+	w.watching.Store(false)
+	for w.look() {
 	}
 }
 
@@ -181,25 +215,25 @@ func (w *workers) expire(c *Call) {
 	c.async.expired = true
 	if w.failing == maxFailing {
 		w.expired.Push(&c.waiting, c)
+		w.late.Add(1)
 		return
 	}
 	w.failing++
 	w.run(c) // it fails before it is sent
 }
 
-// failNext runs the next expired call in place of one that has failed.
-func (w *workers) failNext() {
+// nextExpired is the next expired call, if one more may be failed now.
+func (w *workers) nextExpired() *Call {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	c := w.expired.First()
-	if c == nil {
-		w.failing--
-	} else {
-		w.expired.Remove(&c.waiting)
+	if c == nil || w.failing == maxFailing {
+		return nil
 	}
-	w.mu.Unlock()
-	if c != nil {
-		w.run(c)
-	}
+	w.expired.Remove(&c.waiting)
+	w.late.Add(-1)
+	w.failing++
+	return c
 }
 
 // run gives t to an idle worker or to a new one.
@@ -218,6 +252,10 @@ func (w *workers) work(t task) {
 	defer w.wg.Done()
 	for {
 		t.run()
+		if c := w.more(); c != nil {
+			t = c
+			continue
+		}
 		if w.idle.Add(1) > maxIdle {
 			w.idle.Add(-1)
 			return
@@ -233,7 +271,10 @@ func (w *workers) work(t task) {
 }
 
 // stop ends the idle workers. No send may be given to run any more.
-func (w *workers) stop() { close(w.quit) }
+func (w *workers) stop() {
+	w.watcher.Stop()
+	close(w.quit)
+}
 
 // join waits for every worker.
 func (w *workers) join() { w.wg.Wait() }
