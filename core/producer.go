@@ -104,7 +104,8 @@ func newEngine(p *Producer) *engine {
 	e.routes = newRouteCache(&p.cfg, e.routeChanged, func() { e.policies.Load().forget() })
 	e.callChain = composeCall(e.deliver, p.pipeline.call)
 	e.attemptChain = composeAttempt(e.carry, p.pipeline.attempt)
-	e.opChain = composeOperation(e.locate(composeOperation(e.operate, p.pipeline.inner)), p.pipeline.outer)
+	e.lastStep = callerOf(p.pipeline.attempt, len(p.pipeline.attempt))
+	e.opChain = composeOperation(e.locate(composeOperation(e.operate, p.pipeline.inner, p.pipeline.outer)), p.pipeline.outer, nil)
 	e.calls.New = func() any { return &Call{engine: e} }
 	return e
 }
