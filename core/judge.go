@@ -93,10 +93,6 @@ func (e *engine) mayGoOn(c *Call) (Decision, ruling, error) {
 	f.Elapsed = time.Since(c.start)
 	f.Remaining = time.Until(c.deadline)
 	f.Untried = c.untried(c.route)
-	if f.Remaining <= 0 {
-		c.stop = StopTime
-		return Decision{}, giveUp, nil
-	}
 	d, err := decide(c.retry, f)
 	if err != nil {
 		return d, giveUp, err
@@ -106,7 +102,7 @@ func (e *engine) mayGoOn(c *Call) (Decision, ruling, error) {
 	switch {
 	case !d.Retry, stored && !d.Restore:
 		c.stop = StopPolicy
-	case d.After >= f.Remaining:
+	case d.After >= f.Remaining: // also where none remains
 		c.stop = StopTime
 	case c.attempts >= maxAttempts:
 		c.stop = StopLimit

@@ -74,7 +74,7 @@ func TestLogHandlerThatBlocks(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		err := p.Shutdown(ctx)
-		if err == nil || !strings.Contains(err.Error(), "log handler did not return") || time.Since(start) > 10*time.Second {
+		if err == nil || !strings.Contains(err.Error(), "left behind the log handler") || time.Since(start) > 10*time.Second {
 			t.Errorf("Shutdown gave %v after %v", err, time.Since(start))
 		}
 		close(release)

@@ -70,7 +70,8 @@ var Law = []Rule{
 	{Folder: "modules", Ours: []string{Any}, Except: []string{"examples", "cmd", "internal"}, Theirs: []string{fx, otelAPI}},
 	{Folder: "examples", Ours: []string{Any}, Except: []string{"examples", "cmd", "internal"}, Theirs: []string{fx, otelAPI}},
 	{Folder: "cmd", Ours: []string{Any}, Except: []string{"modules", "examples", "internal"}, Theirs: []string{kong, progressbar, terminal, otelAPI}},
-	// A data structure, a check, and the JSON of configurations, that several floors share.
+	// A data structure, a check, the JSON of configurations, and loggers that cannot hurt, which
+	// several floors share.
 	{Folder: "internal/fifo"},
 	{Folder: "internal/absent"},
 	{Folder: "internal/words"},
