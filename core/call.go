@@ -74,7 +74,8 @@ type current struct {
 	told      bool // the outcome is counted, and listeners hear of it
 
 	async         asyncSend
-	leftWaiting   func() bool // stops watching the caller's context
+	ticket        uint64      // of its wait for a worker
+	leftWaiting   func() bool // stops watching the caller's context; nil if it cannot end
 	reported      Result      // the copy in a report
 	callReport    CallReport
 	attemptReport AttemptReport
