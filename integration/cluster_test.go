@@ -53,3 +53,13 @@ func (c *cluster) Stored(t testing.TB, topic string, queues int, brokers ...stri
 	must(t, err)
 	return int(n)
 }
+
+func (c *cluster) CreateStaticTopic(t testing.TB, topic string, queues int, brokers ...string) {
+	t.Helper()
+	must(t, c.Cluster.CreateStaticTopic(t.Context(), topic, queues, brokers...))
+}
+
+func (c *cluster) RemapStaticTopic(t testing.TB, topic string, queues int, brokers ...string) {
+	t.Helper()
+	must(t, c.Cluster.RemapStaticTopic(t.Context(), topic, queues, brokers...))
+}

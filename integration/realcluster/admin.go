@@ -54,25 +54,36 @@ func (c *Cluster) SetTopic(ctx context.Context, topic string, queues, perm int, 
 }
 
 // Stored is the number of messages that a topic has ever got: the sum of its queues' next offsets, on the named
-// brokers or on all.
+// brokers or on all. Of a static topic these are the queues in which brokers really store, so queues is the greatest
+// number that one broker has.
 func (c *Cluster) Stored(ctx context.Context, topic string, queues int, brokers ...string) (int64, error) {
 	var sum int64
 	for _, b := range c.orAll(brokers) {
 		for q := range queues {
-			answer, _, err := call(ctx, c.BrokerAddr(b), codeMaxOffset, map[string]string{
-				"topic": topic, "queueId": strconv.Itoa(q), "committed": "false",
-			})
+			n, err := c.QueueStored(ctx, topic, q, b)
 			if err != nil {
-				return 0, fmt.Errorf("offset of %s[%d] on %s: %w", topic, q, b, err)
-			}
-			n, err := strconv.ParseInt(answer.ExtFields["offset"], 10, 64)
-			if err != nil {
-				return 0, fmt.Errorf("offset of %s[%d] on %s: %w", topic, q, b, err)
+				return 0, err
 			}
 			sum += n
 		}
 	}
 	return sum, nil
+}
+
+// QueueStored is the number of messages that one queue of a broker has ever got: the offset that the next one gets.
+func (c *Cluster) QueueStored(ctx context.Context, topic string, queue int, broker string) (int64, error) {
+	answer, _, err := call(ctx, c.BrokerAddr(broker), codeMaxOffset, map[string]string{
+		"topic": topic, "queueId": strconv.Itoa(queue), "committed": "false",
+		"lo": "false", // the broker's own queue, also in a static topic
+	})
+	if err != nil {
+		return 0, fmt.Errorf("offset of %s[%d] on %s: %w", topic, queue, broker, err)
+	}
+	n, err := strconv.ParseInt(answer.ExtFields["offset"], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("offset of %s[%d] on %s: %w", topic, queue, broker, err)
+	}
+	return n, nil
 }
 
 // Written is the number of bytes in the brokers' commit logs.
