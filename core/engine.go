@@ -306,7 +306,7 @@ func (e *engine) ask(ctx context.Context, c *Call) (index int, consistent bool, 
 }
 
 // try makes one attempt and reports its end exactly once, even if a step ends
-// the goroutine.
+// the goroutine. Where the broker is absent no step is asked: there is nothing to protect.
 func (e *engine) try(ctx context.Context, c *Call) (res *Result, err error) {
 	c.attempts++
 	at := &c.at
@@ -321,6 +321,9 @@ func (e *engine) try(ctx context.Context, c *Call) (res *Result, err error) {
 	}
 	err = errGoexit
 	defer func() { e.attemptDone(ctx, c, res, err) }()
+	if at.broker.Absent() {
+		return nil, fmt.Errorf("%w: no address of %s is known now, whose queue this is", ErrConnect, at.broker.Name)
+	}
 	if broken := e.limit(c); broken != nil {
 		return nil, broken
 	}
@@ -368,13 +371,13 @@ func (e *engine) limit(c *Call) (err error) {
 	return nil
 }
 
-// othersLeft reports whether a broker other than the chosen one is untried and
+// othersLeft reports whether a broker other than the chosen one is there, untried and
 // not down.
 func (c *Call) othersLeft(health HealthView) bool {
 	r := c.route
 	for i := range r.brokers {
 		b := &r.brokers[i]
-		if b.Name != c.at.broker.Name && !slices.Contains(c.tried, b.Name) &&
+		if b.Name != c.at.broker.Name && !b.Absent() && !slices.Contains(c.tried, b.Name) &&
 			(health == nil || health.Health(*b) != HealthDown) {
 			return true
 		}

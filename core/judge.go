@@ -171,7 +171,7 @@ func (c *Call) addTried(broker string) {
 func (c *Call) untried(r *Route) int {
 	n := 0
 	for i := range r.brokers {
-		if !slices.Contains(c.tried, r.brokers[i].Name) {
+		if !r.brokers[i].Absent() && !slices.Contains(c.tried, r.brokers[i].Name) {
 			n++
 		}
 	}

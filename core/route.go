@@ -18,22 +18,25 @@ type Route struct {
 // use one name, and a broker that moved to another address is another process.
 type Broker struct {
 	Name    string // unique in its cluster, such as "broker-a"
-	Addr    string // in the transport's form, such as host:port; never empty in a route
+	Addr    string // in the transport's form, such as host:port; empty if it is absent
 	Cluster string // the cluster's name; may be empty
 }
 
+// Absent reports whether the broker has no address now. Its queues are in the route because
+// they are the topic's, and keys must not move to others: a send to one of them fails without
+// the transport and is certainly not sent.
+func (b Broker) Absent() bool { return b.Addr == "" }
+
 // NewRoute makes a route of writable queues, in the order in which a hash meets
 // them: Java's is by broker name, then by id. Every queue's broker must be among brokers, and
-// brokers must have unique names; both lists are copied.
+// brokers must have unique names; one without an address is absent ([Broker.Absent]). Both
+// lists are copied. It costs time in proportion to their lengths.
 func NewRoute(queues []Queue, brokers []Broker) (*Route, error) {
 	r := &Route{queues: slices.Clone(queues), brokers: slices.Clone(brokers), brokerOf: make([]int32, len(queues))}
 	index := make(map[string]int32, len(brokers))
 	for i, b := range brokers {
 		if _, dup := index[b.Name]; dup {
 			return nil, fmt.Errorf("route: broker %q twice", b.Name)
-		}
-		if b.Addr == "" {
-			return nil, fmt.Errorf("route: broker %q without address", b.Name)
 		}
 		index[b.Name] = int32(i)
 	}
@@ -56,13 +59,20 @@ func NewRoute(queues []Queue, brokers []Broker) (*Route, error) {
 func alternate(brokerOf []int32, brokers int) []int32 {
 	place := make([]int32, len(brokerOf))
 	seen := make([]int32, brokers)
-	order := make([]int32, len(brokerOf))
+	from := make([]int32, len(brokerOf)+1) // where the queues of a place begin
 	for i, b := range brokerOf {
 		place[i] = seen[b]
 		seen[b]++
-		order[i] = int32(i)
+		from[seen[b]]++
 	}
-	slices.SortStableFunc(order, func(x, y int32) int { return int(place[x] - place[y]) })
+	for p := 1; p < len(from); p++ {
+		from[p] += from[p-1]
+	}
+	order := make([]int32, len(brokerOf))
+	for i, p := range place {
+		order[from[p]] = int32(i)
+		from[p]++
+	}
 	return order
 }
 
@@ -78,10 +88,10 @@ func (r *Route) Broker(i int) Broker { return r.brokers[r.brokerOf[i]] }
 // Brokers returns a copy of the brokers.
 func (r *Route) Brokers() []Broker { return slices.Clone(r.brokers) }
 
-// named finds a broker by name.
+// named finds a broker by name, unless it is absent.
 func (r *Route) named(name string) (Broker, bool) {
 	for _, b := range r.brokers {
-		if b.Name == name {
+		if b.Name == name && !b.Absent() {
 			return b, true
 		}
 	}

@@ -30,10 +30,13 @@ func (s *Selection) Tried(i int) bool {
 	return slices.Contains(s.call.tried, s.route.Broker(i).Name)
 }
 
-// Health is the health of queue i's broker, HealthGood without a health view. It
-// asks the [HealthView], so a selector that is one itself must not hold the lock
+// Health is the health of queue i's broker: HealthDown if it is absent, HealthGood without a
+// health view. It asks the [HealthView], so a selector that is one itself must not hold the lock
 // that its own Health method takes.
 func (s *Selection) Health(i int) Health {
+	if s.route.brokers[s.route.brokerOf[i]].Absent() {
+		return HealthDown
+	}
 	if s.health == nil {
 		return HealthGood
 	}

@@ -132,7 +132,8 @@ type Config struct {
 	// returning false. Nil allows all. It gets what MapAddr returned.
 	AllowBroker func(addr string) bool `json:"-" yaml:"-"`
 	// MapAddr translates the broker addresses of routes to those that can be
-	// reached from here. Nil changes nothing.
+	// reached from here. It gets and returns host:port, [::1]:10911 for IPv6; an address
+	// that is not in this form it gets as it is. Nil changes nothing.
 	MapAddr func(addr string) string `json:"-" yaml:"-"`
 
 	// Signer signs every request, for clusters with access control. Nil means that requests

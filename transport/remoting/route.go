@@ -58,29 +58,25 @@ func (c *Client) Route(ctx context.Context, topic string) (*core.Route, error) {
 }
 
 // usableRoute keeps what can be sent to: writable queues of brokers whose master
-// has an address that can be dialed and is allowed.
+// has an address that can be dialed and is allowed. The queues of an order configuration are
+// all kept, because a key's place depends on their number; those of other brokers are there
+// as absent ones. It costs time in proportion to brokers and queues.
 func (c *Client) usableRoute(topic string, data *wire.RouteData) (*core.Route, error) {
 	var refused error
-	brokers := make([]core.Broker, 0, len(data.Brokers))
+	found := make(map[string]core.Broker, len(data.Brokers))
 	masters := make([]wire.BrokerData, 0, len(data.Brokers))
 	for i := range data.Brokers {
 		b := &data.Brokers[i]
-		addr, ok := b.Master()
-		if !ok || slices.ContainsFunc(brokers, func(o core.Broker) bool { return o.Name == b.BrokerName }) {
+		raw, ok := b.Master()
+		if _, twice := found[b.BrokerName]; twice || !ok {
 			continue
 		}
-		if c.cfg.MapAddr != nil {
-			addr = c.cfg.MapAddr(addr)
-		}
-		if err := checkBroker(addr); err != nil {
-			refused = fmt.Errorf("broker %s at %q: %w", b.BrokerName, addr, err)
+		addr, err := c.brokerAddr(raw)
+		if err != nil {
+			refused = fmt.Errorf("broker %s at %q: %w", b.BrokerName, raw, err)
 			continue
 		}
-		if c.cfg.AllowBroker != nil && !c.cfg.AllowBroker(addr) {
-			refused = fmt.Errorf("broker %s at %s: the address is not allowed", b.BrokerName, addr)
-			continue
-		}
-		brokers = append(brokers, core.Broker{Name: b.BrokerName, Addr: addr, Cluster: b.Cluster})
+		found[b.BrokerName] = core.Broker{Name: b.BrokerName, Addr: addr, Cluster: b.Cluster}
 		masters = append(masters, *b)
 	}
 	published, err := wire.PublishQueues(&wire.RouteData{
@@ -89,24 +85,45 @@ func (c *Client) usableRoute(topic string, data *wire.RouteData) (*core.Route, e
 	if err != nil {
 		return nil, noQueue(topic, err, refused)
 	}
-	queues := make([]core.Queue, 0, len(published))
-	used := make(map[string]bool, len(brokers))
-	for _, q := range published {
-		// An order configuration may name brokers that are not there.
-		if slices.ContainsFunc(brokers, func(b core.Broker) bool { return b.Name == q.BrokerName }) {
-			queues = append(queues, core.Queue{Broker: q.BrokerName, ID: q.QueueID})
-			used[q.BrokerName] = true
+	queues := make([]core.Queue, len(published))
+	brokers := make([]core.Broker, 0, len(masters))
+	used := make(map[string]bool, len(masters))
+	there := false
+	for i, q := range published {
+		queues[i] = core.Queue{Broker: q.BrokerName, ID: q.QueueID}
+		if used[q.BrokerName] {
+			continue
 		}
+		used[q.BrokerName] = true
+		b, ok := found[q.BrokerName]
+		if b.Name = q.BrokerName; ok {
+			there = true
+		}
+		brokers = append(brokers, b)
 	}
-	if len(queues) == 0 {
+	if !there {
 		return nil, noQueue(topic, wire.ErrNoMaster, refused)
 	}
-	brokers = slices.DeleteFunc(brokers, func(b core.Broker) bool { return !used[b.Name] })
 	route, err := core.NewRoute(queues, brokers)
 	if err != nil {
 		return nil, &RouteError{Topic: topic, Reason: "the route is unusable", Err: err}
 	}
 	return route, nil
+}
+
+// brokerAddr makes host:port of a route's address, by way of the user's functions.
+func (c *Client) brokerAddr(raw string) (string, error) {
+	addr, err := parseBroker(raw)
+	if c.cfg.MapAddr != nil {
+		if err != nil {
+			addr = raw // it may know better
+		}
+		addr, err = parseBroker(c.cfg.MapAddr(addr))
+	}
+	if err == nil && c.cfg.AllowBroker != nil && !c.cfg.AllowBroker(addr) {
+		err = fmt.Errorf("the address %s is not allowed", addr)
+	}
+	return addr, err
 }
 
 func noQueue(topic string, err, refused error) error {
@@ -155,9 +172,11 @@ func (k *knownRoutes) init(most int) {
 // set notes a topic's brokers. It reports whether a broker is new to all topics.
 func (k *knownRoutes) set(topic string, route *core.Route) (news bool) {
 	brokers := route.Brokers()
-	addrs := make([]string, len(brokers))
-	for i, b := range brokers {
-		addrs[i] = b.Addr
+	addrs := make([]string, 0, len(brokers))
+	for _, b := range brokers {
+		if !b.Absent() {
+			addrs = append(addrs, b.Addr)
+		}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
