@@ -12,6 +12,7 @@ type Route struct {
 	brokerOf []int32 // queue index -> broker index
 	spread   []int32 // queue indices, neighbours on different brokers
 	brokers  []Broker
+	static   bool // the number alone names a queue
 }
 
 // Broker is a master broker of a route. Its address tells brokers apart: two clusters may
@@ -51,6 +52,26 @@ func NewRoute(queues []Queue, brokers []Broker) (*Route, error) {
 		r.brokerOf[i] = b
 	}
 	r.spread = alternate(r.brokerOf, len(brokers))
+	return r, nil
+}
+
+// NewStaticRoute makes a route of the logical queues of a static topic, each with the broker that
+// leads it now, in the order of their numbers. The number alone names a queue, so that it stays
+// the same one when another broker takes it over: [Route.Index] heeds no broker's name. No number
+// may come twice; the other rules are those of [NewRoute].
+func NewStaticRoute(queues []Queue, brokers []Broker) (*Route, error) {
+	r, err := NewRoute(queues, brokers)
+	if err != nil {
+		return nil, err
+	}
+	seen := make(map[int]bool, len(queues))
+	for _, q := range queues {
+		if seen[q.ID] {
+			return nil, fmt.Errorf("route: the number of %v twice in a static topic", q)
+		}
+		seen[q.ID] = true
+	}
+	r.static = true
 	return r, nil
 }
 
@@ -99,12 +120,17 @@ func (r *Route) named(name string) (Broker, bool) {
 }
 
 // Index finds a queue, or -1.
-func (r *Route) Index(q Queue) int { return slices.Index(r.queues, q) }
+func (r *Route) Index(q Queue) int {
+	if r.static {
+		return slices.IndexFunc(r.queues, func(o Queue) bool { return o.ID == q.ID })
+	}
+	return slices.Index(r.queues, q)
+}
 
 // Equal reports whether both routes lead to the same queues at the same places.
 func (r *Route) Equal(o *Route) bool {
 	if r == nil || o == nil {
 		return r == o
 	}
-	return slices.Equal(r.queues, o.queues) && slices.Equal(r.brokers, o.brokers)
+	return r.static == o.static && slices.Equal(r.queues, o.queues) && slices.Equal(r.brokers, o.brokers)
 }

@@ -58,9 +58,9 @@ func (c *Client) Route(ctx context.Context, topic string) (*core.Route, error) {
 }
 
 // usableRoute keeps what can be sent to: writable queues of brokers whose master
-// has an address that can be dialed and is allowed. The queues of an order configuration are
-// all kept, because a key's place depends on their number; those of other brokers are there
-// as absent ones. It costs time in proportion to brokers and queues.
+// has an address that can be dialed and is allowed. The queues of an order configuration and of
+// a static topic are all kept, because a key's place depends on their number; those of other
+// brokers are there as absent ones. It costs time in proportion to brokers and queues.
 func (c *Client) usableRoute(topic string, data *wire.RouteData) (*core.Route, error) {
 	var refused error
 	found := make(map[string]core.Broker, len(data.Brokers))
@@ -80,7 +80,7 @@ func (c *Client) usableRoute(topic string, data *wire.RouteData) (*core.Route, e
 		masters = append(masters, *b)
 	}
 	published, err := wire.PublishQueues(&wire.RouteData{
-		OrderTopicConf: data.OrderTopicConf, Queues: data.Queues, Brokers: masters,
+		OrderTopicConf: data.OrderTopicConf, Queues: data.Queues, Brokers: masters, Mappings: data.Mappings,
 	})
 	if err != nil {
 		return nil, noQueue(topic, err, refused)
@@ -104,7 +104,11 @@ func (c *Client) usableRoute(topic string, data *wire.RouteData) (*core.Route, e
 	if !there {
 		return nil, noQueue(topic, wire.ErrNoMaster, refused)
 	}
-	route, err := core.NewRoute(queues, brokers)
+	makeRoute := core.NewRoute
+	if data.Static() {
+		makeRoute = core.NewStaticRoute
+	}
+	route, err := makeRoute(queues, brokers)
 	if err != nil {
 		return nil, &RouteError{Topic: topic, Reason: "the route is unusable", Err: err}
 	}
