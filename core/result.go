@@ -46,7 +46,8 @@ type Result struct {
 	OffsetMessageID string
 	// Queue is where the message lies.
 	Queue Queue
-	// QueueOffset is its position in that queue, from 0.
+	// QueueOffset is its position in that queue, from 0. It is -1 where the broker does not know
+	// it: while it takes over a queue of a static topic.
 	QueueOffset int64
 	// TransactionID is set for half messages only.
 	TransactionID string
