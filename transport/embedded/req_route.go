@@ -8,7 +8,7 @@ package embedded
 //
 // Deviations: a route is made from the brokers' state when it is asked for, so that it is never
 // behind; a broker's permission narrows the topic's in it, as a real broker's registration does.
-// No order configuration, filter servers or static-topic mappings; all brokers are masters.
+// No order configuration or filter servers; all brokers are masters.
 
 import (
 	"encoding/json"
@@ -37,6 +37,7 @@ func (s *NameServer) route(cmd *wire.Command) reply {
 	if len(r.Brokers) == 0 {
 		return refuse(rocketmq.CodeTopicNotExist, "No topic route info in name server for the topic: "+wire.TrimRemark(topic))
 	}
+	r.Mappings = c.static.mappings(topic)
 	style := wire.BareKeys
 	if cmd.Version >= wire.V4_9_4 || strings.EqualFold(cmd.Ext.Get("acceptStandardJsonOnly"), "true") {
 		style = wire.StandardKeys
