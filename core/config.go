@@ -29,10 +29,19 @@ type Config struct {
 	Group string
 	// Timeout is the time of one call, all attempts included, 3 s by default.
 	// The caller's context may make it shorter.
+	//
+	// A broker that has to wait before it answers needs more. With RocketMQ's defaults a master
+	// whose slave does not confirm answers FLUSH_SLAVE_TIMEOUT after 3 s (slaveTimeout), one
+	// whose disk is slow FLUSH_DISK_TIMEOUT after 5 s (syncFlushTimeout). With less time the
+	// call ends before that, with ErrTimeout and the certainty MaybeStored, although the message
+	// is stored. So a producer for brokers with SYNC_MASTER takes 4 s for both time-outs, one for
+	// SYNC_FLUSH 6 s, and more for the call if a second attempt is to have time too.
 	Timeout time.Duration
 	// AttemptTimeout caps one attempt as long as another broker could still
 	// take the message, 1 s by default, so that a hung broker leaves time for a
-	// second one. The last broker gets all the time that is left.
+	// second one. The last broker gets all the time that is left. Where it is shorter than a
+	// broker waits for its slave or disk, the message is sent to another broker meanwhile, and
+	// stored twice.
 	AttemptTimeout time.Duration
 	// MaxInFlight and MaxInFlightBytes bound the asynchronous sends under way,
 	// by number (default 4096) and by their bodies' bytes (default 64 MiB).
