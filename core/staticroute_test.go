@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -111,4 +112,17 @@ func TestStaticRoute(t *testing.T) {
 	if _, err := core.NewStaticRoute([]core.Queue{{Broker: "nobody"}}, r.Brokers()); err == nil {
 		t.Error("an unknown broker passes")
 	}
+}
+
+func ExampleNewStaticRoute() {
+	brokers := []core.Broker{{Name: "broker-a", Addr: "10.0.0.1:10911"}, {Name: "broker-b", Addr: "10.0.0.2:10911"}}
+	route, err := core.NewStaticRoute([]core.Queue{{Broker: "broker-b", ID: 0}, {Broker: "broker-a", ID: 1}}, brokers)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// The message was for queue 0 when broker-a led it.
+	i := route.Index(core.Queue{Broker: "broker-a", ID: 0})
+	fmt.Println(route.Queue(i), "at", route.Broker(i).Addr)
+	// Output: broker-b/0 at 10.0.0.2:10911
 }

@@ -12,7 +12,8 @@ import (
 )
 
 // The remoting port of a 5.x proxy is name server and broker to a client: every route leads to the proxy itself, which
-// finds the broker by the name in each request. Every kind of send arrives through it. A broker that hangs behind it is
+// finds the broker by the name in each request. Every kind of send arrives through it, if the topic is for messages of that
+// type, and is refused else, certainly without storing. A broker that hangs behind it is
 // met as one that hangs: the send ends in time, maybe stored; afterwards sends go on.
 func TestProxyIsNameServerAndBroker(t *testing.T) {
 	const queues, each = 4, 200
@@ -21,8 +22,9 @@ func TestProxyIsNameServerAndBroker(t *testing.T) {
 			return // has no proxy
 		}
 		c := startCluster(t, realcluster.Options{Version: version, Proxy: true})
-		topic := topicFor(t, "t")
+		topic, ordered := topicFor(t, "t"), topicFor(t, "ordered")
 		c.CreateTopic(t, topic, queues)
+		c.CreateTypedTopic(t, ordered, "FIFO", queues)
 		p := newProducer(t, c.Proxy(), producerOptions{})
 		warm := topicFor(t, "warm") // the first look-ups of a proxy take seconds
 		c.CreateTopic(t, warm, 1)
@@ -33,7 +35,7 @@ func TestProxyIsNameServerAndBroker(t *testing.T) {
 				return &core.Message{Topic: topic, Body: fmt.Appendf(nil, "%s-%d", mode, i)}
 			}
 			keyed, fixed := body("keyed"), body("fixed")
-			keyed.ShardingKey = fmt.Sprintf("key-%d", i)
+			keyed.Topic, keyed.ShardingKey = ordered, fmt.Sprintf("key-%d", i)
 			fixed.Queue = &core.Queue{Broker: "broker-a", ID: i % queues}
 			for _, m := range []*core.Message{body("plain"), keyed, fixed} {
 				r, err := p.Send(t.Context(), m)
@@ -55,20 +57,28 @@ func TestProxyIsNameServerAndBroker(t *testing.T) {
 				acked += 2
 			}
 		}
-		want := acked + each
-		bodies := map[string]int{}
-		for _, m := range javaprog.ReadBack(t, version, c.NameServer(), topic, want, time.Minute) {
-			bodies[string(m.Body())]++
+		_, err := p.Send(t.Context(), &core.Message{Topic: topic, Body: []byte("x"), ShardingKey: "k"})
+		if core.ClassOf(err) != core.ClassRejected || core.CertaintyOf(err) != core.NotStored {
+			t.Errorf("a key, to a topic without keys: %v", err)
 		}
-		if len(bodies) != want || c.Stored(t, topic, queues) != want {
-			t.Errorf("%d different messages, %d in all are stored, want %d", len(bodies), c.Stored(t, topic, queues), want)
+		bodies := map[string]int{}
+		for name, want := range map[string]int{topic: acked, ordered: each} { // as many one-way ones as keyed ones
+			for _, m := range javaprog.ReadBack(t, version, c.NameServer(), name, want, time.Minute) {
+				bodies[string(m.Body())]++
+			}
+			if got := c.Stored(t, name, queues); got != want {
+				t.Errorf("%d messages are stored in %s, want %d", got, name, want)
+			}
+		}
+		if want := acked + each; len(bodies) != want {
+			t.Errorf("%d different messages are stored, want %d", len(bodies), want)
 		}
 		if _, err := p.Send(t.Context(), &core.Message{Topic: topic + "-unknown", Body: []byte("x")}); err != nil {
 			t.Logf("%s, an unknown topic: %s %s: %v", version, core.ClassOf(err), core.CertaintyOf(err), err)
 		}
 
 		c.Pause(t, "broker-a")
-		_, err := p.Send(t.Context(), &core.Message{Topic: topic, Body: []byte("hung")})
+		_, err = p.Send(t.Context(), &core.Message{Topic: topic, Body: []byte("hung")})
 		if core.CertaintyOf(err) != core.MaybeStored {
 			t.Errorf("with the broker hung: %v", err)
 		}
@@ -115,7 +125,7 @@ func TestRecallThroughTheProxy(t *testing.T) {
 		}
 		c := startCluster(t, realcluster.Options{Version: version, Proxy: true})
 		topic := topicFor(t, "t")
-		c.CreateTopic(t, topic, 1)
+		c.CreateTypedTopic(t, topic, "DELAY", 1)
 		p := newProducer(t, c.Proxy(), producerOptions{timeout: 10 * time.Second})
 		warm := topicFor(t, "warm")
 		c.CreateTopic(t, warm, 1)

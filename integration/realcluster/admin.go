@@ -25,6 +25,15 @@ func (c *Cluster) CreateTopic(ctx context.Context, topic string, queues int, bro
 
 // SetTopic is CreateTopic with a permission, for new topics and for those that are there.
 func (c *Cluster) SetTopic(ctx context.Context, topic string, queues, perm int, brokers ...string) error {
+	return c.setTopic(ctx, topic, queues, perm, "", brokers)
+}
+
+// CreateTypedTopic is CreateTopic for messages of one type only, such as DELAY, which a proxy sees to (5.x).
+func (c *Cluster) CreateTypedTopic(ctx context.Context, topic, messageType string, queues int) error {
+	return c.setTopic(ctx, topic, queues, ReadWrite, "+message.type="+messageType, nil)
+}
+
+func (c *Cluster) setTopic(ctx context.Context, topic string, queues, perm int, attributes string, brokers []string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	brokers = c.orAll(brokers)
@@ -33,6 +42,7 @@ func (c *Cluster) SetTopic(ctx context.Context, topic string, queues, perm int, 
 		_, _, err := call(ctx, c.BrokerAddr(b), codeCreateTopic, map[string]string{
 			"topic": topic, "defaultTopic": rocketmq.DefaultTopic, "readQueueNums": n, "writeQueueNums": n, "perm": strconv.Itoa(perm),
 			"topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false",
+			"attributes": attributes,
 		})
 		if err != nil {
 			return fmt.Errorf("create topic %s on %s: %w", topic, b, err)

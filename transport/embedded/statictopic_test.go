@@ -1,6 +1,7 @@
 package embedded_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -109,4 +110,21 @@ func TestStaticTopicErrors(t *testing.T) {
 			t.Errorf("got %v, want %q in it", err, want)
 		}
 	}
+}
+
+// A static topic over two brokers, and a queue that moves from one to the other.
+func ExampleCluster_CreateStaticTopic() {
+	cluster, err := embedded.Start(context.Background(), embedded.Config{Brokers: embedded.BrokerNames(2), Network: embedded.NewNetwork()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cluster.Close()
+	fmt.Println(cluster.CreateStaticTopic("orders", "broker-a", "broker-b", "broker-a"))
+	fmt.Println(cluster.RemapQueue("orders", 2, "broker-b"))
+	fmt.Println(cluster.RemapQueue("orders", 3, "broker-b"))
+	// Output:
+	// <nil>
+	// <nil>
+	// embedded: no queue 3 of a static topic orders
 }
