@@ -117,6 +117,16 @@ func (c *Cluster) Written(ctx context.Context) (int64, error) {
 	return sum, nil
 }
 
+// SetBroker changes a broker's setting while it runs. A setting that it does not know changes nothing.
+func (c *Cluster) SetBroker(ctx context.Context, broker, key, value string) error {
+	return c.admin(ctx, "updateBrokerConfig", "-b", c.BrokerAddr(broker), "-k", key, "-v", value)
+}
+
+// admin runs RocketMQ's admin tool. It says nothing of most failures, so the caller has to look at what it did.
+func (c *Cluster) admin(ctx context.Context, args ...string) error {
+	return c.script(ctx, "mqadmin", append([]string{c.dir}, args...)...)
+}
+
 // Ready waits until the brokers can tell how much they have written: their statistics need a second after the start.
 func (c *Cluster) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)

@@ -90,8 +90,3 @@ func (c *Cluster) waitLed(ctx context.Context, topic string, queues int, brokers
 		return nil
 	})
 }
-
-// admin runs RocketMQ's admin tool. It says nothing of most failures, so the caller has to look at what it did.
-func (c *Cluster) admin(ctx context.Context, args ...string) error {
-	return c.script(ctx, "mqadmin", append([]string{c.dir}, args...)...)
-}

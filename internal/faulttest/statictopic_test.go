@@ -205,3 +205,42 @@ func TestStaleRoutesOpenNoBreaker(t *testing.T) {
 		}
 	})
 }
+
+// A one-way send hears nothing of a queue that has moved, so its messages are lost until somebody else does, or the
+// route is looked up again: what the documentation says, in numbers.
+func TestOnewaySendsToAQueueThatHasMoved(t *testing.T) {
+	for name, asked := range map[string]bool{"alone": false, "beside a send with an answer": true} {
+		sub(t, name, func(t *testing.T) {
+			w := newStatic(t)
+			s := w.startWith(t, liftoff.Config{RouteRefresh: 30 * time.Second})
+			send := func() {
+				m := &core.Message{Topic: "S", Body: []byte("x"), Queue: &core.Queue{Broker: "broker-a", ID: 2}}
+				if err := s.SendOneway(bg, m); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+			}
+			send()
+			if err := w.RemapQueue("S", 2, "broker-c"); err != nil {
+				t.Fatal(err)
+			}
+			send()
+			if got := w.StoredCount("S"); got != 1 {
+				t.Fatalf("%d stored, want 1: the old broker has refused", got)
+			}
+			if asked {
+				m := &core.Message{Topic: "S", Body: []byte("x"), Queue: &core.Queue{Broker: "broker-a", ID: 2}}
+				if _, err := s.Send(bg, m); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				time.Sleep(30 * time.Second)
+			}
+			before := w.StoredCount("S")
+			send()
+			if got := w.StoredCount("S"); got != before+1 {
+				t.Errorf("%d stored, want %d", got, before+1)
+			}
+		})
+	}
+}
