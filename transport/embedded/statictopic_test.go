@@ -50,12 +50,17 @@ func TestStaticTopic(t *testing.T) {
 			t.Errorf("%s, queue %d: got %s, want %s", tt.broker, tt.queue, got, tt.want)
 		}
 	}
+	epoch := int64(0)
 	route := func() string {
 		r := routeOf(t, connect(t, c, c.NameServers()[0], wire.JSON), "t")
 		queues, err := wire.PublishQueues(r)
 		if err != nil || !r.Static() {
 			t.Fatalf("%+v, %v", r, err)
 		}
+		if r.Mappings[0].Epoch <= epoch {
+			t.Errorf("epoch %d after %d", r.Mappings[0].Epoch, epoch)
+		}
+		epoch = r.Mappings[0].Epoch
 		var s []string
 		for _, q := range queues {
 			s = append(s, q.BrokerName)
@@ -78,8 +83,15 @@ func TestStaticTopic(t *testing.T) {
 			t.Errorf("%s after the change: got %s, want %s", broker, got, want)
 		}
 	}
-	if got := c.StoredCount("t"); got != 6 {
-		t.Errorf("%d stored, want 6", got)
+	// Its offsets go on wherever it is, as those of the others do.
+	if err := c.RemapQueue("t", 1, "broker-c"); err != nil {
+		t.Fatal(err)
+	}
+	if got := route() + ", " + send("broker-c", 1) + ", " + send("broker-a", 0); got != "broker-a broker-c broker-a, 1 at 4, 0 at 1" {
+		t.Errorf("after another change: %s", got)
+	}
+	if got := c.StoredCount("t"); got != 8 {
+		t.Errorf("%d stored, want 8", got)
 	}
 	if a := peers["broker-a"].call(wire.Command{Code: wire.GetMaxOffset, Ext: wire.Fields{prop("topic", "t"), prop("queueId", "0")}}); a.Code != 1 || !strings.Contains(a.Remark, "static topic") {
 		t.Errorf("a consumer's request: code %d %s", a.Code, a.Remark)
