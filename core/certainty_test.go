@@ -170,7 +170,7 @@ func TestWeakResultAfterSuccess(t *testing.T) {
 
 type counting struct{ deposits int }
 
-func (*counting) Withdraw() bool { return true }
+func (*counting) Withdraw(*core.Failure) bool { return true }
 func (c *counting) Deposit()     { c.deposits++ }
 
 // A send that is stored with a weaker status has succeeded, to the budget too.

@@ -430,7 +430,7 @@ func TestWeakerStatus(t *testing.T) {
 
 type budget struct{ left, deposits int }
 
-func (b *budget) Withdraw() bool { b.left--; return b.left >= 0 }
+func (b *budget) Withdraw(*core.Failure) bool { b.left--; return b.left >= 0 }
 func (b *budget) Deposit()       { b.deposits++ }
 
 func TestBudgetBoundsRetries(t *testing.T) {

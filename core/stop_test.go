@@ -93,7 +93,7 @@ func TestStopReason(t *testing.T) {
 
 type panicBudget struct{}
 
-func (panicBudget) Withdraw() bool { panic("boom") }
+func (panicBudget) Withdraw(*core.Failure) bool { panic("boom") }
 func (panicBudget) Deposit()       { panic("boom") }
 
 // A budget's panic at a success changes nothing about the success.

@@ -36,7 +36,7 @@ func TestBudgetModel(t *testing.T) {
 			if deposit {
 				b.Deposit()
 				have = min(have+tenths, burst*10)
-			} else if granted := b.Withdraw(); granted != (have >= 10) {
+			} else if granted := b.Withdraw(&core.Failure{}); granted != (have >= 10) {
 				rt.Fatalf("step %d: granted %v with %d tenths", i, granted, have)
 			} else if granted {
 				have -= 10
@@ -56,7 +56,7 @@ func TestBudgetConcurrently(t *testing.T) {
 		wg.Go(func() {
 			for range 1000 {
 				b.Deposit()
-				if b.Withdraw() {
+				if b.Withdraw(&core.Failure{}) {
 					granted.Add(1)
 				}
 			}

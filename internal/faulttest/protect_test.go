@@ -1,0 +1,230 @@
+package faulttest_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/transport/embedded"
+	"github.com/liftoff-mq/liftoff/transport/wire"
+)
+
+// A broker is paused for 1.2 s, restarted, and busy for 300 ms, one after the other, under 64
+// callers. Plain sends go to the other broker and none fails. Sends that belong to the ill
+// broker, by a sharding key or a fixed queue, may fail while it cannot take them, but never
+// because of an open breaker, and not later than a second after it is back.
+func TestBoundSendsOutliveTheirBrokersTrouble(t *testing.T) {
+	for seed := range uint64(20) {
+		sub(t, fmt.Sprint("seed=", seed), func(t *testing.T) { boundTraffic(t, seed) })
+	}
+}
+
+// callers is traffic of 64 callers, who note how their sends end.
+type callers struct {
+	sync.WaitGroup
+
+	mu    sync.Mutex
+	sends map[string]int
+	bad   []failedSend
+}
+
+// failedSend is a send that failed.
+type failedSend struct {
+	kind string
+	at   time.Time
+	err  error
+}
+
+func boundTraffic(t *testing.T, seed uint64) {
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	w := newWorld(t, 2)
+	p := w.start(t)
+	p.warm(t, w)
+	stop := make(chan struct{})
+	c := callers{sends: map[string]int{}}
+	for i := range 64 {
+		rnd := rand.New(rand.NewPCG(seed, uint64(i)+1))
+		c.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Duration(rnd.Int64N(int64(20 * time.Millisecond)))):
+				}
+				c.send(p, i, n)
+			}
+		})
+	}
+	// The times at which the broker is well again.
+	var back []time.Time
+	well := func() {
+		back = append(back, time.Now())
+		time.Sleep(2*time.Second + time.Duration(rnd.Int64N(int64(6*time.Second))))
+	}
+	b := w.Broker("broker-b")
+	time.Sleep(time.Second)
+	b.Pause()
+	time.Sleep(1200 * time.Millisecond)
+	b.Resume()
+	well()
+	b.Kill()
+	time.Sleep(time.Duration(rnd.Int64N(int64(3 * time.Second))))
+	if err := b.Start(bg); err != nil {
+		t.Fatal(err)
+	}
+	well()
+	sane := w.busy("broker-b")
+	time.Sleep(300 * time.Millisecond)
+	sane()
+	well()
+	close(stop)
+	c.Wait()
+	c.judge(t, back)
+}
+
+// busy makes a broker refuse what it is sent; "" is every broker.
+func (w *world) busy(node string) (sane func()) {
+	rule := func(r *embedded.Request) embedded.Action {
+		if node != "" && r.Node != node {
+			return embedded.Pass()
+		}
+		return embedded.Reply(rocketmq.CodeSystemBusy, "[PC_SYNCHRONIZED]broker busy")
+	}
+	single, batch := w.Control(wire.SendMessageV2, rule), w.Control(wire.SendBatchMessage, rule)
+	return func() {
+		single()
+		batch()
+	}
+}
+
+// send makes one send of caller i: a third of them use a key, a third a queue of broker-b.
+func (c *callers) send(p *sender, i, n int) {
+	m, kind := msg("x"), "plain"
+	switch i % 3 {
+	case 0:
+		m.ShardingKey, kind = fmt.Sprint("key ", i, n%7), "keyed"
+	case 1:
+		m.Queue, kind = &core.Queue{Broker: "broker-b", ID: n % 4}, "fixed"
+	}
+	var err error
+	switch n % 3 {
+	case 0:
+		_, err = p.Send(bg, m)
+	case 1:
+		_, err = p.SendBatch(bg, []*core.Message{m, m})
+	default:
+		var one async
+		one.send(bg, p.Producer, m)
+		err = one.wait()[0].err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sends[kind]++
+	if err != nil {
+		c.bad = append(c.bad, failedSend{kind, time.Now(), err})
+	}
+}
+
+func (c *callers) judge(t *testing.T, back []time.Time) {
+	failed := map[string]int{}
+	for _, f := range c.bad {
+		failed[f.kind]++
+		var last time.Duration // since the broker is back
+		for _, b := range back {
+			if f.at.After(b) {
+				last = f.at.Sub(b)
+			}
+		}
+		late := last > time.Second
+		for i := 1; i < len(back); i++ {
+			// A failure in the middle of the next trouble is no late one.
+			late = late && !(f.at.After(back[i].Add(-3*time.Second)) && f.at.Before(back[i]))
+		}
+		if f.kind == "plain" || errors.Is(f.err, core.ErrCircuitOpen) || late {
+			t.Errorf("%s, %v after the broker was back: %v", f.kind, last, f.err)
+		}
+	}
+	t.Logf("%v sends, of which %v failed", c.sends, failed)
+}
+
+// All brokers are gone for 10 s under 1,000 messages a second: dead, hung or busy. The
+// retries must not make a flood of that, and two seconds after the end every send succeeds.
+func TestTotalOutageIsNoFlood(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		begin func(w *world) (end func())
+	}{
+		{"dead", func(w *world) func() {
+			w.each((*embedded.Broker).Kill)
+			return func() { w.each(func(b *embedded.Broker) { _ = b.Start(bg) }) }
+		}},
+		{"hung", func(w *world) func() {
+			w.each((*embedded.Broker).Pause)
+			return func() { w.each((*embedded.Broker).Resume) }
+		}},
+		{"busy", func(w *world) func() { return w.busy("") }},
+	} {
+		for _, keyed := range []bool{false, true} {
+			sub(t, fmt.Sprintf("%s/keyed=%v", tt.name, keyed), func(t *testing.T) {
+				w := newWorld(t, 2)
+				p := w.start(t)
+				p.warm(t, w)
+				var load async
+				during := func(d time.Duration) (messages, attempts int) {
+					p.log.take()
+					for end := time.Now().Add(d); time.Now().Before(end); messages++ {
+						m := msg("x")
+						if keyed {
+							m.ShardingKey = fmt.Sprint(messages)
+						}
+						load.send(bg, p.Producer, m)
+						time.Sleep(time.Millisecond)
+					}
+					for _, a := range p.log.take() {
+						if !a.abandoned {
+							attempts++
+						}
+					}
+					return messages, attempts
+				}
+				during(10 * time.Second)
+				synctest.Wait()
+				end := tt.begin(w)
+				n, attempts := during(10 * time.Second)
+				if attempts > n*12/10 {
+					t.Errorf("%d messages made %d requests, want at most 1.2 a message", n, attempts)
+				}
+				t.Logf("%d messages made %d requests", n, attempts)
+				end()
+				during(2 * time.Second)
+				load.wait()
+				var after async
+				for i := range 100 {
+					m := msg("later")
+					if keyed {
+						m.ShardingKey = fmt.Sprint(i)
+					}
+					after.send(bg, p.Producer, m)
+				}
+				for _, o := range after.wait() {
+					if o.err != nil {
+						t.Fatalf("two seconds after the outage: %v", o.err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// each does something to every broker.
+func (w *world) each(do func(*embedded.Broker)) {
+	for _, b := range w.Brokers() {
+		do(b)
+	}
+}
