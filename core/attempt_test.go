@@ -36,6 +36,7 @@ func TestLastResort(t *testing.T) {
 		{"this one is down", []string{"broker-a", "broker-b"}, func(c *core.Config) { c.Health = down("broker-a") }, false, []bool{false, true, true, true}},
 		{"fixed queue", []string{"broker-a", "broker-b"}, nil, true, []bool{true, true, true, true}},
 		{"fixed queue of a broker that is down", []string{"broker-a", "broker-b"}, func(c *core.Config) { c.Health = down("broker-a") }, true, []bool{true, true, true, true}},
+		{"the same queue again", []string{"broker-a", "broker-b"}, func(c *core.Config) { c.Retry = again(4) }, false, []bool{false, true, true, true}},
 		{"fixed queue of one broker", []string{"broker-a"}, nil, true, []bool{true, true, true, true}},
 		{"consistent", []string{"broker-a", "broker-b"}, func(c *core.Config) {
 			c.Selector = core.SelectorFactoryFunc(func(string) core.QueueSelector { return sticky{} })
@@ -61,6 +62,13 @@ func TestLastResort(t *testing.T) {
 			}
 		})
 	}
+}
+
+// again is a policy of n attempts that wants the same queue each time.
+func again(n int) core.RetryPolicy {
+	return core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+		return core.Decision{Retry: f.Attempt < n, Reroute: core.SameQueue}
+	})
 }
 
 // attemptEnd is what a report said.

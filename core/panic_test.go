@@ -15,7 +15,7 @@ import (
 type moody struct{ mood string }
 
 func (m *moody) Withdraw(*core.Failure) bool { m.act("withdraw"); return true }
-func (m *moody) Deposit()       { m.act("deposit") }
+func (m *moody) Deposit()                    { m.act("deposit") }
 func (m *moody) Health(core.Broker) core.Health {
 	m.act("health")
 	return core.HealthGood

@@ -94,7 +94,7 @@ func (d *dialect) Next(f *core.Failure) core.Decision {
 }
 
 func (d *dialect) Withdraw(*core.Failure) bool { d.granted.Add(1); return true }
-func (d *dialect) Deposit()       { d.deposits.Add(1) }
+func (d *dialect) Deposit()                    { d.deposits.Add(1) }
 
 func (d *dialect) AttemptDone(_ context.Context, r *core.AttemptReport) {
 	rec := d.record(r.Attempt.Call())

@@ -94,7 +94,7 @@ func TestStopReason(t *testing.T) {
 type panicBudget struct{}
 
 func (panicBudget) Withdraw(*core.Failure) bool { panic("boom") }
-func (panicBudget) Deposit()       { panic("boom") }
+func (panicBudget) Deposit()                    { panic("boom") }
 
 // A budget's panic at a success changes nothing about the success.
 func TestDepositPanics(t *testing.T) {

@@ -122,7 +122,7 @@ func TestWrappedSendErrorSaysThingsOnce(t *testing.T) {
 type broke struct{}
 
 func (broke) Withdraw(*core.Failure) bool { return false }
-func (broke) Deposit()       {}
+func (broke) Deposit()                    {}
 
 // Who could not retry for want of a budget says so.
 func TestSpentBudgetShows(t *testing.T) {

@@ -157,7 +157,7 @@ func (c *callers) judge(t *testing.T, back []time.Time) {
 // retries must not make a flood of that, and two seconds after the end every send succeeds.
 func TestTotalOutageIsNoFlood(t *testing.T) {
 	for _, tt := range []struct {
-		name     string
+		name  string
 		begin func(w *world) (end func())
 	}{
 		{"dead", func(w *world) func() {

@@ -234,21 +234,36 @@ func TestWhatCounts(t *testing.T) {
 	})
 }
 
+// A caller who gives a send less time than the broker needs isolated it for all others.
 func TestTimeouts(t *testing.T) {
 	tests := []struct {
 		name    string
+		needs   time.Duration // of the broker, for what it was sent before; 0 for nothing
 		timeout time.Duration
 		minWait time.Duration
 		want    core.Health
 	}{
-		{"of the producer", time.Hour, 0, core.HealthDown},
-		{"of the caller", time.Second, 0, core.HealthDown},
-		{"of an impatient caller", 49 * ms, 0, core.HealthGood},
-		{"of a caller that waits long enough", 49 * ms, 10 * ms, core.HealthDown},
+		{"of the producer", 0, time.Hour, 0, core.HealthDown},
+		{"of the caller", 0, time.Second, 0, core.HealthDown},
+		{"of an impatient caller, before any answer", 0, 499 * ms, 0, core.HealthGood},
+		{"long enough, before any answer", 0, 500 * ms, 0, core.HealthDown},
+		{"of an impatient caller", 100 * ms, 80 * ms, 0, core.HealthGood},
+		{"of one who is hardly patient", 100 * ms, 124 * ms, 0, core.HealthGood},
+		{"long enough", 100 * ms, 130 * ms, 0, core.HealthDown},
+		{"less than the least", 10 * ms, 49 * ms, 0, core.HealthGood},
+		{"the least", 10 * ms, 50 * ms, 0, core.HealthDown},
+		{"the least of the user's", 10 * ms, 49 * ms, 20 * ms, core.HealthDown},
+		{"of a whole attempt, after slow answers", 2 * time.Second, time.Second, 0, core.HealthDown},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, health.Config{MinWait: tt.minWait}, func(w *world) {
+				for range 50 {
+					if tt.needs > 0 {
+						w.send(w.t.Context(), tt.needs, nil)
+					}
+				}
+				time.Sleep(time.Minute) // what slow answers cost is over
 				w.tr.hang = true
 				ctx, cancel := context.WithTimeout(w.t.Context(), tt.timeout)
 				defer cancel()
@@ -257,6 +272,28 @@ func TestTimeouts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A broker that never answered is taken to need what others need.
+func TestTimeoutsOfANewBroker(t *testing.T) {
+	inBubble(t, health.Config{}, func(w *world) {
+		w.tr.delay = 100 * ms
+		for range 50 {
+			if _, err := w.p.Send(w.t.Context(), &core.Message{Topic: "T", Queue: &core.Queue{Broker: "broker-b"}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.tr.hang = true
+		for _, tt := range []struct {
+			timeout time.Duration
+			want    core.Health
+		}{{80 * ms, core.HealthGood}, {130 * ms, core.HealthDown}} {
+			ctx, cancel := context.WithTimeout(w.t.Context(), tt.timeout)
+			w.send(ctx, 0, nil)
+			cancel()
+			w.expect(tt.want)
+		}
+	})
 }
 
 func TestWhatProvesNothing(t *testing.T) {
