@@ -9,8 +9,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -19,6 +21,9 @@ import (
 // callers. Plain sends go to the other broker and none fails. Sends that belong to the ill
 // broker, by a sharding key or a fixed queue, may fail while it cannot take them, but never
 // because of an open breaker, and not later than a second after it is back.
+//
+// In every second seed the name server drops the restarted broker from the routes for that
+// time, as it does when it sees the connection end. In every third, sends are put together.
 func TestBoundSendsOutliveTheirBrokersTrouble(t *testing.T) {
 	for seed := range uint64(20) {
 		sub(t, fmt.Sprint("seed=", seed), func(t *testing.T) { boundTraffic(t, seed) })
@@ -44,7 +49,15 @@ type failedSend struct {
 func boundTraffic(t *testing.T, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	w := newWorld(t, 2)
-	p := w.start(t)
+	var opts []liftoff.Option
+	if seed%3 == 0 {
+		a, err := accumulate.New(accumulate.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		opts = append(opts, liftoff.WithSteps(a.Step()))
+	}
+	p := w.start(t, opts...)
 	p.warm(t, w)
 	stop := make(chan struct{})
 	c := callers{sends: map[string]int{}}
@@ -55,7 +68,7 @@ func boundTraffic(t *testing.T, seed uint64) {
 				select {
 				case <-stop:
 					return
-				case <-time.After(time.Duration(rnd.Int64N(int64(20 * time.Millisecond)))):
+				case <-time.After(time.Duration(rnd.Int64N(int64(100 * time.Millisecond)))):
 				}
 				c.send(p, i, n)
 			}
@@ -65,7 +78,7 @@ func boundTraffic(t *testing.T, seed uint64) {
 	var back []time.Time
 	well := func() {
 		back = append(back, time.Now())
-		time.Sleep(2*time.Second + time.Duration(rnd.Int64N(int64(6*time.Second))))
+		time.Sleep(2*time.Second + time.Duration(rnd.Int64N(int64(5*time.Second))))
 	}
 	b := w.Broker("broker-b")
 	time.Sleep(time.Second)
@@ -73,7 +86,11 @@ func boundTraffic(t *testing.T, seed uint64) {
 	time.Sleep(1200 * time.Millisecond)
 	b.Resume()
 	well()
-	b.Kill()
+	if seed%2 == 0 {
+		b.Stop()
+	} else {
+		b.Kill()
+	}
 	time.Sleep(time.Duration(rnd.Int64N(int64(3 * time.Second))))
 	if err := b.Start(bg); err != nil {
 		t.Fatal(err)
@@ -220,6 +237,99 @@ func TestTotalOutageIsNoFlood(t *testing.T) {
 			})
 		}
 	}
+}
+
+// What one broker's end needs: all that was under way to it goes again to the other one, and
+// nothing fails.
+func TestRestartUnderFullLoad(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		p := w.start(t)
+		p.warm(t, w)
+		w.each((*embedded.Broker).Pause)
+		var load async
+		for range core.DefaultMaxInFlight {
+			load.send(bg, p.Producer, msg("x"))
+		}
+		synctest.Wait()
+		w.Broker("broker-b").Kill()
+		w.Broker("broker-a").Resume()
+		for _, o := range load.wait() {
+			if o.err != nil {
+				t.Fatal(o.err)
+			}
+		}
+		lost := 0
+		for _, a := range p.log.take() {
+			if a.broker == "broker-b" && a.err != nil {
+				lost++
+			}
+		}
+		if lost < core.DefaultMaxInFlight/3 {
+			t.Errorf("only %d attempts were lost with the broker", lost)
+		}
+	})
+}
+
+// What the only broker needs that is busy for 300 ms: 64 callers wait for it, and none fails.
+func TestOnlyBrokerIsBusyForAWhile(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		p := w.start(t)
+		p.warm(t, w)
+		stop := make(chan struct{})
+		var callers sync.WaitGroup
+		for i := range 64 {
+			callers.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					case <-time.After(10 * time.Millisecond):
+					}
+					m := msg("x")
+					if i%2 == 0 {
+						m.ShardingKey = fmt.Sprint(i)
+					}
+					if _, err := p.Send(bg, m); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		for range 3 {
+			time.Sleep(5 * time.Second)
+			sane := w.busy("")
+			time.Sleep(300 * time.Millisecond)
+			sane()
+		}
+		time.Sleep(time.Second)
+		close(stop)
+		callers.Wait()
+	})
+}
+
+// Sends that belong to a dead broker used up the retries of those that another broker would
+// take when the next one died.
+func TestBoundRetriesLeaveTheBudgetToOthers(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		w := newWorld(t, 3)
+		p := w.start(t)
+		p.warm(t, w)
+		w.Broker("broker-c").Kill()
+		for n := range 4000 {
+			m := msg("x")
+			m.Queue = &core.Queue{Broker: "broker-c", ID: n % 4}
+			if _, err := p.Send(bg, m); core.CertaintyOf(err) != core.NotSent {
+				t.Fatal(err)
+			}
+		}
+		w.Broker("broker-b").Kill()
+		for range 100 {
+			p.ok(t, "plain")
+		}
+	})
 }
 
 // each does something to every broker.
