@@ -13,8 +13,8 @@ import (
 // Breakers has a circuit breaker for each broker. A broker's breaker is made
 // when an attempt first goes to it and dropped when no route leads to it any
 // more. It is safe for concurrent use, also by several producers at once, which
-// then share what they learn. They may be of several clusters: an address is what tells
-// brokers apart, not a name. An attempt costs it one allocation.
+// then share what they learn. They may be of several clusters: address and network tell
+// brokers apart ([core.Broker]), not a name. An attempt costs it one allocation.
 type Breakers struct {
 	cfg     Config
 	base    time.Time // the clock's zero; on the monotonic clock

@@ -13,8 +13,8 @@
 // It stands around operations too, such as a recall. They count, and none is refused: an
 // operation has one broker, and no other can take its place.
 //
-// Brokers are told apart by their addresses. Producers of several clusters may share one
-// Breakers even if the clusters' brokers have the same names.
+// Brokers are told apart by address and network ([core.Broker]). Producers of several clusters
+// may share one Breakers even if the clusters' brokers have the same names.
 //
 // A breaker opens by [DefaultTrip] or a rule of one's own, stays open for a
 // while, and then lets single attempts through: the first success closes it, the

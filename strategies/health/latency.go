@@ -56,7 +56,7 @@ func (c Config) MarshalJSON() ([]byte, error) { return confjson.Marshal(c) }
 //
 // It forgets brokers to which no route leads. It is safe for concurrent use,
 // also by several producers at once, of one cluster or of several: it tells brokers apart by
-// their addresses.
+// address and network ([core.Broker]).
 type Latency struct {
 	table   Table
 	minWait time.Duration

@@ -80,7 +80,7 @@ func (c *Client) usableRoute(topic string, data *wire.RouteData) (*core.Route, e
 			refused = fmt.Errorf("broker %s at %s: the address is not allowed", b.BrokerName, addr)
 			continue
 		}
-		brokers = append(brokers, core.Broker{Name: b.BrokerName, Addr: addr, Cluster: b.Cluster})
+		brokers = append(brokers, core.Broker{Name: b.BrokerName, Addr: addr, Cluster: b.Cluster, Network: c.network})
 		masters = append(masters, *b)
 	}
 	published, err := wire.PublishQueues(&wire.RouteData{
