@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
+	"github.com/liftoff-mq/liftoff/strategies/breaker"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -337,4 +339,44 @@ func (w *world) each(do func(*embedded.Broker)) {
 	for _, b := range w.Brokers() {
 		do(b)
 	}
+}
+
+// Two clusters have brokers of the same names at the same addresses, each behind a dial
+// function of its own, and their producers share breakers. The trouble of one closed the
+// brokers of the other.
+func TestClustersWithTheSameAddressesShareBreakers(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		ill, well := newWorld(t, 2), newWorld(t, 2)
+		for i, b := range ill.Brokers() {
+			if b.Addr() != well.Brokers()[i].Addr() {
+				t.Fatalf("the addresses differ: %s and %s", b.Addr(), well.Brokers()[i].Addr())
+			}
+		}
+		shared, err := breaker.New(breaker.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		one, two := ill.start(t, liftoff.WithBreaker(shared)), well.start(t, liftoff.WithBreaker(shared))
+		one.warm(t, ill)
+		two.warm(t, well)
+		ill.Broker("broker-a").Kill()
+		for range 20 {
+			one.ok(t, "around the dead broker")
+		}
+		before := len(well.nodes())
+		for range 20 {
+			two.ok(t, "x")
+		}
+		if got := well.nodes()[before:]; len(got)-len(slices.DeleteFunc(slices.Clone(got), func(n string) bool { return n == "broker-a" })) != 10 {
+			t.Errorf("the healthy cluster's messages went to %v", got)
+		}
+		var states []string
+		for _, s := range shared.States() {
+			states = append(states, s.Broker+" "+s.State.String())
+		}
+		slices.Sort(states)
+		if want := []string{"broker-a closed", "broker-a open", "broker-b closed", "broker-b closed"}; !slices.Equal(states, want) {
+			t.Errorf("states %q, want %q", states, want)
+		}
+	})
 }
