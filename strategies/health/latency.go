@@ -241,6 +241,6 @@ func (l *Latency) Describe() core.Description {
 		{Name: "left alone after a failure", Value: l.table.Lookup(l.table.Isolation).String()},
 		{Name: "left alone after an answer of latency:time", Value: strings.Join(steps, " ")},
 		{Name: "a quick answer", Value: quick},
-		{Name: "time-outs count from", Value: l.minWait.String()},
+		{Name: "time-outs count from", Value: l.minWait.String() + ", if the broker lately needed less"},
 	}}
 }
