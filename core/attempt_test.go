@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -62,6 +63,34 @@ func TestLastResort(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The same queue again is wanted, and the route has lost it: then any queue will do, and the
+// attempt is no last resort while others are left.
+func TestSameQueueIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := true
+		cfg := coretest.Config(nil)
+		cfg.Routes = coretest.RouteFunc(func(ctx context.Context, topic string) (*core.Route, error) {
+			if first {
+				first = false
+				return coretest.Routes(1, "broker-a", "broker-b").Route(ctx, topic)
+			}
+			return coretest.Routes(1, "broker-b", "broker-c").Route(ctx, topic)
+		})
+		var got []string
+		cfg.Transport = &coretest.Transport{Do: func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+			got = append(got, fmt.Sprint(at.Broker().Name, " ", at.LastResort()))
+			return nil, core.ErrConnectionLost
+		}}
+		cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+			return core.Decision{Retry: f.Attempt < 3, Reroute: core.SameQueue, After: time.Second}
+		})
+		_, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x"))
+		if want := []string{"broker-a false", "broker-b false", "broker-b true"}; !slices.Equal(got, want) {
+			t.Errorf("%q, want %q; %v", got, want, err)
+		}
+	})
 }
 
 // again is a policy of n attempts that wants the same queue each time.

@@ -174,6 +174,9 @@ func TestCallersEnd(t *testing.T) {
 		{"many short deadlines", func(ctx context.Context) (context.Context, context.CancelFunc) {
 			return context.WithTimeout(ctx, 499*ms)
 		}, 20, breaker.Closed},
+		{"as long as it takes to be hung", func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, 500*ms)
+		}, 1, breaker.Open},
 		{"a long deadline", func(ctx context.Context) (context.Context, context.CancelFunc) {
 			return context.WithTimeout(ctx, 600*ms)
 		}, 1, breaker.Open},
@@ -276,6 +279,17 @@ func TestImpatientCaller(t *testing.T) {
 				within(80 * ms)(w)
 			}
 		}, breaker.Open},
+		{"at a broker that was quicker than others", func(w *world) {
+			w.set("broker-b", after(300*ms, ok))
+			for range 20 {
+				_, _ = w.p.Send(w.Context(), coretest.Message("x"), toB)
+			}
+			w.times(20, after(10*ms, ok))
+			w.set("broker-a", hang)
+			for range 5 {
+				within(80 * ms)(w)
+			}
+		}, breaker.Open},
 		// A refusal is quick; it does not show what storing takes.
 		{"among refusals", func(w *world) {
 			w.times(20, needs(100*ms))
@@ -297,6 +311,32 @@ func TestImpatientCaller(t *testing.T) {
 				tt.run(w)
 				w.expect(tt.want)
 			})
+		})
+	}
+}
+
+// Of a new broker nothing is known, so it may need what the slowest of the others needs.
+func TestNewBrokerBesideSeveral(t *testing.T) {
+	for _, slow := range []string{"broker-b", "broker-c"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, breaker.Config{}, func(c *core.Config) { c.Routes = coretest.Routes(1, "broker-a", "broker-b", "broker-c") })
+			w.set(slow, after(100*ms, ok))
+			for range 20 {
+				for _, name := range []string{"broker-b", "broker-c"} {
+					m := coretest.Message("x")
+					m.Queue = &core.Queue{Broker: name}
+					if _, err := w.p.Send(w.Context(), m); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			w.set("broker-a", hang)
+			for range 10 {
+				ctx, cancel := context.WithTimeout(w.Context(), 80*ms)
+				_ = w.sendA(ctx)
+				cancel()
+			}
+			w.expect(breaker.Closed)
 		})
 	}
 }

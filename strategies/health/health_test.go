@@ -274,26 +274,54 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// A broker that never answered is taken to need what others need.
-func TestTimeoutsOfANewBroker(t *testing.T) {
-	inBubble(t, health.Config{}, func(w *world) {
-		w.tr.delay = 100 * ms
-		for range 50 {
-			if _, err := w.p.Send(w.t.Context(), &core.Message{Topic: "T", Queue: &core.Queue{Broker: "broker-b"}}); err != nil {
-				t.Fatal(err)
+// A broker that never answered is taken to need what the slowest of the others needs, and one
+// that did what it needs itself. A refusal does not show what storing takes.
+func TestWhatABrokerNeeds(t *testing.T) {
+	at := func(broker string, n int, took time.Duration, err error) func(w *world) {
+		return func(w *world) {
+			w.tr.delay, w.tr.err = took, err
+			for range n {
+				_, _ = w.p.Send(w.t.Context(), &core.Message{Topic: "T", Queue: &core.Queue{Broker: broker}})
 			}
+			w.tr.err = nil
 		}
-		w.tr.hang = true
-		for _, tt := range []struct {
-			timeout time.Duration
-			want    core.Health
-		}{{80 * ms, core.HealthGood}, {130 * ms, core.HealthDown}} {
-			ctx, cancel := context.WithTimeout(w.t.Context(), tt.timeout)
-			w.send(ctx, 0, nil)
-			cancel()
-			w.expect(tt.want)
-		}
-	})
+	}
+	for _, tt := range []struct {
+		name    string
+		before  []func(w *world)
+		timeout time.Duration
+		want    core.Health
+	}{
+		{"another needs longer", []func(*world){at("broker-b", 50, 100*ms, nil)}, 80 * ms, core.HealthGood},
+		{"others need less", []func(*world){at("broker-b", 50, 100*ms, nil)}, 130 * ms, core.HealthDown},
+		{"the first of two needs longer", []func(*world){at("broker-b", 50, 100*ms, nil), at("broker-c", 50, 10*ms, nil)}, 80 * ms, core.HealthGood},
+		{"the second of two needs longer", []func(*world){at("broker-b", 50, 10*ms, nil), at("broker-c", 50, 100*ms, nil)}, 80 * ms, core.HealthGood},
+		{"it needs less than others", []func(*world){at("broker-b", 50, 100*ms, nil), at("broker-a", 50, 10*ms, nil)}, 80 * ms, core.HealthDown},
+		{"quick refusals", []func(*world){at("broker-a", 50, 100*ms, nil), at("broker-a", 50, ms, refusal.Of(rocketmq.CodeMessageIllegal, "", brokerA.Addr))}, 80 * ms, core.HealthGood},
+		{"a slow refusal", []func(*world){at("broker-b", 50, 10*ms, nil), at("broker-a", 1, 400*ms, refusal.Of(rocketmq.CodeMessageIllegal, "", brokerA.Addr))}, 80 * ms, core.HealthDown},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				view, err := health.NewLatency(health.Config{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				tr := &script{}
+				c := coretest.Config(tr)
+				c.Routes, c.Health = coretest.Routes(1, "broker-a", "broker-b", "broker-c"), view
+				w := &world{t, tr, view, coretest.Start(t, c)}
+				for _, f := range tt.before {
+					f(w)
+				}
+				time.Sleep(time.Minute)
+				tr.hang = true
+				ctx, cancel := context.WithTimeout(t.Context(), tt.timeout)
+				defer cancel()
+				w.send(ctx, 0, nil)
+				w.expect(tt.want)
+			})
+		})
+	}
 }
 
 func TestWhatProvesNothing(t *testing.T) {

@@ -41,7 +41,7 @@ func (n *Need) Answered(took time.Duration) {
 		mean += off / 8
 		deviation += (max(off, -off) - deviation) / 4
 	}
-	n.estimate.CompareAndSwap(old, uint64(max(mean, 1))<<32|uint64(deviation))
+	n.estimate.CompareAndSwap(old, uint64(mean)<<32|uint64(deviation))
 }
 
 // Time is what the broker needs, at least a quarter more than the mean; 0 if that is not known.

@@ -26,6 +26,7 @@ func TestNeed(t *testing.T) {
 		{"no answer", nil, 0, 0},
 		{"the first", steady(1, 100*ms), 300 * ms, 300 * ms},
 		{"steady", steady(100, 100*ms), 125 * ms, 126 * ms},
+		{"a slower one", append(steady(200, 100*ms), 180*ms), 189 * ms, 191 * ms}, // the mean 110, off by 20
 		{"two kinds", append(steady(100, 20*ms), steady(100, 100*ms)...), 120 * ms, 130 * ms},
 		{"one slow among quick ones", append(steady(100, 2*ms), 1500*ms), 1200 * ms, 2000 * ms},
 		{"and forgotten soon", append(append(steady(100, 2*ms), 1500*ms), steady(40, 2*ms)...), 2 * ms, 20 * ms},
