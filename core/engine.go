@@ -64,7 +64,8 @@ type delivery struct {
 	route      *Route
 	index      int    // of the chosen queue
 	consistent bool   // the queue carries meaning: no other may be used
-	same       bool   // the policy wants the same queue again
+	same       bool   // the policy wants the same queue again, which the route still has
+	sought     bool   // the route was looked up because it lacks the message's own queue
 	rejected   int    // attempts that breakers refused in this round
 	weak       Result // stored with a weaker status, while the policy asks for more
 	weakAnswer batchAnswer
@@ -106,7 +107,9 @@ func (e *engine) advance(ctx context.Context, c *Call) wait {
 				return w
 			}
 		case choosing:
-			e.choose(ctx, c)
+			if w, must := e.choose(ctx, c); must {
+				return w
+			}
 		case attempting:
 			if w, must := e.attempt(ctx, c); must {
 				return w
@@ -154,24 +157,32 @@ func (e *engine) refreshed(c *Call) {
 	}
 }
 
-// choose finds the queue of the next attempt.
-func (e *engine) choose(ctx context.Context, c *Call) {
+// choose finds the queue of the next attempt. A route that lacks the queue which the message
+// names is looked up again first, once for each call: its broker may have been away at the
+// last look-up, and be back.
+func (e *engine) choose(ctx context.Context, c *Call) (w wait, must bool) {
 	if err := c.ended(ctx); err != nil {
 		e.end(c, nil, err)
-		return
+		return wait{}, false
 	}
 	// A refresh may have brought a new route since the last attempt, or have given the old
 	// one up.
 	if c.route = c.topic.route.Load(); c.route == nil {
 		c.phase = routing
-		return
+		return wait{}, false
+	}
+	if q := c.Message().Queue; q != nil && !c.sought && c.route.Index(*q) < 0 {
+		c.sought, c.phase = true, refreshing
+		c.look = e.routes.lookUp(c.topic, refreshGap)
+		return wait{ready: c.look.done, until: c.deadline}, true
 	}
 	var err error
 	if c.index, c.consistent, err = e.chooseQueue(ctx, c); err != nil {
 		e.end(c, nil, err)
-		return
+		return wait{}, false
 	}
 	c.phase = attempting
+	return wait{}, false
 }
 
 // attempt makes one attempt and does what is decided after it.
@@ -187,7 +198,7 @@ func (e *engine) attempt(ctx context.Context, c *Call) (w wait, must bool) {
 		return wait{}, false
 	case nextBroker:
 		c.addTried(c.at.broker.Name)
-		c.same, c.phase = false, choosing
+		c.phase = choosing
 		return wait{}, false
 	}
 	c.addTried(c.at.broker.Name)
@@ -276,6 +287,7 @@ func (e *engine) chooseQueue(ctx context.Context, c *Call) (index int, consisten
 		if index = r.Index(c.at.queue); index >= 0 {
 			return index, c.consistent, nil
 		}
+		c.same = false
 	}
 	return e.ask(ctx, c)
 }
@@ -345,9 +357,10 @@ func (e *engine) try(ctx context.Context, c *Call) (res *Result, err error) {
 func (e *engine) limit(c *Call) (err error) {
 	defer containPanic("health view", &err)
 	at, p := &c.at, c.served.policy
-	at.last = c.consistent || !c.othersLeft(p.Health)
+	others := !c.consistent && c.othersLeft(p.Health)
+	at.last = c.same || !others
 	at.sendBy = at.deadline
-	if at.last {
+	if !others {
 		return nil
 	}
 	most := p.AttemptTimeout

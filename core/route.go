@@ -15,12 +15,16 @@ type Route struct {
 	static   bool // the number alone names a queue
 }
 
-// Broker is a master broker of a route. Its address tells brokers apart: two clusters may
-// use one name, and a broker that moved to another address is another process.
+// Broker is a master broker of a route. Its address and its network tell brokers apart: two
+// clusters may use one name, and a broker that moved to another address is another process.
 type Broker struct {
 	Name    string // unique in its cluster, such as "broker-a"
 	Addr    string // in the transport's form, such as host:port; empty if it is absent
 	Cluster string // the cluster's name; may be empty
+	// Network is empty where an address leads to one and the same broker for everybody in the
+	// process. A client that reaches addresses in a way of its own, such as through a tunnel,
+	// has a name of its own here, because another client may find another broker there.
+	Network string
 }
 
 // Absent reports whether the broker has no address now. Its queues are in the route because

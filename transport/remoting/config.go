@@ -90,7 +90,9 @@ type Config struct {
 	// a scheme such as http:// before host:port is dropped, as Java 5 does.
 	NameServers []string `json:"nameServers" yaml:"nameServers" env:"NAME_SERVERS"`
 	// Dial opens connections; nil means a net.Dialer with TCP keep-alive of
-	// 15 s, which tries every address of a name. It must obey ctx.
+	// 15 s, which tries every address of a name. It must obey ctx. What such a client learns
+	// of a broker holds for no other client ([core.Broker].Network): an address may lead
+	// somewhere else without this function.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error) `json:"-" yaml:"-"`
 	// Serialization is the form of headers, [Binary] by default.
 	Serialization Serialization `json:"serialization" yaml:"serialization" env:"SERIALIZATION"`

@@ -76,7 +76,7 @@ func (c *Client) usableRoute(topic string, data *wire.RouteData) (*core.Route, e
 			refused = fmt.Errorf("broker %s at %q: %w", b.BrokerName, raw, err)
 			continue
 		}
-		found[b.BrokerName] = core.Broker{Name: b.BrokerName, Addr: addr, Cluster: b.Cluster}
+		found[b.BrokerName] = core.Broker{Name: b.BrokerName, Addr: addr, Cluster: b.Cluster, Network: c.network}
 		masters = append(masters, *b)
 	}
 	published, err := wire.PublishQueues(&wire.RouteData{
