@@ -17,6 +17,7 @@ type Attempt struct {
 	prev     error
 	last     bool // no better broker is left, or no other queue may be used
 	confirm  bool // a one-way attempt that asks for an answer
+	depth    int  // how many steps it has come to
 	entered  bool // the transport was asked
 	written  bool // bytes may have left the process
 	done     bool // the transport gave a result

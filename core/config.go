@@ -8,6 +8,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/safelog"
 )
 
 // The defaults of a [Config].
@@ -47,10 +48,15 @@ type Config struct {
 	// by number (default 4096) and by their bodies' bytes (default 64 MiB).
 	MaxInFlight      int
 	MaxInFlightBytes int64
-	// MaxWorkers is how many of them are worked on at a time, 4096 by default: each
+	// MaxWorkers is how many of them can be worked on at a time, 4096 by default: each
 	// takes a goroutine, with some 8 KiB of stack, and most of its time it waits
 	// for a broker. Beyond, sends stand in line, in their order and within their
 	// time, which takes about 2 KiB each.
+	//
+	// At first 256 are worked on. Each send that is acknowledged while others stand in line
+	// lets one more be, up to MaxWorkers, so that at a distant broker their number doubles
+	// with each round trip. Each that times out takes one away again: more of them would not
+	// make a silent broker answer. Functions that are told of an outcome do not count.
 	MaxWorkers int
 	// RouteRefresh is how often the routes in use are looked up again, 30 s by
 	// default. Errors that mean an outdated route refresh it at once.
@@ -82,7 +88,7 @@ type Config struct {
 	// strategies that are services need not be listed: they are started after these.
 	Own []Service
 	// Logger gets what no error can report, such as a listener's panic. Nil
-	// means silence.
+	// means silence. A panic of its handler loses the line and nothing else.
 	Logger *slog.Logger
 }
 
@@ -143,10 +149,7 @@ func (c Config) withDefaults() (Config, error) {
 			errs = append(errs, fmt.Errorf("Config.Own[%d] is nil", i))
 		}
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	c.Logger = c.Logger.With("component", "rocketmq.producer")
+	c.Logger = safelog.New(c.Logger).With("component", "rocketmq.producer")
 	return c, errors.Join(errs...)
 }
 

@@ -129,7 +129,8 @@ func (p *Pipeline) Limits() []Setting {
 	return []Setting{
 		{"asynchronous sends", fmt.Sprintf("%d under way, with bodies of %s; beyond that SendAsync waits for room within the call's time "+
 			"and then fails (%v, %v), and TrySendAsync fails at once", c.MaxInFlight, words.Size(c.MaxInFlightBytes), ClassInFlight, NotSent)},
-		{"workers", fmt.Sprintf("%d of them are worked on at a time; the others stand in line within their time", c.MaxWorkers)},
+		{"workers", fmt.Sprintf("%d of them are worked on at a time, and up to %d when that many are answered; the others stand in line "+
+			"within their time", min(firstPlaces, c.MaxWorkers), c.MaxWorkers)},
 		{"other sends", "no limit: each is worked on by the goroutine that calls"},
 		{"attempts", fmt.Sprintf("%d a call, whatever the retry policy says", maxAttempts)},
 		{"routes", fmt.Sprintf("looked up at the first send to a topic, within %v, and again every %v; a send without a route fails (%v) "+

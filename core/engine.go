@@ -29,6 +29,7 @@ type engine struct {
 	cfg          *Config
 	producer     *Producer
 	listeners    listeners // of the pipeline's steps
+	lastStep     string    // of attempt scope
 	callChain    Handler
 	attemptChain AttemptHandler
 	opChain      OperationHandler
@@ -78,7 +79,7 @@ type delivery struct {
 // the retry policy gives up, or the call ends. Every failure is a *SendError.
 func (e *engine) deliver(ctx context.Context, c *Call) (*Result, error) {
 	if len(c.outs) == 0 {
-		return nil, fmt.Errorf("%w: next was called after its call had ended", ErrContract)
+		return nil, calledLate(callerOf(e.producer.pipeline.call, len(e.producer.pipeline.call)))
 	}
 	defer c.thaw()
 	c.stop = StopNone
@@ -162,6 +163,9 @@ func (e *engine) refreshed(c *Call) {
 // last look-up, and be back.
 func (e *engine) choose(ctx context.Context, c *Call) (w wait, must bool) {
 	if err := c.ended(ctx); err != nil {
+		if err == ErrTimeout {
+			err = fmt.Errorf("the call's %v were over before attempt %d: %w", c.deadline.Sub(c.start).Round(time.Millisecond), c.attempts+1, err)
+		}
 		e.end(c, nil, err)
 		return wait{}, false
 	}
@@ -293,7 +297,7 @@ func (e *engine) chooseQueue(ctx context.Context, c *Call) (index int, consisten
 }
 
 func (e *engine) ask(ctx context.Context, c *Call) (index int, consistent bool, err error) {
-	s, err := c.queueSelector()
+	s, err := c.queueSelector(ctx)
 	if err != nil {
 		return 0, false, err
 	}
@@ -340,12 +344,8 @@ func (e *engine) try(ctx context.Context, c *Call) (res *Result, err error) {
 		return nil, broken
 	}
 	res, err = e.attemptChain(ctx, at)
-	switch {
-	case err != nil:
-	case c.misuse != nil:
-		res, err = nil, c.misuse
-	case !at.done:
-		res, err = nil, fmt.Errorf("%w: an attempt succeeded that the transport did not make", ErrContract)
+	if err == nil && c.misuse != nil {
+		return nil, c.misuse
 	}
 	return res, err
 }
@@ -400,11 +400,8 @@ func (c *Call) othersLeft(health HealthView) bool {
 
 // carry is the innermost handler of attempt scope: the transport.
 func (e *engine) carry(ctx context.Context, at *Attempt) (res *Result, err error) {
-	if at.entered {
-		return nil, ErrNextTwice
-	}
-	if at.call == nil {
-		return nil, fmt.Errorf("%w: next was called after its attempt had ended", ErrContract)
+	if err := at.descend(len(e.producer.pipeline.attempt), e.lastStep); err != nil {
+		return nil, err
 	}
 	if at.call.misuse != nil {
 		return nil, at.call.misuse
@@ -453,7 +450,7 @@ func (e *engine) deposit(c *Call) {
 func (e *engine) attemptDone(ctx context.Context, c *Call, res *Result, err error) {
 	e.totals.attempt(&c.at, err)
 	ls := &c.served.policy.listeners
-	own := c.selectorListener(&e.listeners, ls)
+	own := c.selectorListener(ctx, &e.listeners, ls)
 	if len(e.listeners.attempt) == 0 && len(ls.attempt) == 0 && own == nil {
 		return
 	}
@@ -471,8 +468,8 @@ func (e *engine) attemptDone(ctx context.Context, c *Call, res *Result, err erro
 
 // selectorListener is the call's selector, if it listens and is not told already as its own
 // factory or as a step.
-func (c *Call) selectorListener(lists ...*listeners) AttemptListener {
-	s, err := c.queueSelector()
+func (c *Call) selectorListener(ctx context.Context, lists ...*listeners) AttemptListener {
+	s, err := c.queueSelector(ctx)
 	if err != nil {
 		return nil
 	}

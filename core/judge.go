@@ -98,10 +98,6 @@ func (e *engine) mayGoOn(c *Call) (Decision, ruling, error) {
 	if f.Outage, err = c.outage(); err != nil {
 		return Decision{}, giveUp, err
 	}
-	if f.Remaining <= 0 {
-		c.stop = StopTime
-		return Decision{}, giveUp, nil
-	}
 	d, err := decide(c.retry, f)
 	if err != nil {
 		return d, giveUp, err
@@ -111,7 +107,7 @@ func (e *engine) mayGoOn(c *Call) (Decision, ruling, error) {
 	switch {
 	case !d.Retry, stored && !d.Restore:
 		c.stop = StopPolicy
-	case d.After >= f.Remaining:
+	case d.After >= f.Remaining: // also where none remains
 		c.stop = StopTime
 	case c.attempts >= maxAttempts:
 		c.stop = StopLimit

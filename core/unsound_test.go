@@ -197,7 +197,7 @@ func TestUndeliveredIsWhatFailed(t *testing.T) {
 		tr := &coretest.Transport{}
 		tr.Do = func(ctx context.Context, at *core.Attempt) (*core.Result, error) {
 			if at.Call().Message().Tag == "soon" {
-				time.Sleep(600 * time.Millisecond) // it does not heed the abort
+				time.Sleep(510 * time.Millisecond) // it does not heed the abort
 				return tr.Ack(at), nil
 			}
 			return nil, coretest.Hang(ctx, at)
