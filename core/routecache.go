@@ -100,8 +100,8 @@ func LookUpProgress(ctx context.Context, err error) {
 // unfinished is the error of a call that waits for the look-up of a topic no longer, for the
 // given reason.
 func (l *lookUp) unfinished(topic string, why error) error {
-	if met := l.met.Load(); met != nil {
-		return fmt.Errorf("route of %q: %w: %v", topic, why, *met)
+	if met := l.met.Load(); met != nil && ClassOf(why) == ClassTimeout {
+		return fmt.Errorf("route of %q: %w: %w", topic, why, *met)
 	}
 	return fmt.Errorf("route of %q: %w", topic, why)
 }

@@ -343,18 +343,27 @@ func TestALookUpTakesWhatItsCallsHave(t *testing.T) {
 
 // A call whose time ends before the look-up says what the look-up has met so far.
 func TestLookUpProgressIsInTheError(t *testing.T) {
+	for _, tt := range []struct {
+		met   error
+		class core.Class
+	}{{errors.New("?"), core.ClassTimeout}, {&core.BrokerError{Class: core.ClassNetwork}, core.ClassNetwork}} {
+		testLookUpProgress(t, tt.met, tt.class)
+	}
+}
+
+func testLookUpProgress(t *testing.T, met error, class core.Class) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := coretest.Config(&coretest.Transport{})
 		cfg.Routes = coretest.RouteFunc(func(ctx context.Context, _ string) (*core.Route, error) {
 			core.LookUpProgress(ctx, errors.New("ns-1 refused"))
-			core.LookUpProgress(ctx, errors.New("ns-1 refused, ns-2 is silent"))
+			core.LookUpProgress(ctx, fmt.Errorf("ns-1 refused, ns-2 is silent: %w", met))
 			<-ctx.Done()
 			return nil, context.Cause(ctx)
 		})
 		p := coretest.Start(t, cfg)
 		_, err := p.Send(t.Context(), coretest.Message("x"))
 		se := sendError(t, err)
-		if se.Class != core.ClassTimeout || se.Certainty != core.NotSent || !errors.Is(err, core.ErrTimeout) {
+		if se.Class != class || se.Certainty != core.NotSent || !errors.Is(err, core.ErrTimeout) {
 			t.Errorf("got %v, %v: %v", se.Class, se.Certainty, err)
 		}
 		if !strings.Contains(err.Error(), "ns-1 refused, ns-2 is silent") {
@@ -364,6 +373,12 @@ func TestLookUpProgressIsInTheError(t *testing.T) {
 		cancel()
 		if _, err := p.Send(ctx, coretest.Message("x")); core.ClassOf(err) != core.ClassCanceled {
 			t.Errorf("canceled: %v", err)
+		}
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = p.Send(ctx, coretest.Message("x"))
+		if core.ClassOf(err) != class || !strings.Contains(err.Error(), "ns-2 is silent") {
+			t.Errorf("with a context that ends first: %v", err)
 		}
 	})
 	core.LookUpProgress(t.Context(), errors.New("of no look-up")) // is for nobody

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -106,6 +107,185 @@ func TestNameServerErrors(t *testing.T) {
 	if core.ClassOf(err) != core.ClassNetwork || !errors.Is(err, core.ErrTimeout) || !strings.Contains(err.Error(), hung.addr()) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// script is a name server that answers after a time, or from a connection on, or not at all.
+func answering(routes func(topic string) *wire.RouteData, after time.Duration) func(s *session, c wire.Command) {
+	return func(s *session, c wire.Command) {
+		go func() {
+			time.Sleep(after)
+			answerRoute(s, c, routes)
+		}()
+	}
+}
+
+func unknown(string) *wire.RouteData { return nil }
+
+// A name server that does not know a topic, because it was restarted, ended the look-up, and
+// the client stayed with it. The others are asked, and the one that knows is asked first from
+// then on.
+func TestIgnorantNameServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for range 10 { // the first to ask is a random one
+			n := newPipes()
+			ignorant := run(t, n.listen("ignorant:9876"), answering(unknown, 0))
+			run(t, n.listen("knows:9876"), answering(one, 0))
+			c := client(t, remoting.Config{NameServers: []string{"ignorant:9876", "knows:9876"}, Dial: n.dial})
+			for range 5 {
+				if _, err := c.Route(bg, "T"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := len(ignorant.requests(wire.GetRouteInfoByTopic)); n > 1 {
+				t.Errorf("the ignorant server was asked %d times", n)
+			}
+		}
+	})
+}
+
+// A topic is unknown when a server says so and none knows it. One that does not answer cannot
+// hold that up for long, else a dead name server would stop all new topics.
+func TestUnknownTopic(t *testing.T) {
+	for name, tt := range map[string]struct {
+		other func(s *session, c wire.Command)
+		most  time.Duration
+	}{
+		"all say so":  {answering(unknown, 0), 0},
+		"one is slow": {answering(unknown, 300*time.Millisecond), 300 * time.Millisecond},
+		"one hangs":   {func(*session, wire.Command) {}, remoting.DefaultNameServerTimeout},
+		"one is gone": {func(s *session, _ wire.Command) { s.nc.Close() }, 0},
+		"one is sick": {func(s *session, c wire.Command) { s.answer(c, 1, "not ready") }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				for range 5 {
+					n := newPipes()
+					run(t, n.listen("ignorant:9876"), answering(func(topic string) *wire.RouteData {
+						if topic == "KEY" {
+							return routeTo(1, "h:1")
+						}
+						return nil
+					}, 0))
+					run(t, n.listen("other:9876"), tt.other)
+					c := client(t, remoting.Config{
+						NameServers: []string{"ignorant:9876", "other:9876"}, Dial: n.dial, CreateTopicKey: "KEY",
+					})
+					start := time.Now()
+					route, err := c.Route(bg, "new")
+					if err != nil || show(route) != "broker-a/0=h:1" {
+						t.Fatalf("got %v, %v", route, err)
+					}
+					// The create-topic key may be asked for at the other one first.
+					if d := time.Since(start); d > 2*tt.most {
+						t.Errorf("took %v, want at most twice %v", d, tt.most)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A name server that needed more than a second could not be used, although a send has three.
+func TestSlowNameServer(t *testing.T) {
+	for name, tt := range map[string]struct {
+		after  time.Duration
+		other  func(s *session, c wire.Command) // nil for one that refuses connections
+		asked  int
+		answer time.Duration
+	}{
+		"slow, alone":        {1200 * time.Millisecond, nil, 1, 1200 * time.Millisecond},
+		"slower, alone":      {2500 * time.Millisecond, nil, 2, 2500 * time.Millisecond},
+		"slow, beside hung":  {1200 * time.Millisecond, func(*session, wire.Command) {}, 1, 1200 * time.Millisecond},
+		"hung, beside quick": {time.Hour, answering(one, 0), 1, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newPipes()
+				slow := run(t, n.listen("slow:9876"), answering(one, tt.after))
+				if tt.other != nil {
+					run(t, n.listen("other:9876"), tt.other)
+				}
+				c := client(t, remoting.Config{NameServers: []string{"slow:9876"}, Dial: n.dial})
+				if _, err := c.Route(timed(t, 50*time.Millisecond), "T"); !errors.Is(err, context.DeadlineExceeded) {
+					t.Fatal(err)
+				}
+				// It stays the first to ask.
+				if err := c.UpdateNameServers("slow:9876", "other:9876"); err != nil {
+					t.Fatal(err)
+				}
+				before := len(slow.requests(wire.GetRouteInfoByTopic))
+				start := time.Now()
+				if _, err := c.Route(timed(t, 3*time.Second), "T"); err != nil {
+					t.Fatal(err)
+				}
+				if d := time.Since(start); d != tt.answer {
+					t.Errorf("took %v, want %v", d, tt.answer)
+				}
+				if n := len(slow.requests(wire.GetRouteInfoByTopic)) - before; n != tt.asked {
+					t.Errorf("the slow server was asked %d times, want %d", n, tt.asked)
+				}
+				time.Sleep(time.Hour)
+			})
+		})
+	}
+}
+
+func timed(t *testing.T, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(bg, d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// The connection to the only name server is dead, and nothing says so. The question is asked
+// again on a new one, within the time of a send.
+func TestDeadConnectionToTheNameServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		ns := run(t, n.listen("ns:9876"), func(s *session, c wire.Command) {
+			if s.n > 1 || c.Ext.Get("topic") == "first" {
+				answerRoute(s, c, one)
+			}
+		})
+		c := client(t, remoting.Config{NameServers: []string{"ns:9876"}, Dial: n.dial})
+		if _, err := c.Route(bg, "first"); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		if _, err := c.Route(timed(t, 3*time.Second), "T"); err != nil || time.Since(start) != 2*time.Second {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+		if n := ns.accepted.Load(); n != 2 {
+			t.Errorf("%d connections", n)
+		}
+	})
+}
+
+// What a call says whose time is over while name servers are silent.
+func TestSilentNameServersAreNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		run(t, n.listen("hung:9876"), func(*session, wire.Command) {})
+		c := client(t, remoting.Config{NameServers: []string{"hung:9876", "dead:9876"}, Dial: n.dial})
+		cfg := coretest.Config(unregistered{c})
+		cfg.Routes = c
+		_, err := coretest.Start(t, cfg).Send(bg, coretest.Message("x"))
+		wantFailure(t, err, core.ClassNetwork, core.NotSent)
+		_, direct := c.Route(timed(t, 3*time.Second), "T")
+		var ns *remoting.NameServerError
+		if !errors.As(direct, &ns) || core.ClassOf(direct) != core.ClassNetwork || !errors.Is(direct, context.DeadlineExceeded) {
+			t.Errorf("got %v", direct)
+		}
+		for _, err := range []error{err, direct} {
+			for _, want := range []string{"no name server", "hung:9876: no answer", "connection refused", "dead:9876"} {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q is missing in: %v", want, err)
+				}
+			}
+		}
+		if _, err := c.Route(bg, "T"); !errors.As(err, &ns) {
+			t.Errorf("without a deadline: %v", err)
+		}
+	})
 }
 
 // The list can change while the client runs.
