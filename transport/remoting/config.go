@@ -111,7 +111,7 @@ type Config struct {
 	// NameServerTimeout is how long a name server may be silent before the next one is asked as
 	// well, 1 s by default. Its own answer still counts. How long a look-up goes on is
 	// the producer's RouteTimeout; without a deadline in the context it is twice this time
-	// for each server.
+	// for each server, and once more.
 	NameServerTimeout time.Duration `json:"nameServerTimeout" yaml:"nameServerTimeout" env:"NAME_SERVER_TIMEOUT"`
 	// RequestTimeout bounds one heartbeat or unregistration at one broker, 3 s by default.
 	RequestTimeout time.Duration `json:"requestTimeout" yaml:"requestTimeout" env:"REQUEST_TIMEOUT"`

@@ -177,6 +177,25 @@ func TestWhatCountsAsKnown(t *testing.T) {
 	})
 }
 
+// A topic whose route is kept is in use: it does not make room for new ones.
+func TestKeptRouteIsInUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table, n, _, _ := knownWorld(t)
+		c := client(t, remoting.Config{NameServers: []string{"ns:9876"}, Dial: n.dial, MaxTopics: 2})
+		known := func(topic string) bool {
+			time.Sleep(time.Second)
+			_, err := c.Route(bg, topic)
+			return err == nil
+		}
+		table.set(map[string]*wire.RouteData{"kept": only(1, "b:1"), "idle": only(1, "b:1")})
+		_, _ = known("kept"), known("idle")
+		table.set(map[string]*wire.RouteData{"new": only(1, "a:1")})
+		if !known("kept") || !known("new") || !known("kept") || known("idle") {
+			t.Error("another topic made room than the one that was looked up longest ago")
+		}
+	})
+}
+
 // Known routes are bounded, by topics and by their queues together; the one that was used
 // longest ago makes room.
 func TestKnownRoutesAreBounded(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -56,13 +58,11 @@ func (n *nameServers) order() []*server {
 	return append(out, silent...)
 }
 
-// answered notes whether a server answered in time.
-func (n *nameServers) answered(addr string, inTime bool) {
+// wasSilent notes that a server did not answer in time.
+func (n *nameServers) wasSilent(addr string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if inTime {
-		delete(n.silent, addr)
-	} else if slices.Contains(n.list, addr) {
+	if slices.Contains(n.list, addr) {
 		n.silent[addr] = time.Now()
 	}
 }
@@ -83,6 +83,44 @@ func (n *nameServers) has(addr string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.Contains(n.list, addr)
+}
+
+// nameAge is how long a connection is used to a name server that is given by a DNS name. Then
+// the name is resolved again: it may lead to another machine now, while the old one still
+// answers with what it knew (Java asks for the addresses of its name servers as often:
+// MQClientInstance.startScheduledTask).
+const nameAge = 2 * time.Minute
+
+// reopen dials the peer, which resolves its name, and uses the new connection instead of cn.
+// If it cannot be had cn stays.
+func (p *peer) reopen(cn *conn.Conn) {
+	if p.cur.Load() != cn {
+		return
+	}
+	fresh, err := p.open()
+	if err != nil {
+		p.c.count.dialFailures.Add(1)
+		p.c.log.Debug("name server not connected anew", "addr", p.addr, "err", err)
+		return
+	}
+	p.c.count.dials.Add(1)
+	if !p.replace(cn, fresh, conn.ErrUnneeded, false) {
+		fresh.Close(conn.ErrUnneeded)
+		return
+	}
+	if reason := fresh.Reason(); reason != nil {
+		p.lost(fresh, reason) // it went before it was in place
+	}
+}
+
+// isName reports whether the host of an address is no IP address.
+func isName(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	_, err = netip.ParseAddr(host)
+	return err != nil
 }
 
 // UpdateNameServers replaces the name servers, in the forms that
@@ -116,7 +154,7 @@ func (c *Client) lookUp(ctx context.Context, topic string) (*wire.RouteData, err
 	if _, ok := ctx.Deadline(); !ok {
 		// Nobody says how long: two rounds.
 		var over context.CancelFunc
-		ctx, over = context.WithTimeoutCause(ctx, time.Duration(2*l.places)*patience, core.ErrTimeout)
+		ctx, over = context.WithTimeoutCause(ctx, time.Duration(2*len(l.servers)+1)*patience, core.ErrTimeout)
 		defer over()
 	}
 	ctx, end := context.WithCancel(ctx)
@@ -159,16 +197,14 @@ func (c *Client) lookUp(ctx context.Context, topic string) (*wire.RouteData, err
 
 // routeLookUp is a look-up under way.
 type routeLookUp struct {
-	c       *Client
-	topic   string
-	servers []*server // in the order in which they are asked
-	// next is whose turn it is, of two rounds with so many places each. A lone server has an
-	// empty place after it, so that it too has twice the time before it is asked again.
-	next, places int
-	answers      chan routeAnswer
-	open         int  // questions without an answer
-	unknown      bool // a server does not know the topic
-	unusable     bool // a server answered what cannot be understood
+	c        *Client
+	topic    string
+	servers  []*server // in the order in which they are asked
+	next     int       // whose turn it is, in two rounds
+	answers  chan routeAnswer
+	open     int  // questions without an answer
+	unknown  bool // a server does not know the topic
+	unusable bool // a server answered what cannot be understood
 }
 
 // server is a name server in a look-up.
@@ -192,23 +228,24 @@ type routeAnswer struct {
 func (c *Client) newLookUp(topic string) *routeLookUp {
 	servers := c.names.order()
 	return &routeLookUp{
-		c: c, topic: topic, servers: servers,
-		places: max(len(servers), 2), answers: make(chan routeAnswer, 2*len(servers)),
+		c: c, topic: topic, servers: servers, answers: make(chan routeAnswer, 2*len(servers)),
 	}
 }
 
 // ask asks the server whose turn it is: in the first round, and in the second if it is silent.
 func (l *routeLookUp) ask(ctx context.Context) {
-	i := l.next % l.places
-	again := l.next >= l.places
-	if l.next == 2*l.places {
+	n := len(l.servers)
+	if l.next == 2*n {
 		return
+	}
+	s, again := l.servers[l.next%n], l.next >= n
+	if again && s.open > 0 && time.Since(s.asked) < 2*l.c.cfg.NameServerTimeout {
+		return // its turn comes
 	}
 	l.next++
-	if i >= len(l.servers) || again && l.servers[i].open == 0 {
+	if again && s.open == 0 {
 		return
 	}
-	s := l.servers[i]
 	s.open++
 	l.open++
 	p, err := l.c.servers.get(s.addr)
@@ -256,7 +293,7 @@ func (s *server) renew(p *peer) {
 func (l *routeLookUp) remember(patience time.Duration) {
 	for _, s := range l.servers {
 		if s.open > 0 && time.Since(s.asked) >= patience {
-			l.c.names.answered(s.addr, false)
+			l.c.names.wasSilent(s.addr)
 		}
 	}
 }
@@ -268,13 +305,12 @@ func (l *routeLookUp) note(a routeAnswer) {
 		if s.addr == a.addr {
 			s.open--
 			s.err = a.err
-			l.c.names.answered(s.addr, core.ClassOf(a.err) != core.ClassTimeout)
 		}
 	}
 	var ae *AnswerError
 	switch {
-	case a.err == nil:
-		l.unknown = l.unknown || a.data == nil
+	case a.err == nil && a.data == nil:
+		l.unknown = true
 	case errors.As(a.err, &ae):
 		l.unusable = true
 	}

@@ -3,8 +3,10 @@ package remoting_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -196,14 +198,17 @@ func TestSlowNameServer(t *testing.T) {
 		"slow, alone":        {1200 * time.Millisecond, nil, 1, 1200 * time.Millisecond},
 		"slower, alone":      {2500 * time.Millisecond, nil, 2, 2500 * time.Millisecond},
 		"slow, beside hung":  {1200 * time.Millisecond, func(*session, wire.Command) {}, 1, 1200 * time.Millisecond},
+		"slowest, alone":     {4500 * time.Millisecond, nil, 2, 4500 * time.Millisecond},
+		"slow, beside sick":  {3500 * time.Millisecond, func(s *session, c wire.Command) { s.answer(c, 1, "not ready") }, 2, 3500 * time.Millisecond},
 		"hung, beside quick": {time.Hour, answering(one, 0), 1, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := newPipes()
 				slow := run(t, n.listen("slow:9876"), answering(one, tt.after))
+				other := &fake{}
 				if tt.other != nil {
-					run(t, n.listen("other:9876"), tt.other)
+					other = run(t, n.listen("other:9876"), tt.other)
 				}
 				c := client(t, remoting.Config{NameServers: []string{"slow:9876"}, Dial: n.dial})
 				if _, err := c.Route(timed(t, 50*time.Millisecond), "T"); !errors.Is(err, context.DeadlineExceeded) {
@@ -215,7 +220,7 @@ func TestSlowNameServer(t *testing.T) {
 				}
 				before := len(slow.requests(wire.GetRouteInfoByTopic))
 				start := time.Now()
-				if _, err := c.Route(timed(t, 3*time.Second), "T"); err != nil {
+				if _, err := c.Route(timed(t, 5*time.Second), "T"); err != nil {
 					t.Fatal(err)
 				}
 				if d := time.Since(start); d != tt.answer {
@@ -224,10 +229,75 @@ func TestSlowNameServer(t *testing.T) {
 				if n := len(slow.requests(wire.GetRouteInfoByTopic)) - before; n != tt.asked {
 					t.Errorf("the slow server was asked %d times, want %d", n, tt.asked)
 				}
+				if n := len(other.requests(wire.GetRouteInfoByTopic)); n > 1 {
+					t.Errorf("the other server was asked %d times", n)
+				}
 				time.Sleep(time.Hour)
 			})
 		})
 	}
+}
+
+// Three servers, each with a trouble of its own: each is asked when it is its turn, a second
+// after the one before it, and once.
+func TestNameServersTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		ignorant := run(t, n.listen("a:9876"), answering(unknown, 900*time.Millisecond))
+		hung := run(t, n.listen("b:9876"), func(*session, wire.Command) {})
+		slow := run(t, n.listen("c:9876"), answering(one, 500*time.Millisecond))
+		c := client(t, remoting.Config{NameServers: []string{"a:9876"}, Dial: n.dial})
+		if err := c.UpdateNameServers("a:9876;b:9876;c:9876"); err != nil { // the first stays the first
+			t.Fatal(err)
+		}
+		start := time.Now()
+		if _, err := c.Route(timed(t, 5*time.Second), "T"); err != nil || time.Since(start) != 2400*time.Millisecond {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+		for _, f := range []*fake{ignorant, hung, slow} {
+			if n := len(f.requests(wire.GetRouteInfoByTopic)); n != 1 {
+				t.Errorf("%s was asked %d times", f.addr(), n)
+			}
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// A server that hangs holds up one new topic, and the next ones only after a while.
+func TestHungNameServerDoesNotHoldUpEveryNewTopic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		run(t, n.listen("good:9876"), answering(func(topic string) *wire.RouteData {
+			if topic == "TBW102" {
+				return one(topic)
+			}
+			return nil
+		}, 0))
+		hangs := true
+		run(t, n.listen("hung:9876"), func(s *session, c wire.Command) {
+			if !hangs {
+				answerRoute(s, c, func(topic string) *wire.RouteData { return routeTo(1, "found:1") })
+			}
+		})
+		c := client(t, remoting.Config{NameServers: []string{"hung:9876"}, Dial: n.dial})
+		if err := c.UpdateNameServers("hung:9876", "good:9876"); err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []time.Duration{time.Second, 0, 0, time.Second, 0} {
+			if i == 3 {
+				time.Sleep(20 * time.Second)
+			}
+			start := time.Now()
+			if _, err := c.Route(bg, fmt.Sprint("new-", i)); err != nil || time.Since(start) != want {
+				t.Errorf("topic %d: %v after %v, want after %v", i, err, time.Since(start), want)
+			}
+		}
+		hangs = false
+		time.Sleep(20 * time.Second)
+		if route, err := c.Route(bg, "elsewhere"); err != nil || route.Broker(0).Addr != "found:1" {
+			t.Errorf("%v, %v", route, err)
+		}
+	})
 }
 
 func timed(t *testing.T, d time.Duration) context.Context {
@@ -256,6 +326,66 @@ func TestDeadConnectionToTheNameServer(t *testing.T) {
 		}
 		if n := ns.accepted.Load(); n != 2 {
 			t.Errorf("%d connections", n)
+		}
+	})
+}
+
+// A name server's name leads to another machine from some time on, and the old one goes on with
+// what it knew. The name was resolved once, for as long as the connection lived. Now it is
+// resolved again every few minutes, and the old connection stays where that fails.
+func TestNamesOfNameServersAreResolvedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		run(t, n.listen("10.0.0.1:9876"), answering(func(string) *wire.RouteData { return routeTo(1, "old:1") }, 0))
+		run(t, n.listen("10.0.0.2:9876"), answering(func(string) *wire.RouteData { return routeTo(1, "new:1") }, 0))
+		var to atomic.Value
+		to.Store("10.0.0.1:9876")
+		client := func(server string) *remoting.Client {
+			return client(t, remoting.Config{
+				NameServers: []string{server},
+				Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+					if strings.HasPrefix(addr, "ns.") {
+						addr = to.Load().(string)
+					}
+					return n.dial(ctx, network, addr)
+				},
+			})
+		}
+		c, byAddress := client("ns.example:9876"), client("10.0.0.1:9876")
+		look := func(c *remoting.Client) string {
+			route, err := c.Route(bg, "T")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return route.Broker(0).Addr
+		}
+		for minute, tt := range []struct{ to, want string }{
+			{"10.0.0.1:9876", "old:1"},
+			{"10.0.0.1:9876", "old:1"},
+			{"10.0.0.3:9876", "old:1"}, // nobody is there
+			{"10.0.0.3:9876", "old:1"},
+			{"10.0.0.3:9876", "old:1"},
+			{"10.0.0.2:9876", ""}, // soon
+			{"10.0.0.2:9876", "new:1"},
+		} {
+			to.Store(tt.to)
+			for range 59 {
+				got := look(c)
+				if tt.want != "" && got != tt.want {
+					t.Fatalf("minute %d: %s, want %s", minute, got, tt.want)
+				}
+				if got := look(byAddress); got != "old:1" {
+					t.Fatalf("by address: %s", got)
+				}
+				time.Sleep(time.Second)
+			}
+			time.Sleep(time.Second)
+		}
+		if d := byAddress.Stats().Dials; d != 1 {
+			t.Errorf("an address was dialed %d times", d)
+		}
+		if s := c.Stats(); s.Connections != 1 || s.Lost != 0 {
+			t.Errorf("%+v", s)
 		}
 	})
 }
