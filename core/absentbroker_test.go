@@ -157,9 +157,20 @@ func TestPlainSendsAvoidAnAbsentBroker(t *testing.T) {
 		// Nor is it somewhere else to go: the attempts are not capped for it.
 		tr.Do = func(ctx context.Context, at *core.Attempt) (*core.Result, error) { return nil, coretest.Hang(ctx, at) }
 		start := time.Now()
-		_, err := p.Send(t.Context(), coretest.Message("x"))
+		_, err := p.Send(t.Context(), coretest.Message("x"), core.SendRetry(coretest.Retry(2)))
 		if se := sendError(t, err); len(se.Attempts) != 1 || time.Since(start) != core.DefaultTimeout {
 			t.Errorf("%d attempts in %v: %v", len(se.Attempts), time.Since(start), err)
+		}
+		tr.Do = func(context.Context, *core.Attempt) (*core.Result, error) { return nil, core.ErrConnectionLost }
+		untried := -1
+		_, _ = p.Send(t.Context(), coretest.Message("x"), core.SendRetry(core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+			if f.Err != nil && f.Attempt == 1 {
+				untried = f.Untried
+			}
+			return core.Decision{}
+		})))
+		if untried != 0 {
+			t.Errorf("%d untried brokers, want none", untried)
 		}
 		tr.Do = nil
 		m := coretest.Message("x")
@@ -170,6 +181,21 @@ func TestPlainSendsAvoidAnAbsentBroker(t *testing.T) {
 		}()
 		if res, err := p.Send(t.Context(), m); err != nil || res.Queue != *m.Queue {
 			t.Errorf("a named queue, its broker is back meanwhile: %v, %v", res.Queue, err)
+		}
+	})
+}
+
+// A recall at an absent broker fails without the transport.
+func TestRecallAtAnAbsentBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		routes, tr := &halfThere{}, &recaller{}
+		routes.absent.Store(true)
+		cfg := coretest.Config(tr)
+		cfg.Routes = routes
+		p := coretest.Start(t, cfg)
+		_, err := p.Recall(t.Context(), "T", handleOf("T", "broker-b"))
+		if oe := opError(t, err); oe.Certainty != core.NotSent || len(tr.asked) != 0 {
+			t.Errorf("asked %q: %v", tr.asked, err)
 		}
 	})
 }

@@ -19,7 +19,7 @@ const (
 	DefaultMaxInFlightBytes = 64 << 20
 	DefaultMaxWorkers       = 4096
 	DefaultRouteRefresh     = 30 * time.Second
-	DefaultRouteTimeout     = 3 * time.Second
+	DefaultRouteTimeout     = 10 * time.Second // or the time of the call that waits, if it is longer
 )
 
 // Config says what a producer is made of. Group, Transport, Routes, Selector
@@ -61,7 +61,9 @@ type Config struct {
 	// RouteRefresh is how often the routes in use are looked up again, 30 s by
 	// default. Errors that mean an outdated route refresh it at once.
 	RouteRefresh time.Duration
-	// RouteTimeout bounds one look-up, 3 s by default.
+	// RouteTimeout bounds one look-up. By default it may take as long as the call that
+	// began it, and 10 s at least: a call that does not wait so long fails, and the answer
+	// serves the next one.
 	RouteTimeout time.Duration
 
 	// Transport carries attempts, Routes says where they can go.
@@ -120,7 +122,9 @@ func (c Config) withDefaults() (Config, error) {
 	positive(&errs, "Config.MaxInFlightBytes", &c.MaxInFlightBytes, DefaultMaxInFlightBytes)
 	positive(&errs, "Config.MaxWorkers", &c.MaxWorkers, DefaultMaxWorkers)
 	timeout(&errs, "Config.RouteRefresh", &c.RouteRefresh, DefaultRouteRefresh)
-	timeout(&errs, "Config.RouteTimeout", &c.RouteTimeout, DefaultRouteTimeout)
+	if c.RouteTimeout != 0 {
+		timeout(&errs, "Config.RouteTimeout", &c.RouteTimeout, 0)
+	}
 	for _, part := range []struct {
 		name  string
 		value any

@@ -118,7 +118,11 @@ func (e *engine) advance(ctx context.Context, c *Call) wait {
 		case pausing:
 			if c.phase = choosing; c.look != nil {
 				c.phase = refreshing
-				return wait{ready: c.look.done, until: c.deadline}
+				until := time.Now().Add(refreshWait)
+				if c.deadline.Before(until) {
+					until = c.deadline
+				}
+				return wait{ready: c.look.done, until: until, pause: true}
 			}
 		case refreshing:
 			e.refreshed(c)
@@ -135,7 +139,7 @@ func (e *engine) findRoute(c *Call) (w wait, must bool) {
 		return wait{}, false
 	}
 	if c.look == nil {
-		c.look = e.routes.lookUp(c.topic, 0)
+		c.look = e.routes.lookUp(c.topic, 0, c.deadline)
 		return wait{ready: c.look.done, until: c.deadline}, true
 	}
 	look := c.look
@@ -148,13 +152,18 @@ func (e *engine) findRoute(c *Call) (w wait, must bool) {
 	return wait{}, false
 }
 
-// refreshed goes on after the route was looked up again. A look-up that failed leaves the old
-// route in use, unless it said that the route is to be given up.
+// refreshed goes on after the route was looked up again, or where that takes too long. A
+// look-up that failed leaves the old route in use, unless it said that the route is to be
+// given up.
 func (e *engine) refreshed(c *Call) {
 	look := c.look
 	c.look, c.phase = nil, choosing
-	if look.err != nil && c.topic.route.Load() == nil {
-		e.end(c, nil, look.err)
+	select {
+	case <-look.done:
+		if look.err != nil && c.topic.route.Load() == nil {
+			e.end(c, nil, look.err)
+		}
+	default:
 	}
 }
 
@@ -240,7 +249,7 @@ func (e *engine) retry(ctx context.Context, c *Call, d Decision) (w wait, must b
 // cut ends a call whose wait ended early.
 func (e *engine) cut(c *Call, why error) {
 	if c.phase == routing {
-		why = fmt.Errorf("route of %q: %w", c.topic.name, why)
+		why = c.look.unfinished(c.topic.name, why)
 	}
 	e.end(c, nil, why)
 }
@@ -271,9 +280,9 @@ func (e *engine) end(c *Call, res *Result, err error) {
 func (e *engine) refreshAfter(c *Call) *lookUp {
 	switch c.failure.staleness() {
 	case outdated:
-		return e.routes.lookUp(c.topic, refreshGap)
+		return e.routes.lookUp(c.topic, refreshGap, c.deadline)
 	case doubtful:
-		e.routes.lookUp(c.topic, refreshGap)
+		e.routes.doubt(c.topic)
 	}
 	return nil
 }

@@ -176,8 +176,8 @@ func (f *Failure) staleness() staleness {
 		if f.Answered {
 			return outdated // the broker's word: writing may be allowed elsewhere now
 		}
-	case ClassUnavailable, ClassNetwork:
-		return doubtful
+	case ClassUnavailable, ClassNetwork, ClassTimeout:
+		return doubtful // the broker may have moved, and something else swallows what comes
 	}
 	return fresh
 }

@@ -63,6 +63,39 @@ func (c *Cluster) setTopic(ctx context.Context, topic string, queues, perm int, 
 	return nil
 }
 
+// RouteBrokers are the brokers that the name server names for a topic, none if it does not know the topic.
+func (c *Cluster) RouteBrokers(ctx context.Context, topic string) ([]string, error) {
+	answer, body, err := exchange(ctx, c.NameServer(), codeRoute, map[string]string{"topic": topic, "acceptStandardJsonOnly": "true"})
+	switch {
+	case err != nil:
+		return nil, err
+	case answer.Code == codeNoTopic:
+		return nil, nil
+	case answer.Code != 0:
+		return nil, fmt.Errorf("route of %s: code %d %s", topic, answer.Code, answer.Remark)
+	}
+	var route struct {
+		QueueDatas []struct{ BrokerName string }
+	}
+	if err := json.Unmarshal(body, &route); err != nil {
+		return nil, fmt.Errorf("route of %s: %w", topic, err)
+	}
+	var names []string
+	for _, q := range route.QueueDatas {
+		names = append(names, q.BrokerName)
+	}
+	return names, nil
+}
+
+// SetOrder gives a topic an order configuration, such as "broker-a:4;broker-b:4". The name server hands it out if it
+// was started with the setting namesrv:orderMessageEnable=true.
+func (c *Cluster) SetOrder(ctx context.Context, topic, conf string) error {
+	_, _, err := call(ctx, c.NameServer(), codePutKVConfig, map[string]string{
+		"namespace": "ORDER_TOPIC_CONFIG", "key": topic, "value": conf,
+	})
+	return err
+}
+
 // Stored is the number of messages that a topic has ever got: the sum of its queues' next offsets, on the named
 // brokers or on all. Of a static topic these are the queues in which brokers really store, so queues is the greatest
 // number that one broker has.

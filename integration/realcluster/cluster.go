@@ -40,6 +40,8 @@ type Options struct {
 	// Java are JVM flags, FLAG for every node or NODE:FLAG for one.
 	Java   []string
 	HeapMB int // heap of each broker, 384 by default
+	// IPv6 makes the brokers listen on ::1 and register that.
+	IPv6 bool
 }
 
 // Cluster is a running RocketMQ. Its methods may be called from several goroutines, but those that break or
@@ -123,16 +125,22 @@ func launch(ctx context.Context, scripts, preset string, o *Options) (*Cluster, 
 	if err != nil {
 		return nil, errors.Join(err, p.release())
 	}
-	all := []Broker{{"broker-a", local(p.base + 10)}, {"broker-b", local(p.base + 30)}}
+	at, settings, java := local, o.Settings, o.Java
+	if o.IPv6 {
+		at = local6
+		settings = append([]string{"brokerIP1=::1", "bindAddress=::1"}, settings...)
+		java = append([]string{"-Djava.net.preferIPv4Stack=false"}, java...)
+	}
+	all := []Broker{{"broker-a", at(p.base + 10)}, {"broker-b", at(p.base + 30)}}
 	c := &Cluster{version: o.Version, dir: dir, scripts: scripts, ports: p, brokers: all[:max(o.Brokers, 1)]}
 	args := []string{dir, preset, "--base", strconv.Itoa(p.base), "--version", o.Version, "--wait", "180"}
 	if o.HeapMB > 0 {
 		args = append(args, "--heap", strconv.Itoa(o.HeapMB))
 	}
-	for _, s := range o.Settings {
+	for _, s := range settings {
 		args = append(args, "--set", s)
 	}
-	for _, f := range o.Java {
+	for _, f := range java {
 		args = append(args, "--java", f)
 	}
 	if err := c.script(ctx, "start", args...); err != nil {
@@ -223,4 +231,5 @@ func (c *Cluster) Stop() error {
 	return errors.Join(err, os.RemoveAll(c.dir), c.ports.release())
 }
 
-func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+func local(port int) string  { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+func local6(port int) string { return net.JoinHostPort("::1", strconv.Itoa(port)) }

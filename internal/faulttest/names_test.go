@@ -27,7 +27,7 @@ func TestFault04NameServerDownAtStart(t *testing.T) {
 		most       time.Duration // of a failing send
 	}{
 		{"refused", (*embedded.NameServer).Stop, func(s *embedded.NameServer) { _ = s.Start(bg) }, 0},
-		{"hung", (*embedded.NameServer).Pause, (*embedded.NameServer).Resume, remoting.DefaultNameServerTimeout},
+		{"hung", (*embedded.NameServer).Pause, (*embedded.NameServer).Resume, core.DefaultTimeout},
 	} {
 		sub(t, fault.name, func(t *testing.T) {
 			w := newWorld(t, 1)

@@ -110,7 +110,10 @@ type Config struct {
 	HeartbeatInterval time.Duration `json:"heartbeatInterval" yaml:"heartbeatInterval" env:"HEARTBEAT_INTERVAL"`
 	// ConnectTimeout bounds one dial, whoever waits for it, 3 s by default.
 	ConnectTimeout time.Duration `json:"connectTimeout" yaml:"connectTimeout" env:"CONNECT_TIMEOUT"`
-	// NameServerTimeout bounds one question to one name server, 1 s by default.
+	// NameServerTimeout is how long a name server may be silent before the next one is asked as
+	// well, 1 s by default. Its own answer still counts. How long a look-up goes on is
+	// the producer's RouteTimeout; without a deadline in the context it is twice this time
+	// for each server, and once more.
 	NameServerTimeout time.Duration `json:"nameServerTimeout" yaml:"nameServerTimeout" env:"NAME_SERVER_TIMEOUT"`
 	// RequestTimeout bounds one heartbeat or unregistration at one broker, 3 s by default.
 	RequestTimeout time.Duration `json:"requestTimeout" yaml:"requestTimeout" env:"REQUEST_TIMEOUT"`
@@ -127,7 +130,10 @@ type Config struct {
 	MaxQueuedBytes int `json:"maxQueuedBytes" yaml:"maxQueuedBytes" env:"MAX_QUEUED_BYTES"`
 	// MaxBrokers bounds the brokers that the client knows at a time, 1,024 by default.
 	MaxBrokers int `json:"maxBrokers" yaml:"maxBrokers" env:"MAX_BROKERS"`
-	// MaxTopics bounds the topics whose brokers get heartbeats, 16,384 by default.
+	// MaxTopics bounds the topics whose routes are remembered, 16,384 by default; together
+	// they have at most a million queues. Their brokers get heartbeats while somebody sends
+	// to them. The topic that was looked up longest ago makes room. If no name server knows
+	// it later, it counts as new.
 	MaxTopics int `json:"maxTopics" yaml:"maxTopics" env:"MAX_TOPICS"`
 
 	// AllowBroker refuses broker addresses, which come from name servers, by
