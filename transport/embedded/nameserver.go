@@ -50,6 +50,10 @@ func (s *NameServer) handle(_ *conn, cmd *wire.Command) reply {
 		return s.clusterInfo()
 	case wire.GetAllTopicListFromNameServer:
 		return s.topicList()
+	case wire.GetKVConfig, getKVListByNamespace:
+		return noConfiguration(cmd)
+	case deleteKVConfig:
+		return reply{}
 	}
 	return s.node.notSupported(cmd.Code)
 }

@@ -14,6 +14,7 @@ const (
 	codePullRetryImmediately rocketmq.ResponseCode = 20
 	codePullOffsetMoved      rocketmq.ResponseCode = 21
 	codeQueryNotFound        rocketmq.ResponseCode = 22
+	codeGroupNotExist        rocketmq.ResponseCode = 26
 )
 
 // reply is the answer to a request before it is encoded.

@@ -35,6 +35,18 @@ const (
 	maxHeld         = 65536 // of one broker
 )
 
+// Why a pull is not permitted (Java ForbiddenType).
+const (
+	forbiddenByBroker = "1"
+	forbiddenByTopic  = "3"
+)
+
+func forbiddenPull(by, remark string) reply {
+	r := refuse(rocketmq.CodeNoPermission, remark)
+	r.ext = wire.Fields{{Key: "forbiddenType", Value: by}}
+	return r
+}
+
 // pullRequest is the part of a pull's header that matters here.
 type pullRequest struct {
 	group, topic string
@@ -46,7 +58,7 @@ type pullRequest struct {
 }
 
 func (b *Broker) pull(c *conn, cmd *wire.Command) reply {
-	f := fieldReader{ext: cmd.Ext}
+	f := readFields(cmd)
 	req := pullRequest{
 		group: f.text("consumerGroup"), topic: f.text("topic"), queue: f.int("queueId"), offset: f.int64("queueOffset"),
 		max: f.int("maxMsgNums"), sysFlag: f.int64("sysFlag"),
@@ -56,15 +68,16 @@ func (b *Broker) pull(c *conn, cmd *wire.Command) reply {
 	if f.err != nil {
 		return badField(f.err)
 	}
-	if b.Perm()&rocketmq.PermRead == 0 {
-		return refuse(rocketmq.CodeNoPermission, "the broker["+b.host()+"] pulling message is forbidden")
-	}
 	topic, ok := b.topics.get(req.topic)
 	switch {
+	case b.Perm()&rocketmq.PermRead == 0:
+		return forbiddenPull(forbiddenByBroker, "the broker["+b.host()+"] pulling message is forbidden")
+	case illegalGroup(req.group):
+		return refuse(codeGroupNotExist, "subscription group ["+wire.TrimRemark(req.group)+"] does not exist")
 	case !ok:
 		return refuse(rocketmq.CodeTopicNotExist, "topic["+wire.TrimRemark(req.topic)+"] not exist, apply first please!")
 	case topic.Perm&rocketmq.PermRead == 0:
-		return refuse(rocketmq.CodeNoPermission, "the topic["+req.topic+"] pulling message is forbidden")
+		return forbiddenPull(forbiddenByTopic, "the topic["+req.topic+"] pulling message is forbidden")
 	case req.queue < 0 || req.queue >= topic.ReadQueues:
 		return refuse(rocketmq.CodeInvalidParameter, "queueId["+strconv.Itoa(req.queue)+"] is illegal, topic:["+req.topic+
 			"] topicConfig.readQueueNums:["+strconv.Itoa(topic.ReadQueues)+"] consumer:["+c.remote.String()+"]")

@@ -4,8 +4,8 @@ package embedded
 //
 // Versions: checks and codes as 5.3.3; 4.9 answers 1 where this one answers 29.
 //
-// Deviations: the filter type, the order flag and the attributes are ignored. Numbers of queues
-// below 0 or beyond 65536 are refused.
+// Deviations: the order flag and the attributes are ignored, the filter type has no effect. Numbers
+// of queues below 0 or beyond 65536 are refused.
 
 import (
 	"strconv"
@@ -15,13 +15,17 @@ import (
 )
 
 func (b *Broker) createTopic(cmd *wire.Command) reply {
-	f := fieldReader{ext: cmd.Ext}
+	f := readFields(cmd)
 	topic := Topic{
 		Name: f.text("topic"), ReadQueues: f.int("readQueueNums"), WriteQueues: f.int("writeQueueNums"), Perm: f.int("perm"),
 		SysFlag: int(f.optional("topicSysFlag", 0)),
 	}
+	filter := f.text("topicFilterType")
 	if f.err != nil {
 		return badField(f.err)
+	}
+	if filter != "SINGLE_TAG" && filter != "MULTI_TAG" {
+		return javaException("java.lang.IllegalArgumentException", "No enum constant org.apache.rocketmq.common.TopicFilterType."+wire.TrimRemark(filter))
 	}
 	if remark := illegalTopic(topic.Name); remark != "" {
 		return refuse(rocketmq.CodeInvalidParameter, remark)

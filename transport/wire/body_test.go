@@ -251,12 +251,13 @@ func TestHeartbeat(t *testing.T) {
 			t.Errorf("%s: got %+v, %v, want %+v", body, got, err, want)
 		}
 	}
-	got, err := wire.ParseHeartbeat([]byte(`{"clientID":"c","consumerDataSet":[{"groupName":"cg","consumeType":"CONSUME_PASSIVELY","subscriptionDataSet":[{"topic":"t"}]}],"heartbeatFingerprint":0,"producerDataSet":[{"groupName":"CLIENT_INNER_PRODUCER"},{}],"withoutSub":false}`))
+	got, err := wire.ParseHeartbeat([]byte(`{"clientID":"c","consumerDataSet":[{"groupName":"cg","consumeType":"CONSUME_PASSIVELY","subscriptionDataSet":[{"topic":"t"}]}],"heartbeatFingerprint":0,"producerDataSet":[{"groupName":"CLIENT_INNER_PRODUCER"},{"groupName":""}],"withoutSub":false}`))
 	if err != nil || !reflect.DeepEqual(got, &wire.Heartbeat{ClientID: "c", ProducerGroups: []string{"CLIENT_INNER_PRODUCER"}, ConsumerGroups: []string{"cg"}}) {
 		t.Errorf("as Java writes it: got %+v, %v", got, err)
 	}
 	for body, want := range map[string]error{
 		"": wire.ErrDecode, "[]": wire.ErrDecode, "{}": wire.ErrDecode, `{"clientID":1}`: wire.ErrDecode,
+		`{"clientID":"c","producerDataSet":[{}]}`: wire.ErrDecode, `{"clientID":"c","consumerDataSet":[{"groupName":null}]}`: wire.ErrDecode,
 		strings.Repeat(" ", wire.MaxHeartbeat+1):                                                        wire.ErrLimit,
 		`{"clientID":"c","producerDataSet":[` + strings.Repeat("{},", wire.MaxHeartbeatGroups) + "{}]}": wire.ErrLimit,
 	} {
