@@ -23,6 +23,9 @@ func (h *heldBytes) sum() int64 { return h.in.Load() + h.out.Load() }
 // together hold too much the largest one is closed, be it this one or another. The caller holds no
 // lock.
 func (c *conn) holds(part *atomic.Int64, n int) {
+	if c.ended() {
+		n = 0 // its goroutines are about to find out
+	}
 	delta := int64(n) - part.Swap(int64(n))
 	b := &c.node.cluster.buffers
 	if delta == 0 || b.total.Add(delta) <= b.limit || delta < 0 {
@@ -57,8 +60,12 @@ func (c *Cluster) largest() (closed []holder) {
 		if most.conn == nil {
 			break
 		}
+		if !most.conn.ended() {
+			closed = append(closed, most)
+		}
 		most.conn.close()
-		closed = append(closed, most)
+		// One that had been closed may have been told to hold something since.
+		b.total.Add(-most.conn.held.in.Swap(0) - most.conn.held.out.Swap(0))
 	}
 	return closed
 }

@@ -93,7 +93,7 @@ func (c *conn) serve() {
 	defer func() { c.holds(&c.held.in, 0) }() // also what was added after the close
 	defer c.close()
 	c.reader = wire.NewReader(gatedReader{c}, wire.MaxFrame)
-	for {
+	for !c.ended() {
 		if !c.reader.Buffered() {
 			c.flush()
 		}
@@ -125,7 +125,7 @@ type gatedReader struct{ c *conn }
 
 func (r gatedReader) Read(p []byte) (int, error) {
 	c, g := r.c, &r.c.node.reading
-	c.holds(&c.held.in, c.reader.Size()+cap(c.scratch))
+	c.holdsIn()
 	for {
 		stopped := g.isShut()
 		if !g.wait(c.done) {
@@ -146,6 +146,9 @@ func (r gatedReader) Read(p []byte) (int, error) {
 		return n, err
 	}
 }
+
+// holdsIn tells what the reader goroutine holds.
+func (c *conn) holdsIn() { c.holds(&c.held.in, c.reader.Size()+cap(c.scratch)) }
 
 // errStalled is a peer that does not go on.
 var errStalled = errors.New("peer has stalled")
@@ -213,6 +216,7 @@ func (c *conn) dispatch() {
 		c.unanswered(c.cmd.Code, err)
 		return
 	}
+	c.holdsIn()
 	c.send(c.scratch)
 	if cap(c.scratch) > keepAt {
 		c.scratch = nil
