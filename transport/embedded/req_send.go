@@ -108,6 +108,11 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 	var props wire.Fields
 	var due time.Time
 	var recall string
+	if rocketmq.IsRetryTopic(req.Topic) {
+		if r := b.deadLetter(&m, req); r.code != rocketmq.CodeSuccess {
+			return r
+		}
+	}
 	text := string(req.Properties)
 	unique, given := wire.LookupProperty(text, rocketmq.PropertyUniqKey)
 	if !given {
@@ -135,7 +140,7 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 		props.Set(rocketmq.PropertyCluster, b.node.cluster.cfg.ClusterName)
 		props.Set(rocketmq.PropertyUniqKey, unique)
 		var ok bool
-		if due, ok = schedule(&m, &props); !ok {
+		if due, ok = b.schedule(&m, &props); !ok {
 			return refuse(rocketmq.CodeMessageIllegal, "timer message illegal, the delay time should not be bigger than the max delay "+
 				strconv.FormatInt(maxTimer.Milliseconds(), 10)+"ms; or if set del msg, the delay time should be bigger than the current time")
 		}
@@ -145,12 +150,7 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 	if len(body) > maxMessageSize || len(m.Properties) > rocketmq.ProtocolMaxPropertiesLength {
 		return illegalMessage()
 	}
-	var err error
-	if due.IsZero() {
-		err = b.store.append(&m)
-	} else {
-		err = b.keep(&m, props, due)
-	}
+	err := b.putAt(&m, props, due)
 	switch {
 	case errors.Is(err, errTooManyDelayed):
 		return refuse(rocketmq.CodeSystemError, "timer message is under flow control, max num limit is "+strconv.Itoa(maxDelayed))
