@@ -52,6 +52,10 @@ func (s *NameServer) handle(_ *conn, cmd *wire.Command) reply {
 		return s.topicList()
 	case wire.DeleteTopicInNameServer:
 		return reply{} // routes are made from what the brokers have
+	case wire.GetKVConfig, getKVListByNamespace:
+		return noConfiguration(cmd)
+	case deleteKVConfig:
+		return reply{}
 	}
 	return s.node.notSupported(cmd.Code)
 }

@@ -18,6 +18,7 @@ const (
 	codeSubscriptionNotExist rocketmq.ResponseCode = 24
 	codeSubscriptionOld      rocketmq.ResponseCode = 25
 	codeConsumerNotOnline    rocketmq.ResponseCode = 206
+	codeGroupNotExist        rocketmq.ResponseCode = 26
 )
 
 // reply is the answer to a request before it is encoded.

@@ -11,7 +11,6 @@ package embedded
 
 import (
 	"encoding/json"
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -20,10 +19,6 @@ import (
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
-
-// maxGroupLength is what brokers allow (Java Validators.CHARACTER_MAX_LENGTH). A group beyond
-// [rocketmq.MaxGroupLength] can have no retry topic.
-const maxGroupLength = 255
 
 // maxGroups bounds what peers can make a broker remember.
 const maxGroups = 65536
@@ -56,9 +51,6 @@ func newGroupConfig(name string) groupConfig {
 func parseGroupConfig(body []byte) (groupConfig, error) {
 	g := newGroupConfig("")
 	err := json.Unmarshal(body, &g)
-	if err == nil && g.Name == "" {
-		err = errors.New("no groupName")
-	}
 	return g, err
 }
 
@@ -75,7 +67,7 @@ func (g *groups) get(name string) (groupConfig, bool) {
 	if own, there := g.byName[name]; there {
 		return own, true
 	}
-	return newGroupConfig(name), rocketmq.CheckName(name, maxGroupLength) == rocketmq.NameOK
+	return newGroupConfig(name), !illegalGroup(name)
 }
 
 func (g *groups) put(config groupConfig) bool {
@@ -98,7 +90,7 @@ func (g *groups) remove(name string) {
 }
 
 func noGroup(name string) reply {
-	return refuse(rocketmq.CodeSubscriptionGroupNotExist, "subscription group not exist, "+wire.TrimRemark(name))
+	return refuse(codeGroupNotExist, "subscription group not exist, "+wire.TrimRemark(name))
 }
 
 func (b *Broker) putGroup(cmd *wire.Command) reply {
@@ -107,7 +99,7 @@ func (b *Broker) putGroup(cmd *wire.Command) reply {
 		return javaException("java.lang.RuntimeException", wire.TrimRemark(err.Error()))
 	}
 	switch {
-	case rocketmq.CheckName(config.Name, maxGroupLength) != rocketmq.NameOK:
+	case config.Name == "" || illegalGroup(config.Name):
 		return refuse(rocketmq.CodeInvalidParameter, "the specified group is blank, too long or has illegal characters: "+wire.TrimRemark(config.Name))
 	case len(config.Attributes) > 0:
 		names := slices.Sorted(maps.Keys(config.Attributes))
@@ -121,7 +113,7 @@ func (b *Broker) putGroup(cmd *wire.Command) reply {
 }
 
 func (b *Broker) deleteGroup(cmd *wire.Command) reply {
-	f := fieldReader{ext: cmd.Ext}
+	f := readFields(cmd)
 	name := f.text("groupName")
 	if f.err != nil {
 		return badField(f.err)
@@ -136,7 +128,7 @@ func (b *Broker) deleteGroup(cmd *wire.Command) reply {
 func (b *Broker) getGroup(cmd *wire.Command) reply {
 	config, ok := b.groups.get(cmd.Ext.Get("group"))
 	if !ok {
-		return refuse(rocketmq.CodeSubscriptionGroupNotExist, "No group in this broker")
+		return refuse(codeGroupNotExist, "No group in this broker")
 	}
 	return jsonReply(config)
 }

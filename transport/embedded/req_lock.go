@@ -9,6 +9,7 @@ package embedded
 
 import (
 	"encoding/json"
+	"errors"
 	"sync"
 	"time"
 
@@ -38,15 +39,20 @@ type messageQueue struct {
 }
 
 type lockRequest struct {
-	ConsumerGroup string         `json:"consumerGroup"`
+	ConsumerGroup *string        `json:"consumerGroup"`
 	ClientID      string         `json:"clientId"`
 	Queues        []messageQueue `json:"mqSet"`
 }
 
-func parseLock(body []byte) (lockRequest, error) {
-	var req lockRequest
-	err := json.Unmarshal(body, &req)
-	return req, err
+func parseLock(body []byte) (req lockRequest, group string, err error) {
+	err = json.Unmarshal(body, &req)
+	if err == nil && req.ConsumerGroup == nil {
+		err = errors.New("the request has no group")
+	}
+	if err != nil {
+		return lockRequest{}, "", err
+	}
+	return req, *req.ConsumerGroup, nil
 }
 
 // any reports whether a group holds a lock.
@@ -62,7 +68,7 @@ func (l *locks) any(group string, now time.Time) bool {
 }
 
 func (b *Broker) lockQueues(cmd *wire.Command) reply {
-	req, err := parseLock(cmd.Body)
+	req, group, err := parseLock(cmd.Body)
 	if err != nil {
 		return javaException("java.lang.RuntimeException", wire.TrimRemark(err.Error()))
 	}
@@ -75,7 +81,7 @@ func (b *Broker) lockQueues(cmd *wire.Command) reply {
 		b.locks.held = make(map[offsetKey]lock)
 	}
 	for _, q := range req.Queues {
-		key := offsetKey{req.ConsumerGroup, queueKey{q.Topic, q.QueueID}}
+		key := offsetKey{group, queueKey{q.Topic, q.QueueID}}
 		have, there := b.locks.held[key]
 		if there && have.client != req.ClientID && now.Before(have.until) || !there && len(b.locks.held) >= maxLocks {
 			continue
@@ -92,14 +98,14 @@ func (b *Broker) lockQueues(cmd *wire.Command) reply {
 }
 
 func (b *Broker) unlockQueues(cmd *wire.Command) reply {
-	req, err := parseLock(cmd.Body)
+	req, group, err := parseLock(cmd.Body)
 	if err != nil {
 		return javaException("java.lang.RuntimeException", wire.TrimRemark(err.Error()))
 	}
 	b.locks.mu.Lock()
 	defer b.locks.mu.Unlock()
 	for _, q := range req.Queues {
-		key := offsetKey{req.ConsumerGroup, queueKey{q.Topic, q.QueueID}}
+		key := offsetKey{group, queueKey{q.Topic, q.QueueID}}
 		if b.locks.held[key].client == req.ClientID {
 			delete(b.locks.held, key)
 		}

@@ -4,7 +4,8 @@ package embedded
 // GET_MAX_OFFSET (30), GET_MIN_OFFSET (31), GET_EARLIEST_MSG_STORETIME (32): requests to a broker.
 //
 // Versions: as 5.3.3. A queue that has no messages has the offsets 0 and 0, whether or not its
-// topic exists.
+// topic exists; where a group has committed none, its offset is not found. For 4.9 that is 0, and
+// 4.9 keeps offsets for every group and topic.
 //
 // Deviations: offsets are kept in memory and survive Stop and Start only.
 
@@ -12,6 +13,7 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -94,33 +96,44 @@ func offsetReply(n int64) reply {
 }
 
 func (b *Broker) queryOffset(cmd *wire.Command) reply {
-	f := fieldReader{ext: cmd.Ext}
-	group, key := f.text("consumerGroup"), queueKey{f.text("topic"), f.int("queueId")}
+	f := readFields(cmd)
+	group, key := cmd.Ext.Get("consumerGroup"), queueKey{f.text("topic"), f.int("queueId")}
 	if f.err != nil {
 		return badField(f.err)
 	}
-	if n, ok := b.offsets.get(group, key); ok {
+	if n, ok := b.offsets.get(group, key); ok && n >= 0 {
 		return offsetReply(n)
 	}
 	if strings.EqualFold(cmd.Ext.Get("setZeroIfNotFound"), "false") {
 		return refuse(codeQueryNotFound, "Not found, do not set to zero, maybe this group boot first")
 	}
-	// A new group begins at the start while that is still there.
-	if low, _ := b.store.edges(key); low == 0 {
+	// A new group begins at the start while the first message is still there.
+	if low, high := b.store.edges(key); low == 0 && high > 0 {
 		return offsetReply(0)
 	}
 	return refuse(codeQueryNotFound, "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first")
 }
 
 func (b *Broker) updateOffset(cmd *wire.Command) reply {
-	f := fieldReader{ext: cmd.Ext}
-	group, key, n := f.text("consumerGroup"), queueKey{f.text("topic"), f.int("queueId")}, f.int64("commitOffset")
-	if f.err != nil {
-		return badField(f.err)
+	// Java's reader of these fields takes a number that is none for a missing one.
+	f := readFields(cmd)
+	group, topic := cmd.Ext.Get("consumerGroup"), f.text("topic")
+	queue, queueErr := strconv.ParseInt(cmd.Ext.Get("queueId"), 10, 32)
+	n, offsetErr := strconv.ParseInt(cmd.Ext.Get("commitOffset"), 10, 64)
+	_, known := b.topics.get(topic)
+	switch {
+	case group == "" || illegalGroup(group):
+		return refuse(codeGroupNotExist, "Group "+wire.TrimRemark(group)+" not exist!")
+	case f.err != nil:
+		return javaException("java.lang.NullPointerException", "the request has no topic")
+	case !known:
+		return refuse(rocketmq.CodeTopicNotExist, "Topic "+wire.TrimRemark(topic)+" not exist!")
+	case queueErr != nil:
+		return refuse(rocketmq.CodeInvalidParameter, "QueueId is null, topic is "+topic)
+	case offsetErr != nil:
+		return refuse(rocketmq.CodeInvalidParameter, "Offset is null, topic is "+topic)
 	}
-	if _, ok := b.topics.get(key.topic); !ok {
-		return refuse(rocketmq.CodeTopicNotExist, "Topic "+wire.TrimRemark(key.topic)+" not exist!")
-	}
+	key := queueKey{topic, int(queue)}
 	if !b.offsets.set(group, key, n) {
 		return refuse(rocketmq.CodeSystemBusy, "too many consumer offsets")
 	}
@@ -128,7 +141,7 @@ func (b *Broker) updateOffset(cmd *wire.Command) reply {
 }
 
 func (b *Broker) edgeOffset(cmd *wire.Command, greatest bool) reply {
-	f := fieldReader{ext: cmd.Ext}
+	f := readFields(cmd)
 	key := queueKey{f.text("topic"), f.int("queueId")}
 	if f.err != nil {
 		return badField(f.err)
@@ -141,7 +154,7 @@ func (b *Broker) edgeOffset(cmd *wire.Command, greatest bool) reply {
 }
 
 func (b *Broker) searchOffset(cmd *wire.Command) reply {
-	f := fieldReader{ext: cmd.Ext}
+	f := readFields(cmd)
 	key, at := queueKey{f.text("topic"), f.int("queueId")}, f.int64("timestamp")
 	if f.err != nil {
 		return badField(f.err)
@@ -150,7 +163,7 @@ func (b *Broker) searchOffset(cmd *wire.Command) reply {
 }
 
 func (b *Broker) earliestTime(cmd *wire.Command) reply {
-	f := fieldReader{ext: cmd.Ext}
+	f := readFields(cmd)
 	key := queueKey{f.text("topic"), f.int("queueId")}
 	if f.err != nil {
 		return badField(f.err)

@@ -39,6 +39,20 @@ const (
 	maxPassedOver = 16000
 )
 
+// Why a pull is not permitted (Java ForbiddenType).
+const (
+	forbiddenByBroker = "1"
+	forbiddenByGroup  = "2"
+	forbiddenByTopic  = "3"
+	forbiddenCast     = "4"
+)
+
+func forbiddenPull(by, remark string) reply {
+	r := refuse(rocketmq.CodeNoPermission, remark)
+	r.ext = wire.Fields{{Key: "forbiddenType", Value: by}}
+	return r
+}
+
 // pullRequest is the part of a pull's header that matters here.
 type pullRequest struct {
 	group, topic string
@@ -52,7 +66,7 @@ type pullRequest struct {
 }
 
 func (b *Broker) pull(c *conn, cmd *wire.Command) reply {
-	f := fieldReader{ext: cmd.Ext}
+	f := readFields(cmd)
 	req := pullRequest{
 		group: f.text("consumerGroup"), topic: f.text("topic"), queue: f.int("queueId"), offset: f.int64("queueOffset"),
 		max: f.int("maxMsgNums"), sysFlag: f.int64("sysFlag"), version: f.optional("subVersion", 0),
@@ -62,22 +76,19 @@ func (b *Broker) pull(c *conn, cmd *wire.Command) reply {
 	if f.err != nil {
 		return badField(f.err)
 	}
-	if b.Perm()&rocketmq.PermRead == 0 {
-		return refuse(rocketmq.CodeNoPermission, "the broker["+b.host()+"] pulling message is forbidden")
-	}
-	group, ok := b.groups.get(req.group)
-	switch {
-	case !ok:
-		return noGroup(req.group)
-	case !group.ConsumeEnable:
-		return refuse(rocketmq.CodeNoPermission, "subscription group no permission, "+req.group)
-	}
+	group, known := b.groups.get(req.group)
 	topic, ok := b.topics.get(req.topic)
 	switch {
+	case b.Perm()&rocketmq.PermRead == 0:
+		return forbiddenPull(forbiddenByBroker, "the broker["+b.host()+"] pulling message is forbidden")
+	case !known:
+		return refuse(codeGroupNotExist, "subscription group ["+wire.TrimRemark(req.group)+"] does not exist")
+	case !group.ConsumeEnable:
+		return forbiddenPull(forbiddenByGroup, "subscription group no permission, "+wire.TrimRemark(req.group))
 	case !ok:
 		return noTopic(req.topic)
 	case topic.Perm&rocketmq.PermRead == 0:
-		return refuse(rocketmq.CodeNoPermission, "the topic["+req.topic+"] pulling message is forbidden")
+		return forbiddenPull(forbiddenByTopic, "the topic["+req.topic+"] pulling message is forbidden")
 	case req.queue < 0 || req.queue >= topic.ReadQueues:
 		return refuse(rocketmq.CodeInvalidParameter, "queueId["+strconv.Itoa(req.queue)+"] is illegal, topic:["+req.topic+
 			"] topicConfig.readQueueNums:["+strconv.Itoa(topic.ReadQueues)+"] consumer:["+c.remote.String()+"]")
@@ -114,7 +125,7 @@ func (b *Broker) wanted(req *pullRequest, group *groupConfig, cmd *wire.Command)
 	case !ok:
 		return none, refuse(codeSubscriptionNotExist, "the consumer's group info not exist")
 	case !group.BroadcastEnable && known.MessageModel == "BROADCASTING":
-		return none, refuse(rocketmq.CodeNoPermission, "the consumer group["+req.group+"] can not consume by broadcast way")
+		return none, forbiddenPull(forbiddenCast, "the consumer group["+req.group+"] can not consume by broadcast way")
 	}
 	i := slices.IndexFunc(known.Subscriptions, func(s wire.Subscription) bool { return s.Topic == req.topic })
 	switch {

@@ -26,7 +26,7 @@ const (
 )
 
 func (b *Broker) queryMessage(cmd *wire.Command) reply {
-	f := fieldReader{ext: cmd.Ext}
+	f := readFields(cmd)
 	topic, key, most := f.text("topic"), f.text("key"), f.int("maxNum")
 	begin, end := f.int64("beginTimestamp"), f.int64("endTimestamp")
 	if f.err != nil {
@@ -68,6 +68,9 @@ func (b *Broker) queryMessage(cmd *wire.Command) reply {
 
 // hasKey reports whether the text form of properties has the key among KEYS, or as UNIQ_KEY.
 func hasKey(properties, key string) bool {
+	if key == "" {
+		return false
+	}
 	if unique, _ := wire.LookupProperty(properties, rocketmq.PropertyUniqKey); unique == key {
 		return true
 	}

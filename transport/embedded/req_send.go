@@ -10,8 +10,12 @@ package embedded
 // replaces the ids of the messages. Brokers after 5.3.3 do not do that any more. A timed message
 // with TIMER_DEL_UNIQKEY erases another one, as a recall does (see req_recall.go).
 //
+// A topic's permission is the route's affair: a broker stores whatever it is sent, also to a topic
+// that is read-only or neither. A topic of 0 queues has none to send to.
+//
 // Deviations: a broker without write permission refuses every topic, where a real one refuses
-// only ordered topics and else leaves it to the route. A negative queue id takes the queues in
+// only ordered topics and else leaves it to the route. A batch with a delivery time of its own is
+// stored at once. A negative queue id takes the queues in
 // turn instead of at random. Half messages of transactions are refused as by a broker that is set to
 // reject them; topics with batch queues do not exist.
 
@@ -43,7 +47,7 @@ func (b *Broker) send(c *conn, cmd *wire.Command) reply {
 		// Java reads an empty body as none and then asks for its length.
 		return javaException("java.lang.NullPointerException", "the message has no body")
 	}
-	r := b.put(c, &req, cmd.Body)
+	r := b.put(c, cmd, &req)
 	if !r.stored && !r.thrown {
 		// A refusal carries the two fields as well, the answer to an exception does not.
 		r.ext = wire.Fields{{Key: rocketmq.PropertyMsgRegion, Value: regionID}, {Key: rocketmq.PropertyTraceOn, Value: "true"}}
@@ -51,8 +55,9 @@ func (b *Broker) send(c *conn, cmd *wire.Command) reply {
 	return r
 }
 
-func (b *Broker) put(c *conn, req *wire.SendRequest, body []byte) reply {
-	topic, refusal := b.admit(c, req)
+func (b *Broker) put(c *conn, cmd *wire.Command, req *wire.SendRequest) reply {
+	body := cmd.Body
+	topic, refusal := b.admit(c, cmd, req)
 	if refusal.code != rocketmq.CodeSuccess {
 		return refusal
 	}
@@ -69,7 +74,7 @@ func (b *Broker) put(c *conn, req *wire.SendRequest, body []byte) reply {
 }
 
 // admit checks the request in the order of Java's AbstractSendMessageProcessor.msgCheck.
-func (b *Broker) admit(c *conn, req *wire.SendRequest) (Topic, reply) {
+func (b *Broker) admit(c *conn, cmd *wire.Command, req *wire.SendRequest) (Topic, reply) {
 	if b.Perm()&rocketmq.PermWrite == 0 {
 		return Topic{}, refuse(rocketmq.CodeNoPermission, "the broker["+b.host()+"] sending message is forbidden")
 	}
@@ -80,6 +85,9 @@ func (b *Broker) admit(c *conn, req *wire.SendRequest) (Topic, reply) {
 		return Topic{}, refuse(rocketmq.CodeNoPermission, "Sending message to topic["+req.Topic+"] is forbidden.")
 	}
 	topic, ok := b.topics.get(req.Topic)
+	if !ok && !namesTemplate(cmd) {
+		return Topic{}, javaException("java.lang.NullPointerException", "the request does not say from which topic to make a new one")
+	}
 	if !ok {
 		topic, ok = b.topics.create(req.Topic, req.DefaultTopic, req.DefaultTopicQueueNums)
 	}
@@ -90,14 +98,23 @@ func (b *Broker) admit(c *conn, req *wire.SendRequest) (Topic, reply) {
 	if !ok {
 		return Topic{}, refuse(rocketmq.CodeTopicNotExist, "topic["+req.Topic+"] not exist, apply first please!")
 	}
-	if topic.Perm&rocketmq.PermWrite == 0 {
-		return Topic{}, refuse(rocketmq.CodeNoPermission, "the topic["+req.Topic+"] sending message is forbidden")
-	}
 	if req.QueueID >= max(topic.WriteQueues, topic.ReadQueues) {
 		return Topic{}, refuse(rocketmq.CodeInvalidParameter, "request queueId["+strconv.Itoa(req.QueueID)+"] is illegal, topic "+topic.Name+
 			" has "+strconv.Itoa(topic.WriteQueues)+" write and "+strconv.Itoa(topic.ReadQueues)+" read queues. Producer: "+c.remote.String())
 	}
 	return topic, reply{}
+}
+
+// namesTemplate reports whether the request has the two fields of which a new topic is made.
+func namesTemplate(cmd *wire.Command) bool {
+	from, queues := "c", "d"
+	if cmd.Code == wire.SendMessage {
+		from, queues = "defaultTopic", "defaultTopicQueueNums"
+	}
+	f := readFields(cmd)
+	f.text(from)
+	f.text(queues)
+	return f.err == nil
 }
 
 func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
@@ -139,10 +156,9 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 		props.Set(rocketmq.PropertyTraceOn, "true")
 		props.Set(rocketmq.PropertyCluster, b.node.cluster.cfg.ClusterName)
 		props.Set(rocketmq.PropertyUniqKey, unique)
-		var ok bool
-		if due, ok = b.schedule(&m, &props); !ok {
-			return refuse(rocketmq.CodeMessageIllegal, "timer message illegal, the delay time should not be bigger than the max delay "+
-				strconv.FormatInt(maxTimer.Milliseconds(), 10)+"ms; or if set del msg, the delay time should be bigger than the current time")
+		var refusal reply
+		if due, refusal = b.checkTiming(&m, &props); refusal.code != rocketmq.CodeSuccess {
+			return refusal
 		}
 		recall = recallHandle(req.Topic, b.Name(), props)
 		m.Properties = wire.AppendProperties(nil, props)
@@ -161,6 +177,23 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 		MsgID: m.MsgID().String(), QueueID: req.QueueID, QueueOffset: m.QueueOffset,
 		TransactionID: unique, RecallHandle: recall, RegionID: regionID, TraceOn: true,
 	}}
+}
+
+// checkTiming is schedule with the answer of a broker that refuses the message for it, or for what is
+// looked at before (Java HookUtils.checkInnerBatch).
+func (b *Broker) checkTiming(m *wire.StoredMessage, props *wire.Fields) (due time.Time, refusal reply) {
+	if _, inner := props.Lookup(rocketmq.PropertyInnerNum); inner {
+		return time.Time{}, illegalMessage() // there are no inner batches
+	}
+	due, err := b.schedule(m, props)
+	switch {
+	case err == nil:
+		return due, reply{}
+	case errors.Is(err, errTimer):
+		return time.Time{}, refuse(rocketmq.CodeMessageIllegal, "timer message illegal, the delay time should not be bigger than the max delay "+
+			strconv.FormatInt(maxTimer.Milliseconds(), 10)+"ms; or if set del msg, the delay time should be bigger than the current time")
+	}
+	return time.Time{}, javaException("java.lang.NumberFormatException", wire.TrimRemark(err.Error()))
 }
 
 // uniqueID makes an id in Java's form for a message that has none: address, port for the process
@@ -184,7 +217,7 @@ func (b *Broker) uniqueID() string {
 // the text can be stored as it is. It may err on the safe side.
 func plainProperties(text string) bool {
 	for _, name := range [...]string{
-		rocketmq.PropertyDelay, "TIMER_", rocketmq.PropertyTransactionPrepared, rocketmq.PropertyMsgRegion, rocketmq.PropertyTraceOn, rocketmq.PropertyCluster,
+		rocketmq.PropertyDelay, "TIMER_", rocketmq.PropertyInnerNum, rocketmq.PropertyTransactionPrepared, rocketmq.PropertyMsgRegion, rocketmq.PropertyTraceOn, rocketmq.PropertyCluster,
 	} {
 		if strings.Contains(text, name) {
 			return false
@@ -197,6 +230,14 @@ func (b *Broker) putBatch(c *conn, req *wire.SendRequest, body []byte) reply {
 	if rocketmq.IsRetryTopic(req.Topic) {
 		return refuse(rocketmq.CodeMessageIllegal, "batch request does not support retry group "+req.Topic)
 	}
+	outer := wire.ParseProperties(req.Properties)
+	scratch, timed := wire.StoredMessage{}, slices.Clone(outer)
+	if _, refusal := b.checkTiming(&scratch, &timed); refusal.code != rocketmq.CodeSuccess {
+		return refusal
+	}
+	if scratch.Topic == rocketmq.ScheduleTopic {
+		return illegalMessage()
+	}
 	if len(body) > maxMessageSize {
 		return javaException("java.lang.RuntimeException", "message body size exceeded")
 	}
@@ -207,7 +248,6 @@ func (b *Broker) putBatch(c *conn, req *wire.SendRequest, body []byte) reply {
 	if len(batch) == 0 {
 		return illegalMessage()
 	}
-	outer := wire.ParseProperties(req.Properties)
 	outer.Set(rocketmq.PropertyMsgRegion, regionID)
 	outer.Set(rocketmq.PropertyTraceOn, "true")
 	outer.Set(rocketmq.PropertyCluster, b.node.cluster.cfg.ClusterName)

@@ -26,7 +26,7 @@ const (
 )
 
 func (b *Broker) sendBack(cmd *wire.Command) reply {
-	f := fieldReader{ext: cmd.Ext}
+	f := readFields(cmd)
 	at, name, level := f.int64("offset"), f.text("group"), f.int("delayLevel")
 	given := cmd.Ext.Get("maxReconsumeTimes") != ""
 	limit := int(f.optional("maxReconsumeTimes", 0))
@@ -76,8 +76,8 @@ func (b *Broker) sendBack(cmd *wire.Command) reply {
 	}
 	props.Set(rocketmq.PropertyDelay, strconv.Itoa(level))
 	m.ReconsumeTimes++
-	due, ok := b.schedule(&m, &props)
-	if m.Properties = wire.AppendProperties(nil, props); !ok || len(m.Properties) > rocketmq.ProtocolMaxPropertiesLength {
+	due, err := b.schedule(&m, &props)
+	if m.Properties = wire.AppendProperties(nil, props); err != nil || len(m.Properties) > rocketmq.ProtocolMaxPropertiesLength {
 		return refuse(rocketmq.CodeSystemError, "MESSAGE_ILLEGAL")
 	}
 	if err := b.putAt(&m, props, due); err != nil {

@@ -63,7 +63,7 @@ func (b *Broker) topicStats(cmd *wire.Command) reply {
 }
 
 func (b *Broker) consumeStats(cmd *wire.Command) reply {
-	f := fieldReader{ext: cmd.Ext}
+	f := readFields(cmd)
 	group, only := f.text("consumerGroup"), cmd.Ext.Get("topic")
 	if f.err != nil {
 		return badField(f.err)

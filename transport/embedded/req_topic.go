@@ -5,8 +5,8 @@ package embedded
 //
 // Versions: checks and codes as 5.3.3; 4.9 answers 1 where this one answers 29.
 //
-// Deviations: the filter type and the order flag are ignored; attributes, such as the type of a
-// topic's messages, are refused with code 29. Numbers of queues below 0 or beyond 65536 are
+// Deviations: the order flag is ignored, the filter type has no effect; attributes, such as the type of
+// a topic's messages, are refused with code 29. Numbers of queues below 0 or beyond 65536 are
 // refused. What waits for its time when its topic is deleted is stored all the same.
 
 import (
@@ -17,13 +17,17 @@ import (
 )
 
 func (b *Broker) createTopic(cmd *wire.Command) reply {
-	f := fieldReader{ext: cmd.Ext}
+	f := readFields(cmd)
 	topic := Topic{
 		Name: f.text("topic"), ReadQueues: f.int("readQueueNums"), WriteQueues: f.int("writeQueueNums"), Perm: f.int("perm"),
 		SysFlag: int(f.optional("topicSysFlag", 0)),
 	}
+	filter := f.text("topicFilterType")
 	if f.err != nil {
 		return badField(f.err)
+	}
+	if filter != "SINGLE_TAG" && filter != "MULTI_TAG" {
+		return javaException("java.lang.IllegalArgumentException", "No enum constant org.apache.rocketmq.common.TopicFilterType."+wire.TrimRemark(filter))
 	}
 	if remark := illegalTopic(topic.Name); remark != "" {
 		return refuse(rocketmq.CodeInvalidParameter, remark)
@@ -44,10 +48,13 @@ func (b *Broker) createTopic(cmd *wire.Command) reply {
 }
 
 func (b *Broker) deleteTopic(cmd *wire.Command) reply {
-	f := fieldReader{ext: cmd.Ext}
+	f := readFields(cmd)
 	name := f.text("topic")
 	if f.err != nil {
 		return badField(f.err)
+	}
+	if rocketmq.IsBlank(name) {
+		return refuse(rocketmq.CodeInvalidParameter, "The specified topic is blank.")
 	}
 	if rocketmq.IsSystemTopic(name) {
 		return refuse(rocketmq.CodeInvalidParameter, "The topic["+name+"] is conflict with system topic.")

@@ -147,7 +147,9 @@ func TestCreateTopicRequest(t *testing.T) {
 		t.Errorf("%+v", q)
 	}
 	mustCode(t, ask("t", "2", "1", "4"), 0)
-	mustCode(t, p.send("t", 0, "x"), 16)
+	if q := routeOf(t, ns, "t").Queues[0]; q.Perm != 4 {
+		t.Errorf("%+v", q)
+	}
 	mustCode(t, ask("a b", "1", "1", "6"), 29)
 	mustCode(t, ask("TBW102", "1", "1", "6"), 29)
 	mustCode(t, ask("t", "-1", "1", "6"), 29)

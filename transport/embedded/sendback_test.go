@@ -315,7 +315,7 @@ func TestGroupSettings(t *testing.T) {
 		t.Error("the offset is still there")
 	}
 	for body, code := range map[string]int{
-		"": 1, "{}": 1, `{"groupName":"a b"}`: 29, `{"groupName":"` + strings.Repeat("g", 256) + `"}`: 29, `{"groupName":"g","retryQueueNums":-1}`: 29,
+		"": 1, "{}": 29, `{"groupName":"a b"}`: 29, `{"groupName":"` + strings.Repeat("g", 256) + `"}`: 29, `{"groupName":"g","retryQueueNums":-1}`: 29,
 		`{"groupName":"g","retryQueueNums":65537}`: 29,
 	} {
 		if a := p.call(put(body)); a.Code != code {

@@ -95,6 +95,15 @@ func illegalTopic(topic string) string {
 	return ""
 }
 
+// maxGroupLength is the longest name of a consumer group (Java Validators.CHARACTER_MAX_LENGTH).
+const maxGroupLength = 255
+
+// illegalGroup reports whether brokers make no subscription group of the name (Java
+// SubscriptionGroupManager.findSubscriptionGroupConfig). An empty name is legal there.
+func illegalGroup(group string) bool {
+	return group != "" && rocketmq.CheckName(group, maxGroupLength) != rocketmq.NameOK
+}
+
 // illegalName returns why a broker cannot have the name, or "".
 func illegalName(name string) string {
 	switch rocketmq.CheckName(name, rocketmq.MaxTopicLength) {

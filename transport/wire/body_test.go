@@ -279,13 +279,14 @@ func TestHeartbeat(t *testing.T) {
 		},
 		"next to nothing": {`{"groupName":"cg","consumeType":null,"messageModel":99}`, wire.Consumer{Group: "cg", MessageModel: "99"}},
 	} {
-		got, err := wire.ParseHeartbeat([]byte(`{"clientID":"c","consumerDataSet":[` + test.body + `,{}],"heartbeatFingerprint":0,"producerDataSet":[{"groupName":"CLIENT_INNER_PRODUCER"},{}],"withoutSub":false}`))
+		got, err := wire.ParseHeartbeat([]byte(`{"clientID":"c","consumerDataSet":[` + test.body + `,{"groupName":""}],"heartbeatFingerprint":0,"producerDataSet":[{"groupName":"CLIENT_INNER_PRODUCER"},{"groupName":""}],"withoutSub":false}`))
 		if err != nil || !reflect.DeepEqual(got, &wire.Heartbeat{ClientID: "c", ProducerGroups: []string{"CLIENT_INNER_PRODUCER"}, Consumers: []wire.Consumer{test.want}}) {
 			t.Errorf("%s: got %+v, %v", name, got, err)
 		}
 	}
 	for body, want := range map[string]error{
 		"": wire.ErrDecode, "[]": wire.ErrDecode, "{}": wire.ErrDecode, `{"clientID":1}`: wire.ErrDecode,
+		`{"clientID":"c","producerDataSet":[{}]}`: wire.ErrDecode, `{"clientID":"c","consumerDataSet":[{"groupName":null}]}`: wire.ErrDecode,
 		strings.Repeat(" ", wire.MaxHeartbeat+1):                                                        wire.ErrLimit,
 		`{"clientID":"c","producerDataSet":[` + strings.Repeat("{},", wire.MaxHeartbeatGroups) + "{}]}": wire.ErrLimit,
 	} {

@@ -28,7 +28,7 @@ type heartbeatJSON struct {
 }
 
 type groupJSON struct {
-	GroupName string `json:"groupName"`
+	GroupName *string `json:"groupName"`
 }
 
 // AppendHeartbeat appends the body of a producer's heartbeat (code 34).
@@ -55,8 +55,9 @@ func AppendHeartbeat(dst []byte, h *Heartbeat) []byte {
 	return append(dst, '}')
 }
 
-// ParseHeartbeat decodes the body of a heartbeat. Errors match [ErrDecode]; a body of more than
-// [MaxHeartbeat] bytes or more than [MaxHeartbeatGroups] groups match [ErrLimit] too.
+// ParseHeartbeat decodes the body of a heartbeat. Groups with an empty name are left out, those
+// without one are an error. Errors match [ErrDecode]; a body of more than [MaxHeartbeat] bytes or
+// more than [MaxHeartbeatGroups] groups match [ErrLimit] too.
 func ParseHeartbeat(body []byte) (*Heartbeat, error) {
 	if len(body) > MaxHeartbeat {
 		return nil, tooMuch(partHeartbeat, "body longer than "+strconv.Itoa(MaxHeartbeat)+" bytes")
@@ -71,23 +72,27 @@ func ParseHeartbeat(body []byte) (*Heartbeat, error) {
 	if raw.ClientID == "" {
 		return nil, malformed(partHeartbeat, "no client id", -1)
 	}
-	return &Heartbeat{
-		ClientID:       raw.ClientID,
-		ProducerGroups: groupNames(raw.Producers),
-		Consumers:      consumers(raw.Consumers),
-		Fingerprint:    raw.Fingerprint,
-		WithoutSub:     raw.WithoutSub,
-	}, nil
+	h := &Heartbeat{ClientID: raw.ClientID, Fingerprint: raw.Fingerprint, WithoutSub: raw.WithoutSub}
+	var named [2]bool
+	h.ProducerGroups, named[0] = groupNames(raw.Producers)
+	h.Consumers, named[1] = consumers(raw.Consumers)
+	if !named[0] || !named[1] {
+		return nil, malformed(partHeartbeat, "a group without a name", -1)
+	}
+	return h, nil
 }
 
-func groupNames(groups []groupJSON) []string {
-	var out []string
+// groupNames are the names that are not empty. Named is false if a group has none at all.
+func groupNames(groups []groupJSON) (names []string, named bool) {
 	for _, g := range groups {
-		if g.GroupName != "" {
-			out = append(out, g.GroupName)
+		if g.GroupName == nil {
+			return nil, false
+		}
+		if *g.GroupName != "" {
+			names = append(names, *g.GroupName)
 		}
 	}
-	return out
+	return names, true
 }
 
 // Unregister is the header of UNREGISTER_CLIENT (code 35).

@@ -94,7 +94,7 @@ func TagCode[T string | []byte](tag T) int32 {
 }
 
 type consumerJSON struct {
-	GroupName     string             `json:"groupName"`
+	GroupName     *string            `json:"groupName"`
 	ConsumeType   enumJSON           `json:"consumeType"`
 	MessageModel  enumJSON           `json:"messageModel"`
 	From          enumJSON           `json:"consumeFromWhere"`
@@ -153,14 +153,17 @@ func (s *subscriptionJSON) subscription() Subscription {
 	return out
 }
 
-func consumers(raw []consumerJSON) []Consumer {
-	var out []Consumer
+// consumers are those whose group's name is not empty. Named is false if a group has none at all.
+func consumers(raw []consumerJSON) (out []Consumer, named bool) {
 	for _, c := range raw {
-		if c.GroupName == "" {
+		if c.GroupName == nil {
+			return nil, false
+		}
+		if *c.GroupName == "" {
 			continue
 		}
 		consumer := Consumer{
-			Group:        c.GroupName,
+			Group:        *c.GroupName,
 			ConsumeType:  c.ConsumeType.name("CONSUME_ACTIVELY", "CONSUME_PASSIVELY"),
 			MessageModel: c.MessageModel.name("BROADCASTING", "CLUSTERING"),
 			From: c.From.name("CONSUME_FROM_LAST_OFFSET", "CONSUME_FROM_LAST_OFFSET_AND_FROM_MIN_WHEN_BOOT_FIRST", "CONSUME_FROM_MIN_OFFSET",
@@ -171,7 +174,7 @@ func consumers(raw []consumerJSON) []Consumer {
 		}
 		out = append(out, consumer)
 	}
-	return out
+	return out, true
 }
 
 // ParseClientCheck decodes the body of CHECK_CLIENT_CONFIG (code 46), with which a Java consumer
