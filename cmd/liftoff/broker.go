@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 )
@@ -15,6 +16,7 @@ type brokerCmd struct {
 	Brokers     int    `default:"1" placeholder:"N" help:"Number of brokers: broker-a, broker-b and so on (${default})."`
 	AllowRemote bool   `help:"Permit a host that is not loopback. Whoever reaches the ports may then read, write and create topics."`
 	Advertise   string `placeholder:"HOST" help:"Host that routes name, if it is not that of --listen: needed for a wildcard address such as 0.0.0.0."`
+	DelayLevels string `placeholder:"LEVELS" help:"How long messages with a delay level wait, level 1 first, as a broker's messageDelayLevel says it (1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h). What a consumer fails comes again after level 3, then 4 and so on."`
 	MaxStored   int64  `default:"67108864" placeholder:"BYTES" help:"Bytes of messages that each broker keeps (${default}); beyond them the oldest go."`
 }
 
@@ -31,12 +33,15 @@ When all of them listen it prints their addresses to standard output, a line eac
     broker broker-a 127.0.0.1:40123
     ready
 
+What consumers need works too: a message that one of them fails comes again later and at last goes to the group's topic %DLQ%, tags are filtered here, and RocketMQ's mqadmin finds messages by key and id, shows topics, consumers and their progress, and deletes topics. Not here are transactions, filters by SQL, pop consumption, message types of topics, access control, TLS and the proxy; each is refused with words that the client shows.
+
 It runs until it is interrupted (SIGINT or SIGTERM) and then prints to standard error how many messages each topic got. The exit status is 0 after an interrupt, 1 if an address cannot be used, and 2 for wrong usage.
 
 Examples:
 
     liftoff broker
     liftoff broker --listen 127.0.0.1:0 --brokers 2
+    liftoff broker --delay-levels "1s 1s 1s 2s 3s"
     liftoff broker --listen 0.0.0.0:9876 --advertise 10.0.0.5 --allow-remote`
 }
 
@@ -48,11 +53,18 @@ func (c *brokerCmd) Run(ctx context.Context, con console) (err error) {
 	if c.MaxStored < 1 {
 		return usage(fmt.Errorf("--max-stored %d: want more than 0", c.MaxStored))
 	}
+	var levels []time.Duration
+	if c.DelayLevels != "" {
+		if levels, err = embedded.ParseDelayLevels(c.DelayLevels); err != nil {
+			return usage(fmt.Errorf("--delay-levels: %w", err))
+		}
+	}
 	cluster, err := embedded.Start(ctx, embedded.Config{
 		Brokers:          embedded.BrokerNames(c.Brokers),
 		Listen:           c.Listen,
 		AllowRemote:      c.AllowRemote,
 		AdvertiseHost:    c.Advertise,
+		DelayLevels:      levels,
 		MaxStoredBytes:   c.MaxStored,
 		RecordedRequests: -1, // nobody asks for them here
 	})

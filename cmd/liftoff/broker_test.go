@@ -114,3 +114,20 @@ func TestBrokerOpenToOthersOnlyIfAsked(t *testing.T) {
 		t.Errorf("after the interrupt: %+v", got)
 	}
 }
+
+// The waiting times of delayed messages and retries can be those of a broker's configuration.
+func TestBrokerDelayLevels(t *testing.T) {
+	for _, levels := range []string{" ", "1", "1s,5s", "5ms"} {
+		if got := program(t, "", "broker", "--listen", "127.0.0.1:0", "--delay-levels", levels); got.status != exitUsage || !strings.Contains(got.err, "--delay-levels") {
+			t.Errorf("%q: %+v", levels, got)
+		}
+	}
+	lines, stop := startBroker(t, "--listen", "127.0.0.1:0", "--delay-levels", "1h 0s")
+	sent := program(t, `{"body":"x","delayLevel":2}`, "send", "--namesrv", fields(lines, "nameserver")[0], "--topic", "orders", "--format", "json")
+	if sent.status != exitOK {
+		t.Errorf("send: %+v", sent)
+	}
+	if got := stop(); got.status != exitOK || !strings.Contains(got.err, "orders 1") {
+		t.Errorf("after the interrupt: %+v", got)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -73,6 +74,11 @@ type Config struct {
 	// AnswerJSON gives every answer a JSON header whatever the form of the request, as servers do
 	// that are not configured otherwise. Without it an answer has the form of its request.
 	AnswerJSON bool
+	// DelayLevels is how long a message with a delay level waits, level 1 first, and so how long one
+	// that a consumer could not consume does: from level 3 on, one level more each time. Nil means
+	// [DefaultDelayLevels] (Java MessageStoreConfig.messageDelayLevel). [ParseDelayLevels] reads
+	// RocketMQ's text form.
+	DelayLevels []time.Duration
 	// MaxStoredBytes bounds the messages that each broker keeps; beyond it the oldest are
 	// dropped. 0 means DefaultMaxStoredBytes.
 	MaxStoredBytes int64
@@ -143,6 +149,13 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Queues < 0 || c.Queues > maxQueues {
 		return c, fmt.Errorf("%w: %d queues, allowed are 1 to %d", ErrConfig, c.Queues, maxQueues)
+	}
+	if c.DelayLevels == nil {
+		c.DelayLevels = DefaultDelayLevels()
+	}
+	c.DelayLevels = slices.Clone(c.DelayLevels)
+	if n := len(c.DelayLevels); n < 1 || n > maxDelayLevels || slices.Min(c.DelayLevels) < 0 {
+		return c, fmt.Errorf("%w: delay levels %v: 1 to %d of them are allowed, none below 0", ErrConfig, c.DelayLevels, maxDelayLevels)
 	}
 	if c.MaxStoredBytes == 0 {
 		c.MaxStoredBytes = DefaultMaxStoredBytes

@@ -50,6 +50,8 @@ func (s *NameServer) handle(_ *conn, cmd *wire.Command) reply {
 		return s.clusterInfo()
 	case wire.GetAllTopicListFromNameServer:
 		return s.topicList()
+	case wire.DeleteTopicInNameServer:
+		return reply{} // routes are made from what the brokers have
 	case wire.GetKVConfig, getKVListByNamespace:
 		return noConfiguration(cmd)
 	case deleteKVConfig:

@@ -26,7 +26,7 @@ func pullCommand(topic string, queue int, offset int64, max int, extra ...wire.F
 	return wire.Command{Code: wire.PullMessage, Ext: f}
 }
 
-func messages(t *testing.T, body []byte) []wire.StoredMessage {
+func messages(t testing.TB, body []byte) []wire.StoredMessage {
 	t.Helper()
 	var out []wire.StoredMessage
 	for len(body) > 0 {

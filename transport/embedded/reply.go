@@ -14,6 +14,10 @@ const (
 	codePullRetryImmediately rocketmq.ResponseCode = 20
 	codePullOffsetMoved      rocketmq.ResponseCode = 21
 	codeQueryNotFound        rocketmq.ResponseCode = 22
+	codeSubscriptionParse    rocketmq.ResponseCode = 23
+	codeSubscriptionNotExist rocketmq.ResponseCode = 24
+	codeSubscriptionOld      rocketmq.ResponseCode = 25
+	codeConsumerNotOnline    rocketmq.ResponseCode = 206
 	codeGroupNotExist        rocketmq.ResponseCode = 26
 )
 

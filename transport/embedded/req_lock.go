@@ -55,6 +55,18 @@ func parseLock(body []byte) (req lockRequest, group string, err error) {
 	return req, *req.ConsumerGroup, nil
 }
 
+// any reports whether a group holds a lock.
+func (l *locks) any(group string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key, have := range l.held {
+		if key.group == group && now.Before(have.until) {
+			return true
+		}
+	}
+	return false
+}
+
 func (b *Broker) lockQueues(cmd *wire.Command) reply {
 	req, group, err := parseLock(cmd.Body)
 	if err != nil {

@@ -10,6 +10,8 @@ package embedded
 // Deviations: offsets are kept in memory and survive Stop and Start only.
 
 import (
+	"maps"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -53,6 +55,35 @@ func (o *offsets) get(group string, q queueKey) (int64, bool) {
 	defer o.mu.Unlock()
 	n, ok := o.at[offsetKey{group, q}]
 	return n, ok
+}
+
+// remove drops the offsets that match.
+func (o *offsets) remove(match func(offsetKey) bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	maps.DeleteFunc(o.at, func(k offsetKey, _ int64) bool { return match(k) })
+}
+
+// topics returns the topics of which a group has offsets, sorted.
+func (o *offsets) topics(group string) []string {
+	return o.names(func(k offsetKey) (string, bool) { return k.queue.topic, k.group == group })
+}
+
+// groups returns the groups that have offsets of a topic, sorted.
+func (o *offsets) groups(topic string) []string {
+	return o.names(func(k offsetKey) (string, bool) { return k.group, k.queue.topic == topic })
+}
+
+func (o *offsets) names(of func(offsetKey) (string, bool)) []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	seen := make(map[string]bool)
+	for k := range o.at {
+		if name, ok := of(k); ok {
+			seen[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(seen))
 }
 
 // ConsumerOffset returns the offset that a consumer group has committed for a queue of this broker.

@@ -4,11 +4,12 @@ package embedded
 //
 // Versions: codes, next offsets and limits (32 messages, 256 KiB, one message whatever its size)
 // as 5.3.3. A pull with the suspend flag that finds nothing waits for a message, at most as long
-// as it asked for and 30 s. A commit offset in the header is kept.
+// as it asked for and 30 s. A commit offset in the header is kept. Messages are left out by the
+// hash of their tag, after the expression in the header or, without one, that of the group's heartbeat.
+// Other expressions than tags are refused as by a broker that is not set to support them.
 //
-// Deviations: tag expressions are not applied, since clients filter by tag themselves; other
-// expression types are refused as by a broker that is not set to support them. Groups need no
-// subscription and no heartbeat. There are no slaves to read from.
+// Deviations: a pull that waits ends with code 20 when a message comes that it does not want. There
+// are no slaves to read from.
 
 import (
 	"slices"
@@ -26,6 +27,7 @@ const litePullMessage = 361
 const (
 	pullCommitOffset = 1 << 0
 	pullSuspend      = 1 << 1
+	pullSubscription = 1 << 2
 )
 
 const (
@@ -33,12 +35,16 @@ const (
 	maxPullBytes    = 256 << 10
 	maxSuspend      = 30 * time.Second
 	maxHeld         = 65536 // of one broker
+	// maxPassedOver is how many messages one pull may leave out (Java maxFilterMessageSize).
+	maxPassedOver = 16000
 )
 
 // Why a pull is not permitted (Java ForbiddenType).
 const (
 	forbiddenByBroker = "1"
+	forbiddenByGroup  = "2"
 	forbiddenByTopic  = "3"
+	forbiddenCast     = "4"
 )
 
 func forbiddenPull(by, remark string) reply {
@@ -54,36 +60,42 @@ type pullRequest struct {
 	offset       int64
 	max          int
 	sysFlag      int64
+	version      int64 // of the subscription
 	suspend      time.Duration
+	want         wire.Subscription
 }
 
 func (b *Broker) pull(c *conn, cmd *wire.Command) reply {
 	f := readFields(cmd)
 	req := pullRequest{
 		group: f.text("consumerGroup"), topic: f.text("topic"), queue: f.int("queueId"), offset: f.int64("queueOffset"),
-		max: f.int("maxMsgNums"), sysFlag: f.int64("sysFlag"),
+		max: f.int("maxMsgNums"), sysFlag: f.int64("sysFlag"), version: f.optional("subVersion", 0),
 		suspend: time.Duration(min(f.optional("suspendTimeoutMillis", 0), maxSuspend.Milliseconds())) * time.Millisecond,
 	}
 	commit := f.optional("commitOffset", -1)
 	if f.err != nil {
 		return badField(f.err)
 	}
+	group, known := b.groups.get(req.group)
 	topic, ok := b.topics.get(req.topic)
 	switch {
 	case b.Perm()&rocketmq.PermRead == 0:
 		return forbiddenPull(forbiddenByBroker, "the broker["+b.host()+"] pulling message is forbidden")
-	case illegalGroup(req.group):
+	case !known:
 		return refuse(codeGroupNotExist, "subscription group ["+wire.TrimRemark(req.group)+"] does not exist")
+	case !group.ConsumeEnable:
+		return forbiddenPull(forbiddenByGroup, "subscription group no permission, "+wire.TrimRemark(req.group))
 	case !ok:
-		return refuse(rocketmq.CodeTopicNotExist, "topic["+wire.TrimRemark(req.topic)+"] not exist, apply first please!")
+		return noTopic(req.topic)
 	case topic.Perm&rocketmq.PermRead == 0:
 		return forbiddenPull(forbiddenByTopic, "the topic["+req.topic+"] pulling message is forbidden")
 	case req.queue < 0 || req.queue >= topic.ReadQueues:
 		return refuse(rocketmq.CodeInvalidParameter, "queueId["+strconv.Itoa(req.queue)+"] is illegal, topic:["+req.topic+
 			"] topicConfig.readQueueNums:["+strconv.Itoa(topic.ReadQueues)+"] consumer:["+c.remote.String()+"]")
 	}
-	if kind := cmd.Ext.Get("expressionType"); kind != "" && kind != "TAG" {
-		return refuse(rocketmq.CodeSystemError, "The broker does not support consumer to filter message by "+wire.TrimRemark(kind))
+	var refusal reply
+	if req.want, refusal = b.wanted(&req, &group, cmd); refusal.code != rocketmq.CodeSuccess {
+		return refusal
 	}
 	if req.sysFlag&pullCommitOffset != 0 && commit >= 0 {
 		b.offsets.set(req.group, queueKey{req.topic, req.queue}, commit)
@@ -93,6 +105,36 @@ func (b *Broker) pull(c *conn, cmd *wire.Command) reply {
 		return reply{later: true}
 	}
 	return r
+}
+
+// wanted is what the pull is filtered by.
+func (b *Broker) wanted(req *pullRequest, group *groupConfig, cmd *wire.Command) (wire.Subscription, reply) {
+	none := wire.Subscription{}
+	if req.sysFlag&pullSubscription != 0 {
+		if r := unfiltered([]wire.Subscription{{Type: cmd.Ext.Get("expressionType")}}); r.code != rocketmq.CodeSuccess {
+			return none, r
+		}
+		s, ok := wire.NewSubscription(req.topic, cmd.Ext.Get("subscription"))
+		if !ok {
+			return none, refuse(codeSubscriptionParse, "parse the consumer's subscription failed")
+		}
+		return s, reply{}
+	}
+	known, ok := b.clients.group(req.group)
+	switch {
+	case !ok:
+		return none, refuse(codeSubscriptionNotExist, "the consumer's group info not exist")
+	case !group.BroadcastEnable && known.MessageModel == "BROADCASTING":
+		return none, forbiddenPull(forbiddenCast, "the consumer group["+req.group+"] can not consume by broadcast way")
+	}
+	i := slices.IndexFunc(known.Subscriptions, func(s wire.Subscription) bool { return s.Topic == req.topic })
+	switch {
+	case i < 0:
+		return none, refuse(codeSubscriptionNotExist, "the consumer's subscription not exist")
+	case known.Subscriptions[i].Version < req.version:
+		return none, refuse(codeSubscriptionOld, "the consumer's subscription not latest")
+	}
+	return known.Subscriptions[i], reply{}
 }
 
 // pull answers from what is stored (Java DefaultMessageStore.getMessage).
@@ -120,16 +162,23 @@ func (s *store) pull(req *pullRequest) reply {
 	case req.offset > high:
 		r.code, r.remark, next = codePullOffsetMoved, "OFFSET_OVERFLOW_BADLY", high
 	default:
+		n := 0
 		for _, e := range q.entries[req.offset-low:] {
-			n := int(next - req.offset)
-			if n > 0 && (n >= min(req.max, maxPullMessages) || len(r.body)+int(e.size) > maxPullBytes) {
+			if n > 0 && (n >= min(req.max, maxPullMessages) || len(r.body)+int(e.size) > maxPullBytes) || next-req.offset >= maxPassedOver {
 				break
+			}
+			next++
+			if !req.want.Matches(e.tag) {
+				continue
 			}
 			if r.body == nil {
 				r.body = make([]byte, 0, max(int(e.size), 4<<10))
 			}
 			r.body = append(r.body, s.at(e)...)
-			next++
+			n++
+		}
+		if n == 0 {
+			r.code, r.remark = codePullRetryImmediately, "NO_MATCHED_MESSAGE"
 		}
 	}
 	r.ext = wire.Fields{
@@ -141,6 +190,10 @@ func (s *store) pull(req *pullRequest) reply {
 		{Key: "groupSysFlag", Value: "0"},
 	}
 	return r
+}
+
+func noTopic(topic string) reply {
+	return refuse(rocketmq.CodeTopicNotExist, "topic["+wire.TrimRemark(topic)+"] not exist, apply first please!")
 }
 
 // heldPull is a pull that waits for a message.
@@ -169,6 +222,9 @@ func (b *Broker) hold(c *conn, cmd *wire.Command, req pullRequest) bool {
 		b.node.cluster.spawn(func() {
 			stop()
 			r := s.pull(&req)
+			if _, there := b.topics.get(req.topic); !there {
+				r = noTopic(req.topic)
+			}
 			frame, err := appendReply(nil, ser, opaque, &r)
 			if err != nil {
 				c.unanswered(code, err)

@@ -125,6 +125,11 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 	var props wire.Fields
 	var due time.Time
 	var recall string
+	if rocketmq.IsRetryTopic(req.Topic) {
+		if r := b.deadLetter(&m, req); r.code != rocketmq.CodeSuccess {
+			return r
+		}
+	}
 	text := string(req.Properties)
 	unique, given := wire.LookupProperty(text, rocketmq.PropertyUniqKey)
 	if !given {
@@ -152,7 +157,7 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 		props.Set(rocketmq.PropertyCluster, b.node.cluster.cfg.ClusterName)
 		props.Set(rocketmq.PropertyUniqKey, unique)
 		var refusal reply
-		if due, refusal = checkTiming(&m, &props); refusal.code != rocketmq.CodeSuccess {
+		if due, refusal = b.checkTiming(&m, &props); refusal.code != rocketmq.CodeSuccess {
 			return refusal
 		}
 		recall = recallHandle(req.Topic, b.Name(), props)
@@ -161,12 +166,7 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 	if len(body) > maxMessageSize || len(m.Properties) > rocketmq.ProtocolMaxPropertiesLength {
 		return illegalMessage()
 	}
-	var err error
-	if due.IsZero() {
-		err = b.store.append(&m)
-	} else {
-		err = b.keep(&m, props, due)
-	}
+	err := b.putAt(&m, props, due)
 	switch {
 	case errors.Is(err, errTooManyDelayed):
 		return refuse(rocketmq.CodeSystemError, "timer message is under flow control, max num limit is "+strconv.Itoa(maxDelayed))
@@ -181,11 +181,11 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 
 // checkTiming is schedule with the answer of a broker that refuses the message for it, or for what is
 // looked at before (Java HookUtils.checkInnerBatch).
-func checkTiming(m *wire.StoredMessage, props *wire.Fields) (due time.Time, refusal reply) {
+func (b *Broker) checkTiming(m *wire.StoredMessage, props *wire.Fields) (due time.Time, refusal reply) {
 	if _, inner := props.Lookup(rocketmq.PropertyInnerNum); inner {
 		return time.Time{}, illegalMessage() // there are no inner batches
 	}
-	due, err := schedule(m, props)
+	due, err := b.schedule(m, props)
 	switch {
 	case err == nil:
 		return due, reply{}
@@ -232,7 +232,7 @@ func (b *Broker) putBatch(c *conn, req *wire.SendRequest, body []byte) reply {
 	}
 	outer := wire.ParseProperties(req.Properties)
 	scratch, timed := wire.StoredMessage{}, slices.Clone(outer)
-	if _, refusal := checkTiming(&scratch, &timed); refusal.code != rocketmq.CodeSuccess {
+	if _, refusal := b.checkTiming(&scratch, &timed); refusal.code != rocketmq.CodeSuccess {
 		return refusal
 	}
 	if scratch.Topic == rocketmq.ScheduleTopic {

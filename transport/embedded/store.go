@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"cmp"
 	"net/netip"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -30,6 +32,8 @@ type store struct {
 	end      int64 // of the log: the next commit-log offset
 	queues   map[queueKey]*queue
 	dropped  int64
+
+	newest, newestTime int64 // commit-log offset and store time of the last message
 }
 
 type segment struct {
@@ -53,6 +57,7 @@ type queue struct {
 type entry struct {
 	commit int64
 	size   int32
+	tag    int32 // see wire.TagCode
 }
 
 func (q *queue) max() int64 { return q.min + int64(len(q.entries)) }
@@ -92,7 +97,8 @@ func (s *store) append(messages ...*wire.StoredMessage) error {
 			}
 			return err
 		}
-		q.entries = append(q.entries, entry{commit: m.CommitLogOffset, size: int32(size)})
+		q.entries = append(q.entries, entry{commit: m.CommitLogOffset, size: int32(size), tag: wire.TagCode(tagOf(m.Properties))})
+		s.newest, s.newestTime = m.CommitLogOffset, now
 		wake = append(wake, q.held...)
 		q.held = nil
 	}
@@ -100,6 +106,35 @@ func (s *store) append(messages ...*wire.StoredMessage) error {
 	s.mu.Unlock()
 	release(wake)
 	return nil
+}
+
+// tagOf returns the tag of a message from the text form of its properties, nil without one.
+func tagOf(properties []byte) (tag []byte) {
+	const name = rocketmq.PropertyTags + string(rocketmq.NameValueSeparator)
+	for len(properties) > 0 {
+		entry, rest, _ := bytes.Cut(properties, []byte{rocketmq.PropertySeparator})
+		properties = rest
+		if value, ok := bytes.CutPrefix(entry, []byte(name)); ok && len(value) > 0 {
+			tag = value // of equal names the last one counts
+		}
+	}
+	return tag
+}
+
+// removeTopic drops the queues of a topic. The bytes of their messages stay in the log until it
+// is their turn to go. Pulls that wait are answered.
+func (s *store) removeTopic(topic string) {
+	s.mu.Lock()
+	var wake []*heldPull
+	for key, q := range s.queues {
+		if key.topic == topic {
+			wake = append(wake, q.held...)
+			q.held = nil
+			delete(s.queues, key)
+		}
+	}
+	s.mu.Unlock()
+	release(wake)
 }
 
 func (s *store) write(m *wire.StoredMessage) (size int, err error) {

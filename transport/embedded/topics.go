@@ -53,6 +53,12 @@ func (t *topicTable) set(topic Topic) bool {
 	return true
 }
 
+func (t *topicTable) remove(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.topics, name)
+}
+
 // create returns the topic, made from the settings of another one if it does not exist and the
 // other one allows it (Java TopicConfigManager.createTopicInSendMessageMethod).
 func (t *topicTable) create(name, from string, queues int) (Topic, bool) {
