@@ -231,6 +231,8 @@ func batchSteps(topic string) []exchange {
 		batch("to a retry topic", one, "b=%RETRY%"+topic, "e=0"),
 		batch("above the limit of a body", strings.Repeat(one, maxBody/len(one)+1)),
 		batch("above the limit of a body, no messages", strings.Repeat("x", maxBody+1)),
+		batch("of many small messages", strings.Repeat(one, 1900)), // the answer of 4.9 must fit a binary header
+		batch("of messages that the request's properties make too large", strings.Repeat(one, 200), "i="+properties("big="+strings.Repeat("p", 30_000))),
 		batch("that says it is none", one, "m=false"),
 		sendOf("batch: in a single request", wire.SendMessageV2, topic, three, "i", "m=true"),
 		batch("delayed by the request", three, "i="+properties("DELAY=5")).loosely("queueOffset"),

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -169,20 +170,24 @@ func TestFramesHaveATime(t *testing.T) {
 		put(stream, frame[:100])
 		for range 5 {
 			time.Sleep(limit / 2)
-			put(stream, frame[100:])
+			put(stream, append(frame[100:len(frame):len(frame)], frame[:100]...))
 			if _, err := stream.next(); err != nil {
 				t.Fatalf("a stream of frames: %v", err)
 			}
-			put(stream, frame[:100])
 		}
 		// The time in which the server itself does not read does not count.
+		synctest.Wait()
 		b.SetReadPaused(true)
 		time.Sleep(3 * limit)
 		b.SetReadPaused(false)
 		time.Sleep(limit / 2)
-		put(stream, frame[100:])
+		put(stream, append(frame[100:len(frame):len(frame)], frame[:100]...))
 		if _, err := stream.next(); err != nil {
 			t.Errorf("after a pause: %v", err)
+		}
+		began = time.Now()
+		if !stream.closed() || time.Since(began) != limit {
+			t.Errorf("a later frame: closed after %v, want %v", time.Since(began), limit)
 		}
 		put(idle, frame)
 		if _, err := idle.next(); err != nil {
@@ -216,4 +221,113 @@ func TestConnectionsAreLimited(t *testing.T) {
 	if _, err := embedded.Start(t.Context(), embedded.Config{MaxBufferedBytes: -1}); !errors.Is(err, embedded.ErrConfig) {
 		t.Errorf("got %v, want an error for the configuration", err)
 	}
+}
+
+// What peers can make a broker remember was bounded by number, and a text of a few bytes held the header that it came in: a
+// million offsets could take 256 GiB.
+func TestTablesAreBoundedInBytes(t *testing.T) {
+	const table = mib
+	long := func(prefix string, i int) string {
+		return prefix + strconv.Itoa(i) + strings.Repeat("x", 200)
+	}
+	// padding makes the header of a request large without meaning anything.
+	padding := prop("padding", strings.Repeat("p", 32<<10))
+	tests := map[string]struct {
+		requests int
+		request  func(i int) wire.Command
+		refused  int // the code when the table is full
+	}{
+		"offsets": {5000, func(i int) wire.Command {
+			return wire.Command{Code: wire.UpdateConsumerOffset, Ext: wire.Fields{
+				prop("consumerGroup", long("g", i)), prop("topic", "t"), prop("queueId", "0"), prop("commitOffset", "1"), padding,
+			}}
+		}, 2},
+		"topics": {5000, func(i int) wire.Command {
+			return wire.Command{Code: wire.UpdateAndCreateTopic, Ext: wire.Fields{
+				prop("topic", long("t", i)[:120]), prop("readQueueNums", "1"), prop("writeQueueNums", "1"), prop("perm", "6"),
+				prop("topicFilterType", "SINGLE_TAG"), padding,
+			}}
+		}, 1},
+		"queues": {5000, func(i int) wire.Command { return sendCommand(wire.SendMessageV2, "wide", i, "x") }, 1},
+		"locks": {3, func(i int) wire.Command {
+			var queues []string
+			for k := range 3000 {
+				queues = append(queues, `{"topic":"t`+strconv.Itoa(k)+strings.Repeat("x", 100)+`","queueId":`+strconv.Itoa(i)+`,"brokerName":"b"}`)
+			}
+			return wire.Command{Code: wire.LockBatchMQ, Body: []byte(`{"consumerGroup":"` + long("g", i) + `","clientId":"c","mqSet":[` + strings.Join(queues, ",") + `]}`)}
+		}, 0},
+		"clients": {5, func(i int) wire.Command {
+			h := wire.Heartbeat{ClientID: "c" + strconv.Itoa(i)}
+			for k := range 3000 {
+				h.ProducerGroups = append(h.ProducerGroups, long("g", k))
+			}
+			return wire.Command{Code: wire.HeartBeat, Body: wire.AppendHeartbeat(nil, &h)}
+		}, 2},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := embedded.New(t, embedded.Config{RecordedRequests: -1, MaxTableBytes: table})
+			for _, topic := range []string{"t", "wide"} {
+				if err := c.CreateTopic(topic, 65536); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p := connect(t, c, c.Brokers()[0].Addr(), wire.RocketMQ)
+			before := liveHeap()
+			refused := 0
+			for i := range tt.requests {
+				switch a := p.call(tt.request(i)); a.Code {
+				case tt.refused:
+					refused++
+				case 0:
+				default:
+					t.Fatalf("request %d: code %d %s", i, a.Code, a.Remark)
+				}
+			}
+			if refused == 0 {
+				t.Errorf("none of %d requests was refused", tt.requests)
+			}
+			wantHeap(t, name, before, 3*table)
+		})
+	}
+}
+
+// A pull that waited held the header that it came in, of up to 256 KiB.
+func TestHeldPullsAreBoundedInBytes(t *testing.T) {
+	const pulls = 200
+	synctest.Test(t, func(t *testing.T) {
+		c := inMemory(t, embedded.Config{RecordedRequests: -1, MaxTableBytes: mib})
+		if err := c.CreateTopic("t", 1); err != nil {
+			t.Fatal(err)
+		}
+		p := connect(t, c, c.Brokers()[0].Addr(), wire.JSON)
+		var answered atomic.Int64
+		reading := make(chan struct{})
+		go func() {
+			defer close(reading)
+			for answered.Load() < 2*pulls {
+				if a, err := p.next(); err != nil || a.Code != 19 {
+					t.Errorf("code %d: %v", a.Code, err)
+					return
+				}
+				answered.Add(1)
+			}
+		}()
+		before := liveHeap()
+		for round := range int64(2) { // in the second one there is room again
+			for range pulls {
+				cmd := pullCommand("t", 0, 0, 1, prop("sysFlag", "6"), prop("suspendTimeoutMillis", "30000"), prop("padding", strings.Repeat("p", 200<<10)))
+				cmd.Ext.Set("subscription", strings.Repeat("a||", 5000)+"b")
+				p.write(&cmd)
+			}
+			synctest.Wait()
+			// A subscription of 5,000 tags takes 15 KB of text and 20 KB for their hashes.
+			if n := answered.Load() - round*pulls; n < pulls-60 || n > pulls-20 {
+				t.Errorf("%d of %d pulls were answered at once, want those beyond the 30 or so that fit 1 MiB", n, pulls)
+			}
+			wantHeap(t, "held pulls", before, 4*mib)
+			time.Sleep(31 * time.Second)
+		}
+		<-reading
+	})
 }

@@ -31,6 +31,12 @@ type Broker struct {
 
 func newBroker(c *Cluster, name, addr string) *Broker {
 	b := &Broker{node: newNode(c, name, addr), store: newStore(c.cfg.MaxStoredBytes)}
+	s := b.store
+	for _, table := range [...]*quota{
+		&b.topics.size, &b.groups.size, &b.clients.size, &b.clients.wanted, &b.offsets.size, &b.locks.size, &s.size, &s.waiting,
+	} {
+		table.limit = c.cfg.MaxTableBytes
+	}
 	b.node.handle = b.handle
 	b.node.gone = b.gone
 	b.perm.Store(rocketmq.PermRead | rocketmq.PermWrite)

@@ -24,6 +24,8 @@ const (
 	DefaultMaxConnections = 1024
 	// DefaultMaxBufferedBytes bounds what connections hold of frames and answers.
 	DefaultMaxBufferedBytes = 256 << 20
+	// DefaultMaxTableBytes bounds each table of what peers make a broker remember.
+	DefaultMaxTableBytes = 16 << 20
 	// DefaultStallTimeout is how long a peer may take to finish a frame or to read an answer.
 	DefaultStallTimeout = time.Minute
 	// maxRecordedBytes bounds the headers and bodies of all remembered requests.
@@ -94,6 +96,10 @@ type Config struct {
 	// closed. It should be several times the 16 MiB that one frame may have. 0 means
 	// DefaultMaxBufferedBytes.
 	MaxBufferedBytes int64
+	// MaxTableBytes bounds, about, each table of what peers make a broker remember besides messages:
+	// topics, queues, consumer groups, clients, subscriptions, offsets, locks, and pulls that wait.
+	// What does not fit is refused; a pull is answered at once instead. 0 means DefaultMaxTableBytes.
+	MaxTableBytes int
 	// StallTimeout is how long a peer may take from the first to the last byte of a frame, and to
 	// read what is written to it; then its connection is closed. Connections without a frame under
 	// way may be idle for ever. 0 means DefaultStallTimeout, below 0 no limit.
@@ -174,6 +180,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.MaxBufferedBytes < 0 {
 		return c, fmt.Errorf("%w: MaxBufferedBytes %d", ErrConfig, c.MaxBufferedBytes)
+	}
+	if c.MaxTableBytes == 0 {
+		c.MaxTableBytes = DefaultMaxTableBytes
+	}
+	if c.MaxTableBytes < 0 {
+		return c, fmt.Errorf("%w: MaxTableBytes %d", ErrConfig, c.MaxTableBytes)
 	}
 	if c.StallTimeout == 0 {
 		c.StallTimeout = DefaultStallTimeout

@@ -79,7 +79,7 @@ func (c *conn) close() {
 		close(c.done)
 		c.mu.Lock()
 		c.closed = true
-		c.out, c.late = nil, nil
+		c.out = nil
 		c.room.Broadcast()
 		c.mu.Unlock()
 		_ = c.nc.Close() // nothing depends on how the close went
@@ -263,14 +263,11 @@ func (c *conn) sendNow(b []byte) {
 }
 
 // sendLater is sendNow for an answer that is made when the peer has read enough of the ones before,
-// so that a peer that does not read costs the memory of a few. Make returns nil for no answer. It
-// returns at once.
+// so that a peer that does not read costs the memory of a few. Make is called in any case, unless
+// the cluster is closed, and returns nil for no answer. It returns at once.
 func (c *conn) sendLater(make func() []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
-		return
-	}
 	c.late = append(c.late, make)
 	if !c.later {
 		c.later = true

@@ -53,8 +53,17 @@ func badField(err error) reply {
 	return javaException("org.apache.rocketmq.remoting.exception.RemotingCommandException", wire.TrimRemark(err.Error()))
 }
 
-// appendReply appends the answer as a frame.
+// appendReply appends the answer as a frame. One that a binary header cannot hold has a JSON header,
+// as all answers of 5.x have.
 func appendReply(dst []byte, ser wire.Serialization, opaque int32, r *reply) ([]byte, error) {
+	b, err := appendReplyIn(dst, ser, opaque, r)
+	if err != nil && ser != wire.JSON {
+		return appendReplyIn(dst, wire.JSON, opaque, r)
+	}
+	return b, err
+}
+
+func appendReplyIn(dst []byte, ser wire.Serialization, opaque int32, r *reply) ([]byte, error) {
 	if r.stored {
 		head := wire.ResponseHead{
 			Code: int(r.code), Opaque: opaque, Version: serverVersion, Language: wire.LanguageJava, Serialization: ser,

@@ -20,9 +20,6 @@ import (
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
-// maxGroups bounds what peers can make a broker remember.
-const maxGroups = 65536
-
 // groupConfig is the settings of a consumer group (Java SubscriptionGroupConfig).
 type groupConfig struct {
 	Name            string            `json:"groupName"`
@@ -50,6 +47,9 @@ func newGroupConfig(name string) groupConfig {
 // parseGroupConfig reads the body of an update. What it leaves out has its default.
 func parseGroupConfig(body []byte) (groupConfig, error) {
 	g := newGroupConfig("")
+	if len(body) > maxJSONBody {
+		return g, errLongBody
+	}
 	err := json.Unmarshal(body, &g)
 	return g, err
 }
@@ -58,6 +58,7 @@ func parseGroupConfig(body []byte) (groupConfig, error) {
 type groups struct {
 	mu     sync.RWMutex
 	byName map[string]groupConfig
+	size   quota
 }
 
 // get returns a group's settings. It reports false for a name that no group can have.
@@ -76,7 +77,7 @@ func (g *groups) put(config groupConfig) bool {
 	if g.byName == nil {
 		g.byName = make(map[string]groupConfig)
 	}
-	if _, there := g.byName[config.Name]; !there && len(g.byName) >= maxGroups {
+	if _, there := g.byName[config.Name]; !there && !g.size.take(entrySize(config.Name)) {
 		return false
 	}
 	g.byName[config.Name] = config
@@ -86,7 +87,10 @@ func (g *groups) put(config groupConfig) bool {
 func (g *groups) remove(name string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.byName, name)
+	if _, there := g.byName[name]; there {
+		g.size.give(entrySize(name))
+		delete(g.byName, name)
+	}
 }
 
 func noGroup(name string) reply {

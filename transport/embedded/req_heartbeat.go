@@ -25,9 +25,6 @@ import (
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
-// maxClients bounds what peers can make a broker remember.
-const maxClients = 65536
-
 // Client is a client that has sent heartbeats to a broker.
 type Client struct {
 	ID             string
@@ -42,14 +39,16 @@ type Client struct {
 	Heartbeats    int
 	fingerprint   int32
 	conn          *conn
+	size          int // as the table's quota has it
 }
 
 // clients is a broker's table of clients and of what their consumer groups want.
 type clients struct {
 	mu     sync.Mutex
 	byID   map[string]*Client
+	size   quota
 	groups map[string]wire.Consumer
-	bytes  int    // of groups, as subscriptionSize has it
+	wanted quota  // of groups, as subscriptionSize has it
 	turn   uint64 // of those that are asked
 }
 
@@ -98,10 +97,6 @@ func (b *Broker) heartbeat(c *conn, cmd *wire.Command) reply {
 	client := t.byID[h.ClientID]
 	changed := false
 	if client == nil {
-		if len(t.byID) >= maxClients {
-			t.mu.Unlock()
-			return refuse(rocketmq.CodeSystemBusy, "too many clients")
-		}
 		if t.byID == nil {
 			t.byID = make(map[string]*Client)
 		}
@@ -134,6 +129,12 @@ func (b *Broker) heartbeat(c *conn, cmd *wire.Command) reply {
 			news = append(news, consumer.Group)
 		}
 		client.ConsumerGroups = union(client.ConsumerGroups, []string{consumer.Group})
+	}
+	if !t.measure(client) {
+		t.remove(client)
+		t.forget(client.ConsumerGroups)
+		t.mu.Unlock()
+		return refuse(rocketmq.CodeSystemBusy, "too many clients")
 	}
 	t.mu.Unlock()
 	for _, consumer := range h.Consumers {
@@ -171,6 +172,28 @@ func (b *Broker) checkClient(cmd *wire.Command) reply {
 	return unfiltered([]wire.Subscription{s})
 }
 
+// measure counts what a client takes now. It reports false if there is no room. The caller holds
+// the lock.
+func (t *clients) measure(c *Client) bool {
+	size := entrySize(c.ID)
+	for _, groups := range [...][]string{c.ProducerGroups, c.ConsumerGroups} {
+		for _, g := range groups {
+			size += 16 + len(g)
+		}
+	}
+	if !t.size.take(size - c.size) {
+		return false
+	}
+	c.size = size
+	return true
+}
+
+// remove forgets a client. The caller holds the lock.
+func (t *clients) remove(c *Client) {
+	t.size.give(c.size)
+	delete(t.byID, c.ID)
+}
+
 func union(have, add []string) []string {
 	for _, s := range add {
 		if i, found := slices.BinarySearch(have, s); !found && len(have) < wire.MaxHeartbeatGroups {
@@ -198,7 +221,9 @@ func (b *Broker) unregister(cmd *wire.Command) reply {
 		client.ProducerGroups = without(client.ProducerGroups, u.ProducerGroup)
 		client.ConsumerGroups = without(client.ConsumerGroups, u.ConsumerGroup)
 		if len(client.ProducerGroups)+len(client.ConsumerGroups) == 0 {
-			delete(t.byID, u.ClientID)
+			t.remove(client)
+		} else {
+			t.measure(client) // it has become smaller
 		}
 		t.forget(left)
 	}
@@ -212,13 +237,12 @@ func (b *Broker) gone(c *conn) {
 	t := &b.clients
 	t.mu.Lock()
 	var left []string
-	maps.DeleteFunc(t.byID, func(_ string, client *Client) bool {
-		if client.conn != c {
-			return false
+	for _, client := range t.byID {
+		if client.conn == c {
+			left = union(left, client.ConsumerGroups)
+			t.remove(client)
 		}
-		left = union(left, client.ConsumerGroups)
-		return true
-	})
+	}
 	t.forget(left)
 	t.mu.Unlock()
 	b.notify(left)
@@ -244,8 +268,10 @@ func (b *Broker) notify(groups []string) {
 				b.node.log.Debug("a consumer group cannot be announced", "error", err)
 				continue
 			}
-			// Nobody waits here for a peer that does not read.
-			b.node.cluster.spawn(func() { c.sendNow(frame) })
+			// Nobody waits here for a peer that does not read, and such a one hears no more.
+			if c.queue(frame) == nil {
+				b.node.cluster.spawn(c.flush)
+			}
 		}
 	}
 }

@@ -22,9 +22,6 @@ import (
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
-// maxOffsets bounds what peers can make a broker remember.
-const maxOffsets = 1 << 20
-
 type offsetKey struct {
 	group string
 	queue queueKey
@@ -32,9 +29,12 @@ type offsetKey struct {
 
 // offsets is how far groups have consumed.
 type offsets struct {
-	mu sync.Mutex
-	at map[offsetKey]int64
+	mu   sync.Mutex
+	at   map[offsetKey]int64
+	size quota
 }
+
+func (k *offsetKey) size() int { return entrySize(k.group, k.queue.topic) }
 
 func (o *offsets) set(group string, q queueKey, offset int64) bool {
 	o.mu.Lock()
@@ -43,8 +43,11 @@ func (o *offsets) set(group string, q queueKey, offset int64) bool {
 		o.at = make(map[offsetKey]int64)
 	}
 	key := offsetKey{group, q}
-	if _, there := o.at[key]; !there && len(o.at) >= maxOffsets {
-		return false
+	if _, there := o.at[key]; !there {
+		if !o.size.take(key.size()) {
+			return false
+		}
+		key = offsetKey{strings.Clone(group), queueKey{strings.Clone(q.topic), q.id}}
 	}
 	o.at[key] = offset
 	return true
@@ -61,7 +64,12 @@ func (o *offsets) get(group string, q queueKey) (int64, bool) {
 func (o *offsets) remove(match func(offsetKey) bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	maps.DeleteFunc(o.at, func(k offsetKey, _ int64) bool { return match(k) })
+	for k := range o.at {
+		if match(k) {
+			o.size.give(k.size())
+			delete(o.at, k)
+		}
+	}
 }
 
 // topics returns the topics of which a group has offsets, sorted.

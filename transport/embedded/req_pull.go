@@ -14,6 +14,7 @@ package embedded
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,7 +35,6 @@ const (
 	maxPullMessages = 32
 	maxPullBytes    = 256 << 10
 	maxSuspend      = 30 * time.Second
-	maxHeld         = 65536 // of one broker
 	// maxPassedOver is how many messages one pull may leave out (Java maxFilterMessageSize).
 	maxPassedOver = 16000
 )
@@ -209,18 +209,35 @@ func release(held []*heldPull) {
 	}
 }
 
+// own copies the texts of a pull that is kept, and returns what they take.
+func (r *pullRequest) own() (size int) {
+	r.group, r.topic = strings.Clone(r.group), strings.Clone(r.topic)
+	// A subscription of a heartbeat is shared and counted there; that of a header is the pull's.
+	if r.sysFlag&pullSubscription != 0 {
+		r.want.Topic, r.want.Expression = r.topic, strings.Clone(r.want.Expression)
+		size = len(r.want.Expression) + 4*len(r.want.Codes)
+	}
+	return 4*entryBytes + size + len(r.group) + len(r.topic) // with its timer
+}
+
 // hold keeps a pull until its queue gets a message. It reports false if the pull must be answered
 // now.
 func (b *Broker) hold(c *conn, cmd *wire.Command, req pullRequest) bool {
 	s, code, ser, opaque := b.store, cmd.Code, c.form(cmd), cmd.Opaque
+	size := req.own()
 	key := queueKey{req.topic, req.queue}
 	h := &heldPull{}
 	var stop func() bool
 	h.finish = func() {
-		s.held.Add(-1)
 		// The waker may be another connection's reader, which must not wait for this one's peer.
-		b.node.cluster.spawn(func() {
+		c.sendLater(func() []byte {
 			stop()
+			s.mu.Lock()
+			s.waiting.give(size)
+			s.mu.Unlock()
+			if c.ended() {
+				return nil
+			}
 			r := s.pull(&req)
 			if _, there := b.topics.get(req.topic); !there {
 				r = noTopic(req.topic)
@@ -228,32 +245,25 @@ func (b *Broker) hold(c *conn, cmd *wire.Command, req pullRequest) bool {
 			frame, err := appendReply(nil, ser, opaque, &r)
 			if err != nil {
 				c.unanswered(code, err)
-				return
+				return nil
 			}
-			c.sendNow(frame)
+			return frame
 		})
-	}
-	if s.held.Add(1) > maxHeld {
-		s.held.Add(-1)
-		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	q := s.queues[key]
-	if q == nil {
-		q = &queue{}
-		s.queues[key] = q
-	}
-	if q.max() > req.offset {
-		s.held.Add(-1)
+	if q := s.queues[key]; q != nil && q.max() > req.offset || !s.waiting.take(size) {
 		return false
 	}
 	stop = b.node.cluster.after(req.suspend, func() {
 		s.mu.Lock()
-		q.held = slices.DeleteFunc(q.held, func(o *heldPull) bool { return o == h })
+		rest := slices.DeleteFunc(s.held[key], func(o *heldPull) bool { return o == h })
+		if s.held[key] = rest; len(rest) == 0 {
+			delete(s.held, key)
+		}
 		s.mu.Unlock()
 		h.once.Do(h.finish)
 	})
-	q.held = append(q.held, h)
+	s.held[key] = append(s.held[key], h)
 	return true
 }

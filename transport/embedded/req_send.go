@@ -15,7 +15,8 @@ package embedded
 //
 // Deviations: a broker without write permission refuses every topic, where a real one refuses
 // only ordered topics and else leaves it to the route. A batch with a delivery time of its own is
-// stored at once. A negative queue id takes the queues in
+// stored at once; one of more than some 7,900 messages, or that takes more than 16 MiB with the
+// properties of its request in each message, is refused. A negative queue id takes the queues in
 // turn instead of at random. Half messages of transactions are refused as by a broker that is set to
 // reject them; topics with batch queues do not exist.
 
@@ -34,6 +35,14 @@ import (
 
 // maxMessageSize is a broker's limit for a body (Java MessageStoreConfig.maxMessageSize).
 const maxMessageSize = 4 << 20
+
+const (
+	// maxBatchMessages is how many messages a batch may have, so that the header of its answer holds
+	// their ids.
+	maxBatchMessages = (wire.MaxHeaderJSON - 1<<10) / 33
+	// maxBatchBytes bounds a batch with the properties of its request in each message.
+	maxBatchBytes = 16 << 20
+)
 
 // regionID is what brokers say unless configured otherwise.
 const regionID = "DefaultRegion"
@@ -171,7 +180,7 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 	case errors.Is(err, errTooManyDelayed):
 		return refuse(rocketmq.CodeSystemError, "timer message is under flow control, max num limit is "+strconv.Itoa(maxDelayed))
 	case err != nil:
-		return illegalMessage()
+		return notStored(err)
 	}
 	return reply{stored: true, send: wire.SendResponse{
 		MsgID: m.MsgID().String(), QueueID: req.QueueID, QueueOffset: m.QueueOffset,
@@ -245,13 +254,16 @@ func (b *Broker) putBatch(c *conn, req *wire.SendRequest, body []byte) reply {
 	if err != nil {
 		return javaException("java.lang.IllegalArgumentException", wire.TrimRemark(err.Error()))
 	}
-	if len(batch) == 0 {
+	if len(batch) == 0 || len(batch) > maxBatchMessages {
 		return illegalMessage()
 	}
 	outer.Set(rocketmq.PropertyMsgRegion, regionID)
 	outer.Set(rocketmq.PropertyTraceOn, "true")
 	outer.Set(rocketmq.PropertyCluster, b.node.cluster.cfg.ClusterName)
 	common := wire.AppendProperties(nil, outer)
+	if total := len(body) + len(batch)*len(common); total > maxBatchBytes {
+		return illegalMessage()
+	}
 	messages := make([]wire.StoredMessage, len(batch))
 	places := make([]*wire.StoredMessage, len(batch))
 	for i, m := range batch {
@@ -269,7 +281,7 @@ func (b *Broker) putBatch(c *conn, req *wire.SendRequest, body []byte) reply {
 		places[i] = &messages[i]
 	}
 	if err := b.store.append(places...); err != nil {
-		return illegalMessage()
+		return notStored(err)
 	}
 	ids := make([]byte, 0, 33*len(messages))
 	for i := range messages {
@@ -282,6 +294,14 @@ func (b *Broker) putBatch(c *conn, req *wire.SendRequest, body []byte) reply {
 		MsgID: string(ids), QueueID: req.QueueID, QueueOffset: messages[0].QueueOffset,
 		TransactionID: outer.Get(rocketmq.PropertyUniqKey), RegionID: regionID, TraceOn: true,
 	}}
+}
+
+// notStored is the answer to a message that the store refused.
+func notStored(err error) reply {
+	if errors.Is(err, errTooManyQueues) {
+		return refuse(rocketmq.CodeSystemError, err.Error())
+	}
+	return illegalMessage()
 }
 
 func illegalMessage() reply {

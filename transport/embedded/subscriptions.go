@@ -6,9 +6,6 @@ import (
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
-// maxSubscriptionBytes bounds what peers can make a broker remember of consumer groups.
-const maxSubscriptionBytes = 16 << 20
-
 // subscriptionSize is what remembering a consumer group costs, about.
 func subscriptionSize(c *wire.Consumer) int {
 	n := 256 + len(c.Group) + len(c.ConsumeType) + len(c.MessageModel) + len(c.From)
@@ -38,17 +35,17 @@ func (t *clients) subscribe(c wire.Consumer, withoutSub bool) (changed, ok bool)
 		}
 	}
 	changed = changed || withoutSub || len(c.Subscriptions) != len(old.Subscriptions)
-	size := t.bytes + subscriptionSize(&c)
+	more := subscriptionSize(&c)
 	if known {
-		size -= subscriptionSize(&old)
+		more -= subscriptionSize(&old)
 	}
-	if size > maxSubscriptionBytes {
+	if !t.wanted.take(more) {
 		return false, false
 	}
 	if t.groups == nil {
 		t.groups = make(map[string]wire.Consumer)
 	}
-	t.groups[c.Group], t.bytes = c, size
+	t.groups[c.Group] = c
 	return changed, true
 }
 
@@ -61,7 +58,7 @@ func (t *clients) forget(groups []string) {
 			alive = alive || slices.Contains(client.ConsumerGroups, group)
 		}
 		if known && !alive {
-			t.bytes -= subscriptionSize(&old)
+			t.wanted.give(subscriptionSize(&old))
 			delete(t.groups, group)
 		}
 	}
