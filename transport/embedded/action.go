@@ -258,7 +258,7 @@ func (c *conn) trickle(b []byte, interval time.Duration, claimed bool) {
 		if !c.node.paused.wait(c.done) {
 			break
 		}
-		if _, err := c.nc.Write(b[i : i+1]); err != nil {
+		if c.write(b[i:i+1]) != nil {
 			break
 		}
 		select {

@@ -20,6 +20,7 @@ type Cluster struct {
 	byName  map[string]*Broker
 	script  script
 	records records
+	buffers buffers
 	connIDs atomic.Uint64
 
 	mu     sync.Mutex
@@ -38,6 +39,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	c := &Cluster{cfg: cfg, byName: make(map[string]*Broker, len(cfg.Brokers)), timers: make(map[*time.Timer]struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	c.records.limit = cfg.RecordedRequests
+	c.buffers.limit = cfg.MaxBufferedBytes
 	host, _, _ := net.SplitHostPort(cfg.Listen) // checked by withDefaults
 	free := net.JoinHostPort(host, "0")
 	for i := range cfg.NameServers {
@@ -107,11 +109,8 @@ func (c *Cluster) Close() error {
 	clear(c.timers)
 	c.mu.Unlock()
 	c.cancel()
-	for _, s := range c.servers {
-		s.node.stop()
-	}
-	for _, b := range c.brokers {
-		b.node.stop()
+	for _, n := range c.nodes() {
+		n.stop()
 	}
 	c.live.Wait()
 	return nil

@@ -20,6 +20,12 @@ const (
 	DefaultMaxStoredBytes = 64 << 20
 	// DefaultRecordedRequests is how many requests of each code [Cluster.Requests] remembers.
 	DefaultRecordedRequests = 1000
+	// DefaultMaxConnections is how many connections one server takes at a time.
+	DefaultMaxConnections = 1024
+	// DefaultMaxBufferedBytes bounds what connections hold of frames and answers.
+	DefaultMaxBufferedBytes = 256 << 20
+	// DefaultStallTimeout is how long a peer may take to finish a frame or to read an answer.
+	DefaultStallTimeout = time.Minute
 	// maxRecordedBytes bounds the headers and bodies of all remembered requests.
 	maxRecordedBytes = 4 << 20
 	// maxBrokers keeps a route within what a client accepts.
@@ -79,6 +85,19 @@ type Config struct {
 	// RecordedRequests is how many requests of each code [Cluster.Requests] remembers, within 4
 	// MiB for all codes together: 0 means DefaultRecordedRequests, below 0 none.
 	RecordedRequests int
+
+	// MaxConnections is how many connections each server has at a time; one more is closed as soon
+	// as it is made. 0 means DefaultMaxConnections.
+	MaxConnections int
+	// MaxBufferedBytes bounds what all connections of the cluster together hold of frames that are
+	// not complete and of answers that are not read. Beyond it the connection that holds most is
+	// closed. It should be several times the 16 MiB that one frame may have. 0 means
+	// DefaultMaxBufferedBytes.
+	MaxBufferedBytes int64
+	// StallTimeout is how long a peer may take from the first to the last byte of a frame, and to
+	// read what is written to it; then its connection is closed. Connections without a frame under
+	// way may be idle for ever. 0 means DefaultStallTimeout, below 0 no limit.
+	StallTimeout time.Duration
 
 	// Logger gets notices at debug level and warnings about peers that break the protocol; nil
 	// means silence. Bodies and properties are never logged.
@@ -143,6 +162,21 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.MaxStoredBytes < 0 {
 		return c, fmt.Errorf("%w: MaxStoredBytes %d", ErrConfig, c.MaxStoredBytes)
+	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = DefaultMaxConnections
+	}
+	if c.MaxConnections < 0 {
+		return c, fmt.Errorf("%w: MaxConnections %d", ErrConfig, c.MaxConnections)
+	}
+	if c.MaxBufferedBytes == 0 {
+		c.MaxBufferedBytes = DefaultMaxBufferedBytes
+	}
+	if c.MaxBufferedBytes < 0 {
+		return c, fmt.Errorf("%w: MaxBufferedBytes %d", ErrConfig, c.MaxBufferedBytes)
+	}
+	if c.StallTimeout == 0 {
+		c.StallTimeout = DefaultStallTimeout
 	}
 	if c.RecordedRequests == 0 {
 		c.RecordedRequests = DefaultRecordedRequests

@@ -100,7 +100,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 		c := embedded.New(t, embedded.Config{Network: &embedded.Network{Buffer: 4 << 10}})
 		b := c.Brokers()[0]
 		p := connect(t, c, b.Addr(), wire.RocketMQ)
-		if err := p.conn.SetWriteDeadline(time.Now().Add(time.Minute)); err != nil {
+		if err := p.conn.SetWriteDeadline(time.Now().Add(30 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		var burst []byte
