@@ -168,6 +168,7 @@ func failMessages(t *testing.T, nameServer string, clients []officialConsumer) {
 	send := officialProducer(t, nameServer)
 	for _, client := range clients {
 		t.Run(client.name, func(t *testing.T) {
+			t.Parallel() // they wait most of the time
 			topic, group := topicFor(t, "t"), topicFor(t, "g")
 			sent := send(topic, tagged("fail-1", "keep"), tagged("skip", "other"), tagged("good", "also"), tagged("fail-2", "keep"))
 			got := client.run(t, nameServer, topic, group, "keep || also", 2*(client.retries+1)+1)
