@@ -52,7 +52,6 @@ func TestMqadminAgainstLiftoffBroker(t *testing.T) {
 	for _, version := range versions(t) {
 		t.Run(version, func(t *testing.T) {
 			topic, group := topicFor(t, "t"), topicFor(t, "g")
-			sent := send(topic, tagged("good", "x", "first"), tagged("fail-1", "x", "second"))
 			admin := func(want []string, args ...string) {
 				t.Helper()
 				out := mqadmin(t, version, nameServer, args...)
@@ -70,6 +69,8 @@ func TestMqadminAgainstLiftoffBroker(t *testing.T) {
 				}
 				return text
 			}
+			admin([]string{"create topic to .* success"}, "updateTopic", "-c", "DefaultCluster", "-t", topic, "-r", "4", "-w", "4")
+			sent := send(topic, tagged("good", "x", "first"), tagged("fail-1", "x", "second"))
 			admin([]string{"create subscription group to .* success"}, "updateSubGroup", "-c", "DefaultCluster", "-g", group, "-r", "1")
 			stop := startGoConsumer(t, nameServer, topic, group, consumer.MessageSelector{}, func(delivery) {})
 			defer stop()
