@@ -117,6 +117,10 @@ func TestAdminSeesTopicsAndGroups(t *testing.T) {
 			t.Errorf("topic status %+v", stats)
 		}
 		mustCode(t, ask(wire.GetTopicStatsInfo, prop("topic", "none")), 17)
+		if a := mustCode(t, ask(wire.GetTopicConfig, prop("topic", "t")), 0); string(a.Body) != `{"attributes":{},"order":false,"perm":6,"readQueueNums":4,"topicFilterType":"SINGLE_TAG","topicName":"t","topicSysFlag":0,"writeQueueNums":4}` {
+			t.Errorf("topic configuration %s", a.Body)
+		}
+		mustCode(t, ask(wire.GetTopicConfig, prop("topic", "none")), 17)
 
 		mustCode(t, ask(wire.GetConsumerConnectionList, prop("consumerGroup", "g")), 206)
 		mustCode(t, p.call(join("c1", "g", "t", "a || b", "%RETRY%g", "*")), 0)
@@ -229,9 +233,67 @@ func TestWhatIsNotModelledIsRefused(t *testing.T) {
 		}
 	}
 	mustCode(t, p.call(wire.Command{Code: wire.UpdateAndCreateSubscription, Body: []byte(`{"groupName":"g","attributes":{"a":"b"}}`)}), 29)
-	for _, code := range []int{wire.PopMessage, 200051, 200052, 200053, 200054, 400, 401} {
+	for _, code := range []int{wire.PopMessage, 200051, 200052, 200053, 200054, 401} {
 		if a := mustCode(t, p.call(wire.Command{Code: code}), 3); !strings.Contains(a.Remark, strconv.Itoa(code)) {
 			t.Errorf("code %d: %q", code, a.Remark)
 		}
 	}
+}
+
+// A consumer that asks the broker which queues are its own, as pop consumption needs it, got nothing: it gets its share, to pull.
+func TestBrokerSharesOutQueues(t *testing.T) {
+	c := inMemory(t, embedded.Config{Brokers: embedded.BrokerNames(2)})
+	p := connect(t, c, c.Brokers()[0].Addr(), wire.JSON)
+	if err := c.CreateTopic("t", 5); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"c3", "c1", "c2"} {
+		mustCode(t, p.call(join(id, "g", "t", "*")), 0)
+	}
+	ask := func(client, topic, strategy, model string) (string, int) {
+		t.Helper()
+		a := p.call(wire.Command{Code: wire.QueryAssignment, Body: []byte(`{"clientId":"` + client + `","consumerGroup":"g","topic":"` + topic + `","strategyName":"` + strategy + `","messageModel":"` + model + `"}`)})
+		var body struct {
+			Assignments []struct {
+				MessageQueue struct {
+					Topic, BrokerName string
+					QueueID           int
+				}
+				Mode string
+			} `json:"messageQueueAssignments"`
+		}
+		if a.Code != 0 {
+			return a.Remark, a.Code
+		}
+		if err := json.Unmarshal(a.Body, &body); err != nil {
+			t.Fatal(err)
+		}
+		var queues []string
+		for _, as := range body.Assignments {
+			if as.MessageQueue.Topic != topic || as.Mode != "PULL" {
+				t.Errorf("assignment %+v", as)
+			}
+			queues = append(queues, strings.TrimPrefix(as.MessageQueue.BrokerName, "broker-")+strconv.Itoa(as.MessageQueue.QueueID))
+		}
+		return strings.Join(queues, " "), 0
+	}
+	for _, tt := range []struct{ client, topic, strategy, model, want string }{
+		{"c1", "t", "AVG", "CLUSTERING", "a0 a1 a2 a3"},
+		{"c2", "t", "AVG", "CLUSTERING", "a4 b0 b1"},
+		{"c3", "t", "AVG", "CLUSTERING", "b2 b3 b4"},
+		{"c2", "t", "AVG_BY_CIRCLE", "CLUSTERING", "a1 a4 b2"},
+		{"c2", "t", "AVG", "BROADCASTING", "a0 a1 a2 a3 a4 b0 b1 b2 b3 b4"},
+		{"c1", "%RETRY%g", "AVG", "CLUSTERING", "a0"}, // one queue, for the first
+		{"c3", "%RETRY%g", "AVG", "CLUSTERING", ""},
+		{"stranger", "t", "AVG", "CLUSTERING", ""},
+		{"c1", "none", "AVG", "CLUSTERING", ""},
+	} {
+		if got, code := ask(tt.client, tt.topic, tt.strategy, tt.model); got != tt.want || code != 0 {
+			t.Errorf("%+v: got %q, code %d", tt, got, code)
+		}
+	}
+	if got, code := ask("c1", "t", "MINE", "CLUSTERING"); code != 1 || !strings.Contains(got, "MINE") {
+		t.Errorf("unknown strategy: %q, code %d", got, code)
+	}
+	mustCode(t, p.call(wire.Command{Code: wire.QueryAssignment, Body: []byte("{")}), 1)
 }

@@ -180,6 +180,8 @@ func (b *Broker) handle(c *conn, cmd *wire.Command) reply {
 		return b.queryOffset(cmd)
 	case wire.UpdateConsumerOffset:
 		return b.updateOffset(cmd)
+	case wire.QueryAssignment:
+		return b.assign(cmd)
 	case wire.SearchOffsetByTimestamp:
 		return b.searchOffset(cmd)
 	case wire.GetMaxOffset:
@@ -196,6 +198,8 @@ func (b *Broker) handle(c *conn, cmd *wire.Command) reply {
 		return b.createTopic(cmd)
 	case wire.DeleteTopicInBroker:
 		return b.deleteTopic(cmd)
+	case wire.GetTopicConfig:
+		return b.topicConfig(cmd)
 	case wire.UpdateAndCreateSubscription:
 		return b.putGroup(cmd)
 	case wire.DeleteSubscriptionGroup:

@@ -52,7 +52,7 @@ func FuzzRequest(f *testing.F) {
 		wire.GetConsumerListByGroup, wire.QueryConsumerOffset, wire.UpdateConsumerOffset, wire.SearchOffsetByTimestamp, wire.GetMaxOffset,
 		wire.GetMinOffset, wire.GetEarliestMsgStoreTime, wire.ViewMessageByID, wire.UpdateAndCreateTopic, wire.LockBatchMQ, wire.UnlockBatchMQ,
 		wire.GetRouteInfoByTopic, wire.GetBrokerClusterInfo,
-		wire.RecallMessage, wire.ConsumerSendMsgBack, wire.CheckClientConfig, wire.QueryMessage, wire.DeleteTopicInBroker,
+		wire.RecallMessage, wire.ConsumerSendMsgBack, wire.CheckClientConfig, wire.QueryMessage, wire.DeleteTopicInBroker, wire.GetTopicConfig, wire.QueryAssignment,
 		wire.UpdateAndCreateSubscription, wire.DeleteSubscriptionGroup, wire.GetSubscriptionGroupConfig, wire.GetTopicStatsInfo,
 		wire.GetConsumeStats, wire.GetConsumerConnectionList, wire.GetProducerConnectionList, wire.QueryTopicConsumeByWho,
 	}
@@ -77,7 +77,7 @@ func FuzzRequest(f *testing.F) {
 				prop("commitOffset", "1"), prop("offset", "0"), prop("clientID", "c"), prop("readQueueNums", "1"), prop("writeQueueNums", "1"),
 				prop("perm", "6"), prop("group", "g"), prop("groupName", "g"),
 				prop("delayLevel", "0"), prop("key", "x"), prop("maxNum", "9"), prop("beginTimestamp", "0"), prop("endTimestamp", "9999999999999"),
-				prop("recallHandle", "djEgdCBicm9rZXItYSA0MTAyNDQ0ODAwMDAwIElE")).Ext), []byte(`{"clientID":"c","clientId":"c","groupName":"g","retryMaxTimes":1,"subscriptionData":{"expressionType":"TAG"},"mqSet":[{"topic":"t","queueId":1}],"consumerDataSet":[{"groupName":"g","subscriptionDataSet":[{"topic":"t","subString":"a","codeSet":[97]}]}]}`), true)
+				prop("recallHandle", "djEgdCBicm9rZXItYSA0MTAyNDQ0ODAwMDAwIElE")).Ext), []byte(`{"clientID":"c","clientId":"c","groupName":"g","consumerGroup":"g","topic":"t","strategyName":"AVG","retryMaxTimes":1,"subscriptionData":{"expressionType":"TAG"},"mqSet":[{"topic":"t","queueId":1}],"consumerDataSet":[{"groupName":"g","subscriptionDataSet":[{"topic":"t","subString":"a","codeSet":[97]}]}]}`), true)
 		}
 	}
 	c := inMemory(f, embedded.Config{MaxStoredBytes: 1 << 20, RecordedRequests: 10})

@@ -1,6 +1,6 @@
 package embedded
 
-// UPDATE_AND_CREATE_TOPIC (17), DELETE_TOPIC_IN_BROKER (215): requests to a broker;
+// UPDATE_AND_CREATE_TOPIC (17), DELETE_TOPIC_IN_BROKER (215), GET_TOPIC_CONFIG (351): requests to a broker;
 // DELETE_TOPIC_IN_NAMESRV (216): a request to a name server, which has nothing to do for it.
 //
 // Versions: checks and codes as 5.3.3; 4.9 answers 1 where this one answers 29.
@@ -45,6 +45,25 @@ func (b *Broker) createTopic(cmd *wire.Command) reply {
 		return refuse(rocketmq.CodeSystemError, "too many topics")
 	}
 	return reply{}
+}
+
+// topicConfig answers with a topic's settings, of which the tools of 5.x ask before they show anything.
+func (b *Broker) topicConfig(cmd *wire.Command) reply {
+	name := cmd.Ext.Get("topic")
+	t, ok := b.topics.get(name)
+	if !ok {
+		return refuse(rocketmq.CodeTopicNotExist, "No topic in this broker. topic: "+wire.TrimRemark(name))
+	}
+	return jsonReply(struct {
+		Attributes  struct{} `json:"attributes"`
+		Order       bool     `json:"order"`
+		Perm        int      `json:"perm"`
+		ReadQueues  int      `json:"readQueueNums"`
+		FilterType  string   `json:"topicFilterType"`
+		Name        string   `json:"topicName"`
+		SysFlag     int      `json:"topicSysFlag"`
+		WriteQueues int      `json:"writeQueueNums"`
+	}{Perm: t.Perm, ReadQueues: t.ReadQueues, FilterType: "SINGLE_TAG", Name: t.Name, SysFlag: t.SysFlag, WriteQueues: t.WriteQueues})
 }
 
 func (b *Broker) deleteTopic(cmd *wire.Command) reply {

@@ -61,7 +61,8 @@ const (
 	AddWritePermOfBroker          = 327
 	GetTopicConfig                = 351
 	GetSubscriptionGroupConfig    = 352
-	RecallMessage                 = 370    // from 5.3.2
+	RecallMessage                 = 370 // from 5.3.2
+	QueryAssignment               = 400
 	PopMessage                    = 200050 // does not fit the binary header
 )
 
