@@ -43,7 +43,7 @@ func (x *exchange) do(a Action) {
 // handle does what a real server would, once.
 func (x *exchange) handle() {
 	if !x.handled {
-		x.rep = x.conn.node.handle(x.conn, x.cmd)
+		x.rep = x.conn.node.answer(x.conn, x.cmd)
 		x.handled = true
 	}
 }

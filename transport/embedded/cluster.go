@@ -21,6 +21,7 @@ type Cluster struct {
 	script  script
 	records records
 	buffers buffers
+	asked   unsupported
 	connIDs atomic.Uint64
 
 	mu     sync.Mutex
@@ -49,8 +50,12 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		}
 		c.servers = append(c.servers, newNameServer(c, name, addr))
 	}
-	for _, name := range cfg.Brokers {
-		b := newBroker(c, name, free)
+	for i, name := range cfg.Brokers {
+		addr := free
+		if cfg.BrokerPort > 0 {
+			addr = net.JoinHostPort(host, strconv.Itoa(cfg.BrokerPort+i))
+		}
+		b := newBroker(c, name, addr)
 		c.brokers = append(c.brokers, b)
 		c.byName[name] = b
 	}

@@ -57,8 +57,11 @@ type Config struct {
 	ClusterName string
 
 	// Listen is the address of the first name server, host:port; empty means "127.0.0.1:0".
-	// The other servers take free ports of the same host.
+	// The other servers take free ports of the same host, see BrokerPort.
 	Listen string
+	// BrokerPort is the port of the first broker; the second one takes the next port, and so on. 0
+	// means free ports.
+	BrokerPort int
 	// AllowRemote permits a Listen host that is not a loopback address. Whoever reaches the
 	// ports may then read, write and create topics.
 	AllowRemote bool
@@ -104,6 +107,12 @@ type Config struct {
 	// read what is written to it; then its connection is closed. Connections without a frame under
 	// way may be idle for ever. 0 means DefaultStallTimeout, below 0 no limit.
 	StallTimeout time.Duration
+
+	// Unsupported is told what a client asked for that the cluster does not have, once for each kind
+	// of thing and for at most 256 of them: a request code, or what a request of a known code wants,
+	// in words. The request is refused as NOT_MODELLED.md says. It runs on the goroutine of the
+	// request's connection, for several at a time, and must not call Close. nil means nobody asks.
+	Unsupported func(req *Request, what string)
 
 	// Logger gets notices at debug level and warnings about peers that break the protocol; nil
 	// means silence. Bodies and properties are never logged.
@@ -209,6 +218,9 @@ func (c Config) withAddresses() (Config, error) {
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
 		return c, fmt.Errorf("%w: listen address %q: the port is not a number up to 65535", ErrConfig, c.Listen)
+	}
+	if last := c.BrokerPort + len(c.Brokers) - 1; c.BrokerPort < 0 || last > 65535 {
+		return c, fmt.Errorf("%w: broker ports %d to %d: 1 to 65535 are allowed", ErrConfig, c.BrokerPort, last)
 	}
 	ip := net.ParseIP(host)
 	if loopback := host == "localhost" || ip != nil && ip.IsLoopback(); !loopback && !c.AllowRemote {

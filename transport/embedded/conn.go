@@ -207,7 +207,7 @@ func (c *conn) dispatch() {
 			return
 		}
 	}
-	r := c.node.handle(c, &c.cmd)
+	r := c.node.answer(c, &c.cmd)
 	if r.later || c.cmd.IsOneway() {
 		return
 	}

@@ -63,5 +63,5 @@ func (s *NameServer) handle(_ *conn, cmd *wire.Command) reply {
 // notSupported is the answer to a request code that the server does not know.
 func (n *node) notSupported(code int) reply {
 	n.log.Debug("request code not supported", "code", code)
-	return refuse(rocketmq.CodeRequestCodeNotSupported, " request type "+strconv.Itoa(code)+" not supported")
+	return refuse(rocketmq.CodeRequestCodeNotSupported, " request type "+strconv.Itoa(code)+" not supported").without(requestInWords(code))
 }

@@ -35,6 +35,9 @@ type reply struct {
 	// thrown says that a real server's handler would have thrown, which loses all fields.
 	thrown bool
 
+	// missing says in words what the cluster does not have and the request is refused for.
+	missing string
+
 	// later says that there is no answer yet: the handler has kept the exchange.
 	later bool
 }

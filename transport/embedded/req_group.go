@@ -107,7 +107,7 @@ func (b *Broker) putGroup(cmd *wire.Command) reply {
 		return refuse(rocketmq.CodeInvalidParameter, "the specified group is blank, too long or has illegal characters: "+wire.TrimRemark(config.Name))
 	case len(config.Attributes) > 0:
 		names := slices.Sorted(maps.Keys(config.Attributes))
-		return refuse(rocketmq.CodeInvalidParameter, "this broker has no attributes of groups: "+wire.TrimRemark(strings.Join(names, ", ")))
+		return refuse(rocketmq.CodeInvalidParameter, "this broker has no attributes of groups: "+wire.TrimRemark(strings.Join(names, ", "))).without("attributes of consumer groups")
 	case config.RetryQueues < 0 || config.RetryQueues > maxQueues:
 		return refuse(rocketmq.CodeInvalidParameter, "retryQueueNums is not within 0 to "+textOf(maxQueues))
 	case !b.groups.put(config):

@@ -158,7 +158,7 @@ func (b *Broker) heartbeat(c *conn, cmd *wire.Command) reply {
 func unfiltered(subscriptions []wire.Subscription) reply {
 	for i := range subscriptions {
 		if s := &subscriptions[i]; !s.IsTag() {
-			return refuse(rocketmq.CodeSystemError, "The broker does not support consumer to filter message by "+wire.TrimRemark(s.Type))
+			return refuse(rocketmq.CodeSystemError, "The broker does not support consumer to filter message by "+wire.TrimRemark(s.Type)).without("filters by other expressions than tags")
 		}
 	}
 	return reply{}

@@ -159,7 +159,7 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 	} else {
 		props = wire.ParseProperties(text)
 		if strings.EqualFold(props.Get(rocketmq.PropertyTransactionPrepared), "true") {
-			return refuse(rocketmq.CodeNoPermission, "the broker["+b.host()+"] sending transaction message is forbidden")
+			return refuse(rocketmq.CodeNoPermission, "the broker["+b.host()+"] sending transaction message is forbidden").without("transactions")
 		}
 		props.Set(rocketmq.PropertyMsgRegion, regionID)
 		props.Set(rocketmq.PropertyTraceOn, "true")

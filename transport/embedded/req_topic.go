@@ -39,7 +39,7 @@ func (b *Broker) createTopic(cmd *wire.Command) reply {
 		return refuse(rocketmq.CodeInvalidParameter, "the number of queues is not within 0 to "+strconv.Itoa(maxQueues))
 	}
 	if attributes := cmd.Ext.Get("attributes"); attributes != "" {
-		return refuse(rocketmq.CodeInvalidParameter, "this broker has no attributes of topics: "+wire.TrimRemark(attributes))
+		return refuse(rocketmq.CodeInvalidParameter, "this broker has no attributes of topics: "+wire.TrimRemark(attributes)).without("attributes of topics")
 	}
 	if !b.topics.put(topic) {
 		return refuse(rocketmq.CodeSystemError, "too many topics")
