@@ -186,7 +186,7 @@ func (e *engine) choose(ctx context.Context, c *Call) (w wait, must bool) {
 	}
 	if q := c.Message().Queue; q != nil && !c.sought && c.route.Index(*q) < 0 {
 		c.sought, c.phase = true, refreshing
-		c.look = e.routes.lookUp(c.topic, refreshGap)
+		c.look = e.routes.lookUp(c.topic, refreshGap, c.deadline)
 		return wait{ready: c.look.done, until: c.deadline}, true
 	}
 	var err error

@@ -156,11 +156,11 @@ func (s *staticTopics) mappings(topic string) []wire.QueueMapping {
 }
 
 // putLogical is put for every topic: the request's queue may be a logical one.
-func (b *Broker) putLogical(c *conn, req *wire.SendRequest, body []byte) reply {
+func (b *Broker) putLogical(c *conn, cmd *wire.Command, req *wire.SendRequest) reply {
 	q, id, static, leads := b.node.cluster.static.find(req.Topic, req.QueueID, b)
 	switch {
 	case !static:
-		return b.put(c, req, body)
+		return b.put(c, cmd, req)
 	case !leads:
 		return reply{
 			code:   rocketmq.CodeNotLeaderForQueue,
@@ -169,7 +169,7 @@ func (b *Broker) putLogical(c *conn, req *wire.SendRequest, body []byte) reply {
 		}
 	}
 	req.QueueID = q.own
-	r := b.put(c, req, body)
+	r := b.put(c, cmd, req)
 	if r.stored {
 		r.send.QueueID, r.send.QueueOffset = id, r.send.QueueOffset+q.shift
 	}
