@@ -93,9 +93,10 @@ type HealthView interface {
 // Stored. Only a decision that says Restore sends such a message again, and so
 // stores it twice; any other makes it the result.
 //
-// The engine never asks where a retry cannot be right: the call is cancelled,
-// out of time or aborted, the message was refused locally, a plugin broke, or it is
-// one-way and was perhaps written. It is also asked ahead of any failure, when a producer
+// The engine never asks where a retry cannot be right: the call is cancelled
+// or aborted, the message was refused locally, a plugin broke, or it is
+// one-way and was perhaps written. Where no time is left it asks, to say whether that is what
+// ends the call, and makes no attempt whatever the answer. It is also asked ahead of any failure, when a producer
 // is made or described: whether it would go to another broker after a time-out decides
 // whether attempts are capped. A breaker's rejection is not an attempt; the
 // engine goes on to the next broker without asking. Nor is a topic without a route:
