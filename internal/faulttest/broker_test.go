@@ -262,6 +262,9 @@ func TestFault11FloodOfSystemBusy(t *testing.T) {
 			return embedded.Reply(rocketmq.CodeSystemBusy, "[OVERLOAD]")
 		})
 		time.Sleep(10 * time.Second)
+		for range 5000 { // uses up what is granted while brokers work
+			_, _ = p.Send(bg, msg("half"))
+		}
 		before = w.count()
 		for i := range 1000 {
 			_, _ = p.Send(bg, msg(fmt.Sprint(i)))

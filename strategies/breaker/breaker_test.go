@@ -68,6 +68,24 @@ func TestOpensAtHalfFailures(t *testing.T) {
 	})
 }
 
+// The window slides in steps of a tenth: what happened two seconds ago counts, whenever that
+// was.
+func TestWindowSlides(t *testing.T) {
+	inBubble(t, breaker.Config{}, func(w *world) {
+		w.times(1, ok)
+		time.Sleep(9 * time.Second)
+		for range 9 {
+			w.times(1, refused)
+			w.times(1, ok)
+		}
+		time.Sleep(2 * time.Second)
+		w.times(1, ok)
+		w.expect(breaker.Closed)
+		w.times(1, refused)
+		w.expect(breaker.Open) // 10 of 20
+	})
+}
+
 func TestOpensAtOnceForAHungBroker(t *testing.T) {
 	inBubble(t, breaker.Config{}, func(w *world) {
 		w.times(3, ok)
@@ -192,151 +210,6 @@ func TestCallersEnd(t *testing.T) {
 				}
 				w.expect(tt.want)
 			})
-		})
-	}
-}
-
-// One caller gives its sends less time than the brokers need, and the breakers open for the
-// patient ones too.
-func TestImpatientCaller(t *testing.T) {
-	within := func(d time.Duration) func(w *world, opts ...core.SendOption) {
-		return func(w *world, opts ...core.SendOption) {
-			ctx, cancel := context.WithTimeout(w.Context(), d)
-			defer cancel()
-			_, _ = w.p.Send(ctx, coretest.Message("x"), append(opts, toA)...)
-		}
-	}
-	for _, tt := range []struct {
-		name string
-		run  func(w *world)
-		want breaker.State
-	}{
-		{"before all others", func(w *world) {
-			w.set("broker-a", needs(100*ms))
-			for range 50 {
-				within(80 * ms)(w)
-			}
-		}, breaker.Closed},
-		{"after others", func(w *world) {
-			w.times(20, needs(100*ms))
-			for range 50 {
-				within(80 * ms)(w)
-			}
-		}, breaker.Closed},
-		{"after others, at slow brokers", func(w *world) {
-			w.times(20, needs(700*ms))
-			for range 50 {
-				within(600 * ms)(w)
-			}
-		}, breaker.Closed},
-		{"beside others", func(w *world) {
-			w.set("broker-a", needs(100*ms))
-			var wg sync.WaitGroup
-			for i := range 8 {
-				wg.Go(func() {
-					for range 50 {
-						if i == 0 {
-							_ = w.sendA(w.Context())
-						} else {
-							within(80 * ms)(w)
-						}
-					}
-				})
-			}
-			wg.Wait()
-		}, breaker.Closed},
-		{"by an option", func(w *world) {
-			w.times(20, needs(100*ms))
-			for range 50 {
-				_, _ = w.p.Send(w.Context(), coretest.Message("x"), toA, core.SendTimeout(80*ms))
-				_, _ = w.p.Send(w.Context(), coretest.Message("x"), toA, core.SendAttemptTimeout(80*ms))
-			}
-		}, breaker.Closed},
-		{"new broker, others need as long", func(w *world) {
-			w.set("broker-b", needs(100*ms))
-			for range 20 {
-				_, _ = w.p.Send(w.Context(), coretest.Message("x"), toB)
-			}
-			w.set("broker-a", needs(100*ms))
-			for range 50 {
-				within(80 * ms)(w)
-			}
-		}, breaker.Closed},
-		{"new broker, others are quicker", func(w *world) {
-			w.set("broker-b", needs(10*ms))
-			for range 20 {
-				_, _ = w.p.Send(w.Context(), coretest.Message("x"), toB)
-			}
-			w.set("broker-a", hang)
-			for range 5 {
-				within(80 * ms)(w)
-			}
-		}, breaker.Open},
-		{"at a broker that was quicker", func(w *world) {
-			w.times(20, needs(10*ms))
-			w.set("broker-a", hang)
-			for range 5 {
-				within(80 * ms)(w)
-			}
-		}, breaker.Open},
-		{"at a broker that was quicker than others", func(w *world) {
-			w.set("broker-b", after(300*ms, ok))
-			for range 20 {
-				_, _ = w.p.Send(w.Context(), coretest.Message("x"), toB)
-			}
-			w.times(20, after(10*ms, ok))
-			w.set("broker-a", hang)
-			for range 5 {
-				within(80 * ms)(w)
-			}
-		}, breaker.Open},
-		// A refusal is quick; it does not show what storing takes.
-		{"among refusals", func(w *world) {
-			w.times(20, needs(100*ms))
-			for range 50 {
-				w.times(3, refuse(rocketmq.CodeMessageIllegal, ""))
-				w.set("broker-a", needs(100*ms))
-				within(80 * ms)(w)
-			}
-		}, breaker.Closed},
-		// However slow the answers were before, a whole attempt's time is enough.
-		{"patient, at a broker that hangs after slow answers", func(w *world) {
-			w.times(5, needs(2*time.Second))
-			w.set("broker-a", hang)
-			_, _ = w.p.Send(w.Context(), coretest.Message("x"), toA, core.SendTimeout(time.Second))
-		}, breaker.Open},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, breaker.Config{}, func(w *world) {
-				tt.run(w)
-				w.expect(tt.want)
-			})
-		})
-	}
-}
-
-// Of a new broker nothing is known, so it may need what the slowest of the others needs.
-func TestNewBrokerBesideSeveral(t *testing.T) {
-	for _, slow := range []string{"broker-b", "broker-c"} {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, breaker.Config{}, func(c *core.Config) { c.Routes = coretest.Routes(1, "broker-a", "broker-b", "broker-c") })
-			w.set(slow, after(100*ms, ok))
-			for range 20 {
-				for _, name := range []string{"broker-b", "broker-c"} {
-					m := coretest.Message("x")
-					m.Queue = &core.Queue{Broker: name}
-					if _, err := w.p.Send(w.Context(), m); err != nil {
-						t.Fatal(err)
-					}
-				}
-			}
-			w.set("broker-a", hang)
-			for range 10 {
-				ctx, cancel := context.WithTimeout(w.Context(), 80*ms)
-				_ = w.sendA(ctx)
-				cancel()
-			}
-			w.expect(breaker.Closed)
 		})
 	}
 }
@@ -510,111 +383,6 @@ func TestLastResort(t *testing.T) {
 		w.expect(breaker.Closed)
 	})
 }
-
-// A message that no other broker may take passes an open breaker, though another broker is
-// well: a refusal could only turn a doubtful send into a failed one.
-func TestBoundToItsBroker(t *testing.T) {
-	fixed := func() *core.Message {
-		m := coretest.Message("x")
-		m.Queue = &core.Queue{Broker: "broker-a"}
-		return m
-	}
-	keyed := func() *core.Message {
-		m := coretest.Message("x")
-		m.ShardingKey = "order-7"
-		return m
-	}
-	one := func(m *core.Message) func(w *world) error {
-		return func(w *world) error {
-			_, err := w.p.Send(w.Context(), m)
-			return err
-		}
-	}
-	async := func(m *core.Message) func(w *world) error {
-		return func(w *world) error {
-			done := make(chan error, 1)
-			w.p.SendAsync(w.Context(), m, func(_ core.Result, err error) { done <- err })
-			return <-done
-		}
-	}
-	oneway := func(m *core.Message) func(w *world) error {
-		return func(w *world) error { return w.p.SendOneway(w.Context(), m) }
-	}
-	batch := func(m *core.Message) func(w *world) error {
-		return func(w *world) error {
-			_, err := w.p.SendBatch(w.Context(), []*core.Message{m, m})
-			return err
-		}
-	}
-	for name, tt := range map[string]struct {
-		send  func(w *world) error
-		after breaker.State // a success of it
-	}{
-		"fixed queue":          {one(fixed()), breaker.Closed},
-		"sharding key":         {one(keyed()), breaker.Closed},
-		"fixed queue, async":   {async(fixed()), breaker.Closed},
-		"sharding key, async":  {async(keyed()), breaker.Closed},
-		"fixed queue, batch":   {batch(fixed()), breaker.Closed},
-		"sharding key, batch":  {batch(keyed()), breaker.Closed},
-		"fixed queue, oneway":  {oneway(fixed()), breaker.Open}, // it proves nothing
-		"sharding key, oneway": {oneway(keyed()), breaker.Open},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, breaker.Config{}, func(c *core.Config) { c.Selector = keyedToA{chooseA} })
-				w.open()
-				before := len(w.tr.Attempts())
-				if err := tt.send(w); !errors.Is(err, core.ErrConnect) {
-					t.Errorf("the broker's own failure is %v", err)
-				}
-				w.expect(breaker.Open)
-				w.set("broker-a", ok)
-				if err := tt.send(w); err != nil {
-					t.Errorf("the broker is well again, and its breaker kept a message from it: %v", err)
-				}
-				w.expect(tt.after)
-				for _, a := range w.tr.Attempts()[before:] {
-					if a.Queue.Broker != "broker-a" {
-						t.Errorf("an attempt went to %v", a.Queue)
-					}
-				}
-			})
-		})
-	}
-}
-
-// A retry policy wants the same queue again, and the first failure opened the breaker: the
-// message went to another queue though nobody had asked for that.
-func TestSameQueueAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, breaker.Config{Trip: func(breaker.Counts) bool { return true }}, func(c *core.Config) {
-			c.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
-				return core.Decision{Retry: f.Attempt < 3, Reroute: core.SameQueue}
-			})
-		})
-		w.set("broker-a", refused)
-		if _, err := w.p.Send(t.Context(), coretest.Message("x")); !errors.Is(err, core.ErrConnect) {
-			t.Errorf("got %v", err)
-		}
-		w.expect(breaker.Open)
-		got := w.tr.Attempts()
-		if len(got) != 3 {
-			t.Errorf("%d attempts, want 3", len(got))
-		}
-		for _, a := range got {
-			if a.Queue != got[0].Queue {
-				t.Errorf("%v instead of %v", a.Queue, got[0].Queue)
-			}
-		}
-	})
-}
-
-// keyedToA keeps every message with a sharding key at broker-a.
-type keyedToA struct{ core.QueueSelector }
-
-func (s keyedToA) ForTopic(string) core.QueueSelector { return s }
-
-func (keyedToA) RequiresConsistency(m *core.Message) bool { return m.ShardingKey != "" }
 
 func TestRefusalMovesToAnotherBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

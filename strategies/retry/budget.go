@@ -26,7 +26,7 @@ const OutageBurst = 1500
 // steady state retries are at most ratio times the successes.
 //
 // Retries in an outage ([core.Failure].Outage) have a bucket of their own, which holds at most
-// [OutageBurst] and is filled in the same way. A broker that goes away fails everything that
+// [OutageBurst] and gets what the first one has no room for. A broker that goes away fails everything that
 // was under way to it, and all of that may be retried elsewhere: for this burst is large.
 // Where every broker is down, or the only one that may take the message, so many retries would
 // be nothing but a flood. And what keeps asking for its own dead broker, by a sharding key,
@@ -73,8 +73,9 @@ func (b *Budget) Withdraw(f *core.Failure) bool {
 // Deposit implements [core.RetryBudget]. With a full budget, the usual case, it
 // only reads.
 func (b *Budget) Deposit() {
-	b.usual.put(b.gain)
-	b.outage.put(b.gain)
+	if !b.usual.put(b.gain) {
+		b.outage.put(b.gain)
+	}
 }
 
 // Left is the number of retries that the budget would grant now, as long as a broker works.
@@ -106,11 +107,15 @@ func (b *bucket) take() bool {
 	}
 }
 
-func (b *bucket) put(gain int64) {
+// put reports whether there was room.
+func (b *bucket) put(gain int64) bool {
 	for {
 		now := b.tokens.Load()
-		if now >= b.full || b.tokens.CompareAndSwap(now, min(now+gain, b.full)) {
-			return
+		if now >= b.full {
+			return false
+		}
+		if b.tokens.CompareAndSwap(now, min(now+gain, b.full)) {
+			return true
 		}
 	}
 }
