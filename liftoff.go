@@ -62,7 +62,10 @@ type Config struct {
 	MaxWorkers int `json:"maxWorkers" yaml:"maxWorkers" env:"MAX_WORKERS"`
 	// RouteRefresh is how often the routes in use are looked up again, 30 s by default.
 	RouteRefresh time.Duration `json:"routeRefresh" yaml:"routeRefresh" env:"ROUTE_REFRESH"`
-	// RouteTimeout bounds one look-up, 3 s by default.
+	// RouteTimeout bounds one look-up. By default it may take as long as the call that
+	// began it, and 10 s at least: a call that does not wait so long fails, and the answer
+	// serves the next one. How long one name server may be silent before the next one is
+	// asked as well is Client.NameServerTimeout.
 	RouteTimeout time.Duration `json:"routeTimeout" yaml:"routeTimeout" env:"ROUTE_TIMEOUT"`
 	// Client are the settings of the producer's own client: how connections are opened and
 	// for how long they may be idle, headers, heartbeats, the signer. Its NameServers are
