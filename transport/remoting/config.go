@@ -92,7 +92,9 @@ type Config struct {
 	NameServers []string `json:"nameServers" yaml:"nameServers" env:"NAME_SERVERS"`
 	// Dial opens connections; nil means a net.Dialer with TCP keep-alive of
 	// 15 s, which tries every address of a name. It must obey ctx. It runs on a goroutine of
-	// the client's; sends wait for it no longer than they want to.
+	// the client's; sends wait for it no longer than they want to. What such a client learns
+	// of a broker holds for no other client ([core.Broker].Network): an address may lead
+	// somewhere else without this function.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error) `json:"-" yaml:"-"`
 	// Serialization is the form of headers, [Binary] by default.
 	Serialization Serialization `json:"serialization" yaml:"serialization" env:"SERIALIZATION"`
@@ -110,7 +112,10 @@ type Config struct {
 	HeartbeatInterval time.Duration `json:"heartbeatInterval" yaml:"heartbeatInterval" env:"HEARTBEAT_INTERVAL"`
 	// ConnectTimeout bounds one dial, whoever waits for it, 3 s by default.
 	ConnectTimeout time.Duration `json:"connectTimeout" yaml:"connectTimeout" env:"CONNECT_TIMEOUT"`
-	// NameServerTimeout bounds one question to one name server, 1 s by default.
+	// NameServerTimeout is how long a name server may be silent before the next one is asked as
+	// well, 1 s by default. Its own answer still counts. How long a look-up goes on is
+	// the producer's RouteTimeout; without a deadline in the context it is twice this time
+	// for each server, and once more.
 	NameServerTimeout time.Duration `json:"nameServerTimeout" yaml:"nameServerTimeout" env:"NAME_SERVER_TIMEOUT"`
 	// RequestTimeout bounds one heartbeat or unregistration at one broker, 3 s by default.
 	RequestTimeout time.Duration `json:"requestTimeout" yaml:"requestTimeout" env:"REQUEST_TIMEOUT"`
@@ -127,7 +132,10 @@ type Config struct {
 	MaxQueuedBytes int `json:"maxQueuedBytes" yaml:"maxQueuedBytes" env:"MAX_QUEUED_BYTES"`
 	// MaxBrokers bounds the brokers that the client knows at a time, 1,024 by default.
 	MaxBrokers int `json:"maxBrokers" yaml:"maxBrokers" env:"MAX_BROKERS"`
-	// MaxTopics bounds the topics whose brokers stay connected between sends, 16,384 by default.
+	// MaxTopics bounds the topics whose routes are remembered, 16,384 by default; together
+	// they have at most a million queues. Their brokers stay connected while somebody sends
+	// to them. The topic that was looked up longest ago makes room. If no name server knows
+	// it later, it counts as new.
 	MaxTopics int `json:"maxTopics" yaml:"maxTopics" env:"MAX_TOPICS"`
 
 	// AllowedBrokers are the broker addresses that may be dialed, for programs that cannot
@@ -142,8 +150,9 @@ type Config struct {
 	// dial, on a goroutine of the client's.
 	AllowBroker func(addr string) bool `json:"-" yaml:"-"`
 	// MapAddr translates the broker addresses of routes to those that can be
-	// reached from here. Nil changes nothing. It is asked at each look-up, on a goroutine of
-	// the client's.
+	// reached from here. It gets and returns host:port, [::1]:10911 for IPv6; an address
+	// that is not in this form it gets as it is. Nil changes nothing. It is asked at each
+	// look-up, on a goroutine of the client's.
 	MapAddr func(addr string) string `json:"-" yaml:"-"`
 
 	// Signer signs every request, for clusters with access control. Nil means that requests

@@ -94,6 +94,12 @@ func (p *peer) run(d *dialing) {
 // goroutine.
 func (p *peer) open(d *dialing) {
 	defer p.dialEnded(d)
+	p.establish(d)
+}
+
+// establish makes a connection of a new dial and starts its goroutines. Conn or err is set in
+// d, also if a function of the program's ends the goroutine.
+func (p *peer) establish(d *dialing) {
 	c := p.c
 	ctx, cancel := context.WithTimeout(c.life, c.cfg.ConnectTimeout)
 	defer cancel()

@@ -26,7 +26,7 @@ func (p *peer) exchange(cn *conn.Conn, req *conn.Request, f *conn.Frame) error {
 		return err
 	}
 	if req.Silence() >= quietLimit && errors.Is(err, context.DeadlineExceeded) {
-		p.retire(cn, errSilent)
+		p.retire(cn, errSilent, true)
 	}
 	switch e := err.(type) {
 	case *conn.LostError:

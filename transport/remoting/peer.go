@@ -66,15 +66,21 @@ func (p *peer) renew(cn *conn.Conn, w *conn.Wait) error {
 }
 
 // retire takes cn out of use: the next request dials. Calls that wait on it may have their
-// answers; it is closed when none is left.
-func (p *peer) retire(cn *conn.Conn, why error) {
+// answers; it is closed when none is left. With blame its early end counts as a failure.
+func (p *peer) retire(cn *conn.Conn, why error, blame bool) { p.replace(cn, nil, why, blame) }
+
+// replace is retire with a connection that is used from now on, or nil. It reports whether cn
+// was in use.
+func (p *peer) replace(cn, next *conn.Conn, why error, blame bool) bool {
 	p.mu.Lock()
 	if p.cur.Load() != cn {
 		p.mu.Unlock()
-		return
+		return false
 	}
-	p.cur.Store(nil)
-	p.over(cn, why, true)
+	p.cur.Store(next)
+	if blame {
+		p.over(cn, why, true)
+	}
 	p.old = append(p.old, cn)
 	var victim *conn.Conn
 	if len(p.old) > maxRetired {
@@ -86,6 +92,7 @@ func (p *peer) retire(cn *conn.Conn, why error) {
 		victim.Close(why)
 	}
 	cn.Retire(why)
+	return true
 }
 
 // lost forgets a connection that has ended while so many requests were under way.

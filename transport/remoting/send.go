@@ -86,7 +86,7 @@ func (c *Client) roundTrip(req *conn.Request, at *core.Attempt) (*core.Result, e
 		case req.Answer.Code == codeGoAway && !goneAway:
 			goneAway, refusal = true, refused(&req.Answer, at.Addr())
 			c.count.goAways.Add(1)
-			sent.peer.retire(sent.conn, errGoAway)
+			sent.peer.retire(sent.conn, errGoAway, true)
 		case req.Answer.Code == codeNotSupported && sent.code == wire.SendMessageV2:
 			sent.peer.legacy.Store(true)
 			refusal = refused(&req.Answer, at.Addr())

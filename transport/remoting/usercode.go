@@ -63,9 +63,6 @@ func (c *Client) allowed(addr string, err *error) {
 
 // mapped asks Config.MapAddr for another address.
 func (c *Client) mapped(addr string, err *error) (to string) {
-	if c.cfg.MapAddr == nil {
-		return addr
-	}
 	returned := false
 	defer containUser("remoting.Config.MapAddr", &returned, err)
 	to = c.cfg.MapAddr(addr)
@@ -75,8 +72,8 @@ func (c *Client) mapped(addr string, err *error) (to string) {
 
 // master is the address of a broker's master as it is to be dialed.
 type master struct {
-	addr    string // "" without a master
-	refused error  // it cannot or must not be dialed
+	addr    string
+	refused error // it cannot or must not be dialed
 }
 
 // masters are those of a route's brokers, in their order.
@@ -84,6 +81,9 @@ type masters struct {
 	list []master
 	err  error // of a function of the program's
 }
+
+// errNotReturned is what a look-up tells that waits for the program's functions.
+var errNotReturned = fmt.Errorf("%w: remoting.Config.MapAddr or AllowBroker has not returned", core.ErrTimeout)
 
 // masters asks the program's functions about the masters of a route. One that blocks holds
 // up the look-ups of this topic, each until its ctx ends.
@@ -93,6 +93,7 @@ func (c *Client) masters(ctx context.Context, topic string, data *wire.RouteData
 		c.askMasters(data, m)
 		return m.list, nil
 	}
+	core.LookUpProgress(ctx, errNotReturned)
 	done, err := c.askAbout(ctx, topic)
 	if err != nil {
 		return nil, err
@@ -146,22 +147,36 @@ func (c *Client) asked(topic string, done chan struct{}) {
 
 func (c *Client) askMasters(data *wire.RouteData, m *masters) {
 	for i := range data.Brokers {
-		addr, ok := data.Brokers[i].Master()
+		raw, ok := data.Brokers[i].Master()
 		if !ok {
 			continue
 		}
 		b := &m.list[i]
-		if b.addr = c.mapped(addr, &m.err); m.err != nil {
-			return
-		}
-		if b.refused = checkBroker(b.addr); b.refused != nil {
-			continue
-		}
-		if c.allowed(b.addr, &m.err); m.err == errNotAllowed {
-			b.refused, m.err = m.err, nil
-		}
+		b.addr, b.refused = c.askAddr(raw, &m.err)
 		if m.err != nil {
 			return
 		}
 	}
+}
+
+// askAddr makes host:port of a route's address, by way of the program's functions. *err is
+// what went wrong in one of them.
+func (c *Client) askAddr(raw string, err *error) (addr string, refused error) {
+	addr, refused = parseBroker(raw)
+	if c.cfg.MapAddr != nil {
+		if refused != nil {
+			addr = raw // it may know better
+		}
+		if addr = c.mapped(addr, err); *err != nil {
+			return addr, nil
+		}
+		addr, refused = parseBroker(addr)
+	}
+	if refused != nil {
+		return addr, refused
+	}
+	if c.allowed(addr, err); *err == errNotAllowed {
+		refused, *err = fmt.Errorf("the address %s is not allowed", addr), nil
+	}
+	return addr, refused
 }
