@@ -81,6 +81,11 @@ func TestPullUsesTheGroupsSubscription(t *testing.T) {
 		// The shortened heartbeat keeps the subscriptions.
 		mustCode(t, other.call(wire.Command{Code: wire.HeartBeat, Body: []byte(`{"clientID":"c1","heartbeatFingerprint":7,"withoutSub":true,"consumerDataSet":[{"groupName":"readers"}]}`)}), 0)
 		mustCode(t, p.call(pull()), 0)
+		// It ends with the last of the group's clients.
+		third := connect(t, c, addr, wire.JSON)
+		mustCode(t, third.call(join("c2", "readers", "t", "*")), 0)
+		mustCode(t, third.call(wire.Command{Code: wire.UnregisterClient, Ext: wire.Unregister{ClientID: "c2", ConsumerGroup: "readers"}.Fields()}), 0)
+		mustCode(t, p.call(pull()), 0)
 		_ = other.conn.Close()
 		time.Sleep(time.Second)
 		mustCode(t, p.call(pull()), 24)
