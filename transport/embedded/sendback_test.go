@@ -225,9 +225,13 @@ func TestRetrySentByTheConsumerItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := inMemory(t, embedded.Config{})
 		p := connect(t, c, c.Brokers()[0].Addr(), wire.JSON)
+		if err := c.CreateTopic("%RETRY%g", 2); err != nil {
+			t.Fatal(err)
+		}
 		retry := func(group, times, limit string) {
 			t.Helper()
-			cmd := sendCommand(wire.SendMessageV2, "%RETRY%"+group, 0, "hello", prop("DELAY", "3"), prop("RETRY_TOPIC", "t"))
+			queue := map[string]int{"g": 1}[group] // a dead-letter topic has one queue only
+			cmd := sendCommand(wire.SendMessageV2, "%RETRY%"+group, queue, "hello", prop("DELAY", "3"), prop("RETRY_TOPIC", "t"))
 			cmd.Ext.Set("j", times)
 			cmd.Ext.Set("l", limit)
 			mustCode(t, p.call(cmd), 0)
@@ -235,8 +239,8 @@ func TestRetrySentByTheConsumerItself(t *testing.T) {
 		retry("g", "2", "2")
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if m := p.only("%RETRY%g", 0); m.ReconsumeTimes != 2 {
-			t.Errorf("%+v", m)
+		if got := c.Stored("%RETRY%g"); len(got) != 1 || got[0].ReconsumeTimes != 2 || got[0].QueueID != 1 {
+			t.Errorf("%+v", got)
 		}
 		retry("g", "3", "2")
 		m := p.only("%DLQ%g", 0)
