@@ -145,6 +145,8 @@ func TestAdminSeesTopicsAndGroups(t *testing.T) {
 			strings.Join(conns.SubscriptionTable["t"].TagsSet, " ") != "a b" {
 			t.Errorf("connections %+v", conns)
 		}
+		// A Go client commits -1 for a queue of which it has got nothing.
+		mustCode(t, ask(wire.UpdateConsumerOffset, prop("consumerGroup", "g"), prop("topic", "t"), prop("queueId", "0"), prop("commitOffset", "-1")), 0)
 		var progress struct {
 			Offsets map[string]struct{ BrokerOffset, ConsumerOffset, PullOffset, LastTimestamp int64 } `json:"offsetTable"`
 		}
@@ -153,6 +155,9 @@ func TestAdminSeesTopicsAndGroups(t *testing.T) {
 			at := progress.Offsets[`{"brokerName":"broker-a","queueId":1,"topic":"t"}`]
 			if len(progress.Offsets) != 4 || at.BrokerOffset != 3 || at.ConsumerOffset != 2 || at.PullOffset != 2 || at.LastTimestamp != begin {
 				t.Errorf("progress of %q: %+v", topic, progress)
+			}
+			if at := progress.Offsets[`{"brokerName":"broker-a","queueId":0,"topic":"t"}`]; at.ConsumerOffset != 0 || at.PullOffset != 0 {
+				t.Errorf("progress of %q where nothing was consumed: %+v", topic, at)
 			}
 		}
 		if a := mustCode(t, ask(wire.QueryTopicConsumeByWho, prop("topic", "t")), 0); string(a.Body) != `{"groupList":["g"]}` {
