@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -24,6 +25,7 @@ func TestMessagesAreFoundByKeyAndByUniqueID(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		mustCode(t, p.send("other", 0, "x", prop("KEYS", "all")), 0)
+		mustCode(t, p.send("nokeys", 0, "x"), 0)
 		query := func(key string, edit ...wire.Field) wire.Command {
 			f := wire.Fields{prop("topic", "t"), prop("key", key), prop("maxNum", "64"), prop("beginTimestamp", "0"), prop("endTimestamp", "9223372036854775807")}
 			for _, e := range edit {
@@ -54,7 +56,7 @@ func TestMessagesAreFoundByKeyAndByUniqueID(t *testing.T) {
 				t.Errorf("%s: fields %v", tt.name, a.Ext)
 			}
 		}
-		for _, cmd := range []wire.Command{query(""), query("none"), query("al"), query("all", prop("topic", "none")), query("all", prop("endTimestamp", "1"))} {
+		for _, cmd := range []wire.Command{query(""), query("", prop("topic", "nokeys")), query("none"), query("al"), query("all", prop("topic", "none")), query("all", prop("endTimestamp", "1"))} {
 			mustCode(t, p.call(cmd), 22)
 		}
 		mustCode(t, p.call(wire.Command{Code: wire.QueryMessage, Ext: wire.Fields{prop("topic", "t")}}), 1)
@@ -301,4 +303,15 @@ func TestBrokerSharesOutQueues(t *testing.T) {
 		t.Errorf("unknown strategy: %q, code %d", got, code)
 	}
 	mustCode(t, p.call(wire.Command{Code: wire.QueryAssignment, Body: []byte("{")}), 1)
+	// Brokers that cannot be read from or are gone have no queues to share out.
+	b := c.Brokers()[1]
+	b.SetPerm(rocketmq.PermWrite)
+	if got, _ := ask("c2", "t", "AVG", "BROADCASTING"); got != "a0 a1 a2 a3 a4" {
+		t.Errorf("with a broker that cannot be read from: %q", got)
+	}
+	b.SetPerm(rocketmq.PermRead | rocketmq.PermWrite)
+	b.Stop()
+	if got, _ := ask("c2", "t", "AVG", "BROADCASTING"); got != "a0 a1 a2 a3 a4" {
+		t.Errorf("with a broker that is gone: %q", got)
+	}
 }
