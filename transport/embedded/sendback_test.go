@@ -254,6 +254,10 @@ func TestRetrySentByTheConsumerItself(t *testing.T) {
 		}), 0)
 		retry("ordered", "1", "16")
 		p.only("%DLQ%ordered", 0)
+		retry("g4", "1", "16")
+		if n := c.StoredCount("%DLQ%g4"); n != 0 {
+			t.Errorf("%d dead messages of a group that holds no lock", n)
+		}
 		time.Sleep(time.Minute)
 		retry("ordered", "1", "16")
 		if n := c.StoredCount("%DLQ%ordered"); n != 1 {
