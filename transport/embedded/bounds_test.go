@@ -331,3 +331,25 @@ func TestHeldPullsAreBoundedInBytes(t *testing.T) {
 		<-reading
 	})
 }
+
+// Remembered requests were counted by the texts of their fields, but hold the header as a whole, which can be mostly blanks.
+func TestRememberedRequestsAreBoundedInBytes(t *testing.T) {
+	c := inMemory(t, embedded.Config{})
+	p := connect(t, c, c.Brokers()[0].Addr(), wire.JSON)
+	header := `{"code":30,"opaque":1,"extFields":{"topic":"t","queueId":"0"}` + strings.Repeat(" ", 200<<10) + "}"
+	frame := binary.BigEndian.AppendUint32(nil, uint32(4+len(header)))
+	frame = append(binary.BigEndian.AppendUint32(frame, uint32(len(header))), header...)
+	before := liveHeap()
+	for range 200 {
+		if _, err := p.conn.Write(frame); err != nil {
+			t.Fatal(err)
+		}
+		if a, err := p.next(); err != nil || a.Code != 0 {
+			t.Fatalf("code %d %s: %v", a.Code, a.Remark, err)
+		}
+	}
+	wantHeap(t, "200 remembered requests of 200 KiB", before, 8*mib)
+	if n := c.RequestCount(wire.GetMaxOffset); n != 200 {
+		t.Errorf("%d requests counted, want 200", n)
+	}
+}

@@ -164,6 +164,11 @@ func (b *Broker) handle(c *conn, cmd *wire.Command) reply {
 		return b.send(c, cmd)
 	case wire.RecallMessage:
 		return b.recall(c, cmd)
+	}
+	if r, refused := b.refuseStatic(cmd); refused {
+		return r
+	}
+	switch cmd.Code {
 	case wire.HeartBeat:
 		return b.heartbeat(c, cmd)
 	case wire.UnregisterClient:

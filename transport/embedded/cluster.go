@@ -18,6 +18,7 @@ type Cluster struct {
 	servers []*NameServer
 	brokers []*Broker // in the order of the configuration
 	byName  map[string]*Broker
+	static  staticTopics
 	script  script
 	records records
 	buffers buffers

@@ -23,7 +23,7 @@ const (
 	// DefaultMaxConnections is how many connections one server takes at a time.
 	DefaultMaxConnections = 1024
 	// DefaultMaxBufferedBytes bounds what connections hold of frames and answers.
-	DefaultMaxBufferedBytes = 256 << 20
+	DefaultMaxBufferedBytes = 128 << 20
 	// DefaultMaxTableBytes bounds each table of what peers make a broker remember.
 	DefaultMaxTableBytes = 16 << 20
 	// DefaultStallTimeout is how long a peer may take to finish a frame or to read an answer.

@@ -8,8 +8,8 @@ package embedded
 //
 // Deviations: a route is made from the brokers' state when it is asked for, so that it is never
 // behind; a broker's permission narrows the topic's in it, as a real broker's registration does.
-// There is no configuration, and none can be put (100): a route has no order configuration. No filter
-// servers or static-topic mappings; all brokers are masters.
+// There is no configuration, and none can be put (100): a route has no order configuration. No
+// filter servers; all brokers are masters.
 
 import (
 	"encoding/json"
@@ -38,6 +38,7 @@ func (s *NameServer) route(cmd *wire.Command) reply {
 	if len(r.Brokers) == 0 {
 		return refuse(rocketmq.CodeTopicNotExist, "No topic route info in name server for the topic: "+wire.TrimRemark(topic))
 	}
+	r.Mappings = c.static.mappings(topic)
 	style := wire.BareKeys
 	if cmd.Version >= wire.V4_9_4 || strings.EqualFold(cmd.Ext.Get("acceptStandardJsonOnly"), "true") {
 		style = wire.StandardKeys

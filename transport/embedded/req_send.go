@@ -56,7 +56,7 @@ func (b *Broker) send(c *conn, cmd *wire.Command) reply {
 		// Java reads an empty body as none and then asks for its length.
 		return javaException("java.lang.NullPointerException", "the message has no body")
 	}
-	r := b.put(c, cmd, &req)
+	r := b.putLogical(c, cmd, &req)
 	if !r.stored && !r.thrown {
 		// A refusal carries the two fields as well, the answer to an exception does not.
 		r.ext = wire.Fields{{Key: rocketmq.PropertyMsgRegion, Value: regionID}, {Key: rocketmq.PropertyTraceOn, Value: "true"}}
