@@ -103,7 +103,8 @@ func TestPullUsesTheGroupsSubscription(t *testing.T) {
 		// The shortened heartbeat keeps the subscriptions.
 		mustCode(t, other.call(wire.Command{Code: wire.HeartBeat, Body: []byte(`{"clientID":"c1","heartbeatFingerprint":7,"withoutSub":true,"consumerDataSet":[{"groupName":"readers"}]}`)}), 0)
 		mustCode(t, p.call(pull()), 0)
-		// An older subscription of another client does not replace it, and it ends with the group's last client.
+		mustCode(t, other.call(wire.Command{Code: wire.HeartBeat, Body: []byte(strings.Replace(string(beat.Body), subscription("t", "a", "TAG", 2), subscription("t", "b", "TAG", 2), 1))}), 0)
+		// Neither a changed one of the same version nor an older one of another client replaces it, and it ends with the group's last client.
 		third := connect(t, c, addr, wire.JSON)
 		mustCode(t, third.call(join("c2", "readers", "t", "*")), 0)
 		if got := texts(t, mustCode(t, p.call(pull(prop("subVersion", "2"))), 0)); got != "0" {
@@ -114,6 +115,18 @@ func TestPullUsesTheGroupsSubscription(t *testing.T) {
 		_ = other.conn.Close()
 		time.Sleep(time.Second)
 		mustCode(t, p.call(pull()), 24)
+		mustCode(t, p.call(join("c3", "readers", "t", "a")), 0)
+		mustCode(t, p.call(pull()), 0)
+		mustCode(t, p.call(wire.Command{Code: wire.UnregisterClient, Ext: wire.Unregister{ClientID: "c3", ConsumerGroup: "readers"}.Fields()}), 0)
+		mustCode(t, p.call(pull()), 24)
+		// Of an unknown group the shortened heartbeat is not enough, and the client is told to send its subscriptions.
+		short := wire.Command{Code: wire.HeartBeat, Body: []byte(`{"clientID":"c4","heartbeatFingerprint":7,"withoutSub":true,"consumerDataSet":[{"groupName":"readers"}]}`)}
+		if a := mustCode(t, p.call(short), 0); a.Ext.Get("IS_SUB_CHANGE") != "true" {
+			t.Errorf("unknown group: %v", a.Ext)
+		}
+		if a := mustCode(t, p.call(short), 0); a.Ext.Get("IS_SUB_CHANGE") != "false" {
+			t.Errorf("known group: %v", a.Ext)
+		}
 	})
 }
 
