@@ -8,6 +8,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // The defaults of a [Config].
@@ -134,10 +135,7 @@ func (c Config) withDefaults() (Config, error) {
 			errs = append(errs, fmt.Errorf("Config.Own[%d] is nil", i))
 		}
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	c.Logger = c.Logger.With("component", "rocketmq.producer")
+	c.Logger = words.Logger(c.Logger).With("component", "rocketmq.producer")
 	return c, errors.Join(errs...)
 }
 

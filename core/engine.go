@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // engine carries calls: it finds routes, chooses queues, makes attempts and decides what
@@ -225,7 +227,7 @@ func (e *engine) retry(ctx context.Context, c *Call, d Decision) (w wait, must b
 // cut ends a call whose wait ended early.
 func (e *engine) cut(c *Call, why error) {
 	if c.phase == routing {
-		why = fmt.Errorf("route of %q: %w", c.topic.name, why)
+		why = fmt.Errorf("route of %s: %w", words.Quote(c.topic.name), why)
 	}
 	e.end(c, nil, why)
 }
@@ -268,7 +270,7 @@ func (e *engine) chooseQueue(ctx context.Context, c *Call) (index int, consisten
 	r := c.route
 	if q := c.Message().Queue; q != nil {
 		if index = r.Index(*q); index < 0 {
-			return 0, true, fmt.Errorf("%w: %q has no writable queue %v", ErrNoRoute, c.outs[0].topic, *q)
+			return 0, true, fmt.Errorf("%w: %s has no writable queue %d of broker %s", ErrNoRoute, words.Quote(c.outs[0].topic), q.ID, words.Quote(q.Broker))
 		}
 		return index, true, nil
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // Every enum of this package has a text form, so that it reads well in logs, JSON, YAML
@@ -40,5 +42,5 @@ func unmarshalName[T ~uint8](what string, names []string, text []byte, v *T) err
 			known = append(known, name)
 		}
 	}
-	return fmt.Errorf("rocketmq: %s %q is not known; there are %s", what, text, strings.Join(known, ", "))
+	return fmt.Errorf("rocketmq: %s %s is not known; there are %s", what, words.Quote(string(text)), strings.Join(known, ", "))
 }

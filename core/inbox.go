@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"sync"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // ServerRequestKind says what a server asks of a producer.
@@ -127,7 +129,7 @@ func (in *Inbox) Deliver(r *ServerRequest) error {
 		in.mu.Unlock()
 		if first {
 			in.log.Warn("servers ask faster than the handlers work; further refusals are counted only",
-				"group", in.group, "kind", r.Kind.String(), "addr", short(r.Addr))
+				"group", in.group, "kind", r.Kind.String(), "addr", shown(r.Addr))
 		}
 		return ErrInboxFull
 	}
@@ -156,16 +158,13 @@ func (in *Inbox) Refuse(r *ServerRequest) error {
 	in.mu.Unlock()
 	if first {
 		in.log.Warn("no handler for a server's request; further ones of this kind are counted only",
-			"group", in.group, "kind", r.Kind.String(), "name", short(r.Name), "for", short(r.Group), "addr", short(r.Addr))
+			"group", in.group, "kind", r.Kind.String(), "name", shown(r.Name), "for", shown(r.Group), "addr", shown(r.Addr))
 	}
 	return fmt.Errorf("%w: %v", ErrNoHandler, r.Kind)
 }
 
-// short cuts what a peer said for the log.
-func short(text string) string {
-	const most = 128
-	return text[:min(len(text), most)]
-}
+// shown is what a peer said, for the log.
+func shown(text string) string { return words.Line(text, 128) }
 
 // work handles requests until none is left.
 func (in *Inbox) work() {

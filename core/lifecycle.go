@@ -35,7 +35,7 @@ func (p *Producer) Start(ctx context.Context) error {
 		}
 	}
 	p.engine.routes.begin()
-	p.cfg.Logger.Debug("producer pipeline", "group", p.cfg.Group, "pipeline", p.Pipeline().String())
+	p.cfg.Logger.Debug("producer pipeline", "group", p.cfg.Group, "pipeline", p.Pipeline())
 	p.setState(StateRunning)
 	return nil
 }

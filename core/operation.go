@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // OperationKind says what an operation asks of a broker.
@@ -150,7 +151,7 @@ func (e *OperationError) Error() string {
 	if e.Certainty.Safe() {
 		said = "it was not carried out"
 	}
-	return fmt.Sprintf("%v in topic %q%s: %v, %s: %v", e.Kind, e.Topic, at, e.Class, said, e.Cause)
+	return fmt.Sprintf("%v in topic %s%s: %v, %s: %s", e.Kind, words.Quote(e.Topic), at, e.Class, said, textOf(e.Cause))
 }
 
 // Unwrap gives the cause.
@@ -219,7 +220,7 @@ func (e *engine) locate(inner OperationHandler) OperationHandler {
 			return fmt.Errorf("%w: %w", ErrInvalidMessage, err)
 		}
 		if h.Topic != op.target {
-			return fmt.Errorf("%w: the handle is of topic %.*q, not %q", ErrInvalidMessage, maxCachedTopic, h.Topic, op.target)
+			return fmt.Errorf("%w: the handle is of topic %s, not %s", ErrInvalidMessage, words.Quote(h.Topic), words.Quote(op.target))
 		}
 		ctx, cancel := op.Bound(ctx)
 		defer cancel()
@@ -258,7 +259,7 @@ func (e *engine) brokerOf(ctx context.Context, name, broker string) (Broker, err
 	select {
 	case <-look.done:
 	case <-ctx.Done():
-		return Broker{}, fmt.Errorf("route of %q: %w", name, ContextError(ctx))
+		return Broker{}, fmt.Errorf("route of %s: %w", words.Quote(name), ContextError(ctx))
 	}
 	if look.err != nil {
 		return Broker{}, look.err
@@ -266,7 +267,7 @@ func (e *engine) brokerOf(ctx context.Context, name, broker string) (Broker, err
 	if b, ok := look.route.named(broker); ok {
 		return b, nil
 	}
-	return Broker{}, fmt.Errorf("%w: broker %.*q is not in the route of %q", ErrNoRoute, maxCachedTopic, broker, name)
+	return Broker{}, fmt.Errorf("%w: broker %s is not in the route of %s", ErrNoRoute, words.Quote(broker), words.Quote(name))
 }
 
 // operate is the innermost handler of operations: the transport.

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // routeCache keeps the routes of the topics in use. A look-up is made by at most one
@@ -183,7 +185,7 @@ func (rc *routeCache) ask(ctx context.Context, name string) (r *Route, err error
 	case err != nil:
 		return nil, err
 	case r == nil || r.Len() == 0:
-		return nil, fmt.Errorf("%w: %q has no writable queue", ErrNoRoute, name)
+		return nil, fmt.Errorf("%w: %s has no writable queue", ErrNoRoute, words.Quote(name))
 	}
 	return r, nil
 }

@@ -55,7 +55,7 @@ var Law = []Rule{
 	{Folder: "hooks/metrics", Ours: []string{"core", "hooks/internal/conventions"}, Theirs: []string{otelAPI}},
 	{Folder: "hooks/internal/conventions", Ours: []string{"core"}, Theirs: []string{otelAPI}},
 	{Folder: "strategies", Ours: []string{"core", "strategies/internal", "internal/fifo", "internal/absent", "internal/confjson"}},
-	{Folder: "strategies/breaker", Ours: []string{"core", "strategies/internal", "internal/confjson"}, Theirs: []string{gobreaker}},
+	{Folder: "strategies/breaker", Ours: []string{"core", "strategies/internal", "internal/confjson", "internal/words"}, Theirs: []string{gobreaker}},
 	// The two transports share the wire format and nothing else. That and the embedded
 	// cluster speak RocketMQ's words and know no producer.
 	{Folder: "transport", Ours: []string{"core"}},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/internal/confjson"
+	"github.com/liftoff-mq/liftoff/internal/words"
 	"github.com/liftoff-mq/liftoff/strategies/internal/verdict"
 )
 
@@ -138,9 +139,6 @@ func (c Config) withDefaults() (Config, error) {
 	if c.OnStateChange == nil {
 		c.OnStateChange = func(core.Broker, State, State) {}
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	c.Logger = c.Logger.With("component", "rocketmq.breaker")
+	c.Logger = words.Logger(c.Logger).With("component", "rocketmq.breaker")
 	return c, errors.Join(errs...)
 }

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
+	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
 // namePort is where name servers listen unless told otherwise (Java: NamesrvStartup).
@@ -18,10 +21,16 @@ func parseServers(lists []string) ([]string, error) {
 	var out []string
 	var errs []error
 	for _, list := range lists {
+		if at := strings.LastIndexByte(list, '@'); at >= 0 {
+			// What stands before it may be a password, also one with a separator in it.
+			errs = append(errs, fmt.Errorf("name server %s: it has a user or password, want host:port", words.Quote("..."+list[at:])))
+			continue
+		}
 		for _, s := range strings.FieldsFunc(list, isSeparator) {
 			addr, err := parseServer(s)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("name server %q: %w", s, err))
+				known, _, _ := strings.Cut(s, "?") // behind it may be a token
+				errs = append(errs, fmt.Errorf("name server %s: %w", words.Quote(known), err))
 				continue
 			}
 			if !slices.Contains(out, addr) {
@@ -44,11 +53,11 @@ func parseServer(s string) (string, error) {
 		switch strings.ToLower(scheme) {
 		case "http", "tcp", "rocketmq":
 		default:
-			return "", fmt.Errorf("scheme %q is not known", scheme)
+			return "", fmt.Errorf("scheme %s is not known", words.Quote(scheme))
 		}
 		s = strings.TrimSuffix(rest, "/")
 	}
-	if strings.ContainsAny(s, "/?#@") {
+	if strings.ContainsAny(s, "/?#") {
 		return "", errors.New("it is a URL, not host:port")
 	}
 	host, port, err := net.SplitHostPort(s)
@@ -67,8 +76,12 @@ func parseServer(s string) (string, error) {
 	return joinAddr(host, port)
 }
 
-// checkBroker reports whether a route's address can be dialed.
-func checkBroker(addr string) error {
+// checkBroker reports whether a broker of a route can be used: its address can be dialed, and
+// its names can be shown to people.
+func checkBroker(b *wire.BrokerData, addr string) error {
+	if !words.IsName(b.BrokerName) || !words.IsName(addr) || b.Cluster != "" && !words.IsName(b.Cluster) {
+		return fmt.Errorf("name, address or cluster is not printable text of at most %d bytes", words.MaxName)
+	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return errors.New("it is not host:port")
@@ -83,7 +96,7 @@ func joinAddr(host, port string) (string, error) {
 	case host == "":
 		return "", errors.New("the host is missing")
 	case err != nil || n == 0:
-		return "", fmt.Errorf("port %q is not a number from 1 to 65535", port)
+		return "", fmt.Errorf("port %s is not a number from 1 to 65535", words.Quote(port))
 	}
 	return net.JoinHostPort(host, port), nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/internal/confjson"
+	"github.com/liftoff-mq/liftoff/internal/words"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -177,10 +178,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{KeepAlive: keepAlive}).DialContext
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	c.Logger = c.Logger.With("component", "rocketmq.client")
+	c.Logger = words.Logger(c.Logger).With("component", "rocketmq.client")
 	return c, errors.Join(errs...)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/words"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -72,12 +73,12 @@ func (c *Client) usableRoute(topic string, data *wire.RouteData) (*core.Route, e
 		if c.cfg.MapAddr != nil {
 			addr = c.cfg.MapAddr(addr)
 		}
-		if err := checkBroker(addr); err != nil {
-			refused = fmt.Errorf("broker %s at %q: %w", b.BrokerName, addr, err)
+		if err := checkBroker(b, addr); err != nil {
+			refused = fmt.Errorf("broker %s at %s: %w", words.Quote(b.BrokerName), words.Quote(addr), err)
 			continue
 		}
 		if c.cfg.AllowBroker != nil && !c.cfg.AllowBroker(addr) {
-			refused = fmt.Errorf("broker %s at %s: the address is not allowed", b.BrokerName, addr)
+			refused = fmt.Errorf("broker %s at %s: the address is not allowed", words.Quote(b.BrokerName), words.Quote(addr))
 			continue
 		}
 		brokers = append(brokers, core.Broker{Name: b.BrokerName, Addr: addr, Cluster: b.Cluster})
