@@ -146,7 +146,7 @@ var refused = []struct {
 	{"light queue with a path", with(func(m *core.Message) { m.Properties = map[string]string{"INNER_MULTI_DISPATCH": "a/b"} }), []want{{`Properties["INNER_MULTI_DISPATCH"]`, validate.BadChar, "/"}}},
 	{"queue without broker", with(func(m *core.Message) { m.Queue = &core.Queue{ID: 1} }), []want{{"Queue", validate.OutOfRange, "broker"}}},
 	{"negative queue", with(func(m *core.Message) { m.Queue = &core.Queue{Broker: "broker-a", ID: -1} }), []want{{"Queue", validate.OutOfRange, "number"}}},
-	{"long property name", with(func(m *core.Message) { m.Properties = map[string]string{strings.Repeat("n", 5000): ""} }), []want{{`Properties["` + strings.Repeat("n", 64) + `"...]`, validate.Required, "value"}}},
+	{"long property name", with(func(m *core.Message) { m.Properties = map[string]string{strings.Repeat("n", 5000): ""} }), []want{{`Properties["` + strings.Repeat("n", 128) + `"...]`, validate.Required, "value"}}},
 	{"everything", &core.Message{Tag: "\x01", DelayLevel: -1}, []want{
 		{"Topic", validate.Required, ""}, {"Body", validate.Required, ""}, {"Tag", validate.BadChar, ""}, {"DelayLevel", validate.OutOfRange, ""},
 	}},

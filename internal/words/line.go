@@ -3,6 +3,7 @@ package words
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -91,5 +92,13 @@ func hasUnprintable(s string) bool {
 const maxError = 4 << 10
 
 // Err gives the text of an error that may hold a stranger's words, such as those of a
-// certificate, on one line of at most 4 KiB.
-func Err(err error) string { return Line(err.Error(), maxError) }
+// certificate, on one line of at most 4 KiB. Several lines, as errors.Join makes them, are
+// separated by semicolons.
+func Err(err error) string {
+	text := err.Error()
+	if strings.ContainsAny(text, "\r\n") {
+		lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\r' || r == '\n' })
+		text = strings.Join(lines, "; ")
+	}
+	return Line(text, maxError)
+}

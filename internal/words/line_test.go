@@ -73,7 +73,7 @@ func TestIsName(t *testing.T) {
 }
 
 func TestErr(t *testing.T) {
-	if got := words.Err(errors.Join(errors.New("one\x1b[2J"), errors.New("two"))); got != "one [2J two" {
+	if got := words.Err(errors.Join(errors.New("one\x1b[2J"), errors.New("two"))); got != "one [2J; two" {
 		t.Errorf("got %q", got)
 	}
 	if n := len(words.Err(errors.New(strings.Repeat("x", 1<<20)))); n != 4<<10 {
