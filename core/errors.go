@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/liftoff-mq/liftoff/internal/enum"
 	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
@@ -114,16 +115,16 @@ const (
 var stopNames = []string{"none", "final", "policy", "budget", "time", "limit"}
 
 // String gives the reason's name.
-func (s StopReason) String() string { return nameOf(stopNames, int(s)) }
+func (s StopReason) String() string { return enum.Name(stopNames, int(s)) }
 
 // MarshalText gives the name.
 func (s StopReason) MarshalText() ([]byte, error) {
-	return marshalName("stop reason", stopNames, int(s))
+	return enum.Marshal("stop reason", stopNames, int(s))
 }
 
 // UnmarshalText takes a name.
 func (s *StopReason) UnmarshalText(text []byte) error {
-	return unmarshalName("stop reason", stopNames, text, s)
+	return enum.Unmarshal("stop reason", stopNames, text, s)
 }
 
 // SendError is what every failed send returns. errors.Is and errors.As see

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/liftoff-mq/liftoff/internal/enum"
 	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
@@ -27,16 +28,16 @@ const (
 var requestNames = []string{"other", "transaction-check", "reply"}
 
 // String gives the kind's name.
-func (k ServerRequestKind) String() string { return nameOf(requestNames, int(k)) }
+func (k ServerRequestKind) String() string { return enum.Name(requestNames, int(k)) }
 
 // MarshalText gives the name.
 func (k ServerRequestKind) MarshalText() ([]byte, error) {
-	return marshalName("server request", requestNames, int(k))
+	return enum.Marshal("server request", requestNames, int(k))
 }
 
 // UnmarshalText takes a name.
 func (k *ServerRequestKind) UnmarshalText(text []byte) error {
-	return unmarshalName("server request", requestNames, text, k)
+	return enum.Unmarshal("server request", requestNames, text, k)
 }
 
 // ServerRequest is what a broker asks of a producer group. It is a copy: a handler may keep

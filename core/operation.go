@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/enum"
 	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
@@ -21,16 +22,16 @@ const (
 var operationNames = []string{"recall"}
 
 // String gives the kind's name.
-func (k OperationKind) String() string { return nameOf(operationNames, int(k)) }
+func (k OperationKind) String() string { return enum.Name(operationNames, int(k)) }
 
 // MarshalText gives the name.
 func (k OperationKind) MarshalText() ([]byte, error) {
-	return marshalName("operation", operationNames, int(k))
+	return enum.Marshal("operation", operationNames, int(k))
 }
 
 // UnmarshalText takes a name.
 func (k *OperationKind) UnmarshalText(text []byte) error {
-	return unmarshalName("operation", operationNames, text, k)
+	return enum.Unmarshal("operation", operationNames, text, k)
 }
 
 // Operation is a request to one broker that is no send. It has one attempt: the broker is

@@ -54,10 +54,10 @@ type failedLine struct {
 	Attempts  int            `json:"attempts"`
 	// MsgID is there if the line was a message, Broker and Addr if there was an attempt: they
 	// are the last one's. Code is what the broker answered, if it did.
-	MsgID  string `json:"msgId,omitempty"`
-	Broker string `json:"broker,omitempty"`
-	Addr   string `json:"addr,omitempty"`
-	Code   string `json:"code,omitempty"`
+	MsgID  string    `json:"msgId,omitempty"`
+	Broker string    `json:"broker,omitempty"`
+	Addr   string    `json:"addr,omitempty"`
+	Code   core.Code `json:"code,omitempty"`
 }
 
 func newFailedLine(line int, err error) failedLine {
@@ -71,8 +71,8 @@ func newFailedLine(line int, err error) failedLine {
 		f.Broker, f.Addr = se.Attempts[n-1].Queue.Broker, se.Attempts[n-1].Addr
 	}
 	var answer *core.BrokerError
-	if errors.As(se.Cause, &answer) && answer.Code != nil {
-		f.Code = answer.Code.String()
+	if errors.As(se.Cause, &answer) {
+		f.Code = answer.Code
 	}
 	return f
 }

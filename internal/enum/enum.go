@@ -1,4 +1,6 @@
-package core
+// Package enum gives enums their text forms, so that they read well in logs, JSON, YAML and
+// flags. An enum is a uint8 that counts from 0; its text is the name that String gives.
+package enum
 
 import (
 	"fmt"
@@ -8,28 +10,25 @@ import (
 	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
-// Every enum of this package has a text form, so that it reads well in logs, JSON, YAML
-// and flags. The text is the name that String gives. Unknown names are an error that
-// lists the known ones.
-
-// nameOf is the name of value i, or "unknown(i)".
-func nameOf(names []string, i int) string {
+// Name is String of an enum: the name of value i, or "unknown(i)". A value whose name is empty
+// has none.
+func Name(names []string, i int) string {
 	if i < len(names) && names[i] != "" {
 		return names[i]
 	}
 	return "unknown(" + strconv.Itoa(i) + ")"
 }
 
-// marshalName is MarshalText of an enum.
-func marshalName(what string, names []string, i int) ([]byte, error) {
+// Marshal is MarshalText of an enum. What says in errors what the enum is about.
+func Marshal(what string, names []string, i int) ([]byte, error) {
 	if i >= len(names) || names[i] == "" {
 		return nil, fmt.Errorf("rocketmq: %s %d has no name", what, i)
 	}
 	return []byte(names[i]), nil
 }
 
-// unmarshalName is UnmarshalText of an enum.
-func unmarshalName[T ~uint8](what string, names []string, text []byte, v *T) error {
+// Unmarshal is UnmarshalText of an enum. An unknown name is an error that lists the known ones.
+func Unmarshal[T ~uint8](what string, names []string, text []byte, v *T) error {
 	for i, name := range names {
 		if name != "" && name == string(text) {
 			*v = T(i)
