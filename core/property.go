@@ -123,6 +123,26 @@ func (v PropertyValue) AppendTo(dst []byte) []byte {
 	}
 }
 
+// check refuses what would corrupt the properties or vanish from them, see
+// [rocketmq.CheckProperty].
+func (v PropertyValue) check(name string) error {
+	if text, ok := v.plain(); ok {
+		return rocketmq.CheckProperty(name, text)
+	}
+	if v.field != fieldKeys {
+		return nil // digits
+	}
+	for _, k := range v.out.msg.Keys {
+		if rocketmq.HasSeparator(k) {
+			return rocketmq.CheckProperty(name, k)
+		}
+	}
+	if v.Len() == 0 {
+		return rocketmq.CheckProperty(name, "")
+	}
+	return nil
+}
+
 // Len is the length of the text in bytes.
 func (v PropertyValue) Len() int {
 	if text, ok := v.plain(); ok {
