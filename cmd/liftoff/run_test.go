@@ -94,6 +94,8 @@ func TestWrongUsage(t *testing.T) {
 		{"concurrency too high", send("--concurrency", "10001"), "--concurrency 10001"},
 		{"timeout 0", send("--timeout", "0s"), "--timeout 0s"},
 		{"timeout without unit", send("--timeout", "3"), "timeout"},
+		{"timeout too long", send("--timeout", "25h"), "--timeout 25h0m0s: want 1ms to 24h"},
+		{"delay in seconds", send("--delay-level", "60"), "--delay-level 60: want 0 to 18"},
 		{"bad retry", send("--retry", "always"), "always"},
 		{"from line 0", send("--from-line", "0"), "--from-line 0: the first line is 1"},
 		{"file without its name", send("--file"), "--file: a value is missing"},

@@ -143,8 +143,10 @@ func (c *sendCmd) check() error {
 	switch {
 	case c.Concurrency < 1 || c.Concurrency > maxConcurrency:
 		return fmt.Errorf("--concurrency %d: want 1 to %d", c.Concurrency, maxConcurrency)
-	case c.Timeout <= 0:
-		return fmt.Errorf("--timeout %v: want more than 0", c.Timeout)
+	case c.Timeout < time.Millisecond || c.Timeout > 24*time.Hour:
+		return fmt.Errorf("--timeout %v: want 1ms to 24h", c.Timeout)
+	case c.DelayLevel < 0 || c.DelayLevel > validate.DefaultMaxDelayLevel:
+		return fmt.Errorf("--delay-level %d: want 0 to %d; it is the number of a level and no time", c.DelayLevel, validate.DefaultMaxDelayLevel)
 	case c.FromLine < 1:
 		return fmt.Errorf("--from-line %d: the first line is 1", c.FromLine)
 	case c.Accumulate && c.Mode == "oneway":

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/internal/confjson"
+	"github.com/liftoff-mq/liftoff/internal/plausible"
 )
 
 // The defaults of a [Config].
@@ -38,7 +39,9 @@ func (c *Config) UnmarshalJSON(data []byte) error { return confjson.Unmarshal(da
 func (c Config) MarshalJSON() ([]byte, error) { return confjson.Marshal(c) }
 
 const (
+	minLinger = 10 * time.Microsecond
 	maxLinger = 30 * time.Second
+	maxCount  = 100_000
 	minBytes  = 1 << 10
 	maxBytes  = 4 << 20
 )
@@ -54,14 +57,14 @@ func (c Config) withDefaults() (Config, error) {
 		c.MaxBytes = DefaultMaxBytes
 	}
 	var errs []error
-	if c.Linger < 0 || c.Linger > maxLinger {
-		errs = append(errs, fmt.Errorf("linger %v is not between 0 and %v", c.Linger, maxLinger))
+	if err := plausible.Time(c.Linger, minLinger, maxLinger); err != nil {
+		errs = append(errs, fmt.Errorf("Linger %w", err))
 	}
-	if c.MaxCount < 2 {
-		errs = append(errs, fmt.Errorf("%d messages are no batch, at least 2 are", c.MaxCount))
+	if err := plausible.Number(c.MaxCount, 2, maxCount, "it counts the messages of a batch, which ends at MaxBytes too"); err != nil {
+		errs = append(errs, fmt.Errorf("MaxCount %w", err))
 	}
-	if c.MaxBytes < minBytes || c.MaxBytes > maxBytes {
-		errs = append(errs, fmt.Errorf("%d bytes are not between %d and %d", c.MaxBytes, minBytes, maxBytes))
+	if err := plausible.Number(c.MaxBytes, minBytes, maxBytes, "it counts bytes"); err != nil {
+		errs = append(errs, fmt.Errorf("MaxBytes %w", err))
 	}
 	return c, errors.Join(errs...)
 }

@@ -90,8 +90,9 @@ func checkKey(r *report, i int, key string) {
 }
 
 func (v *Validator) checkDelay(r *report, m *core.Message, now time.Time) {
-	if m.DelayLevel < 0 {
-		r.add("DelayLevel", OutOfRange, "is %d, allowed is 0 (no delay) and up", m.DelayLevel)
+	if m.DelayLevel < 0 || m.DelayLevel > v.maxDelayLevel {
+		r.add("DelayLevel", OutOfRange, "is %d, allowed is 0 (no delay) to %d; it is the number of a level and no time, which is DeliverAt's",
+			m.DelayLevel, v.maxDelayLevel)
 	}
 	if m.DeliverAt.IsZero() {
 		return
