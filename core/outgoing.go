@@ -98,7 +98,7 @@ func (o *Outgoing) Property(name string) (string, bool) {
 			return o.props[i].Value, true
 		}
 	}
-	if f := fieldOf(name); o.has(f) {
+	if f := fieldOf(name); o.msg.fields().has(f) {
 		return PropertyValue{out: o, field: f}.String(), true
 	}
 	if len(o.msg.Properties) == 0 {
@@ -133,18 +133,22 @@ func (o *Outgoing) SetProperty(name, value string) {
 // Going over them allocates nothing. For that, Properties has to be inlined where it is
 // called, which it is as a function literal and would not be as a method value.
 func (o *Outgoing) Properties() iter.Seq2[string, PropertyValue] {
-	return func(yield func(name string, value PropertyValue) bool) { o.visit(true, yield) }
+	return func(yield func(name string, value PropertyValue) bool) { o.visit(yield) }
 }
 
-// visit goes over the properties. Without sorted, the user's own come in no order, which is
-// cheaper.
-func (o *Outgoing) visit(sorted bool, yield func(name string, value PropertyValue) bool) {
-	for f := range noField {
-		if o.has(f) && !o.shadowed(fieldNames[f]) && !yield(fieldNames[f], PropertyValue{out: o, field: f}) {
+// visit goes over the properties in their order.
+func (o *Outgoing) visit(yield func(name string, value PropertyValue) bool) {
+	if !yield(rocketmq.PropertyUniqKey, PropertyValue{out: o, field: fieldID}) { // which cannot be set
+		return
+	}
+	set := o.msg.fields()
+	for rest := set &^ idField; rest != 0; rest &= rest - 1 {
+		f := rest.first()
+		if !o.shadowed(fieldNames[f]) && !yield(fieldNames[f], PropertyValue{out: o, field: f}) {
 			return
 		}
 	}
-	if len(o.msg.Properties) > 0 && !o.visitOwn(sorted, yield) {
+	if len(o.msg.Properties) > 0 && !o.visitOwn(set, yield) {
 		return
 	}
 	for i := range o.props {
@@ -154,16 +158,9 @@ func (o *Outgoing) visit(sorted bool, yield func(name string, value PropertyValu
 	}
 }
 
-// visitOwn goes over the user's own properties. It reports whether to go on.
-func (o *Outgoing) visitOwn(sorted bool, yield func(name string, value PropertyValue) bool) (more bool) {
-	if !sorted {
-		for name, value := range o.msg.Properties {
-			if !o.has(fieldOf(name)) && !o.shadowed(name) && !yield(name, PropertyValue{text: value}) {
-				return false
-			}
-		}
-		return true
-	}
+// visitOwn goes over the user's own properties by name, but for those that a field or an
+// interceptor sets. It reports whether to go on.
+func (o *Outgoing) visitOwn(set fieldSet, yield func(name string, value PropertyValue) bool) (more bool) {
 	names := o.call.names[:0]
 	o.call.names = nil // yield may go over properties as well
 	for name := range o.msg.Properties {
@@ -172,7 +169,7 @@ func (o *Outgoing) visitOwn(sorted bool, yield func(name string, value PropertyV
 	slices.Sort(names)
 	more = true
 	for _, name := range names {
-		if more = o.has(fieldOf(name)) || o.shadowed(name) || yield(name, PropertyValue{text: o.msg.Properties[name]}); !more {
+		if more = set.has(fieldOf(name)) || o.shadowed(name) || yield(name, PropertyValue{text: o.msg.Properties[name]}); !more {
 			break
 		}
 	}
@@ -181,6 +178,7 @@ func (o *Outgoing) visitOwn(sorted bool, yield func(name string, value PropertyV
 	return more
 }
 
+// shadowed reports whether an interceptor set the property.
 func (o *Outgoing) shadowed(name string) bool {
 	for i := range o.props {
 		if o.props[i].Name == name {
@@ -196,17 +194,38 @@ func (o *Outgoing) PropertiesSize() int {
 	if o.size > 0 {
 		return o.size
 	}
-	n := 0
+	// This goes its own way over the properties: it needs no order, and it runs for each
+	// message of each batch.
+	n, set := idLength, o.msg.fields()
 	o.fault = nil
-	o.visit(false, func(name string, v PropertyValue) bool {
-		n += rocketmq.PropertyLength(len(name), v.Len())
-		if o.fault == nil {
-			o.fault = v.check(name)
+	for rest := set &^ idField; rest != 0; rest &= rest - 1 {
+		if f := rest.first(); !o.shadowed(fieldNames[f]) {
+			v := PropertyValue{out: o, field: f}
+			n += rocketmq.PropertyLength(len(fieldNames[f]), v.Len())
+			o.note(v.check())
 		}
-		return true
-	})
+	}
+	if len(o.msg.Properties) > 0 { // to begin to go over a map has its cost
+		for name, value := range o.msg.Properties {
+			if !set.has(fieldOf(name)) && !o.shadowed(name) {
+				n += rocketmq.PropertyLength(len(name), len(value))
+				o.note(rocketmq.CheckProperty(name, value))
+			}
+		}
+	}
+	for i := range o.props {
+		n += rocketmq.PropertyLength(len(o.props[i].Name), len(o.props[i].Value))
+		o.note(rocketmq.CheckProperty(o.props[i].Name, o.props[i].Value))
+	}
 	o.size = n
 	return n
+}
+
+// note keeps what is wrong with a property.
+func (o *Outgoing) note(fault error) {
+	if fault != nil {
+		o.fault = fault
+	}
 }
 
 // batchSize is how many bytes the message takes in a batch.
@@ -293,12 +312,23 @@ func (o *Outgoing) setsID() bool {
 // mayShare refuses a message of a batch with a property that brokers honour in single messages
 // only: they would drop it without a word.
 func (o *Outgoing) mayShare() error {
-	for _, name := range rocketmq.SingleProperties() {
-		if _, ok := o.Property(name); ok {
-			return fmt.Errorf("%w: property %q in a batch: brokers ignore it there, send the message alone", ErrInvalidMessage, name)
+	for i := range o.props {
+		if rocketmq.IsSingleProperty(o.props[i].Name) {
+			return notInBatch(o.props[i].Name)
+		}
+	}
+	if len(o.msg.Properties) > 0 { // no need to hash the names
+		for _, name := range rocketmq.SingleProperties() {
+			if _, ok := o.msg.Properties[name]; ok {
+				return notInBatch(name)
+			}
 		}
 	}
 	return nil
+}
+
+func notInBatch(name string) error {
+	return fmt.Errorf("%w: property %q in a batch: brokers ignore it there, send the message alone", ErrInvalidMessage, name)
 }
 
 func (c *Call) thaw() {
