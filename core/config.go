@@ -163,18 +163,14 @@ func number[T int | int64](errs *[]error, name string, v *T, def, most int64, hi
 	if *v == 0 {
 		*v = T(def)
 	}
-	if err := plausible.Number(int64(*v), 1, most, hint); err != nil {
-		*errs = append(*errs, fmt.Errorf("%s %w", name, err))
-	}
+	*errs = append(*errs, plausible.Named(name, plausible.Number(int64(*v), 1, most, hint)))
 }
 
 func duration(errs *[]error, name string, d *time.Duration, def, most time.Duration) {
 	if *d == 0 {
 		*d = def
 	}
-	if err := plausible.Time(*d, plausible.Moment, most); err != nil {
-		*errs = append(*errs, fmt.Errorf("%s %w", name, err))
-	}
+	*errs = append(*errs, plausible.Named(name, plausible.Time(*d, plausible.Moment, most)))
 }
 
 // checkTimeout says what is wrong with the time of a call or an attempt.

@@ -2,7 +2,6 @@ package accumulate
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/internal/confjson"
@@ -57,14 +56,8 @@ func (c Config) withDefaults() (Config, error) {
 		c.MaxBytes = DefaultMaxBytes
 	}
 	var errs []error
-	if err := plausible.Time(c.Linger, minLinger, maxLinger); err != nil {
-		errs = append(errs, fmt.Errorf("Linger %w", err))
-	}
-	if err := plausible.Number(c.MaxCount, 2, maxCount, "it counts the messages of a batch, which ends at MaxBytes too"); err != nil {
-		errs = append(errs, fmt.Errorf("MaxCount %w", err))
-	}
-	if err := plausible.Number(c.MaxBytes, minBytes, maxBytes, "it counts bytes"); err != nil {
-		errs = append(errs, fmt.Errorf("MaxBytes %w", err))
-	}
+	errs = append(errs, plausible.Named("Linger", plausible.Time(c.Linger, minLinger, maxLinger)))
+	errs = append(errs, plausible.Named("MaxCount", plausible.Number(c.MaxCount, 2, maxCount, "it counts the messages of a batch, which ends at MaxBytes too")))
+	errs = append(errs, plausible.Named("MaxBytes", plausible.Number(c.MaxBytes, minBytes, maxBytes, "it counts bytes")))
 	return c, errors.Join(errs...)
 }

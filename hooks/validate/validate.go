@@ -78,21 +78,15 @@ func New(opts ...Option) (*Validator, error) {
 		}
 		o(v)
 	}
-	if err := plausible.Number(v.maxBody, 1, maxBodySize, "no frame can carry more bytes"); err != nil {
-		errs = append(errs, fmt.Errorf("MaxBodySize %w", err))
-	}
+	errs = append(errs, plausible.Named("MaxBodySize", plausible.Number(v.maxBody, 1, maxBodySize, "no frame can carry more bytes")))
 	// The unique id alone takes 42 bytes.
 	if v.maxProperties < 42 || v.maxProperties > rocketmq.MaxPropertiesLength {
 		errs = append(errs, fmt.Errorf("MaxPropertiesSize is %d, allowed is 42 to %d", v.maxProperties, rocketmq.MaxPropertiesLength))
 	}
 	if v.maxDelay != 0 {
-		if err := plausible.Time(v.maxDelay, minMaxDelay, 10*plausible.Year); err != nil {
-			errs = append(errs, fmt.Errorf("MaxDelay %w", err))
-		}
+		errs = append(errs, plausible.Named("MaxDelay", plausible.Time(v.maxDelay, minMaxDelay, 10*plausible.Year)))
 	}
-	if err := plausible.Number(v.maxDelayLevel, 0, maxDelayLevel, "it is the number of a level and no time"); err != nil {
-		errs = append(errs, fmt.Errorf("MaxDelayLevel %w", err))
-	}
+	errs = append(errs, plausible.Named("MaxDelayLevel", plausible.Number(v.maxDelayLevel, 0, maxDelayLevel, "it is the number of a level and no time")))
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("validate: %w", err)
 	}

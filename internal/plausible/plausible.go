@@ -40,6 +40,14 @@ func Time(d, least, most time.Duration) error {
 	return nil
 }
 
+// Named puts the name of a setting in front of what is wrong with it. It is nil for nil.
+func Named(name string, wrong error) error {
+	if wrong == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %w", name, wrong)
+}
+
 // Number says what is wrong with a number, nil if it is from least to most. Hint says what the
 // number does, or what was probably meant.
 func Number[T ~int | ~int64](n, least, most T, hint string) error {

@@ -1,6 +1,7 @@
 package plausible_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -30,6 +31,15 @@ func TestTime(t *testing.T) {
 		if got != want {
 			t.Errorf("%v: got %q, want %q", d, got, want)
 		}
+	}
+}
+
+func TestNamed(t *testing.T) {
+	if err := plausible.Named("Linger", plausible.Time(5, plausible.Moment, plausible.Day)); err == nil || !strings.HasPrefix(err.Error(), "Linger is 5ns, ") {
+		t.Error(err)
+	}
+	if err := plausible.Named("Linger", nil); err != nil {
+		t.Error(err)
 	}
 }
 

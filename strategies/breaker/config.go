@@ -2,7 +2,6 @@ package breaker
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -107,9 +106,7 @@ func (c Config) withDefaults() (Config, error) {
 		if *d == 0 {
 			*d = def
 		}
-		if err := plausible.Time(*d, least, plausible.Day); err != nil {
-			errs = append(errs, fmt.Errorf("%s %w", name, err))
-		}
+		errs = append(errs, plausible.Named(name, plausible.Time(*d, least, plausible.Day)))
 	}
 	duration("Window", &c.Window, DefaultWindow, minWindow)
 	duration("OpenFor", &c.OpenFor, DefaultOpenFor, plausible.Moment)
@@ -120,9 +117,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Probes == 0 {
 		c.Probes = DefaultProbes
 	}
-	if err := plausible.Number(c.Probes, 1, maxProbes, "each of them meets a broker that is probably still down"); err != nil {
-		errs = append(errs, fmt.Errorf("Probes %w", err))
-	}
+	errs = append(errs, plausible.Named("Probes", plausible.Number(c.Probes, 1, maxProbes, "each of them meets a broker that is probably still down")))
 	if c.Trip == nil {
 		c.Trip = DefaultTrip
 	}

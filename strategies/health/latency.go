@@ -88,9 +88,7 @@ func NewLatency(cfg Config) (*Latency, error) {
 		cfg.MinWait = DefaultMinWait
 	}
 	err := cfg.Table.check()
-	if wrong := plausible.Time(cfg.MinWait, plausible.Moment, plausible.Day); wrong != nil {
-		err = errors.Join(err, fmt.Errorf("MinWait %w", wrong))
-	}
+	err = errors.Join(err, plausible.Named("MinWait", plausible.Time(cfg.MinWait, plausible.Moment, plausible.Day)))
 	if err != nil {
 		return nil, fmt.Errorf("latency health: %w", err)
 	}

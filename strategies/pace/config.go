@@ -58,9 +58,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.MinWindow = min(DefaultMinWindow, max(c.MaxWindow, 1))
 	}
 	var errs []error
-	if err := plausible.Time(c.Target, minTarget, maxTarget); err != nil {
-		errs = append(errs, fmt.Errorf("Target %w", err))
-	}
+	errs = append(errs, plausible.Named("Target", plausible.Time(c.Target, minTarget, maxTarget)))
 	if c.MinWindow < 1 {
 		errs = append(errs, fmt.Errorf("a smallest window of %d messages lets none pass", c.MinWindow))
 	}

@@ -193,16 +193,12 @@ func number(errs *[]error, name string, v *int, def, most int, hint string) {
 	if *v == 0 {
 		*v = def
 	}
-	if err := plausible.Number(*v, 1, most, hint); err != nil {
-		*errs = append(*errs, fmt.Errorf("%s %w", name, err))
-	}
+	*errs = append(*errs, plausible.Named(name, plausible.Number(*v, 1, most, hint)))
 }
 
 func duration(errs *[]error, name string, v *time.Duration, def, most time.Duration) {
 	if *v == 0 {
 		*v = def
 	}
-	if err := plausible.Time(*v, plausible.Moment, most); err != nil {
-		*errs = append(*errs, fmt.Errorf("%s %w", name, err))
-	}
+	*errs = append(*errs, plausible.Named(name, plausible.Time(*v, plausible.Moment, most)))
 }
