@@ -71,6 +71,7 @@ type current struct {
 	result    Result
 	answer    batchAnswer
 	partly    bool // a broker refused some messages of the batch; result has the rest
+	begun     bool // its chain runs, or did
 	told      bool // the outcome is counted, and listeners hear of it
 
 	async         asyncSend
@@ -177,7 +178,7 @@ func (c *Call) Consistent() (consistent bool) {
 			consistent = true // the send itself tells of the panic
 		}
 	}()
-	s, err := c.queueSelector()
+	s, err := c.queueSelector(context.Background())
 	if err != nil {
 		return true
 	}
@@ -185,11 +186,11 @@ func (c *Call) Consistent() (consistent bool) {
 	return ok && cs.RequiresConsistency(c.Message())
 }
 
-func (c *Call) queueSelector() (QueueSelector, error) {
+func (c *Call) queueSelector(ctx context.Context) (QueueSelector, error) {
 	if c.selector != nil {
 		return c.selector, nil
 	}
-	return c.served.selector()
+	return c.served.selector.get(ctx, c)
 }
 
 // Attempts is the number of attempts made so far.

@@ -9,7 +9,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/internal/absent"
 	"github.com/liftoff-mq/liftoff/internal/plausible"
-	"github.com/liftoff-mq/liftoff/internal/words"
+	"github.com/liftoff-mq/liftoff/internal/safelog"
 )
 
 // The defaults of a [Config].
@@ -20,7 +20,7 @@ const (
 	DefaultMaxInFlightBytes = 64 << 20
 	DefaultMaxWorkers       = 4096
 	DefaultRouteRefresh     = 30 * time.Second
-	DefaultRouteTimeout     = 3 * time.Second
+	DefaultRouteTimeout     = 10 * time.Second // or the time of the call that waits, if it is longer
 )
 
 // Config says what a producer is made of. Group, Transport, Routes, Selector
@@ -31,24 +31,40 @@ type Config struct {
 	Group string
 	// Timeout is the time of one call, all attempts included, 3 s by default.
 	// The caller's context may make it shorter.
+	//
+	// A broker that has to wait before it answers needs more. With RocketMQ's defaults a master
+	// whose slave does not confirm answers FLUSH_SLAVE_TIMEOUT after 3 s (slaveTimeout), one
+	// whose disk is slow FLUSH_DISK_TIMEOUT after 5 s (syncFlushTimeout). With less time the
+	// call ends before that, with ErrTimeout and the certainty MaybeStored, although the message
+	// is stored. So a producer for brokers with SYNC_MASTER takes 4 s for both time-outs, one for
+	// SYNC_FLUSH 6 s, and more for the call if a second attempt is to have time too.
 	Timeout time.Duration
 	// AttemptTimeout caps one attempt as long as another broker could still
 	// take the message, 1 s by default, so that a hung broker leaves time for a
-	// second one. The last broker gets all the time that is left.
+	// second one. The last broker gets all the time that is left. Where it is shorter than a
+	// broker waits for its slave or disk, the message is sent to another broker meanwhile, and
+	// stored twice.
 	AttemptTimeout time.Duration
 	// MaxInFlight and MaxInFlightBytes bound the asynchronous sends under way,
 	// by number (default 4096) and by their bodies' bytes (default 64 MiB).
 	MaxInFlight      int
 	MaxInFlightBytes int64
-	// MaxWorkers is how many of them are worked on at a time, 4096 by default: each
+	// MaxWorkers is how many of them can be worked on at a time, 4096 by default: each
 	// takes a goroutine, with some 8 KiB of stack, and most of its time it waits
 	// for a broker. Beyond, sends stand in line, in their order and within their
 	// time, which takes about 2 KiB each.
+	//
+	// At first 256 are worked on. Each send that is acknowledged while others stand in line
+	// lets one more be, up to MaxWorkers, so that at a distant broker their number doubles
+	// with each round trip. Each that times out takes one away again: more of them would not
+	// make a silent broker answer. Functions that are told of an outcome do not count.
 	MaxWorkers int
 	// RouteRefresh is how often the routes in use are looked up again, 30 s by
 	// default. Errors that mean an outdated route refresh it at once.
 	RouteRefresh time.Duration
-	// RouteTimeout bounds one look-up, 3 s by default.
+	// RouteTimeout bounds one look-up. By default it may take as long as the call that
+	// began it, and 10 s at least: a call that does not wait so long fails, and the answer
+	// serves the next one.
 	RouteTimeout time.Duration
 
 	// Transport carries attempts, Routes says where they can go.
@@ -75,7 +91,7 @@ type Config struct {
 	// strategies that are services need not be listed: they are started after these.
 	Own []Service
 	// Logger gets what no error can report, such as a listener's panic. Nil
-	// means silence.
+	// means silence. A panic of its handler loses the line and nothing else.
 	Logger *slog.Logger
 }
 
@@ -107,7 +123,9 @@ func (c Config) withDefaults() (Config, error) {
 	number(&errs, "Config.MaxInFlightBytes", &c.MaxInFlightBytes, DefaultMaxInFlightBytes, maxInFlightBytes, "it bounds memory, in bytes")
 	number(&errs, "Config.MaxWorkers", &c.MaxWorkers, DefaultMaxWorkers, maxWorkers, "each worker takes a goroutine, with some 8 KiB of stack")
 	duration(&errs, "Config.RouteRefresh", &c.RouteRefresh, DefaultRouteRefresh, plausible.Year)
-	duration(&errs, "Config.RouteTimeout", &c.RouteTimeout, DefaultRouteTimeout, plausible.Day)
+	if c.RouteTimeout != 0 {
+		duration(&errs, "Config.RouteTimeout", &c.RouteTimeout, 0, plausible.Day)
+	}
 	for _, part := range []struct {
 		name  string
 		value any
@@ -136,7 +154,7 @@ func (c Config) withDefaults() (Config, error) {
 			errs = append(errs, fmt.Errorf("Config.Own[%d] is nil", i))
 		}
 	}
-	c.Logger = words.Logger(c.Logger).With("component", "rocketmq.producer")
+	c.Logger = safelog.New(c.Logger).With("component", "rocketmq.producer")
 	return c, errors.Join(errs...)
 }
 

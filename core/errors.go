@@ -108,7 +108,7 @@ const (
 	StopFinal             // another attempt could not be right: refused locally, cancelled, one-way and written
 	StopPolicy            // the retry policy gave up
 	StopBudget            // the policy wanted another attempt; the retry budget had none left
-	StopTime              // no time was left, or less than the policy's pause
+	StopTime              // the policy wanted another attempt; no time was left, or less than its pause
 	StopLimit             // the engine's limit of 1,000 attempts
 )
 

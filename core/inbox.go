@@ -218,17 +218,11 @@ func (in *Inbox) handle(r *ServerRequest) {
 	in.handlers[r.Kind].HandleServerRequest(in.life(), r)
 }
 
-// end refuses further requests and waits for those that were accepted, until ctx ends.
-func (in *Inbox) end(ctx context.Context) error {
+// close refuses further requests. Those that were accepted are still handled.
+func (in *Inbox) close() {
 	in.mu.Lock()
+	defer in.mu.Unlock()
 	in.closed = true
-	in.mu.Unlock()
-	ended := make(chan struct{})
-	go func() {
-		in.wg.Wait()
-		close(ended)
-	}()
-	return join(ctx, ended, "a handler of a server's request did not return")
 }
 
 // Kinds lists the kinds that have a handler.

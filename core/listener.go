@@ -12,7 +12,10 @@ import (
 // sends: it must be quick and must not block, or the send waits for it past its
 // deadline. A panic in it is recovered and logged and does not touch the send.
 
-// CallListener is told the one outcome of every call.
+// CallListener is told the one outcome of every call, also of one that was refused before it
+// began: by a producer that does not run, or for want of a message, of a batch or of room in
+// flight. For such a call no step has run. Where the message is nil or a batch is empty,
+// [Call.Message] is an empty one.
 type CallListener interface {
 	CallDone(ctx context.Context, r *CallReport)
 }

@@ -61,7 +61,8 @@ type Producer struct {
 	workers   *workers
 	// undelivered counts the sends and operations that failed because they were aborted.
 	undelivered atomic.Int64
-	retired     retirements // services of replaced policies
+	retired     retirements  // services of replaced policies
+	changes     stateChanges // of which listeners are still to hear
 }
 
 // NewProducer makes a producer. It does no I/O and starts no goroutine. All
@@ -104,7 +105,8 @@ func newEngine(p *Producer) *engine {
 	e.routes = newRouteCache(&p.cfg, e.routeChanged, func() { e.policies.Load().forget() })
 	e.callChain = composeCall(e.deliver, p.pipeline.call)
 	e.attemptChain = composeAttempt(e.carry, p.pipeline.attempt)
-	e.opChain = composeOperation(e.locate(composeOperation(e.operate, p.pipeline.inner)), p.pipeline.outer)
+	e.lastStep = callerOf(p.pipeline.attempt, len(p.pipeline.attempt))
+	e.opChain = composeOperation(e.locate(composeOperation(e.operate, p.pipeline.inner, p.pipeline.outer)), p.pipeline.outer, nil)
 	e.calls.New = func() any { return &Call{engine: e} }
 	return e
 }
@@ -205,14 +207,6 @@ func (p *Producer) Group() string { return p.cfg.Group }
 // State is the service state now.
 func (p *Producer) State() State { return State(p.state.Load()) }
 
-func (p *Producer) setState(s State) {
-	old := State(p.state.Swap(uint32(s)))
-	p.cfg.Logger.Info("producer state", "group", p.cfg.Group, "old", old.String(), "new", s.String())
-	r := &StateReport{Group: p.cfg.Group, Old: old, New: s}
-	p.engine.listeners.stateChanged(r)
-	p.engine.policies.Load().listeners.stateChanged(r)
-}
-
 func (e *engine) routeChanged(r *RouteReport) {
 	e.listeners.routeChanged(r)
 	e.policies.Load().listeners.routeChanged(r)
@@ -233,37 +227,45 @@ func (p *Producer) Flush(ctx context.Context) error {
 // Strategies that are services are started before the change. Those that only the old
 // policies had are shut down when the last call that uses them has ended.
 func (p *Producer) SetPolicies(ctx context.Context, source PolicySource) error {
+	n, err := p.setPolicies(ctx, source)
+	if err != nil {
+		return fmt.Errorf("producer %q: set policies: %w", p.cfg.Group, err)
+	}
+	p.cfg.Logger.Info("producer policies replaced", "group", p.cfg.Group, "policies", n)
+	return nil
+}
+
+// setPolicies gives the number of policies.
+func (p *Producer) setPolicies(ctx context.Context, source PolicySource) (int, error) {
 	if err := take(ctx, p.lifecycle); err != nil {
-		return fmt.Errorf("producer %q: set policies: another start, shutdown or change is under way: %w", p.cfg.Group, err)
+		return 0, fmt.Errorf("another start, shutdown or change is under way: %w", err)
 	}
 	defer func() { <-p.lifecycle }()
-	fail := func(err error) error { return fmt.Errorf("producer %q: set policies: %w", p.cfg.Group, err) }
 	if absent.Is(source) {
-		return fail(errors.New("the source is nil"))
+		return 0, errors.New("the source is nil")
 	}
 	e := p.engine
 	policies, err := newPolicySet(source, p.cfg.policy(), p.stepValues(), e.listeners)
 	if err != nil {
-		return fail(err)
+		return 0, err
 	}
 	if err := p.checkParts(policies); err != nil {
-		return fail(err)
+		return 0, err
 	}
 	old, services := p.services, p.findServices(policies)
 	switch s := p.State(); s {
 	case StateCreated:
 	case StateRunning:
 		if err := p.employ(ctx, without(services, old)); err != nil {
-			return fail(err)
+			return 0, err
 		}
 	default:
-		return fail(fmt.Errorf("it is %v", s))
+		return 0, fmt.Errorf("it is %v", s)
 	}
 	e.policies.Store(policies)
 	p.services = services
 	if p.State() == StateRunning {
 		p.retire(without(old, services))
 	}
-	p.cfg.Logger.Info("producer policies replaced", "group", p.cfg.Group, "policies", len(policies.order))
-	return nil
+	return len(policies.order), nil
 }

@@ -110,7 +110,7 @@ func TestTimerOfACallInLine(t *testing.T) {
 		}
 		c := p.engine.newCall(t.Context(), Async, &Message{Topic: "T", Body: []byte("x")})
 		outcome := make(chan error, 1)
-		c.async = asyncSend{t.Context(), func(_ Result, err error) { outcome <- err }, g, 1}
+		c.async = asyncSend{ctx: t.Context(), done: func(_ Result, err error) { outcome <- err }, generation: g, weight: 1}
 		start := time.Now()
 		c.deadline = start.Add(time.Hour)
 		w.mu.Lock()

@@ -149,8 +149,8 @@ func (t *Tracing) unwanted(ctx context.Context) bool {
 	return sc.IsValid() && !sc.IsSampled() && !parent.IsRecording()
 }
 
-// CallDone makes the span of a call that failed before the pipeline began: an
-// asynchronous one that found no room in flight.
+// CallDone makes the span of a call that failed before the pipeline began: one that found no
+// room in flight, or was refused.
 func (t *Tracing) CallDone(ctx context.Context, r *core.CallReport) {
 	if _, seen := t.calls.Get(r.Call); seen || r.Err == nil || t.unwanted(ctx) {
 		return

@@ -8,7 +8,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/internal/confjson"
 	"github.com/liftoff-mq/liftoff/internal/plausible"
-	"github.com/liftoff-mq/liftoff/internal/words"
+	"github.com/liftoff-mq/liftoff/internal/safelog"
 	"github.com/liftoff-mq/liftoff/strategies/internal/verdict"
 )
 
@@ -50,8 +50,10 @@ type Config struct {
 	// Probes is how many attempts at once a half-open breaker lets through, and
 	// how many of them must succeed to close it, 1 by default.
 	Probes int `json:"probes" yaml:"probes" env:"PROBES"`
-	// MinWait is how long a broker must have had before a time-out counts,
-	// 50 ms by default: a caller's own short deadline proves nothing.
+	// MinWait is how long a broker must have had at least before a time-out counts, 50 ms by
+	// default. It must have had longer than it needs for others, too: the end of a caller's own
+	// short time proves nothing. What it needs is estimated from its last answers, as TCP
+	// estimates round trips. Where no answer is known it is 500 ms, and never more than 1 s.
 	MinWait time.Duration `json:"minWait" yaml:"minWait" env:"MIN_WAIT"`
 	// HangAfter is how long a broker must have been silent altogether, in one
 	// attempt that timed out, to be taken for hung (see Counts.Hung), 500 ms by
@@ -127,6 +129,6 @@ func (c Config) withDefaults() (Config, error) {
 	if c.OnStateChange == nil {
 		c.OnStateChange = func(core.Broker, State, State) {}
 	}
-	c.Logger = words.Logger(c.Logger).With("component", "rocketmq.breaker")
+	c.Logger = safelog.New(c.Logger).With("component", "rocketmq.breaker")
 	return c, errors.Join(errs...)
 }

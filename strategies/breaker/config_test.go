@@ -46,6 +46,19 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
+// What is just within the limits is accepted.
+func TestConfigLimits(t *testing.T) {
+	for _, cfg := range []breaker.Config{
+		{Window: 10 * time.Millisecond, Probes: 1, OpenFor: time.Millisecond, MinWait: time.Millisecond, HangAfter: time.Millisecond},
+		{Window: 24 * time.Hour, OpenFor: 24 * time.Hour, MinWait: 24 * time.Hour, HangAfter: 24 * time.Hour, Probes: 10_000},
+		{HangAfter: -1},
+	} {
+		if _, err := breaker.New(cfg); err != nil {
+			t.Errorf("%+v: %v", cfg, err)
+		}
+	}
+}
+
 func TestDefaultTrip(t *testing.T) {
 	tests := []struct {
 		counts breaker.Counts

@@ -57,8 +57,8 @@ func (x line) is(level slog.Level, to breaker.State) bool {
 	return x.level == level && x.attrs["to"].String() == to.String()
 }
 
-// An outage has a line at its begin and one at its end, however long it is (row B15 of the
-// faults: it had 24 a minute).
+// An outage has a line at its begin and one at its end, however long it is. It had 24 a
+// minute.
 func TestOneDeadBrokerLogsTwoLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newLines()
