@@ -65,6 +65,9 @@ func addHooks(c *core.Config, ns string, p *parts) error {
 	return errors.Join(errs...)
 }
 
+// maxBurst keeps a mistaken MaxInFlight from being told as one of the budget: core tells it.
+const maxBurst = 1 << 24
+
 func compression(codec core.Compressor) (*compress.Compression, error) {
 	if codec == nil {
 		var err error
@@ -86,10 +89,10 @@ func addStrategies(c *core.Config, p *parts) error {
 	if c.Budget == nil && !p.noBudget {
 		// A broker that goes away fails everything in flight at once: that much
 		// may be retried, and beyond it a share of what succeeds.
-		burst := max(c.MaxInFlight, core.DefaultMaxInFlight)
+		burst := min(max(c.MaxInFlight, core.DefaultMaxInFlight), maxBurst)
 		budget, err := retry.NewBudget(retry.DefaultRatio, burst)
 		if err != nil {
-			return fmt.Errorf("MaxInFlight %d is too large: %w", c.MaxInFlight, err)
+			return err
 		}
 		c.Budget = budget
 	}

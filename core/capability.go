@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/liftoff-mq/liftoff/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/enum"
 )
 
 // Feature is something that a producer may ask of a transport and that not every protocol
@@ -30,14 +31,14 @@ var featureNames = []string{
 }
 
 // String gives the feature's name.
-func (f Feature) String() string { return nameOf(featureNames, int(f)) }
+func (f Feature) String() string { return enum.Name(featureNames, int(f)) }
 
 // MarshalText gives the name.
-func (f Feature) MarshalText() ([]byte, error) { return marshalName("feature", featureNames, int(f)) }
+func (f Feature) MarshalText() ([]byte, error) { return enum.Marshal("feature", featureNames, int(f)) }
 
 // UnmarshalText takes a name.
 func (f *Feature) UnmarshalText(text []byte) error {
-	return unmarshalName("feature", featureNames, text, f)
+	return enum.Unmarshal("feature", featureNames, text, f)
 }
 
 // Capabilities say what a transport cannot carry. The zero value can carry everything.

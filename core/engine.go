@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // engine carries calls: it finds routes, chooses queues, makes attempts and decides what
@@ -292,7 +294,7 @@ func (e *engine) chooseQueue(ctx context.Context, c *Call) (index int, consisten
 	r := c.route
 	if q := c.Message().Queue; q != nil {
 		if index = r.Index(*q); index < 0 {
-			return 0, true, fmt.Errorf("%w: %q has no writable queue %v", ErrNoRoute, c.outs[0].topic, *q)
+			return 0, true, fmt.Errorf("%w: %s has no writable queue %d of broker %s", ErrNoRoute, words.Quote(c.outs[0].topic), q.ID, words.Quote(q.Broker))
 		}
 		return index, true, nil
 	}

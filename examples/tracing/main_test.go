@@ -156,7 +156,7 @@ func TestTracesOnTheWire(t *testing.T) {
 	r := newReceiver(t)
 	var cluster *embeddedfx.Cluster
 	var out strings.Builder
-	if err := run(t.Context(), &out, fx.Populate(&cluster), tracingfx.With(tracing.WithAttemptSpans(true))); err != nil {
+	if err := run(t.Context(), &out, fx.Populate(&cluster), tracingfx.With(tracing.WithAttemptSpans(true), tracing.WithMessageKeys())); err != nil {
 		t.Fatal(err)
 	}
 	if want := "an order: sent\nan order that meets a busy broker: sent\nan order without a body: invalid, not-sent\na batch of two: sent\n"; !strings.HasSuffix(out.String(), want) {

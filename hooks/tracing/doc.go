@@ -26,7 +26,8 @@
 // context is nil - has no span.
 //
 // The attributes are those of the OpenTelemetry conventions for messaging and
-// RocketMQ, in the version that [SchemaURL] names. They are still in development;
+// RocketMQ, in the version that [SchemaURL] names; keys and body sizes are there where
+// [WithMessageKeys] and [WithBodySize] ask for them. They are still in development;
 // an update that renames some is announced in the change log. Of its own the
 // package adds, under rocketmq.producer: mode, attempts, certainty (of a failed
 // send or recall: not-sent, not-stored, maybe-stored or stored, or unknown where a step

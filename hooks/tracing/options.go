@@ -25,6 +25,7 @@ type config struct {
 	createSpans  bool
 	attemptSpans bool
 	bodySize     bool
+	keys         bool
 	unsampled    bool
 	namespace    string
 	clientID     string
@@ -87,6 +88,15 @@ func WithAttemptSpans(on bool) Option {
 // leave it out unless it is asked for.
 func WithBodySize() Option {
 	return optionFunc(func(c *config) { c.bodySize = true })
+}
+
+// WithMessageKeys adds the keys of messages. By default they are left out: keys are what
+// messages are looked up by, so they tend to name orders and people, and spans go to more
+// places than messages do. The conventions recommend them, and allow a recommended attribute
+// to be left out for privacy where it can be asked for. The sharding key of an ordered message
+// stays: the conventions require it (messaging.rocketmq.message.group).
+func WithMessageKeys() Option {
+	return optionFunc(func(c *config) { c.keys = true })
 }
 
 // WithUnsampledParents says whether the sampler is asked about sends below a span

@@ -44,10 +44,10 @@ func TestSendSpan(t *testing.T) {
 			},
 		},
 		{
-			"tag and keys",
+			"tag and keys", // which tend to name people, so they are left out unless asked for
 			core.Message{Tag: "created", Keys: []string{"k1", "k2"}},
-			[]attribute.KeyValue{semconv.MessagingRocketMQMessageTag("created"), semconv.MessagingRocketMQMessageKeys("k1", "k2")},
-			nil,
+			[]attribute.KeyValue{semconv.MessagingRocketMQMessageTag("created")},
+			[]attribute.Key{semconv.MessagingRocketMQMessageKeysKey},
 		},
 		{
 			"fifo",
@@ -521,4 +521,21 @@ func TestWithUnsampledParents(t *testing.T) {
 			t.Errorf("on=%v: %d spans, want %d", on, n, want)
 		}
 	}
+}
+
+// Keys are in the spans of those who ask for them: of single messages and of those of a batch.
+func TestMessageKeys(t *testing.T) {
+	r := newRig(t, nil, tracing.WithMessageKeys())
+	m := coretest.Message("x")
+	m.Keys = []string{"k1", "k2"}
+	if _, err := r.producer.Send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.producer.SendBatch(t.Context(), []*core.Message{m, coretest.Message("y")}); err != nil {
+		t.Fatal(err)
+	}
+	spans := r.ended(t, 4)
+	wantAttrs(t, spans[0].Attributes(), semconv.MessagingRocketMQMessageKeys("k1", "k2"))
+	wantAttrs(t, spans[1].Attributes(), semconv.MessagingRocketMQMessageKeys("k1", "k2"))
+	wantNone(t, spans[2].Attributes(), semconv.MessagingRocketMQMessageKeysKey)
 }

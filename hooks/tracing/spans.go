@@ -51,10 +51,7 @@ func (t *Tracing) start(ctx context.Context, call *core.Call) (context.Context, 
 func (t *Tracing) create(ctx context.Context, out *core.Outgoing) trace.SpanContext {
 	m := out.Message()
 	attrs := t.attrs(ctx, conventions.Create, m)
-	attrs = conventions.AppendMessage(attrs, m, out.MessageID())
-	if t.bodySize {
-		attrs = append(attrs, conventions.BodySize(len(m.Body)))
-	}
+	attrs = t.appendMessage(attrs, m, out.MessageID())
 	ctx, span := t.tracer.Start(ctx, t.name(conventions.Create, m),
 		trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attrs...))
 	t.inject(ctx, out)
@@ -73,13 +70,22 @@ func (t *Tracing) startSpan(ctx context.Context, kind trace.SpanKind, call *core
 	if call.Batch() {
 		attrs = append(attrs, conventions.BatchCount(call.Len()))
 	} else {
-		attrs = conventions.AppendMessage(attrs, m, call.MessageID())
-		if t.bodySize {
-			attrs = append(attrs, conventions.BodySize(len(m.Body)))
-		}
+		attrs = t.appendMessage(attrs, m, call.MessageID())
 	}
 	opts = append(opts, trace.WithSpanKind(kind), trace.WithAttributes(attrs...))
 	return t.tracer.Start(ctx, t.name(conventions.Send, m), opts...)
+}
+
+// appendMessage appends what describes one message.
+func (t *Tracing) appendMessage(attrs []attribute.KeyValue, m *core.Message, id core.MessageID) []attribute.KeyValue {
+	attrs = conventions.AppendMessage(attrs, m, id)
+	if t.keys {
+		attrs = conventions.AppendKeys(attrs, m)
+	}
+	if t.bodySize {
+		attrs = append(attrs, conventions.BodySize(len(m.Body)))
+	}
+	return attrs
 }
 
 // attrs are the attributes that all operations have.

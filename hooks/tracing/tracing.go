@@ -92,6 +92,9 @@ func (t *Tracing) Describe() core.Description {
 	if t.filter != nil {
 		d.Settings[0].Value = "a span each that the filter lets pass"
 	}
+	if t.keys {
+		d.Settings = append(d.Settings, core.Setting{Name: "message keys", Value: "in the spans"})
+	}
 	if t.unsampled {
 		d.Settings = append(d.Settings, core.Setting{Name: "below unsampled spans", Value: "as the sampler decides"})
 	}

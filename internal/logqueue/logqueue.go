@@ -1,6 +1,6 @@
 // Package logqueue keeps a program's log handler away from those who log. A line is queued,
 // and a goroutine of the queue's hands it to the handler. So a handler that blocks, panics
-// or sends messages itself holds up nobody.
+// or sends messages itself holds up nobody. What a stranger said reaches it fit to be shown.
 package logqueue
 
 import (
@@ -15,6 +15,8 @@ const most = 1024
 
 // New returns a logger that hands its lines to l by a queue, in order. A nil l means silence.
 // A logger that New made is returned as it is, so that parts which share it share the queue.
+// Texts and errors reach the handler as [words.Line] and [words.Err] leave them; an error
+// stays an error, through which errors.As sees.
 //
 // The handler gets every line with the time at which it was logged. Its level is asked on
 // the queue's goroutine, too. There is a goroutine only while lines wait.
@@ -59,12 +61,16 @@ type handler struct {
 func (h handler) Enabled(context.Context, slog.Level) bool { return true }
 
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
-	h.q.push(line{h.mine, ctx, r.Clone()})
+	h.q.push(line{h.mine, ctx, fitRecord(r)})
 	return nil
 }
 
 func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return h.derived(func() slog.Handler { return h.mine.WithAttrs(attrs) })
+	out := make([]slog.Attr, len(attrs))
+	for i, a := range attrs {
+		out[i] = fit(a)
+	}
+	return h.derived(func() slog.Handler { return h.mine.WithAttrs(out) })
 }
 
 func (h handler) WithGroup(name string) slog.Handler {

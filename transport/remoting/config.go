@@ -13,6 +13,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/internal/confjson"
 	"github.com/liftoff-mq/liftoff/internal/logqueue"
+	"github.com/liftoff-mq/liftoff/internal/plausible"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -185,17 +186,17 @@ func (c Config) withDefaults() (Config, error) {
 	if c.CreateTopicKey == "" {
 		c.CreateTopicKey = DefaultCreateTopicKey
 	}
-	positive(&errs, "DefaultTopicQueueNums", &c.DefaultTopicQueueNums, DefaultDefaultTopicQueueNums)
-	duration(&errs, "HeartbeatInterval", &c.HeartbeatInterval, DefaultHeartbeatInterval)
-	duration(&errs, "ConnectTimeout", &c.ConnectTimeout, DefaultConnectTimeout)
-	duration(&errs, "NameServerTimeout", &c.NameServerTimeout, DefaultNameServerTimeout)
-	duration(&errs, "RequestTimeout", &c.RequestTimeout, DefaultRequestTimeout)
-	duration(&errs, "WriteTimeout", &c.WriteTimeout, DefaultWriteTimeout)
-	duration(&errs, "FrameTimeout", &c.FrameTimeout, DefaultFrameTimeout)
-	duration(&errs, "IdleTimeout", &c.IdleTimeout, DefaultIdleTimeout)
-	positive(&errs, "MaxQueuedBytes", &c.MaxQueuedBytes, DefaultMaxQueuedBytes)
-	positive(&errs, "MaxBrokers", &c.MaxBrokers, DefaultMaxBrokers)
-	positive(&errs, "MaxTopics", &c.MaxTopics, DefaultMaxTopics)
+	number(&errs, "DefaultTopicQueueNums", &c.DefaultTopicQueueNums, DefaultDefaultTopicQueueNums, wire.MaxRouteQueues, "it counts the queues of a topic at one broker")
+	duration(&errs, "HeartbeatInterval", &c.HeartbeatInterval, DefaultHeartbeatInterval, plausible.Year)
+	duration(&errs, "ConnectTimeout", &c.ConnectTimeout, DefaultConnectTimeout, plausible.Day)
+	duration(&errs, "NameServerTimeout", &c.NameServerTimeout, DefaultNameServerTimeout, plausible.Day)
+	duration(&errs, "RequestTimeout", &c.RequestTimeout, DefaultRequestTimeout, plausible.Day)
+	duration(&errs, "WriteTimeout", &c.WriteTimeout, DefaultWriteTimeout, plausible.Day)
+	duration(&errs, "FrameTimeout", &c.FrameTimeout, DefaultFrameTimeout, plausible.Day)
+	duration(&errs, "IdleTimeout", &c.IdleTimeout, DefaultIdleTimeout, plausible.Year)
+	number(&errs, "MaxQueuedBytes", &c.MaxQueuedBytes, DefaultMaxQueuedBytes, maxQueuedBytes, "it bounds the memory of one connection, in bytes")
+	number(&errs, "MaxBrokers", &c.MaxBrokers, DefaultMaxBrokers, maxKnown, "it bounds what strangers can make the client remember")
+	number(&errs, "MaxTopics", &c.MaxTopics, DefaultMaxTopics, maxKnown, "it bounds what the client remembers")
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{KeepAlive: keepAlive}).DialContext
 	}
@@ -206,26 +207,22 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(errs...)
 }
 
-func positive(errs *[]error, name string, v *int, def int) {
+// The most that the limits of a configuration can be. What goes beyond limits nothing.
+const (
+	maxQueuedBytes = 1 << 30
+	maxKnown       = 1 << 20
+)
+
+func number(errs *[]error, name string, v *int, def, most int, hint string) {
 	if *v == 0 {
 		*v = def
 	}
-	if *v < 0 {
-		*errs = append(*errs, fmt.Errorf("%s is negative: %v", name, *v))
-	}
+	*errs = append(*errs, plausible.Named(name, plausible.Number(*v, 1, most, hint)))
 }
 
-// minDuration is the shortest time that a setting can have. Less is a number that was meant
-// in another unit: 3000 is 3 µs.
-const minDuration = time.Millisecond
-
-func duration(errs *[]error, name string, v *time.Duration, def time.Duration) {
-	switch {
-	case *v == 0:
+func duration(errs *[]error, name string, v *time.Duration, def, most time.Duration) {
+	if *v == 0 {
 		*v = def
-	case *v < 0:
-		*errs = append(*errs, fmt.Errorf("%s is negative: %v", name, *v))
-	case *v < minDuration:
-		*errs = append(*errs, fmt.Errorf("%s is %v, at least %v is needed; a plain number counts nanoseconds", name, *v, minDuration))
 	}
+	*errs = append(*errs, plausible.Named(name, plausible.Time(*v, plausible.Moment, most)))
 }

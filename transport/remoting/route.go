@@ -10,6 +10,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/words"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -99,8 +100,12 @@ func (c *Client) usableRoute(ctx context.Context, topic string, data *wire.Route
 		if _, twice := found[b.BrokerName]; twice || !ok {
 			continue
 		}
-		if addrs[i].refused != nil {
-			refused = fmt.Errorf("broker %s at %q: %w", b.BrokerName, raw, addrs[i].refused)
+		refuse := addrs[i].refused
+		if refuse == nil {
+			refuse = checkNames(b, addrs[i].addr)
+		}
+		if refuse != nil {
+			refused = fmt.Errorf("broker %s at %s: %w", words.Quote(b.BrokerName), words.Quote(raw), refuse)
 			continue
 		}
 		found[b.BrokerName] = core.Broker{Name: b.BrokerName, Addr: addrs[i].addr, Cluster: b.Cluster, Network: c.network}

@@ -6,6 +6,8 @@ import (
 	"net"
 	"runtime/debug"
 
+	"github.com/liftoff-mq/liftoff/internal/words"
+
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/internal/absent"
 	"github.com/liftoff-mq/liftoff/transport/wire"
@@ -176,7 +178,7 @@ func (c *Client) askAddr(raw string, err *error) (addr string, refused error) {
 		return addr, refused
 	}
 	if c.allowed(addr, err); *err == errNotAllowed {
-		refused, *err = fmt.Errorf("the address %s is not allowed", addr), nil
+		refused, *err = fmt.Errorf("the address %s is not allowed", words.Quote(addr)), nil
 	}
 	return addr, refused
 }

@@ -69,7 +69,8 @@ func AppendCount(dst []attribute.KeyValue, op Operation, namespace, topic string
 // SendType returns the operation type of a send.
 func SendType() attribute.KeyValue { return semconv.MessagingOperationTypeSend }
 
-// AppendMessage appends what describes one message; a batch has none of these.
+// AppendMessage appends what describes one message; a batch has none of these. Keys are
+// another matter, see [AppendKeys].
 func AppendMessage(dst []attribute.KeyValue, m *core.Message, id core.MessageID) []attribute.KeyValue {
 	dst = append(dst, semconv.MessagingMessageID(id.String()))
 	switch m.Type() {
@@ -88,6 +89,12 @@ func AppendMessage(dst []attribute.KeyValue, m *core.Message, id core.MessageID)
 	if m.Tag != "" {
 		dst = append(dst, semconv.MessagingRocketMQMessageTag(m.Tag))
 	}
+	return dst
+}
+
+// AppendKeys appends a message's keys. The conventions recommend them, and let an
+// instrumentation leave a recommended attribute out for the sake of privacy.
+func AppendKeys(dst []attribute.KeyValue, m *core.Message) []attribute.KeyValue {
 	if len(m.Keys) > 0 {
 		dst = append(dst, semconv.MessagingRocketMQMessageKeys(m.Keys...))
 	}
@@ -152,6 +159,9 @@ func ErrorType(err error) attribute.KeyValue {
 	}
 	return semconv.ErrorType(err)
 }
+
+// OtherError is the name of a kind of error for which there is no room.
+var OtherError = semconv.ErrorTypeOther.Value.AsString()
 
 // ErrorTypeName is the attribute for a name that [ErrorType] gave before.
 func ErrorTypeName(name string) attribute.KeyValue { return semconv.ErrorTypeKey.String(name) }
