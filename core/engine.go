@@ -368,7 +368,7 @@ func (e *engine) try(ctx context.Context, c *Call) (res *Result, err error) {
 func (e *engine) limit(c *Call) (err error) {
 	defer containPanic("health view", &err)
 	at, p := &c.at, c.served.policy
-	others := !c.consistent && c.othersLeft(p.Health)
+	others := !c.consistent && c.othersLeft()
 	at.last = c.same || !others
 	at.sendBy = at.deadline
 	if !others {
@@ -397,12 +397,11 @@ func (e *engine) limit(c *Call) (err error) {
 
 // othersLeft reports whether a broker other than the chosen one is there, untried and
 // not down.
-func (c *Call) othersLeft(health HealthView) bool {
+func (c *Call) othersLeft() bool {
 	r := c.route
 	for i := range r.brokers {
 		b := &r.brokers[i]
-		if b.Name != c.at.broker.Name && !b.Absent() && !slices.Contains(c.tried, b.Name) &&
-			(health == nil || health.Health(*b) != HealthDown) {
+		if b.Name != c.at.broker.Name && !slices.Contains(c.tried, b.Name) && !c.isDown(b) {
 			return true
 		}
 	}

@@ -129,7 +129,7 @@ type Failure struct {
 	Remaining  time.Duration // until its deadline
 	Untried    int           // brokers of the route that this call has not tried
 	Consistent bool          // the queue is fixed: a retry goes to it again
-	Outage     bool          // the health view calls every broker down that may take the message
+	Outage     bool          // every broker that may take the message is absent, or down by the health view
 }
 
 // Decision is a retry policy's answer. The zero value gives up.
