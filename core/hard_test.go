@@ -23,7 +23,6 @@ import (
 type troupe struct {
 	coretest.Transport
 	producer *core.Producer
-	handlers handlers
 	inbox    *core.Inbox
 	failing  atomic.Int64 // attempts that are still to fail
 	released chan struct{}

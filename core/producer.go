@@ -214,7 +214,7 @@ func (e *engine) routeChanged(r *RouteReport) {
 
 // Flush waits until every send that was accepted before it has its outcome and,
 // if it is asynchronous, its done has returned. It returns the end of ctx if
-// that comes first. Calling it from a done function deadlocks until ctx ends.
+// that comes first. Called from a done function it waits for that, until ctx ends.
 func (p *Producer) Flush(ctx context.Context) error {
 	return p.inflight.drain(ctx)
 }
