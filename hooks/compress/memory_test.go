@@ -50,6 +50,7 @@ func TestMemoryFollowsWhatWasUnpacked(t *testing.T) {
 	}{
 		"lz4, blocks of 4 MiB":   {frame(lz4.BlockSizeOption(lz4.Block4Mb)), lz4Flag, 64 << 10},
 		"lz4, legacy":            {[]byte{0x02, 0x21, 0x4c, 0x18, 1, 0, 0, 0, 0}, lz4Flag, 64 << 10},
+		"lz4, a bad block":       {append(frame(lz4.BlockSizeOption(lz4.Block4Mb), lz4.ChecksumOption(false))[:7], 5, 0, 0, 0, 0x04, 0xff, 0xff, 0x10, 'x', 0, 0, 0, 0), lz4Flag, 64 << 10},
 		"lz4, cut header":        {frame()[:7], lz4Flag, 64 << 10},
 		"lz4, a block's size":    {append(frame()[:7], 0, 0, 0x3f, 0x80), lz4Flag, 64 << 10},
 		"zstd, window of 8 MiB":  {[]byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 13 << 3, 0x09, 0, 0, 'x'}, zstdFlag, 256 << 10},

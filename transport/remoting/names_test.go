@@ -137,7 +137,7 @@ func TestWordsOfDials(t *testing.T) {
 func TestPasswordsAreNotEchoed(t *testing.T) {
 	for _, list := range []string{
 		"http://admin:secret@host:9876", "http://admin:se;secret@host:9876", "ns:1;admin:secret,x@host", "admin:secret@host:9876/path",
-		"http://host/addr?token=secret", "admin:secret@other@host",
+		"http://host/addr?token=secret", "admin:secret@other@host", "admin@corp:secret@host",
 	} {
 		_, err := remoting.NewClient(remoting.Config{NameServers: []string{list}})
 		if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "host") {
