@@ -97,7 +97,7 @@ func (o *Outgoing) Property(name string) (string, bool) {
 			return o.props[i].Value, true
 		}
 	}
-	if f := fieldOf(name); o.has(f) {
+	if f := fieldOf(name); o.msg.fields().has(f) {
 		return PropertyValue{out: o, field: f}.String(), true
 	}
 	if len(o.msg.Properties) == 0 {
@@ -132,18 +132,22 @@ func (o *Outgoing) SetProperty(name, value string) {
 // Going over them allocates nothing. For that, Properties has to be inlined where it is
 // called, which it is as a function literal and would not be as a method value.
 func (o *Outgoing) Properties() iter.Seq2[string, PropertyValue] {
-	return func(yield func(name string, value PropertyValue) bool) { o.visit(true, yield) }
+	return func(yield func(name string, value PropertyValue) bool) { o.visit(yield) }
 }
 
-// visit goes over the properties. Without sorted, the user's own come in no order, which is
-// cheaper.
-func (o *Outgoing) visit(sorted bool, yield func(name string, value PropertyValue) bool) {
-	for f := range noField {
-		if o.has(f) && !o.shadowed(fieldNames[f]) && !yield(fieldNames[f], PropertyValue{out: o, field: f}) {
+// visit goes over the properties in their order.
+func (o *Outgoing) visit(yield func(name string, value PropertyValue) bool) {
+	if !yield(rocketmq.PropertyUniqKey, PropertyValue{out: o, field: fieldID}) { // which cannot be set
+		return
+	}
+	set := o.msg.fields()
+	for rest := set &^ idField; rest != 0; rest &= rest - 1 {
+		f := rest.first()
+		if !o.shadowed(fieldNames[f]) && !yield(fieldNames[f], PropertyValue{out: o, field: f}) {
 			return
 		}
 	}
-	if len(o.msg.Properties) > 0 && !o.visitOwn(sorted, yield) {
+	if len(o.msg.Properties) > 0 && !o.visitOwn(set, yield) {
 		return
 	}
 	for i := range o.props {
@@ -153,16 +157,9 @@ func (o *Outgoing) visit(sorted bool, yield func(name string, value PropertyValu
 	}
 }
 
-// visitOwn goes over the user's own properties. It reports whether to go on.
-func (o *Outgoing) visitOwn(sorted bool, yield func(name string, value PropertyValue) bool) (more bool) {
-	if !sorted {
-		for name, value := range o.msg.Properties {
-			if !o.has(fieldOf(name)) && !o.shadowed(name) && !yield(name, PropertyValue{text: value}) {
-				return false
-			}
-		}
-		return true
-	}
+// visitOwn goes over the user's own properties by name, but for those that a field or an
+// interceptor sets. It reports whether to go on.
+func (o *Outgoing) visitOwn(set fieldSet, yield func(name string, value PropertyValue) bool) (more bool) {
 	names := o.call.names[:0]
 	o.call.names = nil // yield may go over properties as well
 	for name := range o.msg.Properties {
@@ -171,7 +168,7 @@ func (o *Outgoing) visitOwn(sorted bool, yield func(name string, value PropertyV
 	slices.Sort(names)
 	more = true
 	for _, name := range names {
-		if more = o.has(fieldOf(name)) || o.shadowed(name) || yield(name, PropertyValue{text: o.msg.Properties[name]}); !more {
+		if more = set.has(fieldOf(name)) || o.shadowed(name) || yield(name, PropertyValue{text: o.msg.Properties[name]}); !more {
 			break
 		}
 	}
@@ -180,6 +177,7 @@ func (o *Outgoing) visitOwn(sorted bool, yield func(name string, value PropertyV
 	return more
 }
 
+// shadowed reports whether an interceptor set the property.
 func (o *Outgoing) shadowed(name string) bool {
 	for i := range o.props {
 		if o.props[i].Name == name {
@@ -195,11 +193,24 @@ func (o *Outgoing) PropertiesSize() int {
 	if o.size > 0 {
 		return o.size
 	}
-	n := 0
-	o.visit(false, func(name string, v PropertyValue) bool {
-		n += rocketmq.PropertyLength(len(name), v.Len())
-		return true
-	})
+	// This goes its own way over the properties: it needs no order, and it runs for each
+	// message of each batch.
+	n, set := idLength, o.msg.fields()
+	for rest := set &^ idField; rest != 0; rest &= rest - 1 {
+		if f := rest.first(); !o.shadowed(fieldNames[f]) {
+			n += rocketmq.PropertyLength(len(fieldNames[f]), PropertyValue{out: o, field: f}.Len())
+		}
+	}
+	if len(o.msg.Properties) > 0 { // to begin to go over a map has its cost
+		for name, value := range o.msg.Properties {
+			if !set.has(fieldOf(name)) && !o.shadowed(name) {
+				n += rocketmq.PropertyLength(len(name), len(value))
+			}
+		}
+	}
+	for i := range o.props {
+		n += rocketmq.PropertyLength(len(o.props[i].Name), len(o.props[i].Value))
+	}
 	o.size = n
 	return n
 }
@@ -253,8 +264,10 @@ func (c *Call) freeze() error {
 				return err
 			}
 		}
-		if _, ok := o.msg.Properties[rocketmq.PropertyUniqKey]; ok {
-			return errUniqKey
+		if len(o.msg.Properties) > 0 { // no need to hash the name
+			if _, ok := o.msg.Properties[rocketmq.PropertyUniqKey]; ok {
+				return errUniqKey
+			}
 		}
 		if n := o.PropertiesSize(); n > rocketmq.MaxPropertiesLength {
 			return fmt.Errorf("%w: properties take %d bytes encoded, at most %d are allowed",

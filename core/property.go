@@ -1,6 +1,7 @@
 package core
 
 import (
+	"math/bits"
 	"strconv"
 	"strings"
 
@@ -55,26 +56,42 @@ func fieldOf(name string) field {
 	return noField
 }
 
-// has reports whether the field is set, so that it becomes a property.
-func (o *Outgoing) has(f field) bool {
-	switch m := o.msg; f {
-	case fieldID:
-		return true
-	case fieldTag:
-		return m.Tag != ""
-	case fieldKeys:
-		return len(m.Keys) > 0
-	case fieldShardingKey:
-		return m.ShardingKey != ""
-	case fieldDelayLevel:
-		return m.DelayLevel != 0
-	case fieldDeliverAt:
-		return !m.DeliverAt.IsZero()
-	case fieldNoWaitStore:
-		return m.NoWaitStore
-	default:
-		return false
+// fieldSet has a bit for each field that is set, so that it becomes a property.
+type fieldSet uint8
+
+// idField is the set with the unique id alone, which is in every set.
+const idField fieldSet = 1 << fieldID
+
+// idLength is what the unique id takes of a message's properties.
+const idLength = len(rocketmq.PropertyUniqKey) + hexDigits + 2
+
+func (s fieldSet) has(f field) bool { return s>>f&1 != 0 }
+
+// first is the first field of a set that is not empty.
+func (s fieldSet) first() field { return field(bits.TrailingZeros8(uint8(s))) }
+
+// fields are the fields that are set. The unique id always is.
+func (m *Message) fields() fieldSet {
+	s := idField
+	if m.Tag != "" {
+		s |= 1 << fieldTag
 	}
+	if len(m.Keys) > 0 {
+		s |= 1 << fieldKeys
+	}
+	if m.ShardingKey != "" {
+		s |= 1 << fieldShardingKey
+	}
+	if m.DelayLevel != 0 {
+		s |= 1 << fieldDelayLevel
+	}
+	if !m.DeliverAt.IsZero() {
+		s |= 1 << fieldDeliverAt
+	}
+	if m.NoWaitStore {
+		s |= 1 << fieldNoWaitStore
+	}
+	return s
 }
 
 // plain is the value's text where it is one as it is, and whether it is.
@@ -104,23 +121,22 @@ func (v PropertyValue) number() int64 {
 
 // AppendTo appends the value's text.
 func (v PropertyValue) AppendTo(dst []byte) []byte {
+	if v.out != nil && v.field == fieldID { // of every message
+		return v.out.id.appendHex(dst)
+	}
 	if text, ok := v.plain(); ok {
 		return append(dst, text...)
 	}
-	switch v.field {
-	case fieldID:
-		return v.out.id.appendHex(dst)
-	case fieldKeys:
-		for i, k := range v.out.msg.Keys {
-			if i > 0 {
-				dst = append(dst, rocketmq.KeySeparator...)
-			}
-			dst = append(dst, k...)
-		}
-		return dst
-	default:
+	if v.field != fieldKeys {
 		return strconv.AppendInt(dst, v.number(), 10)
 	}
+	for i, k := range v.out.msg.Keys {
+		if i > 0 {
+			dst = append(dst, rocketmq.KeySeparator...)
+		}
+		dst = append(dst, k...)
+	}
+	return dst
 }
 
 // Len is the length of the text in bytes.

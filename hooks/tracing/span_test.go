@@ -64,7 +64,7 @@ func TestSendSpan(t *testing.T) {
 		{
 			"delivery time",
 			core.Message{DeliverAt: deliverAt},
-			[]attribute.KeyValue{semconv.MessagingRocketMQMessageTypeDelay, semconv.MessagingRocketMQMessageDeliveryTimestamp(1_900_000_000_123)},
+			[]attribute.KeyValue{semconv.MessagingRocketMQMessageTypeDelay, semconv.MessagingRocketMQMessageDeliveryTimestampKey.Int64(1_900_000_000_123)},
 			[]attribute.Key{semconv.MessagingRocketMQMessageDelayTimeLevelKey},
 		},
 	}

@@ -96,7 +96,7 @@ func TestFault06OneOfTwoNameServersHung(t *testing.T) {
 
 // badRoutes are routes that cannot be sent to.
 func badRoutes() map[string]struct{ body, says string } {
-	queue := func(broker string, write, perm int) string {
+	queue := func(broker string, write int64, perm int) string {
 		return fmt.Sprintf(`{"brokerName":%q,"perm":%d,"readQueueNums":4,"writeQueueNums":%d,"topicSysFlag":0}`, broker, perm, write)
 	}
 	broker := func(addrs string) string {

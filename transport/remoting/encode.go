@@ -84,11 +84,7 @@ func (c *Client) encodeSend(dst []byte, h head, send *wire.SendRequest, body []b
 	if batch == nil {
 		return wire.AppendSend(dst, c.ser, h.code, h.opaque, h.flag(), send, extra, body)
 	}
-	size, err := batchSize(batch)
-	if err != nil {
-		return dst, err
-	}
-	dst, err = wire.AppendSendHead(dst, c.ser, h.code, h.opaque, h.flag(), send, extra, size)
+	dst, err := wire.AppendSendHead(dst, c.ser, h.code, h.opaque, h.flag(), send, extra, batchSize(batch))
 	if err != nil {
 		return dst, err
 	}
@@ -124,17 +120,14 @@ func (c *Client) sign(h head, fields wire.Fields, body []byte) (extra wire.Field
 	return extra, nil
 }
 
-// batchSize is the length of a batch's body.
-func batchSize(call *core.Call) (int, error) {
+// batchSize is the length of what appendBatch appends. The form of the properties is that of
+// a broker's store, whose size core knows.
+func batchSize(call *core.Call) int {
 	size := 0
 	for o := range call.All() {
-		properties, err := o.Form(appendProperties)
-		if err != nil {
-			return 0, err
-		}
-		size += wire.BatchSize(len(o.Body()), len(properties))
+		size += wire.BatchSize(len(o.Body()), o.PropertiesSize())
 	}
-	return size, nil
+	return size
 }
 
 // appendBatch appends a batch's body: its messages, each with its own properties.

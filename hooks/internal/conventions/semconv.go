@@ -81,7 +81,7 @@ func AppendMessage(dst []attribute.KeyValue, m *core.Message, id core.MessageID)
 		if m.DelayLevel > 0 {
 			dst = append(dst, semconv.MessagingRocketMQMessageDelayTimeLevel(m.DelayLevel))
 		} else {
-			dst = append(dst, semconv.MessagingRocketMQMessageDeliveryTimestamp(int(m.DeliverAt.UnixMilli())))
+			dst = append(dst, semconv.MessagingRocketMQMessageDeliveryTimestampKey.Int64(m.DeliverAt.UnixMilli()))
 		}
 	default:
 		dst = append(dst, semconv.MessagingRocketMQMessageTypeNormal)
