@@ -145,7 +145,7 @@ func wantAttrs(t *testing.T, attrs []*common.KeyValue, want ...attribute.KeyValu
 
 // conventional are the attributes of the pinned conventions that may come up.
 var conventional = []attribute.Key{
-	semconv.MessagingSystemKey, semconv.MessagingOperationNameKey, semconv.MessagingOperationTypeKey,
+	semconv.MessagingSystemKey, semconv.MessagingClientIDKey, semconv.MessagingOperationNameKey, semconv.MessagingOperationTypeKey,
 	semconv.MessagingRocketMQNamespaceKey, semconv.MessagingDestinationNameKey, semconv.MessagingDestinationPartitionIDKey,
 	semconv.MessagingMessageIDKey, semconv.MessagingBatchMessageCountKey, semconv.MessagingRocketMQMessageTypeKey,
 	semconv.MessagingRocketMQMessageTagKey, semconv.MessagingRocketMQMessageKeysKey,
@@ -269,7 +269,7 @@ func TestTracesOnTheWire(t *testing.T) {
 	for _, s := range r.spans {
 		for _, kv := range s.Attributes {
 			key := attribute.Key(kv.Key)
-			if !strings.HasPrefix(kv.Key, "liftoff.") && key != "liftoff.send_status" && !slices.Contains(conventional, key) {
+			if !strings.HasPrefix(kv.Key, "liftoff.") && !slices.Contains(conventional, key) {
 				t.Errorf("span %q has the attribute %s", s.Name, kv.Key)
 			}
 		}
