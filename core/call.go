@@ -124,6 +124,10 @@ func (c *Call) Mode() Mode { return c.mode }
 // Group is the producer's group.
 func (c *Call) Group() string { return c.engine.cfg.Group }
 
+// ClientID is the id under which servers know the transport's client ([Identified]); "" if
+// they know none.
+func (c *Call) ClientID() string { return c.engine.clientID }
+
 // Producer is the producer that makes the call.
 func (c *Call) Producer() *Producer { return c.engine.producer }
 

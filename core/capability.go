@@ -99,6 +99,19 @@ func find[T any](parts ...any) (found T, ok bool) {
 // maxWrappers ends the search in a wrapper that wraps itself.
 const maxWrappers = 64
 
+// Identified is implemented by transports whose servers know the client by an id, which
+// traces give as messaging.client.id. The id does not change.
+type Identified interface{ ClientID() string }
+
+// clientID asks the transport, and keeps its panic.
+func clientID(t Transport) (id string, err error) {
+	defer containPanic("transport", &err)
+	if known, ok := find[Identified](t); ok {
+		id = known.ClientID()
+	}
+	return id, nil
+}
+
 // capabilities asks the transport what it lacks, and keeps its panic.
 func capabilities(t Transport) (c Capabilities, err error) {
 	defer containPanic("transport", &err)

@@ -38,6 +38,7 @@ type engine struct {
 	routes       *routeCache
 	policies     atomic.Pointer[policySet]
 	lacks        features // what the transport cannot carry
+	clientID     string   // by which servers know the transport's client
 	ids          idMaker
 	calls        sync.Pool
 	totals       totals

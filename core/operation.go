@@ -76,6 +76,10 @@ func (o *Operation) Kind() OperationKind { return o.kind }
 // Group is the producer's group.
 func (o *Operation) Group() string { return o.engine.cfg.Group }
 
+// ClientID is the id under which servers know the transport's client ([Identified]); "" if
+// they know none.
+func (o *Operation) ClientID() string { return o.engine.clientID }
+
 // Topic is the topic as the user named it.
 func (o *Operation) Topic() string { return o.topic }
 

@@ -145,14 +145,17 @@ func (p *Producer) parts(policies *policySet) []namedPart {
 	return out
 }
 
-// askCapabilities asks the transport, once, what it cannot carry.
+// askCapabilities asks the transport, once, what it cannot carry and by which id servers know
+// its client.
 func (p *Producer) askCapabilities() (err error) {
 	if absent.Is(p.cfg.Transport) {
 		return nil // reported already
 	}
 	p.capabilities, err = capabilities(p.cfg.Transport)
 	p.engine.lacks = p.capabilities.set()
-	return err
+	id, idErr := clientID(p.cfg.Transport)
+	p.engine.clientID = id
+	return errors.Join(err, idErr)
 }
 
 // checkParts compares what the parts need with what the transport can carry, and finds

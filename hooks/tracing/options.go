@@ -114,7 +114,8 @@ func WithNamespace(namespace string) Option {
 	return optionFunc(func(c *config) { c.namespace = namespace })
 }
 
-// WithClientID sets the attribute messaging.client.id; empty means none.
+// WithClientID sets the attribute messaging.client.id. Empty means that of the transport's
+// client, under which brokers know it.
 func WithClientID(id string) Option {
 	return optionFunc(func(c *config) { c.clientID = id })
 }

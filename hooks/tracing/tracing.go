@@ -181,9 +181,9 @@ func end(span trace.Span, call *core.Call, res *core.Result, err error) {
 	}
 	if err != nil {
 		attrs = append(attrs, conventions.ErrorType(err), conventions.CertaintyKey.String(certaintyOf(call, err).String()))
-		span.SetStatus(codes.Error, err.Error())
+		span.SetStatus(codes.Error, conventions.StatusText(err))
 	} else {
-		attrs = append(attrs, conventions.SendResultKey.String(res.Status.String()))
+		attrs = append(attrs, conventions.SendStatusKey.String(res.Status.String()))
 	}
 	span.SetAttributes(attrs...)
 	span.End()
@@ -223,13 +223,13 @@ func (t *Tracing) InterceptAttempt(ctx context.Context, at *core.Attempt, next c
 func (t *Tracing) attemptSpan(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
 	m := at.Call().Message()
 	ctx, span := t.tracer.Start(ctx, t.name(conventions.Attempt, m), trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithAttributes(t.attrs(ctx, conventions.Attempt, m)...))
+		trace.WithAttributes(t.attrs(ctx, conventions.Attempt, m, at.Call().ClientID())...))
 	outcome := errGoexit
 	defer func() {
 		span.SetAttributes(describe(at, outcome)...)
 		span.SetAttributes(conventions.AppendPeer(nil, at.Addr())...)
 		if outcome != nil {
-			span.SetStatus(codes.Error, outcome.Error())
+			span.SetStatus(codes.Error, conventions.StatusText(outcome))
 		}
 		span.End()
 	}()

@@ -6,10 +6,9 @@ import (
 	"net"
 	"runtime/debug"
 
-	"github.com/liftoff-mq/liftoff/internal/words"
-
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/words"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 

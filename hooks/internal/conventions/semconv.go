@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/words"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
@@ -177,15 +178,26 @@ func AppendResponseCode(dst []attribute.KeyValue, err error) []attribute.KeyValu
 	return dst
 }
 
-// Attributes that the conventions do not have.
+// StatusText is the description of a failed span: what ended the call, in one short line. The
+// attempts are not in it, because they have events or spans of their own.
+func StatusText(err error) string {
+	const most = 256
+	if send := (*core.SendError)(nil); errors.As(err, &send) && send.Cause != nil {
+		err = send.Cause
+	}
+	return words.Line(words.Err(err), most)
+}
+
+// Attributes that the conventions do not have. Their names begin with the library's, since
+// rocketmq and messaging belong to the conventions.
 const (
-	AttemptKey      = attribute.Key("rocketmq.producer.attempt")          // int, from 1
-	AttemptTimeKey  = attribute.Key("rocketmq.producer.attempt.duration") // seconds
-	ResponseCodeKey = attribute.Key("rocketmq.producer.response_code")    // int, the broker's answer
-	AttemptsKey     = attribute.Key("rocketmq.producer.attempts")         // int, attempts of the call
-	CertaintyKey    = attribute.Key("rocketmq.producer.certainty")        // what became of the message
-	ModeKey         = attribute.Key("rocketmq.producer.mode")             // sync, async, oneway
-	SendResultKey   = attribute.Key("messaging.rocketmq.send_result")     // the name that the Java agent uses
+	AttemptKey      = attribute.Key("liftoff.attempt")          // int, from 1
+	AttemptTimeKey  = attribute.Key("liftoff.attempt.duration") // seconds
+	ResponseCodeKey = attribute.Key("liftoff.response_code")    // int, the broker's answer
+	AttemptsKey     = attribute.Key("liftoff.attempts")         // int, attempts of the call
+	CertaintyKey    = attribute.Key("liftoff.certainty")        // what became of the message
+	ModeKey         = attribute.Key("liftoff.mode")             // sync, async, oneway
+	SendStatusKey   = attribute.Key("liftoff.send_status")      // of a message that is stored, SEND_OK and so on
 )
 
 // Duration makes the instrument messaging.client.operation.duration. The
