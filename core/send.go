@@ -19,7 +19,9 @@ func (p *Producer) Send(ctx context.Context, msg *Message, opts ...SendOption) (
 
 // SendOneway sends msg without an answer. A nil error means that the message was
 // written to the broker's socket, not that it is stored: brokers drop one-way
-// messages silently when they are busy.
+// messages silently when they are busy, or refuse them. A broker that is known to refuse the
+// client's credentials, because it refused a heartbeat, gets none: the send fails with
+// [ClassAuth].
 func (p *Producer) SendOneway(ctx context.Context, msg *Message, opts ...SendOption) error {
 	_, err := p.one(ctx, Oneway, msg, opts)
 	return err

@@ -56,6 +56,9 @@ func (c *Client) BrokerReport(b core.Broker) []core.Setting {
 		{Name: "requests in flight", Value: strconv.Itoa(inFlight)},
 		{Name: "bytes queued", Value: strconv.Itoa(queued)},
 	}
+	if denied := p.denied.Load(); denied != nil {
+		report = append(report, core.Setting{Name: "credentials", Value: "refused: " + denied.Error()})
+	}
 	if next, why := p.trouble(); why != nil {
 		report = append(report,
 			core.Setting{Name: "last dial", Value: why.Error()},

@@ -2,6 +2,7 @@ package remoting
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -157,10 +158,28 @@ func (c *Client) beatOn(p *peer) {
 	if err == nil {
 		err = answered(p, answer)
 	}
+	p.noteCredentials(err)
 	if err != nil {
 		c.count.heartbeatFailures.Add(1)
 		c.log.Debug("heartbeat failed", "addr", p.addr, "err", err)
 		return
 	}
 	c.count.heartbeats.Add(1)
+}
+
+// noteCredentials notes whether the broker takes this client's credentials, and says so when
+// that changes. A one-way send has no answer, so this is all that it can know.
+func (p *peer) noteCredentials(err error) {
+	var denied *core.BrokerError
+	if errors.As(err, &denied) && denied.Class == core.ClassAuth {
+		denied = &core.BrokerError{Code: denied.Code, Class: denied.Class, Certainty: core.NotSent, Remark: denied.Remark, Addr: denied.Addr}
+	} else if err != nil {
+		return // no answer, or one about something else
+	}
+	switch old := p.denied.Swap(denied); {
+	case denied != nil && old == nil:
+		p.c.log.Warn("broker refuses the credentials", "addr", p.addr, "err", denied)
+	case denied == nil && old != nil:
+		p.c.log.Info("broker takes the credentials again", "addr", p.addr)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/transport/remoting/internal/conn"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -23,6 +24,9 @@ type peer struct {
 	legacy atomic.Bool
 
 	cur atomic.Pointer[conn.Conn] // takes new requests; nil without one
+	// denied is the refusal of this client's credentials by the last heartbeat that the
+	// broker answered; nil if it took them.
+	denied atomic.Pointer[core.BrokerError]
 
 	mu       sync.Mutex
 	dialing  *dialing

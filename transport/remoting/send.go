@@ -115,6 +115,10 @@ func (c *Client) sendOnce(req *conn.Request, at *core.Attempt) (s sentOn, err er
 			return s, err
 		}
 		if s.conn, err = s.peer.connect(&req.Wait); err == nil {
+			// An answered send hears for itself what the broker thinks of it.
+			if denied := s.peer.denied.Load(); denied != nil && req.Kind == conn.Oneway {
+				return s, fmt.Errorf("the broker refused a heartbeat: %w", denied)
+			}
 			s.code = s.peer.sendCode(at.Call().Batch())
 			s.written, err = c.sendOn(s.peer, s.conn, req, at, s.code)
 		}
