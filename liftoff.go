@@ -45,10 +45,12 @@ type Config struct {
 	// default.
 	Namespace string `json:"namespace" yaml:"namespace" env:"NAMESPACE"`
 	// Timeout is the time of one call, all attempts included, 3 s by default. The
-	// caller's context may make it shorter.
+	// caller's context may make it shorter. It has to be longer than brokers wait for a
+	// disk or a slave, or their weak statuses come too late; see [core.Config].
 	Timeout time.Duration `json:"timeout" yaml:"timeout" env:"TIMEOUT"`
 	// AttemptTimeout caps one attempt as long as another broker could still take the
-	// message, 1 s by default. The last broker gets all the time that is left.
+	// message, 1 s by default. The last broker gets all the time that is left. What is said of
+	// Timeout holds for it too.
 	AttemptTimeout time.Duration `json:"attemptTimeout" yaml:"attemptTimeout" env:"ATTEMPT_TIMEOUT"`
 	// MaxInFlight bounds the asynchronous sends under way, 4,096 by default. Beyond it
 	// SendAsync waits for room.
@@ -60,7 +62,10 @@ type Config struct {
 	MaxWorkers int `json:"maxWorkers" yaml:"maxWorkers" env:"MAX_WORKERS"`
 	// RouteRefresh is how often the routes in use are looked up again, 30 s by default.
 	RouteRefresh time.Duration `json:"routeRefresh" yaml:"routeRefresh" env:"ROUTE_REFRESH"`
-	// RouteTimeout bounds one look-up, 3 s by default.
+	// RouteTimeout bounds one look-up. By default it may take as long as the call that
+	// began it, and 10 s at least: a call that does not wait so long fails, and the answer
+	// serves the next one. How long one name server may be silent before the next one is
+	// asked as well is Client.NameServerTimeout.
 	RouteTimeout time.Duration `json:"routeTimeout" yaml:"routeTimeout" env:"ROUTE_TIMEOUT"`
 	// Client are the settings of the producer's own client: how connections are opened and
 	// for how long they may be idle, headers, heartbeats, the signer. Its NameServers are

@@ -19,7 +19,7 @@ const (
 	DefaultMaxInFlightBytes = 64 << 20
 	DefaultMaxWorkers       = 4096
 	DefaultRouteRefresh     = 30 * time.Second
-	DefaultRouteTimeout     = 3 * time.Second
+	DefaultRouteTimeout     = 10 * time.Second // or the time of the call that waits, if it is longer
 )
 
 // Config says what a producer is made of. Group, Transport, Routes, Selector
@@ -30,10 +30,19 @@ type Config struct {
 	Group string
 	// Timeout is the time of one call, all attempts included, 3 s by default.
 	// The caller's context may make it shorter.
+	//
+	// A broker that has to wait before it answers needs more. With RocketMQ's defaults a master
+	// whose slave does not confirm answers FLUSH_SLAVE_TIMEOUT after 3 s (slaveTimeout), one
+	// whose disk is slow FLUSH_DISK_TIMEOUT after 5 s (syncFlushTimeout). With less time the
+	// call ends before that, with ErrTimeout and the certainty MaybeStored, although the message
+	// is stored. So a producer for brokers with SYNC_MASTER takes 4 s for both time-outs, one for
+	// SYNC_FLUSH 6 s, and more for the call if a second attempt is to have time too.
 	Timeout time.Duration
 	// AttemptTimeout caps one attempt as long as another broker could still
 	// take the message, 1 s by default, so that a hung broker leaves time for a
-	// second one. The last broker gets all the time that is left.
+	// second one. The last broker gets all the time that is left. Where it is shorter than a
+	// broker waits for its slave or disk, the message is sent to another broker meanwhile, and
+	// stored twice.
 	AttemptTimeout time.Duration
 	// MaxInFlight and MaxInFlightBytes bound the asynchronous sends under way,
 	// by number (default 4096) and by their bodies' bytes (default 64 MiB).
@@ -52,7 +61,9 @@ type Config struct {
 	// RouteRefresh is how often the routes in use are looked up again, 30 s by
 	// default. Errors that mean an outdated route refresh it at once.
 	RouteRefresh time.Duration
-	// RouteTimeout bounds one look-up, 3 s by default.
+	// RouteTimeout bounds one look-up. By default it may take as long as the call that
+	// began it, and 10 s at least: a call that does not wait so long fails, and the answer
+	// serves the next one.
 	RouteTimeout time.Duration
 
 	// Transport carries attempts, Routes says where they can go.
@@ -111,7 +122,9 @@ func (c Config) withDefaults() (Config, error) {
 	positive(&errs, "Config.MaxInFlightBytes", &c.MaxInFlightBytes, DefaultMaxInFlightBytes)
 	positive(&errs, "Config.MaxWorkers", &c.MaxWorkers, DefaultMaxWorkers)
 	timeout(&errs, "Config.RouteRefresh", &c.RouteRefresh, DefaultRouteRefresh)
-	timeout(&errs, "Config.RouteTimeout", &c.RouteTimeout, DefaultRouteTimeout)
+	if c.RouteTimeout != 0 {
+		timeout(&errs, "Config.RouteTimeout", &c.RouteTimeout, 0)
+	}
 	for _, part := range []struct {
 		name  string
 		value any

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/liftoff-mq/liftoff/internal/words"
 
@@ -133,10 +134,18 @@ func (p *Pipeline) Limits() []Setting {
 			"within their time", min(firstPlaces, c.MaxWorkers), c.MaxWorkers)},
 		{"other sends", "no limit: each is worked on by the goroutine that calls"},
 		{"attempts", fmt.Sprintf("%d a call, whatever the retry policy says", maxAttempts)},
-		{"routes", fmt.Sprintf("looked up at the first send to a topic, within %v, and again every %v; a send without a route fails (%v) "+
-			"and no retry policy is asked", c.RouteTimeout, c.RouteRefresh, NotSent)},
+		{"routes", fmt.Sprintf("looked up at the first send to a topic, within %s, again every %v, and after errors that may come of an old route; "+
+			"a send without a route fails (%v) and no retry policy is asked", routeTime(c.RouteTimeout), c.RouteRefresh, NotSent)},
 		{"servers' requests", handled(c.Handlers)},
 	}
+}
+
+// routeTime says how long a look-up may take.
+func routeTime(limit time.Duration) string {
+	if limit == 0 {
+		return fmt.Sprintf("the call's time (the look-up itself goes on for %v at least)", DefaultRouteTimeout)
+	}
+	return limit.String()
 }
 
 // handled says which requests of servers have a handler.

@@ -65,7 +65,8 @@ type delivery struct {
 	route      *Route
 	index      int    // of the chosen queue
 	consistent bool   // the queue carries meaning: no other may be used
-	same       bool   // the policy wants the same queue again
+	same       bool   // the policy wants the same queue again, which the route still has
+	sought     bool   // the route was looked up because it lacks the message's own queue
 	rejected   int    // attempts that breakers refused in this round
 	weak       Result // stored with a weaker status, while the policy asks for more
 	weakAnswer batchAnswer
@@ -107,7 +108,9 @@ func (e *engine) advance(ctx context.Context, c *Call) wait {
 				return w
 			}
 		case choosing:
-			e.choose(ctx, c)
+			if w, must := e.choose(ctx, c); must {
+				return w
+			}
 		case attempting:
 			if w, must := e.attempt(ctx, c); must {
 				return w
@@ -115,7 +118,11 @@ func (e *engine) advance(ctx context.Context, c *Call) wait {
 		case pausing:
 			if c.phase = choosing; c.look != nil {
 				c.phase = refreshing
-				return wait{ready: c.look.done, until: c.deadline}
+				until := time.Now().Add(refreshWait)
+				if c.deadline.Before(until) {
+					until = c.deadline
+				}
+				return wait{ready: c.look.done, until: until, pause: true}
 			}
 		case refreshing:
 			e.refreshed(c)
@@ -132,7 +139,7 @@ func (e *engine) findRoute(c *Call) (w wait, must bool) {
 		return wait{}, false
 	}
 	if c.look == nil {
-		c.look = e.routes.lookUp(c.topic, 0)
+		c.look = e.routes.lookUp(c.topic, 0, c.deadline)
 		return wait{ready: c.look.done, until: c.deadline}, true
 	}
 	look := c.look
@@ -145,37 +152,50 @@ func (e *engine) findRoute(c *Call) (w wait, must bool) {
 	return wait{}, false
 }
 
-// refreshed goes on after the route was looked up again. A look-up that failed leaves the old
-// route in use, unless it said that the route is to be given up.
+// refreshed goes on after the route was looked up again, or where that takes too long. A
+// look-up that failed leaves the old route in use, unless it said that the route is to be
+// given up.
 func (e *engine) refreshed(c *Call) {
 	look := c.look
 	c.look, c.phase = nil, choosing
-	if look.err != nil && c.topic.route.Load() == nil {
-		e.end(c, nil, look.err)
+	select {
+	case <-look.done:
+		if look.err != nil && c.topic.route.Load() == nil {
+			e.end(c, nil, look.err)
+		}
+	default:
 	}
 }
 
-// choose finds the queue of the next attempt.
-func (e *engine) choose(ctx context.Context, c *Call) {
+// choose finds the queue of the next attempt. A route that lacks the queue which the message
+// names is looked up again first, once for each call: its broker may have been away at the
+// last look-up, and be back.
+func (e *engine) choose(ctx context.Context, c *Call) (w wait, must bool) {
 	if err := c.ended(ctx); err != nil {
 		if err == ErrTimeout {
 			err = fmt.Errorf("the call's %v were over before attempt %d: %w", c.deadline.Sub(c.start).Round(time.Millisecond), c.attempts+1, err)
 		}
 		e.end(c, nil, err)
-		return
+		return wait{}, false
 	}
 	// A refresh may have brought a new route since the last attempt, or have given the old
 	// one up.
 	if c.route = c.topic.route.Load(); c.route == nil {
 		c.phase = routing
-		return
+		return wait{}, false
+	}
+	if q := c.Message().Queue; q != nil && !c.sought && c.route.Index(*q) < 0 {
+		c.sought, c.phase = true, refreshing
+		c.look = e.routes.lookUp(c.topic, refreshGap, c.deadline)
+		return wait{ready: c.look.done, until: c.deadline}, true
 	}
 	var err error
 	if c.index, c.consistent, err = e.chooseQueue(ctx, c); err != nil {
 		e.end(c, nil, err)
-		return
+		return wait{}, false
 	}
 	c.phase = attempting
+	return wait{}, false
 }
 
 // attempt makes one attempt and does what is decided after it.
@@ -191,7 +211,7 @@ func (e *engine) attempt(ctx context.Context, c *Call) (w wait, must bool) {
 		return wait{}, false
 	case nextBroker:
 		c.addTried(c.at.broker.Name)
-		c.same, c.phase = false, choosing
+		c.phase = choosing
 		return wait{}, false
 	}
 	c.addTried(c.at.broker.Name)
@@ -229,7 +249,7 @@ func (e *engine) retry(ctx context.Context, c *Call, d Decision) (w wait, must b
 // cut ends a call whose wait ended early.
 func (e *engine) cut(c *Call, why error) {
 	if c.phase == routing {
-		why = fmt.Errorf("route of %q: %w", c.topic.name, why)
+		why = c.look.unfinished(c.topic.name, why)
 	}
 	e.end(c, nil, why)
 }
@@ -260,9 +280,9 @@ func (e *engine) end(c *Call, res *Result, err error) {
 func (e *engine) refreshAfter(c *Call) *lookUp {
 	switch c.failure.staleness() {
 	case outdated:
-		return e.routes.lookUp(c.topic, refreshGap)
+		return e.routes.lookUp(c.topic, refreshGap, c.deadline)
 	case doubtful:
-		e.routes.lookUp(c.topic, refreshGap)
+		e.routes.doubt(c.topic)
 	}
 	return nil
 }
@@ -280,6 +300,7 @@ func (e *engine) chooseQueue(ctx context.Context, c *Call) (index int, consisten
 		if index = r.Index(c.at.queue); index >= 0 {
 			return index, c.consistent, nil
 		}
+		c.same = false
 	}
 	return e.ask(ctx, c)
 }
@@ -310,7 +331,7 @@ func (e *engine) ask(ctx context.Context, c *Call) (index int, consistent bool, 
 }
 
 // try makes one attempt and reports its end exactly once, even if a step ends
-// the goroutine.
+// the goroutine. Where the broker is absent no step is asked: there is nothing to protect.
 func (e *engine) try(ctx context.Context, c *Call) (res *Result, err error) {
 	c.attempts++
 	at := &c.at
@@ -325,6 +346,9 @@ func (e *engine) try(ctx context.Context, c *Call) (res *Result, err error) {
 	}
 	err = errGoexit
 	defer func() { e.attemptDone(ctx, c, res, err) }()
+	if at.broker.Absent() {
+		return nil, fmt.Errorf("%w: no address of %s is known now, whose queue this is", ErrConnect, at.broker.Name)
+	}
 	if broken := e.limit(c); broken != nil {
 		return nil, broken
 	}
@@ -342,9 +366,10 @@ func (e *engine) try(ctx context.Context, c *Call) (res *Result, err error) {
 func (e *engine) limit(c *Call) (err error) {
 	defer containPanic("health view", &err)
 	at, p := &c.at, c.served.policy
-	at.last = c.consistent || !c.othersLeft(p.Health)
+	others := !c.consistent && c.othersLeft(p.Health)
+	at.last = c.same || !others
 	at.sendBy = at.deadline
-	if at.last {
+	if !others {
 		return nil
 	}
 	most := p.AttemptTimeout
@@ -368,13 +393,13 @@ func (e *engine) limit(c *Call) (err error) {
 	return nil
 }
 
-// othersLeft reports whether a broker other than the chosen one is untried and
+// othersLeft reports whether a broker other than the chosen one is there, untried and
 // not down.
 func (c *Call) othersLeft(health HealthView) bool {
 	r := c.route
 	for i := range r.brokers {
 		b := &r.brokers[i]
-		if b.Name != c.at.broker.Name && !slices.Contains(c.tried, b.Name) &&
+		if b.Name != c.at.broker.Name && !b.Absent() && !slices.Contains(c.tried, b.Name) &&
 			(health == nil || health.Health(*b) != HealthDown) {
 			return true
 		}

@@ -125,7 +125,7 @@ func (tr *troupe) Next(f *core.Failure) core.Decision {
 	tr.act("Next")
 	return core.Decision{Retry: f.Err != nil && f.Attempt < 2}
 }
-func (tr *troupe) Withdraw() bool { tr.act("Withdraw"); return true }
+func (tr *troupe) Withdraw(*core.Failure) bool { tr.act("Withdraw"); return true }
 func (tr *troupe) Deposit()       { tr.act("Deposit") }
 func (tr *troupe) Health(core.Broker) core.Health {
 	tr.act("Health")

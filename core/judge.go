@@ -64,11 +64,12 @@ func (c *Call) observe(res *Result, err error, before Certainty) ruling {
 }
 
 // refusedByBreaker takes an attempt back that a breaker refused: nothing was asked of the
-// broker. More refusals in a row than the route has brokers end the call.
+// broker. It ends a call that no other queue may take, and so do more refusals in a row than
+// the route has brokers.
 func (c *Call) refusedByBreaker() ruling {
 	c.attempts--
 	c.rejected++
-	if c.consistent || c.rejected > len(c.route.brokers) {
+	if c.consistent || c.same || c.rejected > len(c.route.brokers) {
 		return giveUp
 	}
 	return nextBroker
@@ -93,6 +94,10 @@ func (e *engine) mayGoOn(c *Call) (Decision, ruling, error) {
 	f.Elapsed = time.Since(c.start)
 	f.Remaining = time.Until(c.deadline)
 	f.Untried = c.untried(c.route)
+	var err error
+	if f.Outage, err = c.outage(); err != nil {
+		return Decision{}, giveUp, err
+	}
 	d, err := decide(c.retry, f)
 	if err != nil {
 		return d, giveUp, err
@@ -107,7 +112,7 @@ func (e *engine) mayGoOn(c *Call) (Decision, ruling, error) {
 	case c.attempts >= maxAttempts:
 		c.stop = StopLimit
 	default:
-		granted, err := withdraw(c.served.policy.Budget)
+		granted, err := withdraw(c.served.policy.Budget, f)
 		if err != nil {
 			return d, giveUp, err
 		}
@@ -126,12 +131,31 @@ func decide(p RetryPolicy, f *Failure) (d Decision, err error) {
 }
 
 // withdraw asks the budget for a retry.
-func withdraw(b RetryBudget) (granted bool, err error) {
+func withdraw(b RetryBudget, f *Failure) (granted bool, err error) {
 	if b == nil {
 		return true, nil
 	}
 	defer containPanic("retry budget", &err)
-	return b.Withdraw(), nil
+	return b.Withdraw(f), nil
+}
+
+// outage reports whether the health view calls every broker down that may take the message:
+// its own one where no other may, else all of the route.
+func (c *Call) outage() (all bool, err error) {
+	h := c.served.policy.Health
+	if h == nil {
+		return false, nil
+	}
+	defer containPanic("health view", &err)
+	if c.consistent {
+		return h.Health(c.at.broker) == HealthDown, nil
+	}
+	for i := range c.route.brokers {
+		if h.Health(c.route.brokers[i]) != HealthDown {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // staleness is what a failure says about the route that the attempt followed.
@@ -152,8 +176,8 @@ func (f *Failure) staleness() staleness {
 		if f.Answered {
 			return outdated // the broker's word: writing may be allowed elsewhere now
 		}
-	case ClassUnavailable, ClassNetwork:
-		return doubtful
+	case ClassUnavailable, ClassNetwork, ClassTimeout:
+		return doubtful // the broker may have moved, and something else swallows what comes
 	}
 	return fresh
 }
@@ -167,7 +191,7 @@ func (c *Call) addTried(broker string) {
 func (c *Call) untried(r *Route) int {
 	n := 0
 	for i := range r.brokers {
-		if !slices.Contains(c.tried, r.brokers[i].Name) {
+		if !r.brokers[i].Absent() && !slices.Contains(c.tried, r.brokers[i].Name) {
 			n++
 		}
 	}

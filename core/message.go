@@ -49,6 +49,10 @@ type Message struct {
 
 // Queue names a message queue of a topic: the broker's name, not its address,
 // and the queue's number on that broker, from 0.
+//
+// The queues of a static topic (RocketMQ 5) are numbered over all brokers, and a queue can move
+// from one broker to another. There the number alone names the queue: a send finds the broker
+// that leads it now, whatever broker stands here. A result names the broker that took the message.
 type Queue struct {
 	Broker string
 	ID     int

@@ -252,11 +252,12 @@ func (e *engine) brokerOf(ctx context.Context, name, broker string) (Broker, err
 			return b, nil
 		}
 	}
-	look := e.routes.lookUp(t, refreshGap)
+	until, _ := ctx.Deadline()
+	look := e.routes.lookUp(t, refreshGap, until)
 	select {
 	case <-look.done:
 	case <-ctx.Done():
-		return Broker{}, fmt.Errorf("route of %q: %w", name, ContextError(ctx))
+		return Broker{}, look.unfinished(name, ContextError(ctx))
 	}
 	if look.err != nil {
 		return Broker{}, look.err

@@ -20,7 +20,8 @@ type Policy struct {
 	// Name is what descriptions and errors call the policy. Required, and unique among
 	// the policies of a source.
 	Name string
-	// Timeout is the time of one call, all attempts included.
+	// Timeout is the time of one call, all attempts included. [Config] says how long it should
+	// be for brokers that wait for a disk or a slave.
 	Timeout time.Duration
 	// AttemptTimeout caps one attempt as long as another broker could still take the
 	// message.

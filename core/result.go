@@ -4,7 +4,8 @@ package core
 // status but StatusNone and Written means that the message is stored.
 type SendStatus uint8
 
-// The statuses: those of Java's SendStatus in its order, and one for one-way sends.
+// The statuses: those of Java's SendStatus in its order, and one for one-way sends. The time-outs
+// are the broker's: [Config].Timeout has to be longer for them to arrive.
 const (
 	StatusNone        SendStatus = iota // no success; the zero Result, beside an error, has it
 	SendOK                              // stored
@@ -46,7 +47,8 @@ type Result struct {
 	OffsetMessageID string
 	// Queue is where the message lies.
 	Queue Queue
-	// QueueOffset is its position in that queue, from 0.
+	// QueueOffset is its position in that queue, from 0. It is -1 where the broker does not know
+	// it: while it takes over a queue of a static topic.
 	QueueOffset int64
 	// TransactionID is set for half messages only.
 	TransactionID string

@@ -12,28 +12,36 @@ type Route struct {
 	brokerOf []int32 // queue index -> broker index
 	spread   []int32 // queue indices, neighbours on different brokers
 	brokers  []Broker
+	static   bool // the number alone names a queue
 }
 
-// Broker is a master broker of a route. Its address tells brokers apart: two clusters may
-// use one name, and a broker that moved to another address is another process.
+// Broker is a master broker of a route. Its address and its network tell brokers apart: two
+// clusters may use one name, and a broker that moved to another address is another process.
 type Broker struct {
 	Name    string // unique in its cluster, such as "broker-a"
-	Addr    string // in the transport's form, such as host:port; never empty in a route
+	Addr    string // in the transport's form, such as host:port; empty if it is absent
 	Cluster string // the cluster's name; may be empty
+	// Network is empty where an address leads to one and the same broker for everybody in the
+	// process. A client that reaches addresses in a way of its own, such as through a tunnel,
+	// has a name of its own here, because another client may find another broker there.
+	Network string
 }
+
+// Absent reports whether the broker has no address now. Its queues are in the route because
+// they are the topic's, and keys must not move to others: a send to one of them fails without
+// the transport and is certainly not sent.
+func (b Broker) Absent() bool { return b.Addr == "" }
 
 // NewRoute makes a route of writable queues, in the order in which a hash meets
 // them: Java's is by broker name, then by id. Every queue's broker must be among brokers, and
-// brokers must have unique names; both lists are copied.
+// brokers must have unique names; one without an address is absent ([Broker.Absent]). Both
+// lists are copied. It costs time in proportion to their lengths.
 func NewRoute(queues []Queue, brokers []Broker) (*Route, error) {
 	r := &Route{queues: slices.Clone(queues), brokers: slices.Clone(brokers), brokerOf: make([]int32, len(queues))}
 	index := make(map[string]int32, len(brokers))
 	for i, b := range brokers {
 		if _, dup := index[b.Name]; dup {
 			return nil, fmt.Errorf("route: broker %q twice", b.Name)
-		}
-		if b.Addr == "" {
-			return nil, fmt.Errorf("route: broker %q without address", b.Name)
 		}
 		index[b.Name] = int32(i)
 	}
@@ -51,18 +59,45 @@ func NewRoute(queues []Queue, brokers []Broker) (*Route, error) {
 	return r, nil
 }
 
+// NewStaticRoute makes a route of the logical queues of a static topic, each with the broker that
+// leads it now, in the order of their numbers. The number alone names a queue, so that it stays
+// the same one when another broker takes it over: [Route.Index] heeds no broker's name. No number
+// may come twice; the other rules are those of [NewRoute].
+func NewStaticRoute(queues []Queue, brokers []Broker) (*Route, error) {
+	r, err := NewRoute(queues, brokers)
+	if err != nil {
+		return nil, err
+	}
+	seen := make(map[int]bool, len(queues))
+	for _, q := range queues {
+		if seen[q.ID] {
+			return nil, fmt.Errorf("route: the number of %v twice in a static topic", q)
+		}
+		seen[q.ID] = true
+	}
+	r.static = true
+	return r, nil
+}
+
 // alternate orders queues by their place among the queues of their broker, so
 // that neighbours are on different brokers as far as that is possible.
 func alternate(brokerOf []int32, brokers int) []int32 {
 	place := make([]int32, len(brokerOf))
 	seen := make([]int32, brokers)
-	order := make([]int32, len(brokerOf))
+	from := make([]int32, len(brokerOf)+1) // where the queues of a place begin
 	for i, b := range brokerOf {
 		place[i] = seen[b]
 		seen[b]++
-		order[i] = int32(i)
+		from[seen[b]]++
 	}
-	slices.SortStableFunc(order, func(x, y int32) int { return int(place[x] - place[y]) })
+	for p := 1; p < len(from); p++ {
+		from[p] += from[p-1]
+	}
+	order := make([]int32, len(brokerOf))
+	for i, p := range place {
+		order[from[p]] = int32(i)
+		from[p]++
+	}
 	return order
 }
 
@@ -78,10 +113,10 @@ func (r *Route) Broker(i int) Broker { return r.brokers[r.brokerOf[i]] }
 // Brokers returns a copy of the brokers.
 func (r *Route) Brokers() []Broker { return slices.Clone(r.brokers) }
 
-// named finds a broker by name.
+// named finds a broker by name, unless it is absent.
 func (r *Route) named(name string) (Broker, bool) {
 	for _, b := range r.brokers {
-		if b.Name == name {
+		if b.Name == name && !b.Absent() {
 			return b, true
 		}
 	}
@@ -89,12 +124,17 @@ func (r *Route) named(name string) (Broker, bool) {
 }
 
 // Index finds a queue, or -1.
-func (r *Route) Index(q Queue) int { return slices.Index(r.queues, q) }
+func (r *Route) Index(q Queue) int {
+	if r.static {
+		return slices.IndexFunc(r.queues, func(o Queue) bool { return o.ID == q.ID })
+	}
+	return slices.Index(r.queues, q)
+}
 
 // Equal reports whether both routes lead to the same queues at the same places.
 func (r *Route) Equal(o *Route) bool {
 	if r == nil || o == nil {
 		return r == o
 	}
-	return slices.Equal(r.queues, o.queues) && slices.Equal(r.brokers, o.brokers)
+	return r.static == o.static && slices.Equal(r.queues, o.queues) && slices.Equal(r.brokers, o.brokers)
 }

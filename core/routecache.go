@@ -19,23 +19,36 @@ import (
 type routeCache struct {
 	source  RouteSource
 	refresh time.Duration
-	timeout time.Duration
+	timeout time.Duration      // of a look-up; 0 for as long as its caller has
 	changed func(*RouteReport) // tells the listeners
 	polled  func()             // is called once a poll
 
 	mu     sync.RWMutex
 	topics map[string]*topic
 	closed bool
+	turn   time.Time // of the next look-up that doubts ask for
 
 	life context.Context // ends with the producer
 	stop context.CancelFunc
 	wg   sync.WaitGroup
 }
 
-// refreshGap is the least time between two look-ups of one topic that errors
-// asked for: a broker that refuses a thousand sends causes ten look-ups a
-// second, not a thousand.
-const refreshGap = 100 * time.Millisecond
+// Look-ups that errors ask for have their bounds: brokers fail a thousand times a second.
+// Where a call cannot go on by the old route, refreshGap is the least time between two
+// look-ups of one topic. Where the route is only doubtful, because a broker may have moved,
+// the gap doubles with each look-up that brought nothing new, up to doubtGap; a time of
+// doubtCalm without such a look-up ends that. All topics of the producer together have one of
+// these in doubtPace, so that a broker of a thousand topics does not cause a storm.
+const (
+	refreshGap = 100 * time.Millisecond
+	doubtGap   = time.Second
+	doubtCalm  = 10 * time.Second
+	doubtPace  = 10 * time.Millisecond
+)
+
+// refreshWait is how long a call waits for a route that is looked up again before it goes on
+// with the old one: a name server that hangs must not take all the call's time.
+const refreshWait = time.Second
 
 // idlePolls is how many polls a topic may go unused before it is forgotten.
 const idlePolls = 20
@@ -51,9 +64,11 @@ type topic struct {
 	used  usage
 	gone  atomic.Bool // it is no longer in the cache
 
-	mu   sync.Mutex
-	look *lookUp   // under way
-	last time.Time // when the last look-up began
+	mu      sync.Mutex
+	look    *lookUp   // under way
+	last    time.Time // when the last look-up began
+	doubted time.Time // when the last one was due that a doubt asked for
+	vain    int       // such look-ups in a row that brought nothing new
 }
 
 // lookUp is a look-up under way. Route and err are set before done is closed.
@@ -61,6 +76,34 @@ type lookUp struct {
 	done  chan struct{}
 	route *Route
 	err   error
+	doubt bool      // a doubt asked for it
+	until time.Time // how long its caller waits for it
+	due   time.Time // when it begins; the topic's lock guards it
+	start *time.Timer
+	met   atomic.Pointer[error] // what the source met so far
+}
+
+// lookUpKey finds the look-up in the context that its source gets.
+type lookUpKey struct{}
+
+// LookUpProgress tells what a look-up under way has met so far, such as the servers that did
+// not answer. A call whose time ends before the look-up has it in its error; the last word
+// counts. The context is the one that [RouteSource.Route] got, or made of it; with another
+// one nothing happens. It is safe for concurrent use.
+func LookUpProgress(ctx context.Context, err error) {
+	if l, ok := ctx.Value(lookUpKey{}).(*lookUp); ok && err != nil {
+		checkError(err)
+		l.met.Store(&err)
+	}
+}
+
+// unfinished is the error of a call that waits for the look-up of a topic no longer, for the
+// given reason.
+func (l *lookUp) unfinished(topic string, why error) error {
+	if met := l.met.Load(); met != nil && ClassOf(why) == ClassTimeout {
+		return fmt.Errorf("route of %q: %w: %w", topic, why, *met)
+	}
+	return fmt.Errorf("route of %q: %w", topic, why)
 }
 
 func newRouteCache(cfg *Config, changed func(*RouteReport), polled func()) *routeCache {
@@ -99,38 +142,74 @@ func (rc *routeCache) topic(name string) *topic {
 	return t
 }
 
-// lookUp gives the look-up of t that is under way, or begins one. A new one waits first
-// until gap has passed since the last one began.
-func (rc *routeCache) lookUp(t *topic, gap time.Duration) *lookUp {
+// lookUp gives the look-up of t that is under way, or begins one. It begins when gap has
+// passed since the last one began, also where it was to begin later. The caller waits for it
+// until the given time, the zero time if it does not wait.
+func (rc *routeCache) lookUp(t *topic, gap time.Duration, until time.Time) *lookUp {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	due := t.last.Add(gap)
+	if l := t.look; l != nil {
+		if due.Before(l.due) {
+			l.due = due
+			l.start.Reset(time.Until(due))
+		}
+		return l
+	}
+	return rc.begins(t, &lookUp{due: due, until: until})
+}
+
+// doubt looks t up because its route may be outdated; nobody waits for it.
+func (rc *routeCache) doubt(t *topic) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.look != nil {
-		return t.look
+		return
 	}
-	l := &lookUp{done: make(chan struct{})}
+	now := time.Now()
+	if now.Sub(t.doubted) > doubtCalm {
+		t.vain = 0
+	}
+	t.doubted = latest(t.last.Add(min(refreshGap<<min(max(t.vain-1, 0), 8), doubtGap)), rc.nextTurn(now))
+	rc.begins(t, &lookUp{due: t.doubted, doubt: true})
+}
+
+// nextTurn is when the next look-up may begin that a doubt asks for.
+func (rc *routeCache) nextTurn(now time.Time) time.Time {
+	rc.mu.Lock()
+	defer rc.mu.Unlock()
+	turn := latest(rc.turn, now)
+	rc.turn = turn.Add(doubtPace)
+	return turn
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// begins makes l the look-up of t, which has none, and whose lock is held.
+func (rc *routeCache) begins(t *topic, l *lookUp) *lookUp {
+	l.done = make(chan struct{})
 	if !rc.reserve() {
 		l.err = ErrClosed
 		close(l.done)
 		return l
 	}
-	var pause time.Duration
-	if gap > 0 && !t.last.IsZero() {
-		pause = gap - time.Since(t.last)
-	}
+	l.start = time.NewTimer(time.Until(l.due))
 	t.look = l
-	go rc.run(t, l, pause)
+	go rc.run(t, l)
 	return l
 }
 
-func (rc *routeCache) run(t *topic, l *lookUp, pause time.Duration) {
+func (rc *routeCache) run(t *topic, l *lookUp) {
 	defer rc.wg.Done()
-	if pause > 0 {
-		timer := time.NewTimer(pause)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-rc.life.Done():
-		}
+	select {
+	case <-l.start.C:
+	case <-rc.life.Done():
+		l.start.Stop()
 	}
 	if old, changed := rc.renew(t, l); changed {
 		rc.changed(&RouteReport{Topic: t.name, Old: old, New: l.route})
@@ -143,15 +222,18 @@ func (rc *routeCache) renew(t *topic, l *lookUp) (old *Route, changed bool) {
 	defer func() {
 		t.mu.Lock()
 		t.look = nil
+		if changed {
+			t.vain = 0
+		} else if l.doubt {
+			t.vain++
+		}
 		t.mu.Unlock()
 		close(l.done)
 	}()
 	t.mu.Lock()
 	t.last = time.Now()
 	t.mu.Unlock()
-	ctx, cancel := context.WithTimeoutCause(rc.life, rc.timeout, ErrTimeout)
-	defer cancel()
-	l.route, l.err = rc.ask(ctx, t.name)
+	l.route, l.err = rc.ask(l, t.name)
 	if l.err != nil && !errors.Is(l.err, ErrNotWritable) {
 		return nil, false
 	}
@@ -168,8 +250,20 @@ func (rc *routeCache) renew(t *topic, l *lookUp) (old *Route, changed bool) {
 	return old, !t.gone.Load()
 }
 
+// limit is how long a look-up may take: what is configured, else what its caller has, and not
+// less than the default, because a late answer serves the next call.
+func (rc *routeCache) limit(l *lookUp) time.Duration {
+	if rc.timeout > 0 {
+		return rc.timeout
+	}
+	return max(DefaultRouteTimeout, time.Until(l.until))
+}
+
 // ask calls the source and keeps its panic and its nonsense.
-func (rc *routeCache) ask(ctx context.Context, name string) (r *Route, err error) {
+func (rc *routeCache) ask(l *lookUp, name string) (r *Route, err error) {
+	limit := rc.limit(l)
+	ctx, cancel := context.WithTimeoutCause(context.WithValue(rc.life, lookUpKey{}, l), limit, ErrTimeout)
+	defer cancel()
 	defer func() {
 		if v := recover(); v != nil {
 			r, err = nil, panicError("route source", v)
@@ -180,6 +274,8 @@ func (rc *routeCache) ask(ctx context.Context, name string) (r *Route, err error
 	switch {
 	case rc.life.Err() != nil:
 		return nil, ErrClosed
+	case err != nil && ctx.Err() != nil && ClassOf(err) == ClassTimeout:
+		return nil, l.unfinished(name, fmt.Errorf("%w after %v", err, limit))
 	case err != nil:
 		return nil, err
 	case r == nil || r.Len() == 0:
@@ -207,7 +303,7 @@ func (rc *routeCache) poll() {
 				rc.wait(looks[0])
 				looks = looks[1:]
 			}
-			looks = append(looks, rc.lookUp(t, 0))
+			looks = append(looks, rc.lookUp(t, 0, time.Time{}))
 		}
 		for _, l := range looks {
 			rc.wait(l)

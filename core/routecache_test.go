@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -156,6 +157,7 @@ func TestErrorsRefreshTheRouteAtOnce(t *testing.T) {
 		{"14", code(rocketmq.CodeServiceNotAvailable, ""), false, true},
 		{"connect", func(context.Context, *core.Attempt) error { return core.ErrConnect }, false, true},
 		{"lost", func(context.Context, *core.Attempt) error { return core.ErrConnectionLost }, false, true},
+		{"timeout", func(context.Context, *core.Attempt) error { return core.ErrTimeout }, false, true},
 		{"busy", code(rocketmq.CodeSystemBusy, ""), false, false},
 		{"auth", code(rocketmq.CodeNoPermission, "check signature failed"), false, false},
 	}
@@ -196,11 +198,221 @@ func TestRefusalsDoNotFloodTheNameServer(t *testing.T) {
 		cfg := coretest.Config(tr)
 		cfg.Routes = src
 		p := coretest.Start(t, cfg)
-		for range 1000 {
+		for second, most := range []int{5, 1, 1, 1} {
+			before := src.count()
+			for range 1000 {
+				_, _ = p.Send(t.Context(), coretest.Message("x"))
+			}
+			if n := src.count() - before; n < 1 || n > most {
+				t.Errorf("%d look-ups in second %d of refused sends, want 1 to %d", n, second, most)
+			}
+		}
+		// After a calm time a failure asks at once again, and the next ones soon.
+		time.Sleep(20 * time.Second)
+		before := src.count()
+		for range 500 {
 			_, _ = p.Send(t.Context(), coretest.Message("x"))
 		}
-		if n := src.count(); n > 12 {
-			t.Errorf("%d look-ups in a second of refused sends, want at most about 10", n)
+		if n := src.count() - before; n != 3 {
+			t.Errorf("%d look-ups in the first 0.5 s of new trouble, want 3", n)
+		}
+	})
+}
+
+// A broker that many topics share swallows everything: each topic's time-outs ask for its
+// route, and together they ask for no more than 100 a second.
+func TestTimeoutsOfManyTopicsDoNotFloodTheNameServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const topics, seconds = 300, 20
+		src := &source{give: func(int) (*core.Route, error) { return routeTo("broker-a"), nil }}
+		cfg := coretest.Config(&coretest.Transport{Do: func(ctx context.Context, at *core.Attempt) (*core.Result, error) {
+			return nil, coretest.Hang(ctx, at)
+		}})
+		cfg.Routes, cfg.Timeout, cfg.RouteRefresh = src, 100*time.Millisecond, time.Hour
+		p := coretest.Start(t, cfg)
+		var wg sync.WaitGroup
+		for i := range topics {
+			wg.Go(func() {
+				for range seconds * 10 {
+					_, _ = p.Send(t.Context(), &core.Message{Topic: fmt.Sprint("T", i), Body: []byte("x")})
+				}
+			})
+		}
+		wg.Wait()
+		if n := src.count(); n < topics+seconds*90 || n > topics+seconds*100+10 {
+			t.Errorf("%d look-ups in %d s for %d topics, want about 100 a second besides the first of each", n, seconds, topics)
+		}
+	})
+}
+
+// While look-ups bring something new they are not made rarer.
+func TestFruitfulLookUpsStayFrequent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := &source{give: func(n int) (*core.Route, error) { return routeTo(fmt.Sprint("broker-", n)), nil }}
+		tr := &coretest.Transport{Do: func(context.Context, *core.Attempt) (*core.Result, error) {
+			time.Sleep(time.Millisecond)
+			return nil, core.ErrConnect
+		}}
+		cfg := coretest.Config(tr)
+		cfg.Routes = src
+		p := coretest.Start(t, cfg)
+		for range 2000 {
+			_, _ = p.Send(t.Context(), coretest.Message("x"))
+		}
+		if n := src.count(); n < 18 || n > 21 {
+			t.Errorf("%d look-ups in 2 s, want about 20", n)
+		}
+	})
+}
+
+// A look-up that is only due soon, because a broker may have moved, begins at once for a call
+// that cannot go on without it.
+func TestACallThatNeedsTheRouteDoesNotWaitForItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := &source{give: func(int) (*core.Route, error) { return routeTo("broker-a", "broker-b"), nil }}
+		tr := &coretest.Transport{}
+		failing := true
+		tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+			switch {
+			case failing:
+				return nil, core.ErrConnect
+			case at.Queue().Broker == "broker-a":
+				return nil, coretest.Refuse(at, rocketmq.CodeTopicNotExist, "")
+			}
+			return tr.Ack(at), nil
+		}
+		cfg := coretest.Config(tr)
+		cfg.Routes = src
+		p := coretest.Start(t, cfg)
+		for range 40 {
+			_, _ = p.Send(t.Context(), coretest.Message("x"))
+			time.Sleep(100 * time.Millisecond)
+		}
+		failing = false
+		start := time.Now()
+		if _, err := p.Send(t.Context(), coretest.Message("x"), core.SendRetry(coretest.Retry(2))); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > 100*time.Millisecond {
+			t.Errorf("the call waited %v for the look-up", took)
+		}
+	})
+}
+
+// A look-up used to end after 3 s whatever the time of its calls, and an answer that came
+// later was lost, each time.
+func TestALookUpTakesWhatItsCallsHave(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		took    time.Duration // what the name server needs
+		timeout time.Duration // RouteTimeout
+		send    time.Duration // the call's
+		want    error
+		after   time.Duration
+		next    time.Duration // what a second call takes, -1 for a failure
+	}{
+		{"slow, the call has time", 15 * time.Second, 0, 20 * time.Second, nil, 15 * time.Second, 0},
+		{"slower than the call", 5 * time.Second, 0, 3 * time.Second, core.ErrTimeout, 3 * time.Second, 2 * time.Second},
+		{"beyond all", time.Hour, 0, 3 * time.Second, core.ErrTimeout, 3 * time.Second, -1},
+		{"with a limit", 5 * time.Second, 2 * time.Second, 20 * time.Second, core.ErrTimeout, 2 * time.Second, -1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				src := &source{took: tt.took, give: func(int) (*core.Route, error) { return routeTo("broker-a"), nil }}
+				cfg := coretest.Config(&coretest.Transport{})
+				cfg.Routes, cfg.RouteTimeout = src, tt.timeout
+				p := coretest.Start(t, cfg)
+				start := time.Now()
+				_, err := p.Send(t.Context(), coretest.Message("x"), core.SendTimeout(tt.send))
+				if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || time.Since(start) != tt.after {
+					t.Errorf("after %v: %v, want %v after %v", time.Since(start), err, tt.want, tt.after)
+				}
+				start = time.Now()
+				_, err = p.Send(t.Context(), coretest.Message("x"))
+				if tt.next < 0 {
+					if err == nil {
+						t.Error("sent")
+					}
+					return
+				}
+				if err != nil || time.Since(start) != tt.next || src.count() != 1 {
+					t.Errorf("the next call: %v after %v, %d look-ups", err, time.Since(start), src.count())
+				}
+			})
+		})
+	}
+}
+
+// A call whose time ends before the look-up says what the look-up has met so far.
+func TestLookUpProgressIsInTheError(t *testing.T) {
+	for _, tt := range []struct {
+		met   error
+		class core.Class
+	}{{errors.New("?"), core.ClassTimeout}, {&core.BrokerError{Class: core.ClassNetwork}, core.ClassNetwork}} {
+		testLookUpProgress(t, tt.met, tt.class)
+	}
+}
+
+func testLookUpProgress(t *testing.T, met error, class core.Class) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := coretest.Config(&coretest.Transport{})
+		cfg.Routes = coretest.RouteFunc(func(ctx context.Context, _ string) (*core.Route, error) {
+			core.LookUpProgress(ctx, errors.New("ns-1 refused"))
+			core.LookUpProgress(ctx, fmt.Errorf("ns-1 refused, ns-2 is silent: %w", met))
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		})
+		p := coretest.Start(t, cfg)
+		_, err := p.Send(t.Context(), coretest.Message("x"))
+		se := sendError(t, err)
+		if se.Class != class || se.Certainty != core.NotSent || !errors.Is(err, core.ErrTimeout) {
+			t.Errorf("got %v, %v: %v", se.Class, se.Certainty, err)
+		}
+		if !strings.Contains(err.Error(), "ns-1 refused, ns-2 is silent") {
+			t.Errorf("what was met is missing in: %v", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := p.Send(ctx, coretest.Message("x")); core.ClassOf(err) != core.ClassCanceled {
+			t.Errorf("canceled: %v", err)
+		}
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = p.Send(ctx, coretest.Message("x"))
+		if core.ClassOf(err) != class || !strings.Contains(err.Error(), "ns-2 is silent") {
+			t.Errorf("with a context that ends first: %v", err)
+		}
+	})
+	core.LookUpProgress(t.Context(), errors.New("of no look-up")) // is for nobody
+}
+
+// The name server hangs when a broker says that the route is outdated. The call goes on with
+// the old route after a second, instead of waiting until its time is over.
+func TestARefreshIsNotWaitedForForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := &source{give: func(n int) (*core.Route, error) { return routeTo("broker-a", "broker-b"), nil }}
+		tr := &coretest.Transport{}
+		failOn(tr, "broker-a", code(rocketmq.CodeNotLeaderForQueue, ""))
+		cfg := coretest.Config(tr)
+		cfg.Routes, cfg.Retry = src, coretest.Retry(2)
+		p := coretest.Start(t, cfg)
+		m := coretest.Message("x")
+		m.Queue = &core.Queue{Broker: "broker-b"}
+		if _, err := p.Send(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		src.mu.Lock()
+		src.took = time.Hour
+		src.mu.Unlock()
+		start := time.Now()
+		res, err := p.Send(t.Context(), coretest.Message("x"))
+		if err != nil || res.Queue.Broker != "broker-b" || time.Since(start) != time.Second {
+			t.Errorf("%v after %v: %v", res.Queue, time.Since(start), err)
+		}
+		start = time.Now()
+		_, err = p.Send(t.Context(), coretest.Message("x"), core.SendTimeout(300*time.Millisecond))
+		if !errors.Is(err, core.ErrTimeout) || time.Since(start) != 300*time.Millisecond {
+			t.Errorf("a shorter call: after %v: %v", time.Since(start), err)
 		}
 	})
 }

@@ -30,10 +30,13 @@ func (s *Selection) Tried(i int) bool {
 	return slices.Contains(s.call.tried, s.route.Broker(i).Name)
 }
 
-// Health is the health of queue i's broker, HealthGood without a health view. It
-// asks the [HealthView], so a selector that is one itself must not hold the lock
+// Health is the health of queue i's broker: HealthDown if it is absent, HealthGood without a
+// health view. It asks the [HealthView], so a selector that is one itself must not hold the lock
 // that its own Health method takes.
 func (s *Selection) Health(i int) Health {
+	if s.route.brokers[s.route.brokerOf[i]].Absent() {
+		return HealthDown
+	}
 	if s.health == nil {
 		return HealthGood
 	}
@@ -46,7 +49,7 @@ func (s *Selection) Health(i int) Health {
 	return s.health.Health(s.route.Broker(i))
 }
 
-// Index finds a queue by broker and id, or returns -1.
+// Index finds a queue by broker and id, in a static topic by its id alone, or returns -1.
 func (s *Selection) Index(q Queue) int { return s.route.Index(q) }
 
 // Message is the message, for reading only; in a batch the first.

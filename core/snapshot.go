@@ -100,7 +100,7 @@ type TopicSnapshot struct {
 // BrokerSnapshot is a broker of a route in use.
 type BrokerSnapshot struct {
 	Name    string `json:"name"`
-	Addr    string `json:"addr"`
+	Addr    string `json:"addr"` // empty if it is absent
 	Cluster string `json:"cluster"`
 	// Health is what each policy's health view says, by the policy's name.
 	Health map[string]Health `json:"health"`
@@ -183,7 +183,7 @@ func (p *Producer) snapshotRoutes(policies *policySet) ([]TopicSnapshot, []Broke
 			ts.Age = time.Since(time.Unix(0, t.since.Load()))
 			for _, b := range r.brokers {
 				ts.Brokers = append(ts.Brokers, b.Name)
-				brokers[b.Addr] = b
+				brokers[cmp.Or(b.Addr, b.Name)] = b
 			}
 		}
 		topics = append(topics, ts)
@@ -193,12 +193,15 @@ func (p *Producer) snapshotRoutes(policies *policySet) ([]TopicSnapshot, []Broke
 	for _, b := range brokers {
 		out = append(out, p.snapshotBroker(policies, b))
 	}
-	slices.SortFunc(out, func(a, b BrokerSnapshot) int { return cmp.Compare(a.Addr, b.Addr) })
+	slices.SortFunc(out, func(a, b BrokerSnapshot) int { return cmp.Or(cmp.Compare(a.Addr, b.Addr), cmp.Compare(a.Name, b.Name)) })
 	return topics, out
 }
 
 func (p *Producer) snapshotBroker(policies *policySet, b Broker) BrokerSnapshot {
 	s := BrokerSnapshot{Name: b.Name, Addr: b.Addr, Cluster: b.Cluster, Health: map[string]Health{}, Details: []Setting{}}
+	if b.Absent() {
+		return s // nobody knows it
+	}
 	for _, pol := range policies.order {
 		if pol.Health != nil {
 			s.Health[pol.Name] = healthOf(pol.Health, b)

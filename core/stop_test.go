@@ -94,8 +94,8 @@ func TestStopReason(t *testing.T) {
 
 type panicBudget struct{}
 
-func (panicBudget) Withdraw() bool { panic("boom") }
-func (panicBudget) Deposit()       { panic("boom") }
+func (panicBudget) Withdraw(*core.Failure) bool { panic("boom") }
+func (panicBudget) Deposit()                    { panic("boom") }
 
 // A budget's panic at a success changes nothing about the success.
 func TestDepositPanics(t *testing.T) {

@@ -44,7 +44,9 @@ func (f QueueSelectorFunc) Select(ctx context.Context, sel *Selection) (int, err
 
 // ConsistentSelector is a selector whose choice carries meaning for some
 // messages, such as a sharding key's queue. For a message that requires
-// consistency the engine tries the chosen queue again or fails: it is never re-routed.
+// consistency the engine makes each attempt at the queue that the selector chooses: neither a
+// failure nor a breaker moves it. A selector that looks at the message and at the route alone
+// chooses one queue for as long as the route stays.
 // Each of its attempts is a last resort ([Attempt.LastResort]), so a breaker lets it through.
 type ConsistentSelector interface {
 	QueueSelector
@@ -125,6 +127,7 @@ type Failure struct {
 	Remaining  time.Duration // until its deadline
 	Untried    int           // brokers of the route that this call has not tried
 	Consistent bool          // the queue is fixed: a retry goes to it again
+	Outage     bool          // the health view calls every broker down that may take the message
 }
 
 // Decision is a retry policy's answer. The zero value gives up.
@@ -149,7 +152,7 @@ type Reroute uint8
 const (
 	AvoidBroker Reroute = iota // prefer brokers that this call has not tried
 	AnyQueue                   // forget what was tried
-	SameQueue                  // the same queue again
+	SameQueue                  // the same queue again, as long as the route has it
 )
 
 var rerouteNames = []string{"avoid-broker", "any-queue", "same-queue"}
@@ -168,8 +171,9 @@ func (r *Reroute) UnmarshalText(text []byte) error {
 // RetryBudget bounds the retries of all calls together, so that a sick cluster
 // is not flooded. It is safe for concurrent use.
 type RetryBudget interface {
-	// Withdraw takes the price of one retry; false means: no retry now.
-	Withdraw() bool
+	// Withdraw takes the price of the retry after f, which the policy has asked for; false
+	// means: no retry now. It must not keep f, which is the call's.
+	Withdraw(f *Failure) bool
 	// Deposit is called once for each call that succeeded.
 	Deposit()
 }

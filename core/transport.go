@@ -50,7 +50,9 @@ type Transport interface {
 
 // RouteSource knows where topics live. Core caches what it answers, asks for one
 // topic at most once at a time, for several topics at once, and keeps the last good
-// route while it asks.
+// route while it asks. The context has the look-up's deadline ([Config].RouteTimeout), which
+// may be later than that of the calls that wait; [LookUpProgress] tells them what was met
+// until then.
 //
 // The rules, as transport/transporttest checks them:
 //

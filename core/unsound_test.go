@@ -121,8 +121,8 @@ func TestWrappedSendErrorSaysThingsOnce(t *testing.T) {
 
 type broke struct{}
 
-func (broke) Withdraw() bool { return false }
-func (broke) Deposit()       {}
+func (broke) Withdraw(*core.Failure) bool { return false }
+func (broke) Deposit()                    {}
 
 // Who could not retry for want of a budget says so.
 func TestSpentBudgetShows(t *testing.T) {

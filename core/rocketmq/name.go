@@ -43,6 +43,16 @@ const (
 	DefaultProducerGroup = "DEFAULT_PRODUCER"
 )
 
+// Names in the place of a broker's, for the logical queues of a static topic (5.x; Java:
+// MixAll.LOGICAL_QUEUE_MOCK_BROKER_PREFIX, TopicQueueMappingUtils.getMockBrokerName).
+const (
+	// MockBrokerGlobal is what Java's clients call the broker of each such queue, because its
+	// number alone says which one it is.
+	MockBrokerGlobal = "__syslo__global__"
+	// MockBrokerNone is the broker of one that no broker leads.
+	MockBrokerNone = "__syslo__none__"
+)
+
 const (
 	transactionCheckTopic = "TRANS_CHECK_MAX_TIME_TOPIC"
 	selfTestTopic         = "SELF_TEST_TOPIC"

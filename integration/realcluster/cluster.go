@@ -30,11 +30,18 @@ var Versions = []string{Default, "4.9.7", "5.5.0"}
 type Options struct {
 	Version string // of Versions
 	Brokers int    // 1 (default) or 2: broker-a, and broker-b, a second master
+	// Slave gives the one broker a slave, the node broker-a-s. The master answers a send only when the slave has the
+	// message (SYNC_MASTER), or says that it has not.
+	Slave bool
+	// Proxy puts the proxy of 5.x in front of the one broker, the node proxy.
+	Proxy bool
 	// Settings are broker settings, KEY=VALUE for every broker or NODE:KEY=VALUE for one.
 	Settings []string
 	// Java are JVM flags, FLAG for every node or NODE:FLAG for one.
 	Java   []string
 	HeapMB int // heap of each broker, 384 by default
+	// IPv6 makes the brokers listen on ::1 and register that.
+	IPv6 bool
 }
 
 // Cluster is a running RocketMQ. Its methods may be called from several goroutines, but those that break or
@@ -61,9 +68,9 @@ func Launch(ctx context.Context, o Options) (*Cluster, error) {
 	if o.Version == "" {
 		o.Version = Default
 	}
-	preset := map[int]string{0: "single", 1: "single", 2: "cluster"}[o.Brokers]
-	if preset == "" {
-		return nil, fmt.Errorf("%d brokers: one or two can be started", o.Brokers)
+	preset, err := o.preset()
+	if err != nil {
+		return nil, err
 	}
 	if err := NeedTools("java", "mvn", "bash"); err != nil {
 		return nil, err
@@ -88,6 +95,26 @@ func Launch(ctx context.Context, o Options) (*Cluster, error) {
 	return nil, fmt.Errorf("start RocketMQ %s: %w", o.Version, errors.Join(failures...))
 }
 
+// preset is the start script's word for what is to run.
+func (o *Options) preset() (string, error) {
+	switch {
+	case o.Brokers < 0 || o.Brokers > 2:
+		return "", fmt.Errorf("%d brokers: one or two can be started", o.Brokers)
+	case o.Brokers == 2 && (o.Slave || o.Proxy), o.Slave && o.Proxy:
+		return "", errors.New("two brokers, a slave, a proxy: one of them can be had")
+	case o.Proxy && strings.HasPrefix(o.Version, "4."):
+		return "", fmt.Errorf("RocketMQ %s has no proxy", o.Version)
+	case o.Slave:
+		return "replica", nil
+	case o.Proxy:
+		return "proxy", nil
+	case o.Brokers == 2:
+		return "cluster", nil
+	default:
+		return "single", nil
+	}
+}
+
 func launch(ctx context.Context, scripts, preset string, o *Options) (*Cluster, error) {
 	p, err := reserve()
 	if err != nil {
@@ -98,16 +125,22 @@ func launch(ctx context.Context, scripts, preset string, o *Options) (*Cluster, 
 	if err != nil {
 		return nil, errors.Join(err, p.release())
 	}
-	all := []Broker{{"broker-a", local(p.base + 10)}, {"broker-b", local(p.base + 30)}}
+	at, settings, java := local, o.Settings, o.Java
+	if o.IPv6 {
+		at = local6
+		settings = append([]string{"brokerIP1=::1", "bindAddress=::1"}, settings...)
+		java = append([]string{"-Djava.net.preferIPv4Stack=false"}, java...)
+	}
+	all := []Broker{{"broker-a", at(p.base + 10)}, {"broker-b", at(p.base + 30)}}
 	c := &Cluster{version: o.Version, dir: dir, scripts: scripts, ports: p, brokers: all[:max(o.Brokers, 1)]}
 	args := []string{dir, preset, "--base", strconv.Itoa(p.base), "--version", o.Version, "--wait", "180"}
 	if o.HeapMB > 0 {
 		args = append(args, "--heap", strconv.Itoa(o.HeapMB))
 	}
-	for _, s := range o.Settings {
+	for _, s := range settings {
 		args = append(args, "--set", s)
 	}
-	for _, f := range o.Java {
+	for _, f := range java {
 		args = append(args, "--java", f)
 	}
 	if err := c.script(ctx, "start", args...); err != nil {
@@ -121,6 +154,9 @@ func (c *Cluster) Version() string { return c.version }
 
 // NameServer is the name server's address.
 func (c *Cluster) NameServer() string { return local(c.ports.base) }
+
+// Proxy is the address of the proxy's remoting port, which is name server and broker to clients.
+func (c *Cluster) Proxy() string { return local(c.ports.base + 41) }
 
 // Brokers are the cluster's masters.
 func (c *Cluster) Brokers() []Broker { return append([]Broker(nil), c.brokers...) }
@@ -195,4 +231,5 @@ func (c *Cluster) Stop() error {
 	return errors.Join(err, os.RemoveAll(c.dir), c.ports.release())
 }
 
-func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+func local(port int) string  { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+func local6(port int) string { return net.JoinHostPort("::1", strconv.Itoa(port)) }

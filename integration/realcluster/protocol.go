@@ -15,8 +15,12 @@ const (
 	codeCreateTopic = 17
 	codeRuntimeInfo = 28
 	codeMaxOffset   = 30
+	codePutKVConfig = 100
 	codeRoute       = 105
 )
+
+// codeNoTopic is the answer of a name server that does not know a topic.
+const codeNoTopic = 17
 
 // patience is how long an answer may take: a broker under a flood of one-way messages has a long queue.
 const patience = time.Minute

@@ -27,7 +27,7 @@ func TestFault04NameServerDownAtStart(t *testing.T) {
 		most       time.Duration // of a failing send
 	}{
 		{"refused", (*embedded.NameServer).Stop, func(s *embedded.NameServer) { _ = s.Start(bg) }, 0},
-		{"hung", (*embedded.NameServer).Pause, (*embedded.NameServer).Resume, remoting.DefaultNameServerTimeout},
+		{"hung", (*embedded.NameServer).Pause, (*embedded.NameServer).Resume, core.DefaultTimeout},
 	} {
 		sub(t, fault.name, func(t *testing.T) {
 			w := newWorld(t, 1)
@@ -92,6 +92,36 @@ func TestFault06OneOfTwoNameServersHung(t *testing.T) {
 			wantTook(t, "the send to a new topic", d, want)
 		}
 	})
+}
+
+// A topic's only broker moves, and its old address swallows what comes. One send waits out its
+// time and asks for the route, so those after the look-up go to the new address. It was three
+// sends and 9 s, until the connection's end or the next refresh.
+func TestFaultBrokerMovedFromAnAddressThatSwallows(t *testing.T) {
+	for _, moment := range []time.Duration{-time.Second, time.Second} { // after the fault begins
+		sub(t, moment.String(), func(t *testing.T) {
+			w := newWorld(t, 2)
+			at := func(b string) { w.routeIs(routeTo(w.Broker(b).Addr())) }
+			at("broker-a")
+			p := w.start(t)
+			p.ok(t, "before")
+			w.Broker("broker-a").Pause()
+			go func() {
+				time.Sleep(moment)
+				at("broker-b")
+			}()
+			if moment < 0 {
+				synctest.Wait()
+			}
+			start := time.Now()
+			_, err := p.Send(bg, msg("swallowed"))
+			wantFailure(t, err, core.ClassTimeout, core.MaybeStored)
+			synctest.Wait() // the look-up takes no time here
+			p.ok(t, "after")
+			wantTook(t, "both", time.Since(start), core.DefaultTimeout)
+			w.Broker("broker-a").Resume()
+		})
+	}
 }
 
 // badRoutes are routes that cannot be sent to.

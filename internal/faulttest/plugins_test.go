@@ -67,8 +67,8 @@ func (b badRetry) Next(*core.Failure) core.Decision {
 	return core.Decision{}
 }
 
-func (b badBudget) Withdraw() bool { b.act(); return true }
-func (b badBudget) Deposit()       { b.act() }
+func (b badBudget) Withdraw(*core.Failure) bool { b.act(); return true }
+func (b badBudget) Deposit()                    { b.act() }
 
 func (b badHealth) Health(core.Broker) core.Health { b.act(); return core.HealthGood }
 

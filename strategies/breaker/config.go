@@ -49,8 +49,10 @@ type Config struct {
 	// Probes is how many attempts at once a half-open breaker lets through, and
 	// how many of them must succeed to close it, 1 by default.
 	Probes int `json:"probes" yaml:"probes" env:"PROBES"`
-	// MinWait is how long a broker must have had before a time-out counts,
-	// 50 ms by default: a caller's own short deadline proves nothing.
+	// MinWait is how long a broker must have had at least before a time-out counts, 50 ms by
+	// default. It must have had longer than it needs for others, too: the end of a caller's own
+	// short time proves nothing. What it needs is estimated from its last answers, as TCP
+	// estimates round trips. Where no answer is known it is 500 ms, and never more than 1 s.
 	MinWait time.Duration `json:"minWait" yaml:"minWait" env:"MIN_WAIT"`
 	// HangAfter is how long a broker must have been silent altogether, in one
 	// attempt that timed out, to be taken for hung (see Counts.Hung), 500 ms by

@@ -41,6 +41,18 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
+// What is just within the limits is accepted.
+func TestConfigLimits(t *testing.T) {
+	for _, cfg := range []breaker.Config{
+		{Window: 10 * time.Millisecond, Probes: 1, OpenFor: 1, MinWait: 1, HangAfter: 1},
+		{Window: math.MaxInt64 / 2, Probes: math.MaxInt32},
+	} {
+		if _, err := breaker.New(cfg); err != nil {
+			t.Errorf("%+v: %v", cfg, err)
+		}
+	}
+}
+
 func TestDefaultTrip(t *testing.T) {
 	tests := []struct {
 		counts breaker.Counts

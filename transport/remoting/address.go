@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,12 +55,13 @@ func parseServer(s string) (string, error) {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
 		// A name or an IP address alone. Without brackets nobody can tell the last
-		// group of an IPv6 address from a port: ::1:9876 is an address.
+		// group of an IPv6 address from a port, unless it is too long for one: ::1:9876 is an
+		// address, ::1:10911 is not.
 		inner, bracketed := strings.CutPrefix(s, "[")
 		host, port = strings.TrimSuffix(inner, "]"), namePort
-		switch ip := net.ParseIP(host) != nil; {
-		case strings.Contains(host, ":") && !ip:
-			return "", errors.New("it is not host:port")
+		switch _, bad := netip.ParseAddr(host); {
+		case strings.Contains(host, ":") && bad != nil:
+			return parseBroker(s)
 		case strings.Contains(host, ":") && !bracketed:
 			return "", errors.New("an IPv6 address needs brackets, as in [::1]:9876")
 		}
@@ -67,14 +69,22 @@ func parseServer(s string) (string, error) {
 	return joinAddr(host, port)
 }
 
-// checkBroker reports whether a route's address can be dialed.
-func checkBroker(addr string) error {
+// parseBroker normalises a route's address to host:port. Brokers register an IPv6 address
+// without brackets, as in fd00::2:10911. A port is always there, so the last colon is before
+// it (Java: RemotingHelper.string2SocketAddress).
+func parseBroker(addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return errors.New("it is not host:port")
+		i := strings.LastIndexByte(addr, ':')
+		if i < 0 {
+			return "", errors.New("it is not host:port")
+		}
+		if ip, bad := netip.ParseAddr(addr[:i]); bad != nil || !ip.Is6() {
+			return "", errors.New("it is not host:port")
+		}
+		host, port = addr[:i], addr[i+1:]
 	}
-	_, err = joinAddr(host, port)
-	return err
+	return joinAddr(host, port)
 }
 
 func joinAddr(host, port string) (string, error) {

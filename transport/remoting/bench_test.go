@@ -160,3 +160,27 @@ func split(n, goroutines int, f func()) {
 	}
 	wg.Wait()
 }
+
+// BenchmarkRoute is a whole look-up of ever larger routes: the time per queue and broker stays
+// the same. A name server can make each of them.
+func BenchmarkRoute(b *testing.B) {
+	for _, brokers := range []int{10, 100, 1000} {
+		b.Run(fmt.Sprintf("brokers=%d", brokers), func(b *testing.B) {
+			r := &wire.RouteData{}
+			for i := range brokers {
+				name := fmt.Sprintf("broker-%d", i)
+				r.Brokers = append(r.Brokers, wire.BrokerData{BrokerName: name, Addrs: map[int64]string{0: fmt.Sprintf("10.0.0.1:%d", i+1)}})
+				r.Queues = append(r.Queues, wire.QueueData{BrokerName: name, ReadQueueNums: 64, WriteQueueNums: 64, Perm: 6})
+			}
+			ns := nameServer(b, func(string) *wire.RouteData { return r })
+			c := client(b, remoting.Config{NameServers: []string{ns.addr()}})
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := c.Route(bg, "T"); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*brokers*65), "ns/queue+broker")
+		})
+	}
+}

@@ -32,6 +32,8 @@ type Client struct {
 	ser wire.Serialization
 	log *slog.Logger
 	id  string
+	// network is that of the brokers in routes: empty unless the client dials in its own way.
+	network string
 
 	state  atomic.Uint32
 	opaque atomic.Int32 // the last request number, over all connections
@@ -61,6 +63,7 @@ const (
 // NewClient makes a client. It does no I/O and starts no goroutine. All mistakes
 // in cfg are reported at once.
 func NewClient(cfg Config) (*Client, error) {
+	ownDial := cfg.Dial != nil
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, fmt.Errorf("remoting client: %w", err)
@@ -71,6 +74,9 @@ func NewClient(cfg Config) (*Client, error) {
 	}
 	if c.id == "" {
 		c.id = newClientID()
+	}
+	if ownDial {
+		c.network = newClientID()
 	}
 	c.shared = c.newConnShared()
 	c.brokers.init(c, true, cfg.MaxBrokers)

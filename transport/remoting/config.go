@@ -90,7 +90,9 @@ type Config struct {
 	// a scheme such as http:// before host:port is dropped, as Java 5 does.
 	NameServers []string `json:"nameServers" yaml:"nameServers" env:"NAME_SERVERS"`
 	// Dial opens connections; nil means a net.Dialer with TCP keep-alive of
-	// 15 s, which tries every address of a name. It must obey ctx.
+	// 15 s, which tries every address of a name. It must obey ctx. What such a client learns
+	// of a broker holds for no other client ([core.Broker].Network): an address may lead
+	// somewhere else without this function.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error) `json:"-" yaml:"-"`
 	// Serialization is the form of headers, [Binary] by default.
 	Serialization Serialization `json:"serialization" yaml:"serialization" env:"SERIALIZATION"`
@@ -108,7 +110,10 @@ type Config struct {
 	HeartbeatInterval time.Duration `json:"heartbeatInterval" yaml:"heartbeatInterval" env:"HEARTBEAT_INTERVAL"`
 	// ConnectTimeout bounds one dial, whoever waits for it, 3 s by default.
 	ConnectTimeout time.Duration `json:"connectTimeout" yaml:"connectTimeout" env:"CONNECT_TIMEOUT"`
-	// NameServerTimeout bounds one question to one name server, 1 s by default.
+	// NameServerTimeout is how long a name server may be silent before the next one is asked as
+	// well, 1 s by default. Its own answer still counts. How long a look-up goes on is
+	// the producer's RouteTimeout; without a deadline in the context it is twice this time
+	// for each server, and once more.
 	NameServerTimeout time.Duration `json:"nameServerTimeout" yaml:"nameServerTimeout" env:"NAME_SERVER_TIMEOUT"`
 	// RequestTimeout bounds one heartbeat or unregistration at one broker, 3 s by default.
 	RequestTimeout time.Duration `json:"requestTimeout" yaml:"requestTimeout" env:"REQUEST_TIMEOUT"`
@@ -125,14 +130,18 @@ type Config struct {
 	MaxQueuedBytes int `json:"maxQueuedBytes" yaml:"maxQueuedBytes" env:"MAX_QUEUED_BYTES"`
 	// MaxBrokers bounds the brokers that the client knows at a time, 1,024 by default.
 	MaxBrokers int `json:"maxBrokers" yaml:"maxBrokers" env:"MAX_BROKERS"`
-	// MaxTopics bounds the topics whose brokers get heartbeats, 16,384 by default.
+	// MaxTopics bounds the topics whose routes are remembered, 16,384 by default; together
+	// they have at most a million queues. Their brokers get heartbeats while somebody sends
+	// to them. The topic that was looked up longest ago makes room. If no name server knows
+	// it later, it counts as new.
 	MaxTopics int `json:"maxTopics" yaml:"maxTopics" env:"MAX_TOPICS"`
 
 	// AllowBroker refuses broker addresses, which come from name servers, by
 	// returning false. Nil allows all. It gets what MapAddr returned.
 	AllowBroker func(addr string) bool `json:"-" yaml:"-"`
 	// MapAddr translates the broker addresses of routes to those that can be
-	// reached from here. Nil changes nothing.
+	// reached from here. It gets and returns host:port, [::1]:10911 for IPv6; an address
+	// that is not in this form it gets as it is. Nil changes nothing.
 	MapAddr func(addr string) string `json:"-" yaml:"-"`
 
 	// Signer signs every request, for clusters with access control. Nil means that requests

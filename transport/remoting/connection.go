@@ -15,7 +15,8 @@ var _ conn.Owner = (*peer)(nil)
 // connection is an open connection in the client's list.
 type connection struct {
 	*conn.Conn
-	peer *peer
+	peer   *peer
+	opened time.Time
 
 	// The heartbeat goroutine's own: the traffic at the last sweep, and since when there
 	// has been none.
@@ -40,7 +41,8 @@ func (c *Client) start(p *peer, cn *conn.Conn) bool {
 	if c.state.Load() != stateRunning {
 		return false
 	}
-	c.conns[cn] = &connection{Conn: cn, peer: p, idleSince: time.Now()}
+	now := time.Now()
+	c.conns[cn] = &connection{Conn: cn, peer: p, opened: now, idleSince: now}
 	c.wg.Add(2)
 	go func() {
 		defer c.wg.Done()

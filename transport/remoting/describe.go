@@ -22,7 +22,7 @@ func (c *Client) Describe() core.Description {
 		{Name: "headers", Value: c.cfg.Serialization.String()},
 		{Name: "dial", Value: "at most " + c.cfg.ConnectTimeout.String()},
 		{Name: "after a failed dial", Value: fmt.Sprintf("the next one %v later, doubling to %v; meanwhile attempts at the broker fail at once", backoffFirst, backoffMost)},
-		{Name: "look-up at one name server", Value: "at most " + c.cfg.NameServerTimeout.String()},
+		{Name: "look-up", Value: "the next name server is asked as well after " + c.cfg.NameServerTimeout.String() + ", or at once if one does not know the topic"},
 		{Name: "heartbeat", Value: "every " + c.cfg.HeartbeatInterval.String()},
 		{Name: "queued", Value: "at most " + words.Size(c.cfg.MaxQueuedBytes) + " a connection; beyond them sends wait"},
 	}}

@@ -65,13 +65,17 @@ func (p *peer) renew(cn *conn.Conn, w *conn.Wait) error {
 // have their answers; it is closed when none is left. With blame, a connection
 // that never brought a frame counts as a failed dial, so that a hung broker is
 // dialed ever more rarely.
-func (p *peer) retire(cn *conn.Conn, why error, blame bool) {
+func (p *peer) retire(cn *conn.Conn, why error, blame bool) { p.replace(cn, nil, why, blame) }
+
+// replace is retire with a connection that is used from now on, or nil. It reports whether cn
+// was in use.
+func (p *peer) replace(cn, next *conn.Conn, why error, blame bool) bool {
 	p.mu.Lock()
 	if p.cur.Load() != cn {
 		p.mu.Unlock()
-		return
+		return false
 	}
-	p.cur.Store(nil)
+	p.cur.Store(next)
 	if blame && !cn.Proven() {
 		p.failed(why)
 	}
@@ -86,6 +90,7 @@ func (p *peer) retire(cn *conn.Conn, why error, blame bool) {
 		victim.Close(why)
 	}
 	cn.Retire(why)
+	return true
 }
 
 // lost forgets a connection that has ended.

@@ -13,14 +13,15 @@ import (
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
-// Route looks a topic up at the name servers. A topic that they do not know gets
-// the queues that brokers would create for it: those of the create-topic key,
-// at most [Config].DefaultTopicQueueNums of each broker (Java:
-// MQClientInstance.updateTopicRouteInfoFromNameServer).
+// Route looks a topic up at the name servers. One that they do not know now, though they did
+// at an earlier look-up of this client, keeps its last route, for as long as the client lives:
+// see [Config].MaxTopics. One that was never known gets the queues that brokers would create
+// for it: those of the create-topic key, at most [Config].DefaultTopicQueueNums of each
+// broker (Java: MQClientInstance.updateTopicRouteInfoFromNameServer).
 //
 // Errors: a *[RouteError], which matches [core.ErrNoRoute], where there is
-// nothing to send to; a *[NameServerError] where no server answered; the end of
-// ctx.
+// nothing to send to; a *[NameServerError] where no server answered in the time of ctx; the
+// end of ctx.
 func (c *Client) Route(ctx context.Context, topic string) (*core.Route, error) {
 	if err := c.usable(); err != nil {
 		return nil, err
@@ -29,84 +30,130 @@ func (c *Client) Route(ctx context.Context, topic string) (*core.Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	if data == nil {
-		if data, err = c.lookUp(ctx, c.cfg.CreateTopicKey); err != nil {
+	own := data != nil
+	if !own {
+		route, known, first := c.known.keep(topic)
+		if first {
+			c.log.Warn("no name server knows the topic any more; its last route is kept", "topic", topic)
+		}
+		switch {
+		case route != nil:
+			return route, nil
+		case known:
+			return nil, noWritable(topic)
+		}
+		if data, err = c.defaultRoute(ctx, topic); err != nil {
 			return nil, err
-		}
-		if data == nil {
-			c.known.drop(topic)
-			return nil, &RouteError{Topic: topic, Reason: "the topic does not exist, and brokers do not create topics"}
-		}
-		for i := range data.Queues {
-			q := &data.Queues[i]
-			q.WriteQueueNums = min(q.ReadQueueNums, c.cfg.DefaultTopicQueueNums)
-			q.ReadQueueNums = q.WriteQueueNums
 		}
 	}
 	if readOnly(data) {
-		c.known.drop(topic)
-		return nil, &RouteError{Topic: topic, Reason: "the route has no writable queue", readOnly: true}
+		c.known.set(topic, nil, own)
+		return nil, noWritable(topic)
 	}
 	route, err := c.usableRoute(topic, data)
 	if err != nil {
 		return nil, err
 	}
-	if c.known.set(topic, route) {
+	if c.known.set(topic, route, own) {
 		c.kickHeartbeat()
 	}
 	return route, nil
 }
 
+// defaultRoute is the route by which a topic is created.
+func (c *Client) defaultRoute(ctx context.Context, topic string) (*wire.RouteData, error) {
+	data, err := c.lookUp(ctx, c.cfg.CreateTopicKey)
+	if err != nil {
+		return nil, err
+	}
+	if data == nil {
+		c.known.drop(topic)
+		return nil, &RouteError{Topic: topic, Reason: "the topic does not exist, and brokers do not create topics"}
+	}
+	for i := range data.Queues {
+		q := &data.Queues[i]
+		q.WriteQueueNums = min(q.ReadQueueNums, c.cfg.DefaultTopicQueueNums)
+		q.ReadQueueNums = q.WriteQueueNums
+	}
+	return data, nil
+}
+
+// noWritable is the error for a topic that nobody may write to.
+func noWritable(topic string) error {
+	return &RouteError{Topic: topic, Reason: "the route has no writable queue", readOnly: true}
+}
+
 // usableRoute keeps what can be sent to: writable queues of brokers whose master
-// has an address that can be dialed and is allowed.
+// has an address that can be dialed and is allowed. The queues of an order configuration and of
+// a static topic are all kept, because a key's place depends on their number; those of other
+// brokers are there as absent ones. It costs time in proportion to brokers and queues.
 func (c *Client) usableRoute(topic string, data *wire.RouteData) (*core.Route, error) {
 	var refused error
-	brokers := make([]core.Broker, 0, len(data.Brokers))
+	found := make(map[string]core.Broker, len(data.Brokers))
 	masters := make([]wire.BrokerData, 0, len(data.Brokers))
 	for i := range data.Brokers {
 		b := &data.Brokers[i]
-		addr, ok := b.Master()
-		if !ok || slices.ContainsFunc(brokers, func(o core.Broker) bool { return o.Name == b.BrokerName }) {
+		raw, ok := b.Master()
+		if _, twice := found[b.BrokerName]; twice || !ok {
 			continue
 		}
-		if c.cfg.MapAddr != nil {
-			addr = c.cfg.MapAddr(addr)
-		}
-		if err := checkBroker(addr); err != nil {
-			refused = fmt.Errorf("broker %s at %q: %w", b.BrokerName, addr, err)
+		addr, err := c.brokerAddr(raw)
+		if err != nil {
+			refused = fmt.Errorf("broker %s at %q: %w", b.BrokerName, raw, err)
 			continue
 		}
-		if c.cfg.AllowBroker != nil && !c.cfg.AllowBroker(addr) {
-			refused = fmt.Errorf("broker %s at %s: the address is not allowed", b.BrokerName, addr)
-			continue
-		}
-		brokers = append(brokers, core.Broker{Name: b.BrokerName, Addr: addr, Cluster: b.Cluster})
+		found[b.BrokerName] = core.Broker{Name: b.BrokerName, Addr: addr, Cluster: b.Cluster, Network: c.network}
 		masters = append(masters, *b)
 	}
 	published, err := wire.PublishQueues(&wire.RouteData{
-		OrderTopicConf: data.OrderTopicConf, Queues: data.Queues, Brokers: masters,
+		OrderTopicConf: data.OrderTopicConf, Queues: data.Queues, Brokers: masters, Mappings: data.Mappings,
 	})
 	if err != nil {
 		return nil, noQueue(topic, err, refused)
 	}
-	queues := make([]core.Queue, 0, len(published))
-	used := make(map[string]bool, len(brokers))
-	for _, q := range published {
-		// An order configuration may name brokers that are not there.
-		if slices.ContainsFunc(brokers, func(b core.Broker) bool { return b.Name == q.BrokerName }) {
-			queues = append(queues, core.Queue{Broker: q.BrokerName, ID: q.QueueID})
-			used[q.BrokerName] = true
+	queues := make([]core.Queue, len(published))
+	brokers := make([]core.Broker, 0, len(masters))
+	used := make(map[string]bool, len(masters))
+	there := false
+	for i, q := range published {
+		queues[i] = core.Queue{Broker: q.BrokerName, ID: q.QueueID}
+		if used[q.BrokerName] {
+			continue
 		}
+		used[q.BrokerName] = true
+		b, ok := found[q.BrokerName]
+		if b.Name = q.BrokerName; ok {
+			there = true
+		}
+		brokers = append(brokers, b)
 	}
-	if len(queues) == 0 {
+	if !there {
 		return nil, noQueue(topic, wire.ErrNoMaster, refused)
 	}
-	brokers = slices.DeleteFunc(brokers, func(b core.Broker) bool { return !used[b.Name] })
-	route, err := core.NewRoute(queues, brokers)
+	makeRoute := core.NewRoute
+	if data.Static() {
+		makeRoute = core.NewStaticRoute
+	}
+	route, err := makeRoute(queues, brokers)
 	if err != nil {
 		return nil, &RouteError{Topic: topic, Reason: "the route is unusable", Err: err}
 	}
 	return route, nil
+}
+
+// brokerAddr makes host:port of a route's address, by way of the user's functions.
+func (c *Client) brokerAddr(raw string) (string, error) {
+	addr, err := parseBroker(raw)
+	if c.cfg.MapAddr != nil {
+		if err != nil {
+			addr = raw // it may know better
+		}
+		addr, err = parseBroker(c.cfg.MapAddr(addr))
+	}
+	if err == nil && c.cfg.AllowBroker != nil && !c.cfg.AllowBroker(addr) {
+		err = fmt.Errorf("the address %s is not allowed", addr)
+	}
+	return addr, err
 }
 
 func noQueue(topic string, err, refused error) error {
@@ -128,19 +175,24 @@ func readOnly(data *wire.RouteData) bool {
 	return len(data.Queues) > 0 && !slices.ContainsFunc(data.Queues, func(q wire.QueueData) bool { return q.Perm&rocketmq.PermWrite != 0 })
 }
 
-// knownRoutes remembers where the topics in use live: their brokers get
-// heartbeats, and connections to other brokers are closed when idle.
+// knownRoutes remembers where topics live. The brokers of those in use get heartbeats, and
+// connections to other brokers are closed when idle. The routes that name servers gave are
+// kept longer than that: see keep.
 type knownRoutes struct {
 	mu     sync.Mutex
 	most   int
-	topics map[string]knownRoute
-	uses   map[string]int // topics of each address
+	topics map[string]*knownRoute
+	queues int            // of all routes
+	uses   map[string]int // topics in use of each address
 	latest time.Time      // the last successful look-up of any topic
 }
 
 type knownRoute struct {
-	addrs []string
-	seen  time.Time
+	route *core.Route // nil for a topic that is read-only
+	own   bool        // and not the default topic's
+	used  bool        // somebody sends to it
+	lost  bool        // no name server knows it any more
+	seen  time.Time   // when it was last looked up
 }
 
 // routeAge is how long a topic counts as in use after its last look-up. Look-ups
@@ -148,31 +200,48 @@ type knownRoute struct {
 // server answers, nothing ages.
 const routeAge = 10 * time.Minute
 
+// maxKnownQueues bounds the routes that are remembered by what they take, about 32 MiB.
+const maxKnownQueues = 1 << 20
+
 func (k *knownRoutes) init(most int) {
-	k.most, k.topics, k.uses = most, map[string]knownRoute{}, map[string]int{}
+	k.most, k.topics, k.uses = most, map[string]*knownRoute{}, map[string]int{}
 }
 
-// set notes a topic's brokers. It reports whether a broker is new to all topics.
-func (k *knownRoutes) set(topic string, route *core.Route) (news bool) {
-	brokers := route.Brokers()
-	addrs := make([]string, len(brokers))
-	for i, b := range brokers {
-		addrs[i] = b.Addr
-	}
+// set notes a topic's route, nil for one that is read-only. It reports whether a broker is
+// new to all topics.
+func (k *knownRoutes) set(topic string, route *core.Route, own bool) (news bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.latest = time.Now()
-	old, ok := k.topics[topic]
-	if !ok && len(k.topics) >= k.most {
+	r := &knownRoute{route: route, own: own, seen: k.latest}
+	news = k.use(r) // before the old one's end, so that what is in both is no news
+	k.forget(topic)
+	for len(k.topics) > 0 && (len(k.topics) >= k.most || k.queues+r.len() > maxKnownQueues) {
 		k.evict()
 	}
-	k.topics[topic] = knownRoute{addrs, k.latest}
-	for _, a := range addrs {
-		news = news || k.uses[a] == 0
-		k.uses[a]++
-	}
-	k.unuse(old.addrs)
+	k.topics[topic] = r
+	k.queues += r.len()
 	return news
+}
+
+// keep gives the route of a topic that no name server knows now, nil if none ever did. A name
+// server that was started a moment ago knows the topics of those brokers only that have
+// registered since. So the route stays, as in Java: by the default topic's route the
+// messages would go to brokers that do not have the topic, and create it there. Known says
+// that the topic is no new one, also where there is no route; first that this was not so at
+// the last look-up.
+func (k *knownRoutes) keep(topic string) (route *core.Route, known, first bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r := k.topics[topic]
+	if r == nil || !r.own {
+		return nil, false, false
+	}
+	first = !r.lost
+	r.lost, r.seen = true, time.Now()
+	k.latest = r.seen
+	k.use(r)
+	return r.route, true, first
 }
 
 func (k *knownRoutes) drop(topic string) {
@@ -181,17 +250,58 @@ func (k *knownRoutes) drop(topic string) {
 	k.forget(topic)
 }
 
-// forget takes a topic out. It is called with the lock held.
-func (k *knownRoutes) forget(topic string) {
-	k.unuse(k.topics[topic].addrs)
-	delete(k.topics, topic)
+// len is the number of its queues.
+func (r *knownRoute) len() int {
+	if r.route == nil {
+		return 0
+	}
+	return r.route.Len()
 }
 
-func (k *knownRoutes) unuse(addrs []string) {
-	for _, a := range addrs {
+// addrs are the addresses of its brokers.
+func (r *knownRoute) addrs() (out []string) {
+	if r.route == nil {
+		return nil
+	}
+	for _, b := range r.route.Brokers() {
+		if !b.Absent() {
+			out = append(out, b.Addr)
+		}
+	}
+	return out
+}
+
+// use counts a topic's brokers as in use. Here and below the lock is held.
+func (k *knownRoutes) use(r *knownRoute) (news bool) {
+	if r.used {
+		return false
+	}
+	r.used = true
+	for _, a := range r.addrs() {
+		news = news || k.uses[a] == 0
+		k.uses[a]++
+	}
+	return news
+}
+
+func (k *knownRoutes) unuse(r *knownRoute) {
+	if !r.used {
+		return
+	}
+	r.used = false
+	for _, a := range r.addrs() {
 		if k.uses[a]--; k.uses[a] == 0 {
 			delete(k.uses, a)
 		}
+	}
+}
+
+// forget takes a topic out.
+func (k *knownRoutes) forget(topic string) {
+	if r := k.topics[topic]; r != nil {
+		k.unuse(r)
+		k.queues -= r.len()
+		delete(k.topics, topic)
 	}
 }
 
@@ -212,7 +322,11 @@ func (k *knownRoutes) addrs() map[string]bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for topic, r := range k.topics {
-		if k.latest.Sub(r.seen) > routeAge {
+		switch {
+		case k.latest.Sub(r.seen) <= routeAge:
+		case r.own:
+			k.unuse(r)
+		default:
 			k.forget(topic)
 		}
 	}

@@ -9,7 +9,8 @@ import (
 // sweep closes connections that are not needed: those to brokers of no known route
 // that had no send since the last sweep, those without any traffic for the idle
 // time, and those to name servers that are no longer listed. It forgets
-// addresses likewise. Only the heartbeat goroutine calls it.
+// addresses likewise. Connections to name servers that are given by a DNS name are opened anew
+// now and then. Only the heartbeat goroutine calls it.
 func (c *Client) sweep(now time.Time) {
 	wanted := c.known.addrs()
 	offline := func(p *peer) bool { return p.broker && !wanted[p.addr] || !p.broker && !c.names.has(p.addr) }
@@ -19,6 +20,8 @@ func (c *Client) sweep(now time.Time) {
 		cn.note(usage, now)
 		if !needed && cn.CloseIdle(conn.ErrUnneeded) {
 			c.log.Debug("idle connection closed", "addr", cn.peer.addr)
+		} else if !cn.peer.broker && now.Sub(cn.opened) >= nameAge && isName(cn.peer.addr) {
+			c.spawn(func() { cn.peer.reopen(cn.Conn) })
 		}
 	}
 	for _, t := range []*table{&c.brokers, &c.servers} {

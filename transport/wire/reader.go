@@ -111,6 +111,18 @@ func (r *Reader) Buffered() bool {
 	return err != nil || ok && r.hi-r.lo >= n
 }
 
+// Pending is how many bytes are there that no Next has returned: those of a frame that is not
+// complete, unless Buffered says that one is.
+func (r *Reader) Pending() int { return r.hi - r.lo }
+
+// Size is how many bytes the Reader's buffers take.
+func (r *Reader) Size() int {
+	if len(r.buf) > len(r.base) {
+		return len(r.base) + len(r.buf)
+	}
+	return len(r.base)
+}
+
 // announced returns the length of the frame at lo with its length bytes, if those are there.
 func (r *Reader) announced() (n int, ok bool, err error) {
 	b := r.buf[r.lo:r.hi]
