@@ -126,7 +126,7 @@ func (tr *troupe) Next(f *core.Failure) core.Decision {
 	return core.Decision{Retry: f.Err != nil && f.Attempt < 2}
 }
 func (tr *troupe) Withdraw(*core.Failure) bool { tr.act("Withdraw"); return true }
-func (tr *troupe) Deposit()       { tr.act("Deposit") }
+func (tr *troupe) Deposit()                    { tr.act("Deposit") }
 func (tr *troupe) Health(core.Broker) core.Health {
 	tr.act("Health")
 	return core.HealthGood

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -581,37 +579,6 @@ func TestReadOnlyTopic(t *testing.T) {
 			if got := b.of("broker-a"); got != left {
 				t.Errorf("answer %d: %d routes lead to the broker, want %d", i, got, left)
 			}
-		}
-	})
-}
-
-// forgetful ends the goroutine of every report of a forgotten route.
-type forgetful struct{ topics []string }
-
-func (f *forgetful) RouteChanged(r *core.RouteReport) {
-	if r.New == nil {
-		f.topics = append(f.topics, r.Topic)
-		runtime.Goexit()
-	}
-}
-
-// A listener that ends its goroutine hears of every forgotten topic, and routes are still
-// looked up.
-func TestListenerEndsTheGoroutineThatForgets(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := &forgetful{}
-		cfg := coretest.Config(&coretest.Transport{}, core.ListenerStep("forgetful", f))
-		cfg.RouteRefresh = 10 * time.Millisecond
-		p := coretest.Start(t, cfg)
-		for _, topic := range []string{"A", "B", "C"} {
-			if _, err := p.Send(t.Context(), &core.Message{Topic: topic, Body: []byte("x")}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		time.Sleep(time.Second)
-		slices.Sort(f.topics)
-		if !slices.Equal(f.topics, []string{"A", "B", "C"}) {
-			t.Errorf("told of %v", f.topics)
 		}
 	})
 }
