@@ -163,3 +163,23 @@ func batch(msgs ...*core.Message) func(context.Context, *core.Producer) error {
 		return err
 	}
 }
+
+// A listener that ends the goroutine of a synchronous send is told of it once.
+func TestCallDoneOnceWhereItEndsTheGoroutine(t *testing.T) {
+	told := &clerk{}
+	p := coretest.Start(t, coretest.Config(&coretest.Transport{}, core.ListenerStep("told", told), core.ListenerStep("z.exit", exitsAfterCalls{})))
+	for _, send := range []func(){
+		func() { _, _ = p.Send(t.Context(), coretest.Message("x")) },
+		func() { _, _ = p.SendBatch(t.Context(), []*core.Message{coretest.Message("x")}) },
+	} {
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			send()
+		}()
+		<-ended
+	}
+	if len(told.lines) != 2 || p.Snapshot().Totals.Calls["sync"] != 2 {
+		t.Errorf("told %q", told.lines)
+	}
+}

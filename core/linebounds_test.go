@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -186,6 +187,34 @@ func TestDoneMayWaitForSends(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A send that comes while a done function keeps a place empty does not overtake those that stand
+// in line.
+func TestNoSendOvertakesTheLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		p := coretest.Start(t, g.config(1, 10))
+		p.SendAsync(t.Context(), coretest.Message("first"), func(core.Result, error) {
+			p.SendAsync(t.Context(), coretest.Message("last"), nil)
+			time.Sleep(time.Second)
+		})
+		synctest.Wait()
+		p.SendAsync(t.Context(), coretest.Message("second"), nil)
+		g.open <- struct{}{}
+		synctest.Wait()
+		close(g.open)
+		if err := p.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var bodies []string
+		for _, a := range g.Attempts() {
+			bodies = append(bodies, a.Body)
+		}
+		if got := strings.Join(bodies, ", "); got != "first, second, last" {
+			t.Errorf("sent in the order %s", got)
+		}
+	})
 }
 
 // watchedContext counts who watches for its end.

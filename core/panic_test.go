@@ -3,8 +3,12 @@ package core_test
 import (
 	"context"
 	"errors"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
@@ -87,3 +91,34 @@ func TestPanicsOfBudgetAndHealth(t *testing.T) {
 type attemptEnds func(*core.AttemptReport)
 
 func (f attemptEnds) AttemptDone(_ context.Context, r *core.AttemptReport) { f(r) }
+
+// forgetful ends the goroutine of every report of a forgotten route.
+type forgetful struct{ topics []string }
+
+func (f *forgetful) RouteChanged(r *core.RouteReport) {
+	if r.New == nil {
+		f.topics = append(f.topics, r.Topic)
+		runtime.Goexit()
+	}
+}
+
+// A listener that ends its goroutine hears of every forgotten topic, and routes are still
+// looked up.
+func TestListenerEndsTheGoroutineThatForgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &forgetful{}
+		cfg := coretest.Config(&coretest.Transport{}, core.ListenerStep("forgetful", f))
+		cfg.RouteRefresh = 10 * time.Millisecond
+		p := coretest.Start(t, cfg)
+		for _, topic := range []string{"A", "B", "C"} {
+			if _, err := p.Send(t.Context(), &core.Message{Topic: topic, Body: []byte("x")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Second)
+		slices.Sort(f.topics)
+		if !slices.Equal(f.topics, []string{"A", "B", "C"}) {
+			t.Errorf("told of %v", f.topics)
+		}
+	})
+}

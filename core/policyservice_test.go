@@ -426,6 +426,7 @@ func TestServiceEndsBadly(t *testing.T) {
 			if err := p.SetPolicies(t.Context(), tableOf(&unit{name: "b", journal: &journal{}})); err != nil {
 				t.Fatal(err)
 			}
+			time.Sleep(2 * time.Second) // longer than the service may take
 			start := time.Now()
 			if err := p.Shutdown(t.Context()); err == nil || !strings.Contains(err.Error(), "left behind services of replaced policies") {
 				t.Errorf("got %v", err)

@@ -2,6 +2,8 @@ package core_test
 
 import (
 	"context"
+	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,4 +55,88 @@ func TestUnregisteringLeavesTimeForTheServices(t *testing.T) {
 			t.Errorf("the service got %v", s.left)
 		}
 	})
+}
+
+// deafRegistrar does not heed its context.
+type deafRegistrar struct {
+	slowRegistrar
+	release chan struct{}
+}
+
+func (r *deafRegistrar) UnregisterGroup(context.Context, string) error {
+	<-r.release
+	return nil
+}
+
+// Of a short context a part that blocks takes no more than half.
+func TestAPartThatBlocksLeavesHalfOfTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := &deafRegistrar{release: make(chan struct{})}
+		cfg := coretest.Config(tr)
+		s := &timed{}
+		cfg.Own = []core.Service{s}
+		p := must(core.NewProducer(cfg))
+		if err := p.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var se *core.ShutdownError
+		if err := p.Shutdown(ctx); !errors.As(err, &se) || len(se.Left) != 1 || se.Left[0] != "the group's unregistering" || !errors.Is(err, core.ErrTimeout) {
+			t.Errorf("got %v", err)
+		}
+		if s.left < 200*time.Millisecond {
+			t.Errorf("the service got %v of a second", s.left)
+		}
+		close(tr.release)
+	})
+}
+
+// stateUser is a state listener.
+type stateUser func(*core.StateReport)
+
+func (f stateUser) StateChanged(r *core.StateReport) { f(r) }
+
+// A state listener may shut the producer down. It hears of that when it has returned: changes
+// are told one after the other.
+func TestStateListenerMayShutDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := &journal{}
+		var p *core.Producer
+		p = must(core.NewProducer(coretest.Config(&coretest.Transport{}, core.ListenerStep("user", stateUser(func(r *core.StateReport) {
+			j.write("told " + r.New.String())
+			if r.New == core.StateRunning {
+				if err := p.Shutdown(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+			j.write("heard " + r.New.String())
+		})))))
+		if err := p.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		j.expect(t, "started", "told running, heard running, told shut down, heard shut down")
+		if p.State() != core.StateShutdown {
+			t.Errorf("it is %v", p.State())
+		}
+	})
+}
+
+// A state listener that ends its goroutine hears of later changes all the same.
+func TestStateListenerEndsItsGoroutine(t *testing.T) {
+	j := &journal{}
+	p := must(core.NewProducer(coretest.Config(&coretest.Transport{}, core.ListenerStep("user", stateUser(func(r *core.StateReport) {
+		j.write(r.New.String())
+		runtime.Goexit()
+	})))))
+	started := make(chan struct{})
+	go func() {
+		defer close(started)
+		_ = p.Start(t.Context())
+	}()
+	<-started
+	if err := p.Shutdown(t.Context()); !errors.Is(err, core.ErrContract) {
+		t.Errorf("got %v", err)
+	}
+	j.expect(t, "shut down", "running, shut down")
 }
