@@ -10,8 +10,16 @@ import (
 // is under way; where the in-flight limits are reached it waits for room, bounded
 // by the call's time and ctx. Sends of one goroutine may overtake each other.
 //
-// The permit is given back before done runs, so done may send. It must not call
-// Flush or Shutdown. A panic in done is recovered and logged.
+// The end of ctx ends the send also after SendAsync has returned. The context of a request,
+// such as [net/http.Request.Context], ends when its handler returns, and with it every send
+// that is still under way. For a send that is to outlive the request pass
+// [context.WithoutCancel] of its context: that keeps its values, such as a trace, and the send
+// has the time of its policy.
+//
+// done runs on a goroutine of its own and holds nothing that another send needs: it may send,
+// and wait for what it sent. Nothing bounds how many of them run at a time: where each takes
+// longer than the next sends come in, their goroutines pile up. It must not call Flush or
+// Shutdown with a context that does not end: they wait for it. A panic in done is recovered and logged.
 func (p *Producer) SendAsync(ctx context.Context, msg *Message, done func(Result, error), opts ...SendOption) {
 	g, err := p.enter(ctx, msg)
 	if err != nil {

@@ -23,7 +23,6 @@ import (
 type troupe struct {
 	coretest.Transport
 	producer *core.Producer
-	handlers handlers
 	inbox    *core.Inbox
 	failing  atomic.Int64 // attempts that are still to fail
 	released chan struct{}
@@ -127,7 +126,7 @@ func (tr *troupe) Next(f *core.Failure) core.Decision {
 	return core.Decision{Retry: f.Err != nil && f.Attempt < 2}
 }
 func (tr *troupe) Withdraw(*core.Failure) bool { tr.act("Withdraw"); return true }
-func (tr *troupe) Deposit()       { tr.act("Deposit") }
+func (tr *troupe) Deposit()                    { tr.act("Deposit") }
 func (tr *troupe) Health(core.Broker) core.Health {
 	tr.act("Health")
 	return core.HealthGood

@@ -43,6 +43,10 @@ var ErrConfig = errors.New("embedded: bad configuration")
 // [Config].AllowRemote.
 var ErrNotLoopback = fmt.Errorf("%w: listen address is not on loopback", ErrConfig)
 
+// ErrAdvertiseHost is an [ErrConfig]: a wildcard listen address without [Config].AdvertiseHost.
+// Clients cannot reach a wildcard, so routes have to name another host.
+var ErrAdvertiseHost = fmt.Errorf("%w: a wildcard listen address needs an AdvertiseHost for the routes", ErrConfig)
+
 // ErrClosed is what operations on a closed cluster give.
 var ErrClosed = errors.New("embedded: cluster is closed")
 
@@ -227,7 +231,7 @@ func (c Config) withAddresses() (Config, error) {
 		return c, fmt.Errorf("%w: %q; set AllowRemote to open it to others", ErrNotLoopback, c.Listen)
 	}
 	if (host == "" || ip != nil && ip.IsUnspecified()) && c.AdvertiseHost == "" {
-		return c, fmt.Errorf("%w: listen address %q needs an AdvertiseHost for the routes", ErrConfig, c.Listen)
+		return c, fmt.Errorf("%w: %q", ErrAdvertiseHost, c.Listen)
 	}
 	return c, nil
 }
