@@ -72,7 +72,8 @@ type Config struct {
 	// those above, and so is its Logger unless it has one. It has no meaning beside
 	// WithTransport or WithClient.
 	Client remoting.Config `json:"client" yaml:"client" envPrefix:"CLIENT_"`
-	// Logger gets what no error can report. Nil, the default, means silence.
+	// Logger gets what no error can report. Nil, the default, means silence. Its handler gets
+	// the lines on a goroutine of its own, in order, so it may take its time and may send.
 	Logger *slog.Logger `json:"-" yaml:"-"`
 }
 

@@ -175,7 +175,7 @@ func ExampleWithLimits() {
 		log.Fatal(err)
 	}
 	fmt.Println(producer.Pipeline().Steps()[0].Description)
-	// Output: messages as brokers take them (body at most 1 MiB, properties at most 32255 bytes, delivery at most 72h ahead)
+	// Output: messages as brokers take them (body at most 1 MiB, properties at most 32255 bytes, delivery at most 72h ahead, delay level at most 18)
 }
 
 // Payments must not be stored twice, and may take their time.

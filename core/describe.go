@@ -65,9 +65,23 @@ func Describe(part any) (d Description) {
 		}
 	}()
 	if describer, ok := part.(Describer); ok && !absent.Is(part) {
-		return describer.Describe()
+		d = describer.Describe()
+		return Description{Summary: words.Line(d.Summary, maxShown), Settings: fit(d.Settings)}
 	}
 	return Description{Summary: fmt.Sprintf("%T", part)}
+}
+
+// maxShown is the most bytes of one setting in a description or a report. Parts make them of
+// what others wrote, such as the names of servers.
+const maxShown = 4 << 10
+
+// fit makes the settings that a part gave fit to be shown.
+func fit(given []Setting) []Setting {
+	out := slices.Clone(given)
+	for i := range out {
+		out[i].Name, out[i].Value = words.Line(out[i].Name, maxShown), words.Line(out[i].Value, maxShown)
+	}
+	return out
 }
 
 // PlacedStep is a step at its place in a pipeline.

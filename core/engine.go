@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // engine carries calls: it finds routes, chooses queues, makes attempts and decides what
@@ -36,6 +38,7 @@ type engine struct {
 	routes       *routeCache
 	policies     atomic.Pointer[policySet]
 	lacks        features // what the transport cannot carry
+	clientID     string   // by which servers know the transport's client
 	ids          idMaker
 	calls        sync.Pool
 	totals       totals
@@ -292,7 +295,7 @@ func (e *engine) chooseQueue(ctx context.Context, c *Call) (index int, consisten
 	r := c.route
 	if q := c.Message().Queue; q != nil {
 		if index = r.Index(*q); index < 0 {
-			return 0, true, fmt.Errorf("%w: %q has no writable queue %v", ErrNoRoute, c.outs[0].topic, *q)
+			return 0, true, fmt.Errorf("%w: %s has no writable queue %d of broker %s", ErrNoRoute, words.Quote(c.outs[0].topic), q.ID, words.Quote(q.Broker))
 		}
 		return index, true, nil
 	}
@@ -366,7 +369,7 @@ func (e *engine) try(ctx context.Context, c *Call) (res *Result, err error) {
 func (e *engine) limit(c *Call) (err error) {
 	defer containPanic("health view", &err)
 	at, p := &c.at, c.served.policy
-	others := !c.consistent && c.othersLeft(p.Health)
+	others := !c.consistent && c.othersLeft()
 	at.last = c.same || !others
 	at.sendBy = at.deadline
 	if !others {
@@ -395,12 +398,11 @@ func (e *engine) limit(c *Call) (err error) {
 
 // othersLeft reports whether a broker other than the chosen one is there, untried and
 // not down.
-func (c *Call) othersLeft(health HealthView) bool {
+func (c *Call) othersLeft() bool {
 	r := c.route
 	for i := range r.brokers {
 		b := &r.brokers[i]
-		if b.Name != c.at.broker.Name && !b.Absent() && !slices.Contains(c.tried, b.Name) &&
-			(health == nil || health.Health(*b) != HealthDown) {
+		if b.Name != c.at.broker.Name && !slices.Contains(c.tried, b.Name) && !c.isDown(b) {
 			return true
 		}
 	}

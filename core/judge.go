@@ -139,23 +139,25 @@ func withdraw(b RetryBudget, f *Failure) (granted bool, err error) {
 	return b.Withdraw(f), nil
 }
 
-// outage reports whether the health view calls every broker down that may take the message:
-// its own one where no other may, else all of the route.
+// outage reports whether every broker is absent or down by the health view that may take the
+// message: its own one where no other may, else all of the route.
 func (c *Call) outage() (all bool, err error) {
-	h := c.served.policy.Health
-	if h == nil {
-		return false, nil
-	}
 	defer containPanic("health view", &err)
 	if c.consistent {
-		return h.Health(c.at.broker) == HealthDown, nil
+		return c.isDown(&c.at.broker), nil
 	}
 	for i := range c.route.brokers {
-		if h.Health(c.route.brokers[i]) != HealthDown {
+		if !c.isDown(&c.route.brokers[i]) {
 			return false, nil
 		}
 	}
 	return true, nil
+}
+
+// isDown reports whether a broker is absent or down.
+func (c *Call) isDown(b *Broker) bool {
+	h := c.served.policy.Health
+	return b.Absent() || h != nil && h.Health(*b) == HealthDown
 }
 
 // staleness is what a failure says about the route that the attempt followed.

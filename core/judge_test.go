@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -254,6 +255,9 @@ func TestOutage(t *testing.T) {
 		{"its own", []string{"broker-a"}, "broker-a", true, true},
 		{"not its own", []string{"broker-b"}, "broker-a", true, false},
 		{"without a view", []string{"broker-a", "broker-b"}, "", false, false},
+		{"one is absent, the other down", []string{"broker-a"}, "", true, true},
+		{"one is absent, the other well", nil, "", true, false},
+		{"its own is absent", nil, "broker-b", false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := &ledger{down: map[string]bool{}}
@@ -262,6 +266,11 @@ func TestOutage(t *testing.T) {
 			}
 			cfg := coretest.Config(&coretest.Transport{Do: func(context.Context, *core.Attempt) (*core.Result, error) { return nil, core.ErrConnect }})
 			cfg.Retry, cfg.Budget = coretest.Retry(3), l
+			if strings.Contains(tt.name, "absent") {
+				routes := &halfThere{}
+				routes.absent.Store(true)
+				cfg.Routes = routes
+			}
 			if tt.view {
 				cfg.Health = l
 			}

@@ -15,7 +15,7 @@ import (
 func (p *Producer) Start(ctx context.Context) error {
 	err := p.start(ctx)
 	if err == nil {
-		p.cfg.Logger.Debug("producer pipeline", "group", p.cfg.Group, "pipeline", p.Pipeline().String())
+		p.cfg.Logger.Debug("producer pipeline", "group", p.cfg.Group, "pipeline", p.Pipeline())
 	}
 	p.changes.tell(p.stateChanged)
 	return err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // Policy is how calls to a topic are sent. It is immutable once a producer has it. A zero
@@ -332,7 +333,7 @@ func (s *policySet) choose(topic string) (p *policy, err error) {
 	defer containPanic("policy source", &err)
 	chosen := s.source.Policy(topic)
 	if p = s.policies[chosen]; p == nil {
-		return nil, fmt.Errorf("%w: the policy source gave topic %q a policy that it does not list", ErrContract, topic)
+		return nil, fmt.Errorf("%w: the policy source gave topic %s a policy that it does not list", ErrContract, words.Quote(topic))
 	}
 	return p, nil
 }
@@ -399,7 +400,7 @@ func (ts *topicSelector) make(f SelectorFactory, topic string) {
 func makeSelector(f SelectorFactory, topic string) (s QueueSelector, err error) {
 	defer containPanic("selector factory", &err)
 	if s = f.ForTopic(topic); absent.Is(s) {
-		return nil, fmt.Errorf("%w: selector factory gave no selector for topic %q", ErrContract, topic)
+		return nil, fmt.Errorf("%w: selector factory gave no selector for topic %s", ErrContract, words.Quote(topic))
 	}
 	return s, nil
 }

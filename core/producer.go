@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/liftoff-mq/liftoff/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/enum"
 )
 
 // State is a producer's service state (Java: ServiceState).
@@ -29,13 +30,13 @@ const (
 var stateNames = []string{"created", "running", "start failed", "shut down"}
 
 // String gives "created", "running", "start failed" or "shut down".
-func (s State) String() string { return nameOf(stateNames, int(s)) }
+func (s State) String() string { return enum.Name(stateNames, int(s)) }
 
 // MarshalText gives the name.
-func (s State) MarshalText() ([]byte, error) { return marshalName("state", stateNames, int(s)) }
+func (s State) MarshalText() ([]byte, error) { return enum.Marshal("state", stateNames, int(s)) }
 
 // UnmarshalText takes a name.
-func (s *State) UnmarshalText(text []byte) error { return unmarshalName("state", stateNames, text, s) }
+func (s *State) UnmarshalText(text []byte) error { return enum.Unmarshal("state", stateNames, text, s) }
 
 // Producer sends messages through a pipeline. Make it with [NewProducer], start
 // it, and shut it down at the end. It is safe for concurrent use.
@@ -144,14 +145,17 @@ func (p *Producer) parts(policies *policySet) []namedPart {
 	return out
 }
 
-// askCapabilities asks the transport, once, what it cannot carry.
+// askCapabilities asks the transport, once, what it cannot carry and by which id servers know
+// its client.
 func (p *Producer) askCapabilities() (err error) {
 	if absent.Is(p.cfg.Transport) {
 		return nil // reported already
 	}
 	p.capabilities, err = capabilities(p.cfg.Transport)
 	p.engine.lacks = p.capabilities.set()
-	return err
+	id, idErr := clientID(p.cfg.Transport)
+	p.engine.clientID = id
+	return errors.Join(err, idErr)
 }
 
 // checkParts compares what the parts need with what the transport can carry, and finds

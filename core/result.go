@@ -1,5 +1,7 @@
 package core
 
+import "github.com/liftoff-mq/liftoff/internal/enum"
+
 // SendStatus says how firmly the broker holds an acknowledged message. Every
 // status but StatusNone and Written means that the message is stored.
 type SendStatus uint8
@@ -18,14 +20,14 @@ const (
 var statusNames = []string{"NONE", "SEND_OK", "FLUSH_DISK_TIMEOUT", "FLUSH_SLAVE_TIMEOUT", "SLAVE_NOT_AVAILABLE", "WRITTEN"}
 
 // String gives the name that Java's SendStatus has.
-func (s SendStatus) String() string { return nameOf(statusNames, int(s)) }
+func (s SendStatus) String() string { return enum.Name(statusNames, int(s)) }
 
 // MarshalText gives the name.
-func (s SendStatus) MarshalText() ([]byte, error) { return marshalName("status", statusNames, int(s)) }
+func (s SendStatus) MarshalText() ([]byte, error) { return enum.Marshal("status", statusNames, int(s)) }
 
 // UnmarshalText takes a name.
 func (s *SendStatus) UnmarshalText(text []byte) error {
-	return unmarshalName("status", statusNames, text, s)
+	return enum.Unmarshal("status", statusNames, text, s)
 }
 
 // Result describes a message that a broker acknowledged or, one-way, that was

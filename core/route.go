@@ -3,6 +3,8 @@ package core
 import (
 	"fmt"
 	"slices"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // Route says to which queues a topic's messages can go, and where their brokers
@@ -36,19 +38,26 @@ func (b Broker) Absent() bool { return b.Addr == "" }
 // them: Java's is by broker name, then by id. Every queue's broker must be among brokers, and
 // brokers must have unique names; one without an address is absent ([Broker.Absent]). Both
 // lists are copied. It costs time in proportion to their lengths.
+//
+// Names, addresses and clusters come from a server and go into errors, logs, metrics and
+// snapshots as they are. So a route takes only those that are printable UTF-8 of at most 300
+// bytes.
 func NewRoute(queues []Queue, brokers []Broker) (*Route, error) {
 	r := &Route{queues: slices.Clone(queues), brokers: slices.Clone(brokers), brokerOf: make([]int32, len(queues))}
 	index := make(map[string]int32, len(brokers))
 	for i, b := range brokers {
 		if _, dup := index[b.Name]; dup {
-			return nil, fmt.Errorf("route: broker %q twice", b.Name)
+			return nil, fmt.Errorf("route: broker %s twice", words.Quote(b.Name))
+		}
+		if err := checkNames(b); err != nil {
+			return nil, err
 		}
 		index[b.Name] = int32(i)
 	}
 	for i, q := range queues {
 		b, ok := index[q.Broker]
 		if !ok {
-			return nil, fmt.Errorf("route: queue %v of an unknown broker", q)
+			return nil, fmt.Errorf("route: queue %d of the unknown broker %s", q.ID, words.Quote(q.Broker))
 		}
 		if q.ID < 0 {
 			return nil, fmt.Errorf("route: negative queue id in %v", q)
@@ -57,6 +66,17 @@ func NewRoute(queues []Queue, brokers []Broker) (*Route, error) {
 	}
 	r.spread = alternate(r.brokerOf, len(brokers))
 	return r, nil
+}
+
+// checkNames refuses a broker whose names cannot be shown to anybody.
+func checkNames(b Broker) error {
+	for _, n := range [...]struct{ what, name string }{{"the name", b.Name}, {"the address", b.Addr}, {"the cluster", b.Cluster}} {
+		if n.name != "" && !words.IsName(n.name) {
+			return fmt.Errorf("route: broker %s: %s is not printable text of at most %d bytes: %s",
+				words.Quote(b.Name), n.what, words.MaxName, words.Quote(n.name))
+		}
+	}
+	return nil
 }
 
 // NewStaticRoute makes a route of the logical queues of a static topic, each with the broker that

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // routeCache keeps the routes of the topics in use. A look-up is made by at most one
@@ -101,9 +103,9 @@ func LookUpProgress(ctx context.Context, err error) {
 // given reason.
 func (l *lookUp) unfinished(topic string, why error) error {
 	if met := l.met.Load(); met != nil && ClassOf(why) == ClassTimeout {
-		return fmt.Errorf("route of %q: %w: %w", topic, why, *met)
+		return fmt.Errorf("route of %s: %w: %w", words.Quote(topic), why, *met)
 	}
-	return fmt.Errorf("route of %q: %w", topic, why)
+	return fmt.Errorf("route of %s: %w", words.Quote(topic), why)
 }
 
 func newRouteCache(cfg *Config, changed func(*RouteReport), polled func()) *routeCache {
@@ -279,7 +281,7 @@ func (rc *routeCache) ask(l *lookUp, name string) (r *Route, err error) {
 	case err != nil:
 		return nil, err
 	case r == nil || r.Len() == 0:
-		return nil, fmt.Errorf("%w: %q has no writable queue", ErrNoRoute, name)
+		return nil, fmt.Errorf("%w: %s has no writable queue", ErrNoRoute, words.Quote(name))
 	}
 	return r, nil
 }

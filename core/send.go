@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // Send sends msg and waits for its outcome: the broker's acknowledgement or a
@@ -140,7 +142,8 @@ func checkBatch(msgs []*Message) error {
 		case m == nil:
 			return invalid("", fmt.Sprintf("message %d of the batch is nil", i))
 		case m.Topic != msgs[0].Topic:
-			return invalid(msgs[0].Topic, fmt.Sprintf("message %d of the batch has topic %q, the first has %q", i, m.Topic, msgs[0].Topic))
+			return invalid(msgs[0].Topic, fmt.Sprintf("message %d of the batch has topic %s, the first has %s",
+				i, words.Quote(m.Topic), words.Quote(msgs[0].Topic)))
 		}
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/logqueue"
 )
 
 // Much of what Shutdown runs is other people's code: listeners, log handlers, steps, services,
@@ -76,13 +78,14 @@ func (p *Producer) Shutdown(ctx context.Context) error {
 	p.setState(StateShutdown)
 	s := newEnding(ctx)
 	defer s.stop()
-	s.part("a state listener or the log handler", func(context.Context) error {
+	s.part("a state listener", func(context.Context) error {
 		p.changes.tell(p.stateChanged)
 		return nil
 	})
 	if old == StateRunning {
 		p.end(s)
 	}
+	s.part("the log handler", func(context.Context) error { return logqueue.Flush(context.Background(), p.cfg.Logger) })
 	if err := s.result(); err != nil {
 		return fmt.Errorf("producer %q: %w", p.cfg.Group, err)
 	}

@@ -232,7 +232,7 @@ func brokerReport(r BrokerReporter, b Broker) (report []Setting) {
 			report = nil
 		}
 	}()
-	return r.BrokerReport(b)
+	return fit(r.BrokerReport(b))
 }
 
 // servedBy lists the names of the policies of the topics on the wire that are in use.

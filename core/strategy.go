@@ -3,6 +3,8 @@ package core
 import (
 	"context"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/enum"
 )
 
 // SelectorFactory makes the queue selectors of a policy, one per topic.
@@ -66,14 +68,14 @@ const (
 var healthNames = []string{"good", "suspect", "down"}
 
 // String gives the grade's name.
-func (h Health) String() string { return nameOf(healthNames, int(h)) }
+func (h Health) String() string { return enum.Name(healthNames, int(h)) }
 
 // MarshalText gives the name.
-func (h Health) MarshalText() ([]byte, error) { return marshalName("health", healthNames, int(h)) }
+func (h Health) MarshalText() ([]byte, error) { return enum.Marshal("health", healthNames, int(h)) }
 
 // UnmarshalText takes a name.
 func (h *Health) UnmarshalText(text []byte) error {
-	return unmarshalName("health", healthNames, text, h)
+	return enum.Unmarshal("health", healthNames, text, h)
 }
 
 // HealthView judges brokers, which their addresses tell apart ([Broker]). It is called often
@@ -127,7 +129,7 @@ type Failure struct {
 	Remaining  time.Duration // until its deadline
 	Untried    int           // brokers of the route that this call has not tried
 	Consistent bool          // the queue is fixed: a retry goes to it again
-	Outage     bool          // the health view calls every broker down that may take the message
+	Outage     bool          // every broker that may take the message is absent, or down by the health view
 }
 
 // Decision is a retry policy's answer. The zero value gives up.
@@ -158,14 +160,14 @@ const (
 var rerouteNames = []string{"avoid-broker", "any-queue", "same-queue"}
 
 // String gives the choice's name.
-func (r Reroute) String() string { return nameOf(rerouteNames, int(r)) }
+func (r Reroute) String() string { return enum.Name(rerouteNames, int(r)) }
 
 // MarshalText gives the name.
-func (r Reroute) MarshalText() ([]byte, error) { return marshalName("reroute", rerouteNames, int(r)) }
+func (r Reroute) MarshalText() ([]byte, error) { return enum.Marshal("reroute", rerouteNames, int(r)) }
 
 // UnmarshalText takes a name.
 func (r *Reroute) UnmarshalText(text []byte) error {
-	return unmarshalName("reroute", rerouteNames, text, r)
+	return enum.Unmarshal("reroute", rerouteNames, text, r)
 }
 
 // RetryBudget bounds the retries of all calls together, so that a sick cluster

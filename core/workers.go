@@ -32,6 +32,8 @@ type workers struct {
 	active atomic.Int32 // of these, taken
 	queued atomic.Int32 // length of queue, to look at it without the lock
 	late   atomic.Int32 // and of expired
+	// tickets are those of the calls that have waited so far.
+	tickets atomic.Uint64
 
 	// watcher rings a moment after a call has left its place while others waited. Mostly the
 	// goroutine takes one of them itself, when done has returned.
@@ -73,9 +75,7 @@ func (w *workers) send(c *Call) {
 		w.run(c)
 		return
 	}
-	w.mu.Lock()
-	w.enqueue(c)
-	w.mu.Unlock()
+	w.wait(c)
 	w.look() // a worker may have looked at the queue a moment ago and found it empty
 }
 
@@ -122,12 +122,16 @@ func (w *workers) admit() bool {
 func (w *workers) next() *Call {
 	for {
 		if w.queued.Load() > 0 {
+			var unwatch func() bool
 			w.mu.Lock()
 			c := w.queue.First()
 			if c != nil {
-				w.dequeue(c)
+				unwatch = w.dequeue(c)
 			}
 			w.mu.Unlock()
+			if unwatch != nil {
+				unwatch()
+			}
 			if c != nil {
 				return c
 			}
@@ -175,51 +179,86 @@ func (w *workers) resize(err error) {
 	}
 }
 
-// enqueue puts a call at the end of the queue. Its time goes on: when it ends, or
-// when the caller's context does, the call leaves the queue to fail. It is called
-// with the lock held.
-func (w *workers) enqueue(c *Call) {
+// wait puts a call at the end of the queue. Its time goes on: when it ends, or when the
+// caller's context does, the call leaves the queue to fail.
+//
+// The context is the caller's code, so it is asked without the lock: it is watched before the
+// call stands in the queue, and asked once more afterwards. If it ends before that, the watch
+// finds no call in the queue, and the question finds the end. When wait returns, the call may
+// be over and its memory serve another one. So what watches knows the call by its ticket.
+func (w *workers) wait(c *Call) {
+	ctx, ticket := c.async.ctx, w.tickets.Add(1)
+	var stop func() bool
+	if ctx.Done() != nil {
+		stop = context.AfterFunc(ctx, func() { w.cancelled(c, ticket) })
+	}
+	w.mu.Lock()
+	c.ticket, c.leftWaiting = ticket, stop
 	w.queue.Push(&c.waiting, c)
 	w.queued.Add(1)
 	left := time.Until(c.deadline)
 	if c.overdue == nil {
-		c.overdue = time.AfterFunc(left, func() { w.expire(c) })
+		c.overdue = time.AfterFunc(left, func() { w.overdue(c) })
 	} else {
 		c.overdue.Reset(left)
 	}
-	if ctx := c.async.ctx; ctx.Done() != nil {
-		c.leftWaiting = context.AfterFunc(ctx, func() { w.expire(c) })
+	w.mu.Unlock()
+	if stop != nil && ctx.Err() != nil {
+		w.cancelled(c, ticket)
 	}
 }
 
-// dequeue takes a call out of the queue. It is called with the lock held.
-func (w *workers) dequeue(c *Call) {
+// dequeue takes a call out of the queue. It is called with the lock held; unwatch is to be
+// called without.
+func (w *workers) dequeue(c *Call) (unwatch func() bool) {
 	w.queue.Remove(&c.waiting)
 	w.queued.Add(-1)
 	c.overdue.Stop()
-	if c.leftWaiting != nil {
-		c.leftWaiting()
-		c.leftWaiting = nil
-	}
+	unwatch, c.leftWaiting = c.leftWaiting, nil
+	return unwatch
 }
 
-// expire takes a call whose time has ended out of the queue. The timer may ring late, when
-// the call's memory serves another call by now, so expire looks at the time itself.
-func (w *workers) expire(c *Call) {
+// overdue takes a call whose time has ended out of the queue. The timer may ring late, when
+// the call's memory serves another call by now, so overdue looks at the time itself.
+func (w *workers) overdue(c *Call) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !c.waiting.In(&w.queue) || time.Now().Before(c.deadline) && c.async.ctx.Err() == nil {
+	if !c.waiting.In(&w.queue) || time.Now().Before(c.deadline) {
+		w.mu.Unlock()
 		return
 	}
-	w.dequeue(c)
+	w.expire(c)
+}
+
+// cancelled takes a call whose context has ended out of the queue, if it is still the one with
+// the ticket.
+func (w *workers) cancelled(c *Call, ticket uint64) {
+	w.mu.Lock()
+	if !c.waiting.In(&w.queue) || c.ticket != ticket {
+		w.mu.Unlock()
+		return
+	}
+	w.expire(c)
+}
+
+// expire takes a call out of the queue to fail. It is called with the lock held and gives it
+// back.
+func (w *workers) expire(c *Call) {
+	unwatch := w.dequeue(c)
 	c.async.expired = true
 	if w.failing == maxFailing {
 		w.expired.Push(&c.waiting, c)
 		w.late.Add(1)
-		return
+		c = nil
+	} else {
+		w.failing++
 	}
-	w.failing++
-	w.run(c) // it fails before it is sent
+	w.mu.Unlock()
+	if unwatch != nil {
+		unwatch()
+	}
+	if c != nil {
+		w.run(c) // it fails before it is sent
+	}
 }
 
 // nextExpired is the next expired call, if one more may be failed now.

@@ -90,6 +90,8 @@ func (c *brokerCmd) Run(ctx context.Context, con console) (err error) {
 	switch {
 	case errors.Is(err, embedded.ErrNotLoopback):
 		return usage(fmt.Errorf("--listen %s: the host is not loopback; --allow-remote opens it to others", c.Listen))
+	case errors.Is(err, embedded.ErrAdvertiseHost):
+		return usage(fmt.Errorf("--listen %s: clients cannot reach a wildcard address; --advertise names the host for them", c.Listen))
 	case errors.Is(err, embedded.ErrConfig):
 		return usage(fmt.Errorf("--listen %s: %w", c.Listen, err))
 	case err != nil:

@@ -1,6 +1,10 @@
 package rocketmq
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/liftoff-mq/liftoff/internal/enum"
+)
 
 // Limits of names, in bytes.
 const (
@@ -73,21 +77,19 @@ const (
 	NameReserved                  // it is the system's
 )
 
+var faultNames = []string{"ok", "blank", "bad character", "too long", "reserved"}
+
 // String gives "ok", "blank", "bad character", "too long" or "reserved".
-func (f NameFault) String() string {
-	switch f {
-	case NameOK:
-		return "ok"
-	case NameBlank:
-		return "blank"
-	case NameBadChar:
-		return "bad character"
-	case NameTooLong:
-		return "too long"
-	case NameReserved:
-		return "reserved"
-	}
-	return "unknown"
+func (f NameFault) String() string { return enum.Name(faultNames, int(f)) }
+
+// MarshalText gives the name.
+func (f NameFault) MarshalText() ([]byte, error) {
+	return enum.Marshal("name fault", faultNames, int(f))
+}
+
+// UnmarshalText takes a name.
+func (f *NameFault) UnmarshalText(text []byte) error {
+	return enum.Unmarshal("name fault", faultNames, text, f)
 }
 
 // NameChar reports whether a topic or group may hold c: [%|a-zA-Z0-9_-] (Java:

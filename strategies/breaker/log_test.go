@@ -41,6 +41,7 @@ func (l lines) Handle(_ context.Context, r slog.Record) error {
 
 // loud are the lines above debug, quiet is the number of the others.
 func (l lines) loud() (loud []line, quiet int) {
+	synctest.Wait() // until they are written
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, x := range *l.list {
@@ -176,6 +177,7 @@ func TestLogHandlerMayUseTheBreakers(t *testing.T) {
 		w.halfOpen()
 		w.times(1, ok)
 		w.expect(breaker.Closed)
+		synctest.Wait()
 		// Five failures, of which each asks Ignore and Trip, and three changes.
 		if want := 5 + 5 + 3 + 3; asks.lines != want {
 			t.Errorf("%d lines, want %d", asks.lines, want)

@@ -444,6 +444,9 @@ func TestConfigErrors(t *testing.T) {
 			}},
 			[]string{"ascend", "negative duration", "MinWait"},
 		},
+		{"no unit", health.Config{Table: health.Table{LatencyMax: []time.Duration{50, 100}, NotAvailable: []time.Duration{0, 2000}}, MinWait: 50}, []string{
+			"table's duration is 50ns, at least 10µs is needed", "2000 ms is 2000*time.Millisecond", "MinWait is 50ns",
+		}},
 		{"empty", health.Config{Table: health.Table{LatencyMax: []time.Duration{}}}, []string{"0 latencies"}},
 	}
 	for _, tt := range tests {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/internal/confjson"
+	"github.com/liftoff-mq/liftoff/internal/plausible"
 	"github.com/liftoff-mq/liftoff/strategies/internal/perbroker"
 	"github.com/liftoff-mq/liftoff/strategies/internal/verdict"
 )
@@ -91,9 +92,7 @@ func NewLatency(cfg Config) (*Latency, error) {
 		cfg.MinWait = DefaultMinWait
 	}
 	err := cfg.Table.check()
-	if cfg.MinWait < 0 {
-		err = errors.Join(err, fmt.Errorf("MinWait is negative: %v", cfg.MinWait))
-	}
+	err = errors.Join(err, plausible.Named("MinWait", plausible.Time(cfg.MinWait, plausible.Moment, plausible.Day)))
 	if err != nil {
 		return nil, fmt.Errorf("latency health: %w", err)
 	}

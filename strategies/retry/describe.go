@@ -83,7 +83,8 @@ func rising(base, top time.Duration) string {
 func codeNames(codes []rocketmq.ResponseCode) string {
 	names := make([]string, len(codes))
 	for i, c := range codes {
-		names[i] = c.String()
+		text, _ := c.MarshalText() // which never fails, and has the number of a code without a name
+		names[i] = string(text)
 	}
 	return strings.Join(names, " ")
 }

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -24,6 +25,7 @@ func TestMessagesAreFoundByKeyAndByUniqueID(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		mustCode(t, p.send("other", 0, "x", prop("KEYS", "all")), 0)
+		mustCode(t, p.send("nokeys", 0, "x"), 0)
 		query := func(key string, edit ...wire.Field) wire.Command {
 			f := wire.Fields{prop("topic", "t"), prop("key", key), prop("maxNum", "64"), prop("beginTimestamp", "0"), prop("endTimestamp", "9223372036854775807")}
 			for _, e := range edit {
@@ -54,7 +56,7 @@ func TestMessagesAreFoundByKeyAndByUniqueID(t *testing.T) {
 				t.Errorf("%s: fields %v", tt.name, a.Ext)
 			}
 		}
-		for _, cmd := range []wire.Command{query(""), query("none"), query("al"), query("all", prop("topic", "none")), query("all", prop("endTimestamp", "1"))} {
+		for _, cmd := range []wire.Command{query(""), query("", prop("topic", "nokeys")), query("none"), query("al"), query("all", prop("topic", "none")), query("all", prop("endTimestamp", "1"))} {
 			mustCode(t, p.call(cmd), 22)
 		}
 		mustCode(t, p.call(wire.Command{Code: wire.QueryMessage, Ext: wire.Fields{prop("topic", "t")}}), 1)
@@ -145,6 +147,8 @@ func TestAdminSeesTopicsAndGroups(t *testing.T) {
 			strings.Join(conns.SubscriptionTable["t"].TagsSet, " ") != "a b" {
 			t.Errorf("connections %+v", conns)
 		}
+		// A Go client commits -1 for a queue of which it has got nothing.
+		mustCode(t, ask(wire.UpdateConsumerOffset, prop("consumerGroup", "g"), prop("topic", "t"), prop("queueId", "0"), prop("commitOffset", "-1")), 0)
 		var progress struct {
 			Offsets map[string]struct{ BrokerOffset, ConsumerOffset, PullOffset, LastTimestamp int64 } `json:"offsetTable"`
 		}
@@ -153,6 +157,9 @@ func TestAdminSeesTopicsAndGroups(t *testing.T) {
 			at := progress.Offsets[`{"brokerName":"broker-a","queueId":1,"topic":"t"}`]
 			if len(progress.Offsets) != 4 || at.BrokerOffset != 3 || at.ConsumerOffset != 2 || at.PullOffset != 2 || at.LastTimestamp != begin {
 				t.Errorf("progress of %q: %+v", topic, progress)
+			}
+			if at := progress.Offsets[`{"brokerName":"broker-a","queueId":0,"topic":"t"}`]; at.ConsumerOffset != 0 || at.PullOffset != 0 {
+				t.Errorf("progress of %q where nothing was consumed: %+v", topic, at)
 			}
 		}
 		if a := mustCode(t, ask(wire.QueryTopicConsumeByWho, prop("topic", "t")), 0); string(a.Body) != `{"groupList":["g"]}` {
@@ -296,4 +303,15 @@ func TestBrokerSharesOutQueues(t *testing.T) {
 		t.Errorf("unknown strategy: %q, code %d", got, code)
 	}
 	mustCode(t, p.call(wire.Command{Code: wire.QueryAssignment, Body: []byte("{")}), 1)
+	// Brokers that cannot be read from or are gone have no queues to share out.
+	b := c.Brokers()[1]
+	b.SetPerm(rocketmq.PermWrite)
+	if got, _ := ask("c2", "t", "AVG", "BROADCASTING"); got != "a0 a1 a2 a3 a4" {
+		t.Errorf("with a broker that cannot be read from: %q", got)
+	}
+	b.SetPerm(rocketmq.PermRead | rocketmq.PermWrite)
+	b.Stop()
+	if got, _ := ask("c2", "t", "AVG", "BROADCASTING"); got != "a0 a1 a2 a3 a4" {
+		t.Errorf("with a broker that is gone: %q", got)
+	}
 }

@@ -23,7 +23,7 @@ const (
 	// DefaultMaxConnections is how many connections one server takes at a time.
 	DefaultMaxConnections = 1024
 	// DefaultMaxBufferedBytes bounds what connections hold of frames and answers.
-	DefaultMaxBufferedBytes = 256 << 20
+	DefaultMaxBufferedBytes = 128 << 20
 	// DefaultMaxTableBytes bounds each table of what peers make a broker remember.
 	DefaultMaxTableBytes = 16 << 20
 	// DefaultStallTimeout is how long a peer may take to finish a frame or to read an answer.
@@ -42,6 +42,10 @@ var ErrConfig = errors.New("embedded: bad configuration")
 // ErrNotLoopback is an [ErrConfig]: a listen address that others can reach, without
 // [Config].AllowRemote.
 var ErrNotLoopback = fmt.Errorf("%w: listen address is not on loopback", ErrConfig)
+
+// ErrAdvertiseHost is an [ErrConfig]: a wildcard listen address without [Config].AdvertiseHost.
+// Clients cannot reach a wildcard, so routes have to name another host.
+var ErrAdvertiseHost = fmt.Errorf("%w: a wildcard listen address needs an AdvertiseHost for the routes", ErrConfig)
 
 // ErrClosed is what operations on a closed cluster give.
 var ErrClosed = errors.New("embedded: cluster is closed")
@@ -227,7 +231,7 @@ func (c Config) withAddresses() (Config, error) {
 		return c, fmt.Errorf("%w: %q; set AllowRemote to open it to others", ErrNotLoopback, c.Listen)
 	}
 	if (host == "" || ip != nil && ip.IsUnspecified()) && c.AdvertiseHost == "" {
-		return c, fmt.Errorf("%w: listen address %q needs an AdvertiseHost for the routes", ErrConfig, c.Listen)
+		return c, fmt.Errorf("%w: %q", ErrAdvertiseHost, c.Listen)
 	}
 	return c, nil
 }

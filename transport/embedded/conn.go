@@ -115,7 +115,7 @@ func (c *conn) serve() {
 			c.asks.answered(&c.cmd)
 			continue
 		}
-		c.dispatch()
+		c.dispatch(len(frame) - len(c.cmd.Body))
 	}
 }
 
@@ -194,11 +194,13 @@ func (c *conn) trouble(err error) {
 }
 
 // dispatch handles the request in c.cmd on the reader goroutine. Its body is valid until then.
-func (c *conn) dispatch() {
+// Header is the length of what came with the body.
+func (c *conn) dispatch(header int) {
 	cl := c.node.cluster
 	rules := cl.script.rules(c.cmd.Code)
 	if recorded := cl.records.on(); recorded || rules.any() {
 		req := newRequest(c, &c.cmd)
+		req.header = header
 		if recorded {
 			cl.records.add(req)
 		}

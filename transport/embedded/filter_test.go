@@ -50,6 +50,28 @@ func TestBrokerFiltersByTag(t *testing.T) {
 	}
 }
 
+// One pull passes over 16,000 messages and no more, so that nobody else waits for it long.
+func TestPullPassesOverSoMany(t *testing.T) {
+	c := inMemory(t, embedded.Config{})
+	p := connect(t, c, c.Brokers()[0].Addr(), wire.JSON)
+	var batch []byte
+	for range 4001 {
+		var err error
+		if batch, err = wire.AppendBatchMessage(batch, 0, []byte("x"), []byte("TAGS\x01other\x02")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 4 {
+		mustCode(t, p.call(sendCommand(wire.SendBatchMessage, "t", 0, string(batch))), 0)
+	}
+	for from, next := range map[int64]string{0: "16000", 16000: "16004"} {
+		a := mustCode(t, p.call(pullCommand("t", 0, from, 32, prop("subscription", "mine"))), 20)
+		if a.Ext.Get("nextBeginOffset") != next {
+			t.Errorf("from %d: next %s, want %s", from, a.Ext.Get("nextBeginOffset"), next)
+		}
+	}
+}
+
 // Without an expression of its own a pull is filtered by what its group's last heartbeat said.
 func TestPullUsesTheGroupsSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -81,9 +103,30 @@ func TestPullUsesTheGroupsSubscription(t *testing.T) {
 		// The shortened heartbeat keeps the subscriptions.
 		mustCode(t, other.call(wire.Command{Code: wire.HeartBeat, Body: []byte(`{"clientID":"c1","heartbeatFingerprint":7,"withoutSub":true,"consumerDataSet":[{"groupName":"readers"}]}`)}), 0)
 		mustCode(t, p.call(pull()), 0)
+		mustCode(t, other.call(wire.Command{Code: wire.HeartBeat, Body: []byte(strings.Replace(string(beat.Body), subscription("t", "a", "TAG", 2), subscription("t", "b", "TAG", 2), 1))}), 0)
+		// Neither a changed one of the same version nor an older one of another client replaces it, and it ends with the group's last client.
+		third := connect(t, c, addr, wire.JSON)
+		mustCode(t, third.call(join("c2", "readers", "t", "*")), 0)
+		if got := texts(t, mustCode(t, p.call(pull(prop("subVersion", "2"))), 0)); got != "0" {
+			t.Errorf("got %s", got)
+		}
+		mustCode(t, third.call(wire.Command{Code: wire.UnregisterClient, Ext: wire.Unregister{ClientID: "c2", ConsumerGroup: "readers"}.Fields()}), 0)
+		mustCode(t, p.call(pull()), 0)
 		_ = other.conn.Close()
 		time.Sleep(time.Second)
 		mustCode(t, p.call(pull()), 24)
+		mustCode(t, p.call(join("c3", "readers", "t", "a")), 0)
+		mustCode(t, p.call(pull()), 0)
+		mustCode(t, p.call(wire.Command{Code: wire.UnregisterClient, Ext: wire.Unregister{ClientID: "c3", ConsumerGroup: "readers"}.Fields()}), 0)
+		mustCode(t, p.call(pull()), 24)
+		// Of an unknown group the shortened heartbeat is not enough, and the client is told to send its subscriptions.
+		short := wire.Command{Code: wire.HeartBeat, Body: []byte(`{"clientID":"c4","heartbeatFingerprint":7,"withoutSub":true,"consumerDataSet":[{"groupName":"readers"}]}`)}
+		if a := mustCode(t, p.call(short), 0); a.Ext.Get("IS_SUB_CHANGE") != "true" {
+			t.Errorf("unknown group: %v", a.Ext)
+		}
+		if a := mustCode(t, p.call(short), 0); a.Ext.Get("IS_SUB_CHANGE") != "false" {
+			t.Errorf("known group: %v", a.Ext)
+		}
 	})
 }
 

@@ -82,6 +82,7 @@ func (b *Broker) consumeStats(cmd *wire.Command) reply {
 			key := queueKey{name, id}
 			_, high := b.store.edges(key)
 			at, _ := b.offsets.get(group, key)
+			at = max(at, 0)
 			table.add(b.Name(), key,
 				wire.Field{Key: "brokerOffset", Value: textOf(high)},
 				wire.Field{Key: "consumerOffset", Value: textOf(at)},

@@ -133,6 +133,7 @@ func TestSendBackAsTheConsumerAsks(t *testing.T) {
 		{"a level beyond the last", "99", "16", 2 * time.Hour},
 		{"dead at once", "-1", "16", -1},
 		{"no retry allowed", "0", "0", -1},
+		{"no retry allowed, whatever level", "5", "0", -1},
 		{"a limit below zero", "0", "-1", -1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -145,9 +146,7 @@ func TestSendBackAsTheConsumerAsks(t *testing.T) {
 				back.Ext.Set("maxReconsumeTimes", tt.limit)
 				mustCode(t, p.call(back), 0)
 				if tt.wait < 0 {
-					if n := c.StoredCount("%DLQ%g"); n != 1 {
-						t.Errorf("%d dead messages", n)
-					}
+					wantProperties(t, p.only("%DLQ%g", 0), prop("DELAY", "0"))
 					return
 				}
 				time.Sleep(tt.wait - time.Millisecond)
@@ -216,6 +215,7 @@ func TestSendBackFollowsTheGroup(t *testing.T) {
 	gone.CommitLogOffset = 1 << 40
 	mustCode(t, p.call(sendBack("g2", gone, 0, 16)), 1)
 	mustCode(t, p.call(sendBack("not a group", first, 0, 16)), 26)
+	mustCode(t, p.call(sendBack(strings.Repeat("g", 121), first, 0, 16)), 1) // its retry topic would have too long a name
 	mustCode(t, p.call(wire.Command{Code: wire.ConsumerSendMsgBack, Ext: wire.Fields{prop("group", "g")}}), 1)
 }
 
@@ -225,9 +225,13 @@ func TestRetrySentByTheConsumerItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := inMemory(t, embedded.Config{})
 		p := connect(t, c, c.Brokers()[0].Addr(), wire.JSON)
+		if err := c.CreateTopic("%RETRY%g", 2); err != nil {
+			t.Fatal(err)
+		}
 		retry := func(group, times, limit string) {
 			t.Helper()
-			cmd := sendCommand(wire.SendMessageV2, "%RETRY%"+group, 0, "hello", prop("DELAY", "3"), prop("RETRY_TOPIC", "t"))
+			queue := map[string]int{"g": 1}[group] // a dead-letter topic has one queue only
+			cmd := sendCommand(wire.SendMessageV2, "%RETRY%"+group, queue, "hello", prop("DELAY", "3"), prop("RETRY_TOPIC", "t"))
 			cmd.Ext.Set("j", times)
 			cmd.Ext.Set("l", limit)
 			mustCode(t, p.call(cmd), 0)
@@ -235,8 +239,8 @@ func TestRetrySentByTheConsumerItself(t *testing.T) {
 		retry("g", "2", "2")
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if m := p.only("%RETRY%g", 0); m.ReconsumeTimes != 2 {
-			t.Errorf("%+v", m)
+		if got := c.Stored("%RETRY%g"); len(got) != 1 || got[0].ReconsumeTimes != 2 || got[0].QueueID != 1 {
+			t.Errorf("%+v", got)
 		}
 		retry("g", "3", "2")
 		m := p.only("%DLQ%g", 0)
@@ -250,6 +254,10 @@ func TestRetrySentByTheConsumerItself(t *testing.T) {
 		}), 0)
 		retry("ordered", "1", "16")
 		p.only("%DLQ%ordered", 0)
+		retry("g4", "1", "16")
+		if n := c.StoredCount("%DLQ%g4"); n != 0 {
+			t.Errorf("%d dead messages of a group that holds no lock", n)
+		}
 		time.Sleep(time.Minute)
 		retry("ordered", "1", "16")
 		if n := c.StoredCount("%DLQ%ordered"); n != 1 {

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+
+	"github.com/liftoff-mq/liftoff/internal/enum"
 )
 
 const (
@@ -26,6 +28,21 @@ const (
 	// BareKeys are not, {0:"x"}: fastjson's form, which is no JSON.
 	BareKeys
 )
+
+var keyStyleNames = []string{"standard", "bare"}
+
+// String gives "standard" or "bare".
+func (k KeyStyle) String() string { return enum.Name(keyStyleNames, int(k)) }
+
+// MarshalText gives the name.
+func (k KeyStyle) MarshalText() ([]byte, error) {
+	return enum.Marshal("key style", keyStyleNames, int(k))
+}
+
+// UnmarshalText takes a name.
+func (k *KeyStyle) UnmarshalText(text []byte) error {
+	return enum.Unmarshal("key style", keyStyleNames, text, k)
+}
 
 type routeJSON struct {
 	OrderTopicConf string       `json:"orderTopicConf"`
