@@ -22,7 +22,7 @@ import (
 
 // roles are the functions of a user around a default producer, from the log down to the dial.
 var roles = []string{
-	"log", "breaker's log", "breaker's state", "dial", "translator", "allow", "sign",
+	"log", "breaker's log", "client's log", "breaker's state", "dial", "translator", "allow", "sign",
 	"step", "attempt step", "state listener", "call listener", "attempt listener", "route listener", "drain", "service", "done",
 }
 
@@ -119,6 +119,7 @@ func TestShutdownWhileUserCodeBlocks(t *testing.T) {
 					MapAddr:     func(addr string) string { c.act("translator"); return addr },
 					AllowBroker: func(string) bool { c.act("allow"); return true },
 					Signer:      c,
+					Logger:      c.log("client's log"),
 				}
 				p, err := liftoff.New(cfg, liftoff.WithBreaker(b),
 					liftoff.WithSteps(core.CallStep("code", core.StageGuard, c).WithAttempt(core.AttemptGuard, c)))
