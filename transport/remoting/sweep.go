@@ -20,7 +20,7 @@ func (c *Client) sweep(now time.Time) {
 		cn.note(usage, now)
 		if !needed && cn.CloseIdle(conn.ErrUnneeded) {
 			c.log.Debug("idle connection closed", "addr", cn.peer.addr)
-		} else if !cn.peer.broker && now.Sub(cn.opened) >= nameAge && isName(cn.peer.addr) {
+		} else if used := cn.idleSince.Equal(now); used && !cn.peer.broker && now.Sub(cn.opened) >= nameAge && isName(cn.peer.addr) {
 			c.spawn(func() { cn.peer.reopen(cn.Conn) })
 		}
 	}
