@@ -9,6 +9,7 @@ import (
 	"github.com/liftoff-mq/liftoff/hooks/compress"
 	"github.com/liftoff-mq/liftoff/hooks/namespace"
 	"github.com/liftoff-mq/liftoff/hooks/validate"
+	"github.com/liftoff-mq/liftoff/internal/logqueue"
 	"github.com/liftoff-mq/liftoff/strategies/breaker"
 	"github.com/liftoff-mq/liftoff/strategies/retry"
 	"github.com/liftoff-mq/liftoff/strategies/selector"
@@ -24,6 +25,7 @@ func assemble(cfg Config, options []Option) (core.Config, error) {
 			o(&p)
 		}
 	}
+	cfg.Logger = logqueue.New(cfg.Logger) // one queue, so that the parts' lines stay in order
 	c := core.Config{
 		Group: cfg.Group, Timeout: cfg.Timeout, AttemptTimeout: cfg.AttemptTimeout,
 		MaxInFlight: cfg.MaxInFlight, MaxInFlightBytes: cfg.MaxInFlightBytes, MaxWorkers: cfg.MaxWorkers,
@@ -63,6 +65,9 @@ func addHooks(c *core.Config, ns string, p *parts) error {
 	return errors.Join(errs...)
 }
 
+// maxBurst keeps a mistaken MaxInFlight from being told as one of the budget: core tells it.
+const maxBurst = 1 << 24
+
 func compression(codec core.Compressor) (*compress.Compression, error) {
 	if codec == nil {
 		var err error
@@ -84,10 +89,10 @@ func addStrategies(c *core.Config, p *parts) error {
 	if c.Budget == nil && !p.noBudget {
 		// A broker that goes away fails everything in flight at once: that much
 		// may be retried, and beyond it a share of what succeeds.
-		burst := max(c.MaxInFlight, core.DefaultMaxInFlight)
+		burst := min(max(c.MaxInFlight, core.DefaultMaxInFlight), maxBurst)
 		budget, err := retry.NewBudget(retry.DefaultRatio, burst)
 		if err != nil {
-			return fmt.Errorf("MaxInFlight %d is too large: %w", c.MaxInFlight, err)
+			return err
 		}
 		c.Budget = budget
 	}

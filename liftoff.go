@@ -45,10 +45,12 @@ type Config struct {
 	// default.
 	Namespace string `json:"namespace" yaml:"namespace" env:"NAMESPACE"`
 	// Timeout is the time of one call, all attempts included, 3 s by default. The
-	// caller's context may make it shorter.
+	// caller's context may make it shorter. It has to be longer than brokers wait for a
+	// disk or a slave, or their weak statuses come too late; see [core.Config].
 	Timeout time.Duration `json:"timeout" yaml:"timeout" env:"TIMEOUT"`
 	// AttemptTimeout caps one attempt as long as another broker could still take the
-	// message, 1 s by default. The last broker gets all the time that is left.
+	// message, 1 s by default. The last broker gets all the time that is left. What is said of
+	// Timeout holds for it too.
 	AttemptTimeout time.Duration `json:"attemptTimeout" yaml:"attemptTimeout" env:"ATTEMPT_TIMEOUT"`
 	// MaxInFlight bounds the asynchronous sends under way, 4,096 by default. Beyond it
 	// SendAsync waits for room.
@@ -70,7 +72,8 @@ type Config struct {
 	// those above, and so is its Logger unless it has one. It has no meaning beside
 	// WithTransport or WithClient.
 	Client remoting.Config `json:"client" yaml:"client" envPrefix:"CLIENT_"`
-	// Logger gets what no error can report. Nil, the default, means silence.
+	// Logger gets what no error can report. Nil, the default, means silence. Its handler gets
+	// the lines on a goroutine of its own, in order, so it may take its time and may send.
 	Logger *slog.Logger `json:"-" yaml:"-"`
 }
 

@@ -191,17 +191,17 @@ func TestNewReportsMistakes(t *testing.T) {
 		{"no group", liftoff.Config{NameServers: servers}, nil, []string{"group is empty"}},
 		{"reserved group", liftoff.Config{Group: "DEFAULT_PRODUCER", NameServers: servers}, nil, []string{"is reserved"}},
 		{"bad namespace", liftoff.Config{Group: "g", NameServers: servers, Namespace: "a b"}, nil, []string{"namespace"}},
-		{"bad limit", liftoff.Config{Group: "g", NameServers: servers}, []liftoff.Option{liftoff.WithLimits(validate.MaxBodySize(-1))}, []string{"MaxBodySize is -1"}},
+		{"bad limit", liftoff.Config{Group: "g", NameServers: servers}, []liftoff.Option{liftoff.WithLimits(validate.MaxBodySize(-1))}, []string{"MaxBodySize is negative: -1"}},
 		{"times in no unit", liftoff.Config{Group: "g", NameServers: servers, Timeout: 3000, Client: remoting.Config{ConnectTimeout: 3000}}, nil, []string{
 			`Config.Timeout is 3µs, at least 1ms is needed`, "ConnectTimeout is 3µs, at least 1ms is needed",
 		}},
 		{"name servers twice", liftoff.Config{Group: "g", NameServers: servers, Client: remoting.Config{NameServers: servers}}, nil, []string{"Client.NameServers is set"}},
-		{"too many in flight", liftoff.Config{Group: "g", NameServers: servers, MaxInFlight: 2_000_000_000}, nil, []string{"MaxInFlight 2000000000 is too large"}},
+		{"too many in flight", liftoff.Config{Group: "g", NameServers: servers, MaxInFlight: 2_000_000_000}, nil, []string{"Config.MaxInFlight is 2000000000, at most 16777216 is allowed; each send in flight takes some 2 KiB"}},
 		{"everything at once", liftoff.Config{Namespace: "a b", MaxInFlight: -1, Client: remoting.Config{Serialization: 7}}, []liftoff.Option{
 			nil, liftoff.WithRetry(nil), liftoff.WithSteps(core.ListenerStep("Ear", 1)), liftoff.WithLimits(validate.MaxBodySize(-1)),
 		}, []string{
 			"group is empty", "MaxInFlight is negative", `step "Ear": a name is dotted`, `step "Ear": int is no listener`,
-			"option 0 is nil", "WithRetry: the policy is nil", "MaxBodySize is -1", "namespace", "no name server is given",
+			"option 0 is nil", "WithRetry: the policy is nil", "MaxBodySize is negative: -1", "namespace", "no name server is given",
 		}},
 	}
 	for _, tt := range tests {

@@ -80,7 +80,7 @@ func ExampleWithSelector() {
 	// Output:
 	// selector: round-robin over queues, neighbours on different brokers
 	// retry: at least once
-	// budget: token bucket (retries for each call that succeeds 0.1, burst 4096)
+	// budget: token bucket (retries for each call that succeeds 0.1, burst 4096, burst in an outage 1500)
 	// health: circuit breaker for each broker
 }
 
@@ -89,7 +89,7 @@ func ExampleWithRetry() {
 	// Output:
 	// selector: hash of the sharding key, as in Java
 	// retry: safe
-	// budget: token bucket (retries for each call that succeeds 0.1, burst 4096)
+	// budget: token bucket (retries for each call that succeeds 0.1, burst 4096, burst in an outage 1500)
 	// health: circuit breaker for each broker
 }
 
@@ -102,7 +102,7 @@ func ExampleWithBudget() {
 	// Output:
 	// selector: hash of the sharding key, as in Java
 	// retry: at least once
-	// budget: token bucket (retries for each call that succeeds 0.2, burst 50)
+	// budget: token bucket (retries for each call that succeeds 0.2, burst 50, burst in an outage 50)
 	// health: circuit breaker for each broker
 }
 
@@ -125,7 +125,7 @@ func ExampleWithHealth() {
 	// Output:
 	// selector: hash of the sharding key, as in Java
 	// retry: at least once
-	// budget: token bucket (retries for each call that succeeds 0.1, burst 4096)
+	// budget: token bucket (retries for each call that succeeds 0.1, burst 4096, burst in an outage 1500)
 	// health: latency fault tolerance
 }
 
@@ -175,7 +175,7 @@ func ExampleWithLimits() {
 		log.Fatal(err)
 	}
 	fmt.Println(producer.Pipeline().Steps()[0].Description)
-	// Output: messages as brokers take them (body at most 1 MiB, properties at most 32255 bytes, delivery at most 72h ahead)
+	// Output: messages as brokers take them (body at most 1 MiB, properties at most 32255 bytes, delivery at most 72h ahead, delay level at most 18)
 }
 
 // Payments must not be stored twice, and may take their time.

@@ -10,18 +10,26 @@ import (
 // is under way; where the in-flight limits are reached it waits for room, bounded
 // by the call's time and ctx. Sends of one goroutine may overtake each other.
 //
-// The permit is given back before done runs, so done may send. It must not call
-// Flush or Shutdown. A panic in done is recovered and logged.
+// The end of ctx ends the send also after SendAsync has returned. The context of a request,
+// such as [net/http.Request.Context], ends when its handler returns, and with it every send
+// that is still under way. For a send that is to outlive the request pass
+// [context.WithoutCancel] of its context: that keeps its values, such as a trace, and the send
+// has the time of its policy.
+//
+// done runs on a goroutine of its own and holds nothing that another send needs: it may send,
+// and wait for what it sent. Nothing bounds how many of them run at a time: where each takes
+// longer than the next sends come in, their goroutines pile up. It must not call Flush or
+// Shutdown with a context that does not end: they wait for it. A panic in done is recovered and logged.
 func (p *Producer) SendAsync(ctx context.Context, msg *Message, done func(Result, error), opts ...SendOption) {
 	g, err := p.enter(ctx, msg)
 	if err != nil {
-		go p.finish(done, Result{}, err)
+		go p.refuseAsync(ctx, msg, err, done)
 		return
 	}
 	prepared := false
 	defer unlessReturned(&prepared, func() { // the policy source or an option ended the goroutine
 		p.inflight.leave(g)
-		go p.finish(done, Result{}, &SendError{Class: ClassPlugin, Certainty: NotSent, Topic: msg.Topic, Cause: errGoexit})
+		go p.refuseAsync(ctx, msg, &SendError{Class: ClassPlugin, Certainty: NotSent, Topic: msg.Topic, Cause: errGoexit}, done)
 	})
 	c := p.engine.newCall(ctx, Async, msg)
 	wrong := c.applyOptionsIn(ctx, opts)
@@ -39,11 +47,19 @@ func (p *Producer) SendAsync(ctx context.Context, msg *Message, done func(Result
 	p.begin(ctx, c, g, weight, done)
 }
 
+// refuseAsync tells of an asynchronous send that never began. A listener may end the
+// goroutine; done runs all the same.
+func (p *Producer) refuseAsync(ctx context.Context, msg *Message, why error, done func(Result, error)) {
+	err := why
+	defer func() { p.finish(done, Result{}, err) }()
+	err = p.refuse(ctx, Async, why, msg)
+}
+
 // notBegun ends an asynchronous send that found no room in flight or has wrong options, on
 // a worker, since a listener may end the goroutine.
 func (p *Producer) notBegun(ctx context.Context, c *Call, generation uint32, why error, done func(Result, error)) {
 	defer p.inflight.leave(generation)
-	var err error = &SendError{Class: ClassPlugin, Certainty: NotSent, Topic: c.Message().Topic, Cause: errGoexit}
+	err := c.exit()
 	defer func() { p.finish(done, Result{}, err) }()
 	_, err = p.engine.outcome(ctx, c, nil, why)
 	p.engine.release(c)
@@ -55,25 +71,34 @@ func (p *Producer) notBegun(ctx context.Context, c *Call, generation uint32, why
 func (p *Producer) TrySendAsync(ctx context.Context, msg *Message, done func(Result, error), opts ...SendOption) error {
 	g, err := p.enter(ctx, msg)
 	if err != nil {
-		return err
+		return p.refuse(ctx, Async, err, msg)
 	}
 	weight := p.weight(msg)
-	if !p.tryAcquire(weight) {
-		p.inflight.leave(g)
-		return &SendError{Class: ClassInFlight, Certainty: NotSent, Topic: msg.Topic, Cause: ErrTooManyInFlight}
-	}
-	prepared := false
-	defer unlessReturned(&prepared, func() { // an option is wrong, or it or the policy source ended the goroutine
-		p.release(weight)
+	room := p.tryAcquire(weight)
+	var c *Call
+	begun := false
+	defer unlessReturned(&begun, func() {
+		if room {
+			p.release(weight)
+		}
 		p.inflight.leave(g)
 	})
-	c := p.engine.newCall(ctx, Async, msg)
-	if wrong := c.applyOptionsIn(ctx, opts); wrong != nil {
-		err := c.failed(wrong)
+	returned := false
+	defer unlessReturned(&returned, func() { p.exited(ctx, Async, c, msg) }) // an option or the policy source ended the goroutine
+	c = p.engine.newCall(ctx, Async, msg)
+	var wrong error
+	if !room {
+		wrong = ErrTooManyInFlight
+	} else {
+		wrong = c.applyOptionsIn(ctx, opts)
+	}
+	if wrong != nil {
+		_, err := p.engine.outcome(ctx, c, nil, wrong)
+		returned = true
 		p.engine.release(c)
 		return err
 	}
-	prepared = true
+	begun, returned = true, true
 	p.begin(ctx, c, g, weight, done)
 	return nil
 }
@@ -85,28 +110,31 @@ type asyncSend struct {
 	done       func(Result, error)
 	generation uint32
 	weight     int64
+	expired    bool // its time ended while it waited for a worker
 }
 
 // begin gives a call that has its permits to a worker.
 func (p *Producer) begin(ctx context.Context, c *Call, generation uint32, weight int64, done func(Result, error)) {
-	c.async = asyncSend{ctx, done, generation, weight}
+	c.async = asyncSend{ctx: ctx, done: done, generation: generation, weight: weight}
 	p.workers.send(c)
 }
 
 // run is the worker's side of an asynchronous send. Every exit, also one by
-// runtime.Goexit in a step or listener, gives the permits back first and then calls done.
+// runtime.Goexit in a step or listener, gives back first what another send may need, permits
+// and the worker's place, and then calls done.
 func (c *Call) run() {
-	p, a, topic := c.engine.producer, c.async, c.Message().Topic
+	p, a := c.engine.producer, c.async
 	defer p.inflight.leave(a.generation)
 	var res Result
 	err := errGoexit
+	defer func() { p.finish(a.done, res, err) }()
 	defer func() {
 		p.release(a.weight)
-		p.finish(a.done, res, err)
+		p.workers.leave(a.expired, err)
 	}()
 	returned := false
 	defer unlessReturned(&returned, func() {
-		err = &SendError{Class: ClassPlugin, Certainty: MaybeStored, Topic: topic, Cause: errGoexit}
+		err = c.exit()
 		if !c.told {
 			_, _ = p.engine.outcome(a.ctx, c, nil, err)
 		}

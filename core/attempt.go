@@ -15,8 +15,9 @@ type Attempt struct {
 	deadline time.Time
 	sendBy   time.Time
 	prev     error
-	last     bool // no better broker is left
+	last     bool // no better broker is left, or no other queue may be used
 	confirm  bool // a one-way attempt that asks for an answer
+	depth    int  // how many steps it has come to
 	entered  bool // the transport was asked
 	written  bool // bytes may have left the process
 	done     bool // the transport gave a result
@@ -55,8 +56,9 @@ func (a *Attempt) Prev() error { return a.prev }
 
 // LastResort reports that no better broker is left: every other one of the route was tried
 // or is down, or none but this one may take the message, because of a sharding key
-// ([ConsistentSelector]) or because [Message.Queue] names it. A breaker lets such an attempt
-// through, because refusing it could only turn a doubtful send into a failed one.
+// ([ConsistentSelector]), because [Message.Queue] names it, or because the retry policy wants
+// [SameQueue]. A breaker lets such an attempt through, because refusing it could only turn a
+// doubtful send into a failed one.
 func (a *Attempt) LastResort() bool { return a.last }
 
 // Aborted is the call's Aborted.

@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -36,6 +37,7 @@ func TestLastResort(t *testing.T) {
 		{"this one is down", []string{"broker-a", "broker-b"}, func(c *core.Config) { c.Health = down("broker-a") }, false, []bool{false, true, true, true}},
 		{"fixed queue", []string{"broker-a", "broker-b"}, nil, true, []bool{true, true, true, true}},
 		{"fixed queue of a broker that is down", []string{"broker-a", "broker-b"}, func(c *core.Config) { c.Health = down("broker-a") }, true, []bool{true, true, true, true}},
+		{"the same queue again", []string{"broker-a", "broker-b"}, func(c *core.Config) { c.Retry = again(4) }, false, []bool{false, true, true, true}},
 		{"fixed queue of one broker", []string{"broker-a"}, nil, true, []bool{true, true, true, true}},
 		{"consistent", []string{"broker-a", "broker-b"}, func(c *core.Config) {
 			c.Selector = core.SelectorFactoryFunc(func(string) core.QueueSelector { return sticky{} })
@@ -61,6 +63,41 @@ func TestLastResort(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The same queue again is wanted, and the route has lost it: then any queue will do, and the
+// attempt is no last resort while others are left.
+func TestSameQueueIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := true
+		cfg := coretest.Config(nil)
+		cfg.Routes = coretest.RouteFunc(func(ctx context.Context, topic string) (*core.Route, error) {
+			if first {
+				first = false
+				return coretest.Routes(1, "broker-a", "broker-b").Route(ctx, topic)
+			}
+			return coretest.Routes(1, "broker-b", "broker-c").Route(ctx, topic)
+		})
+		var got []string
+		cfg.Transport = &coretest.Transport{Do: func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+			got = append(got, fmt.Sprint(at.Broker().Name, " ", at.LastResort()))
+			return nil, core.ErrConnectionLost
+		}}
+		cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+			return core.Decision{Retry: f.Attempt < 3, Reroute: core.SameQueue, After: time.Second}
+		})
+		_, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x"))
+		if want := []string{"broker-a false", "broker-b false", "broker-b true"}; !slices.Equal(got, want) {
+			t.Errorf("%q, want %q; %v", got, want, err)
+		}
+	})
+}
+
+// again is a policy of n attempts that wants the same queue each time.
+func again(n int) core.RetryPolicy {
+	return core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+		return core.Decision{Retry: f.Attempt < n, Reroute: core.SameQueue}
+	})
 }
 
 // attemptEnd is what a report said.

@@ -46,7 +46,9 @@ func (b *batchAnswer) result(shared *Result, id MessageID, i int) Result {
 		}
 		return r
 	}
-	r.QueueOffset += int64(i)
+	if r.QueueOffset >= 0 {
+		r.QueueOffset += int64(i)
+	}
 	switch {
 	case b.find != nil:
 		r.OffsetMessageID = b.find(b.text, i)

@@ -37,9 +37,9 @@ const maxRemark = 1 << 10
 func (e *BrokerError) Error() string {
 	var b strings.Builder
 	b.WriteString("broker ")
-	b.WriteString(e.Addr)
+	b.WriteString(words.Line(e.Addr, words.MaxName))
 	b.WriteString(": ")
-	b.WriteString(e.ErrorType())
+	b.WriteString(words.Line(e.ErrorType(), words.MaxName))
 	if n, ok := numberOf(e.Code); ok {
 		fmt.Fprintf(&b, " (%d)", n)
 	}

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/liftoff-mq/liftoff/internal/enum"
 	"github.com/liftoff-mq/liftoff/internal/fifo"
 )
 
@@ -21,13 +22,13 @@ const (
 var modeNames = []string{"sync", "async", "oneway"}
 
 // String gives "sync", "async" or "oneway".
-func (m Mode) String() string { return nameOf(modeNames, int(m)) }
+func (m Mode) String() string { return enum.Name(modeNames, int(m)) }
 
 // MarshalText gives the name.
-func (m Mode) MarshalText() ([]byte, error) { return marshalName("mode", modeNames, int(m)) }
+func (m Mode) MarshalText() ([]byte, error) { return enum.Marshal("mode", modeNames, int(m)) }
 
 // UnmarshalText takes a name.
-func (m *Mode) UnmarshalText(text []byte) error { return unmarshalName("mode", modeNames, text, m) }
+func (m *Mode) UnmarshalText(text []byte) error { return enum.Unmarshal("mode", modeNames, text, m) }
 
 // Call is one logical send, from the user's call to its one outcome, with all
 // its attempts. It is valid until the outcome is known and then used again for
@@ -70,10 +71,12 @@ type current struct {
 	result    Result
 	answer    batchAnswer
 	partly    bool // a broker refused some messages of the batch; result has the rest
+	begun     bool // its chain runs, or did
 	told      bool // the outcome is counted, and listeners hear of it
 
 	async         asyncSend
-	leftWaiting   func() bool // stops watching the caller's context
+	ticket        uint64      // of its wait for a worker
+	leftWaiting   func() bool // stops watching the caller's context; nil if it cannot end
 	reported      Result      // the copy in a report
 	callReport    CallReport
 	attemptReport AttemptReport
@@ -120,6 +123,10 @@ func (c *Call) Mode() Mode { return c.mode }
 
 // Group is the producer's group.
 func (c *Call) Group() string { return c.engine.cfg.Group }
+
+// ClientID is the id under which servers know the transport's client ([Identified]); "" if
+// they know none.
+func (c *Call) ClientID() string { return c.engine.clientID }
 
 // Producer is the producer that makes the call.
 func (c *Call) Producer() *Producer { return c.engine.producer }
@@ -176,7 +183,7 @@ func (c *Call) Consistent() (consistent bool) {
 			consistent = true // the send itself tells of the panic
 		}
 	}()
-	s, err := c.queueSelector()
+	s, err := c.queueSelector(context.Background())
 	if err != nil {
 		return true
 	}
@@ -184,11 +191,11 @@ func (c *Call) Consistent() (consistent bool) {
 	return ok && cs.RequiresConsistency(c.Message())
 }
 
-func (c *Call) queueSelector() (QueueSelector, error) {
+func (c *Call) queueSelector(ctx context.Context) (QueueSelector, error) {
 	if c.selector != nil {
 		return c.selector, nil
 	}
-	return c.served.selector()
+	return c.served.selector.get(ctx, c)
 }
 
 // Attempts is the number of attempts made so far.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/liftoff-mq/liftoff/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/enum"
 )
 
 // Feature is something that a producer may ask of a transport and that not every protocol
@@ -30,14 +31,14 @@ var featureNames = []string{
 }
 
 // String gives the feature's name.
-func (f Feature) String() string { return nameOf(featureNames, int(f)) }
+func (f Feature) String() string { return enum.Name(featureNames, int(f)) }
 
 // MarshalText gives the name.
-func (f Feature) MarshalText() ([]byte, error) { return marshalName("feature", featureNames, int(f)) }
+func (f Feature) MarshalText() ([]byte, error) { return enum.Marshal("feature", featureNames, int(f)) }
 
 // UnmarshalText takes a name.
 func (f *Feature) UnmarshalText(text []byte) error {
-	return unmarshalName("feature", featureNames, text, f)
+	return enum.Unmarshal("feature", featureNames, text, f)
 }
 
 // Capabilities say what a transport cannot carry. The zero value can carry everything.
@@ -97,6 +98,19 @@ func find[T any](parts ...any) (found T, ok bool) {
 
 // maxWrappers ends the search in a wrapper that wraps itself.
 const maxWrappers = 64
+
+// Identified is implemented by transports whose servers know the client by an id, which
+// traces give as messaging.client.id. The id does not change.
+type Identified interface{ ClientID() string }
+
+// clientID asks the transport, and keeps its panic.
+func clientID(t Transport) (id string, err error) {
+	defer containPanic("transport", &err)
+	if known, ok := find[Identified](t); ok {
+		id = known.ClientID()
+	}
+	return id, nil
+}
 
 // capabilities asks the transport what it lacks, and keeps its panic.
 func capabilities(t Transport) (c Capabilities, err error) {

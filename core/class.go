@@ -3,6 +3,8 @@ package core
 import (
 	"context"
 	"errors"
+
+	"github.com/liftoff-mq/liftoff/internal/enum"
 )
 
 // Certainty says what became of the message of a failed send.
@@ -25,16 +27,16 @@ const (
 var certaintyNames = []string{"unknown", "not-sent", "not-stored", "maybe-stored", "stored"}
 
 // String gives "unknown", "not-sent", "not-stored", "maybe-stored" or "stored".
-func (c Certainty) String() string { return nameOf(certaintyNames, int(c)) }
+func (c Certainty) String() string { return enum.Name(certaintyNames, int(c)) }
 
 // MarshalText gives the name.
 func (c Certainty) MarshalText() ([]byte, error) {
-	return marshalName("certainty", certaintyNames, int(c))
+	return enum.Marshal("certainty", certaintyNames, int(c))
 }
 
 // UnmarshalText takes a name.
 func (c *Certainty) UnmarshalText(text []byte) error {
-	return unmarshalName("certainty", certaintyNames, text, c)
+	return enum.Unmarshal("certainty", certaintyNames, text, c)
 }
 
 // Safe reports whether the message can be sent again without being stored twice. It is
@@ -84,13 +86,13 @@ var classNames = []string{
 }
 
 // String gives the class's name, for example "no-route".
-func (c Class) String() string { return nameOf(classNames, int(c)) }
+func (c Class) String() string { return enum.Name(classNames, int(c)) }
 
 // MarshalText gives the name.
-func (c Class) MarshalText() ([]byte, error) { return marshalName("class", classNames, int(c)) }
+func (c Class) MarshalText() ([]byte, error) { return enum.Marshal("class", classNames, int(c)) }
 
 // UnmarshalText takes a name.
-func (c *Class) UnmarshalText(text []byte) error { return unmarshalName("class", classNames, text, c) }
+func (c *Class) UnmarshalText(text []byte) error { return enum.Unmarshal("class", classNames, text, c) }
 
 // Classified may be implemented by an error to name its own class.
 type Classified interface{ ErrorClass() Class }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/logqueue"
+	"github.com/liftoff-mq/liftoff/internal/plausible"
 )
 
 // The defaults of a [Config].
@@ -29,19 +31,33 @@ type Config struct {
 	Group string
 	// Timeout is the time of one call, all attempts included, 3 s by default.
 	// The caller's context may make it shorter.
+	//
+	// A broker that has to wait before it answers needs more. With RocketMQ's defaults a master
+	// whose slave does not confirm answers FLUSH_SLAVE_TIMEOUT after 3 s (slaveTimeout), one
+	// whose disk is slow FLUSH_DISK_TIMEOUT after 5 s (syncFlushTimeout). With less time the
+	// call ends before that, with ErrTimeout and the certainty MaybeStored, although the message
+	// is stored. So a producer for brokers with SYNC_MASTER takes 4 s for both time-outs, one for
+	// SYNC_FLUSH 6 s, and more for the call if a second attempt is to have time too.
 	Timeout time.Duration
 	// AttemptTimeout caps one attempt as long as another broker could still
 	// take the message, 1 s by default, so that a hung broker leaves time for a
-	// second one. The last broker gets all the time that is left.
+	// second one. The last broker gets all the time that is left. Where it is shorter than a
+	// broker waits for its slave or disk, the message is sent to another broker meanwhile, and
+	// stored twice.
 	AttemptTimeout time.Duration
 	// MaxInFlight and MaxInFlightBytes bound the asynchronous sends under way,
 	// by number (default 4096) and by their bodies' bytes (default 64 MiB).
 	MaxInFlight      int
 	MaxInFlightBytes int64
-	// MaxWorkers is how many of them are worked on at a time, 4096 by default: each
+	// MaxWorkers is how many of them can be worked on at a time, 4096 by default: each
 	// takes a goroutine, with some 8 KiB of stack, and most of its time it waits
 	// for a broker. Beyond, sends stand in line, in their order and within their
 	// time, which takes about 2 KiB each.
+	//
+	// At first 256 are worked on. Each send that is acknowledged while others stand in line
+	// lets one more be, up to MaxWorkers, so that at a distant broker their number doubles
+	// with each round trip. Each that times out takes one away again: more of them would not
+	// make a silent broker answer. Functions that are told of an outcome do not count.
 	MaxWorkers int
 	// RouteRefresh is how often the routes in use are looked up again, 30 s by
 	// default. Errors that mean an outdated route refresh it at once.
@@ -75,7 +91,9 @@ type Config struct {
 	// strategies that are services need not be listed: they are started after these.
 	Own []Service
 	// Logger gets what no error can report, such as a listener's panic. Nil
-	// means silence.
+	// means silence. Its handler gets the lines on a goroutine of its own, in order, so it may
+	// take its time and may send. While it is slower than the lines come, 1,024 of them wait;
+	// the others are counted. Shutdown waits for it.
 	Logger *slog.Logger
 }
 
@@ -101,14 +119,14 @@ func (c Config) withDefaults() (Config, error) {
 	if err := checkGroup(c.Group); err != nil {
 		errs = append(errs, err)
 	}
-	timeout(&errs, "Config.Timeout", &c.Timeout, DefaultTimeout)
-	timeout(&errs, "Config.AttemptTimeout", &c.AttemptTimeout, DefaultAttemptTimeout)
-	positive(&errs, "Config.MaxInFlight", &c.MaxInFlight, DefaultMaxInFlight)
-	positive(&errs, "Config.MaxInFlightBytes", &c.MaxInFlightBytes, DefaultMaxInFlightBytes)
-	positive(&errs, "Config.MaxWorkers", &c.MaxWorkers, DefaultMaxWorkers)
-	timeout(&errs, "Config.RouteRefresh", &c.RouteRefresh, DefaultRouteRefresh)
+	duration(&errs, "Config.Timeout", &c.Timeout, DefaultTimeout, plausible.Day)
+	duration(&errs, "Config.AttemptTimeout", &c.AttemptTimeout, DefaultAttemptTimeout, plausible.Day)
+	number(&errs, "Config.MaxInFlight", &c.MaxInFlight, DefaultMaxInFlight, maxInFlight, "each send in flight takes some 2 KiB and its body")
+	number(&errs, "Config.MaxInFlightBytes", &c.MaxInFlightBytes, DefaultMaxInFlightBytes, maxInFlightBytes, "it bounds memory, in bytes")
+	number(&errs, "Config.MaxWorkers", &c.MaxWorkers, DefaultMaxWorkers, maxWorkers, "each worker takes a goroutine, with some 8 KiB of stack")
+	duration(&errs, "Config.RouteRefresh", &c.RouteRefresh, DefaultRouteRefresh, plausible.Year)
 	if c.RouteTimeout != 0 {
-		timeout(&errs, "Config.RouteTimeout", &c.RouteTimeout, 0)
+		duration(&errs, "Config.RouteTimeout", &c.RouteTimeout, 0, plausible.Day)
 	}
 	for _, part := range []struct {
 		name  string
@@ -138,10 +156,7 @@ func (c Config) withDefaults() (Config, error) {
 			errs = append(errs, fmt.Errorf("Config.Own[%d] is nil", i))
 		}
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	c.Logger = c.Logger.With("component", "rocketmq.producer")
+	c.Logger = logqueue.New(c.Logger).With("component", "rocketmq.producer")
 	return c, errors.Join(errs...)
 }
 
@@ -157,36 +172,26 @@ func (c *Config) policy() Policy {
 	}
 }
 
-func positive[T int | int64](errs *[]error, name string, v *T, def T) {
+// The most that the limits of a configuration can be. What goes beyond limits nothing.
+const (
+	maxInFlight      = 1 << 24
+	maxInFlightBytes = 1 << 40
+	maxWorkers       = 1 << 20
+)
+
+func number[T int | int64](errs *[]error, name string, v *T, def, most int64, hint string) {
 	if *v == 0 {
-		*v = def
+		*v = T(def)
 	}
-	if *v < 0 {
-		*errs = append(*errs, fmt.Errorf("%s is negative: %v", name, *v))
-	}
+	*errs = append(*errs, plausible.Named(name, plausible.Number(int64(*v), 1, most, hint)))
 }
 
-func timeout(errs *[]error, name string, d *time.Duration, def time.Duration) {
+func duration(errs *[]error, name string, d *time.Duration, def, most time.Duration) {
 	if *d == 0 {
 		*d = def
 	}
-	if err := checkTimeout(*d); err != nil {
-		*errs = append(*errs, fmt.Errorf("%s %w", name, err))
-	}
+	*errs = append(*errs, plausible.Named(name, plausible.Time(*d, plausible.Moment, most)))
 }
-
-// minTimeout is the shortest time that a send can have. Less is a number that was meant in
-// another unit: 3000 is 3 µs.
-const minTimeout = time.Millisecond
 
 // checkTimeout says what is wrong with the time of a call or an attempt.
-func checkTimeout(d time.Duration) error {
-	switch {
-	case d < 0:
-		return fmt.Errorf("is negative: %v", d)
-	case d < minTimeout:
-		return fmt.Errorf("is %v, at least %v is needed; a plain number counts nanoseconds, so %d ms is %d*time.Millisecond",
-			d, minTimeout, int64(d), int64(d))
-	}
-	return nil
-}
+func checkTimeout(d time.Duration) error { return plausible.Time(d, plausible.Moment, plausible.Day) }

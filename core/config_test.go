@@ -27,6 +27,11 @@ func TestMistakesOfConfigFields(t *testing.T) {
 		{"AttemptTimeout", func(c *core.Config) { c.AttemptTimeout = -1 }, "Config.AttemptTimeout is negative: -1ns", nil},
 		{"RouteRefresh", func(c *core.Config) { c.RouteRefresh = -1 }, "Config.RouteRefresh is negative: -1ns", nil},
 		{"RouteTimeout", func(c *core.Config) { c.RouteTimeout = 3 }, "Config.RouteTimeout is 3ns, at least 1ms is needed", nil},
+		{"MaxInFlight", func(c *core.Config) { c.MaxInFlight = 2_000_000_000 }, "Config.MaxInFlight is 2000000000, at most 16777216 is allowed", nil},
+		{"MaxInFlightBytes", func(c *core.Config) { c.MaxInFlightBytes = 1 << 50 }, "Config.MaxInFlightBytes is 1125899906842624, at most 1099511627776 is allowed", nil},
+		{"many workers", func(c *core.Config) { c.MaxWorkers = 2_000_000_000 }, "Config.MaxWorkers is 2000000000, at most 1048576 is allowed", nil},
+		{"a unit too many", func(c *core.Config) { c.Timeout = 3e18 }, "Config.Timeout is 833333h20m, at most 24h is allowed; was it multiplied by its unit twice?", nil},
+		{"refreshed never", func(c *core.Config) { c.RouteRefresh = 1<<63 - 1 }, "Config.RouteRefresh is 2562047h47m16.854775807s, at most 8760h is allowed", nil},
 		{"MaxWorkers", func(c *core.Config) { c.MaxWorkers = -1 }, "Config.MaxWorkers is negative: -1", nil},
 		{"Selector", func(c *core.Config) { c.Selector = nil }, "Config.Selector is nil", []string{
 			`policy "t": Selector is nil, and so is Config.Selector`, `policy "rest": Selector is nil, and so is Config.Selector`,

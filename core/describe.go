@@ -65,9 +65,23 @@ func Describe(part any) (d Description) {
 		}
 	}()
 	if describer, ok := part.(Describer); ok && !absent.Is(part) {
-		return describer.Describe()
+		d = describer.Describe()
+		return Description{Summary: words.Line(d.Summary, maxShown), Settings: fit(d.Settings)}
 	}
 	return Description{Summary: fmt.Sprintf("%T", part)}
+}
+
+// maxShown is the most bytes of one setting in a description or a report. Parts make them of
+// what others wrote, such as the names of servers.
+const maxShown = 4 << 10
+
+// fit makes the settings that a part gave fit to be shown.
+func fit(given []Setting) []Setting {
+	out := slices.Clone(given)
+	for i := range out {
+		out[i].Name, out[i].Value = words.Line(out[i].Name, maxShown), words.Line(out[i].Value, maxShown)
+	}
+	return out
 }
 
 // PlacedStep is a step at its place in a pipeline.
@@ -130,7 +144,8 @@ func (p *Pipeline) Limits() []Setting {
 	return []Setting{
 		{"asynchronous sends", fmt.Sprintf("%d under way, with bodies of %s; beyond that SendAsync waits for room within the call's time "+
 			"and then fails (%v, %v), and TrySendAsync fails at once", c.MaxInFlight, words.Size(c.MaxInFlightBytes), ClassInFlight, NotSent)},
-		{"workers", fmt.Sprintf("%d of them are worked on at a time; the others stand in line within their time", c.MaxWorkers)},
+		{"workers", fmt.Sprintf("%d of them are worked on at a time, and up to %d when that many are answered; the others stand in line "+
+			"within their time", min(firstPlaces, c.MaxWorkers), c.MaxWorkers)},
 		{"other sends", "no limit: each is worked on by the goroutine that calls"},
 		{"attempts", fmt.Sprintf("%d a call, whatever the retry policy says", maxAttempts)},
 		{"routes", fmt.Sprintf("looked up at the first send to a topic, within %s, again every %v, and after errors that may come of an old route; "+

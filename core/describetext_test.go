@@ -18,7 +18,7 @@ func (*talking) InterceptAttempt(ctx context.Context, a *core.Attempt, next core
 	return next(ctx, a)
 }
 func (*talking) Next(*core.Failure) core.Decision { return core.Decision{} }
-func (*talking) Withdraw() bool                   { return true }
+func (*talking) Withdraw(*core.Failure) bool      { return true }
 func (*talking) Deposit()                         {}
 func (*talking) Describe() core.Description {
 	return core.Description{Summary: "does three things", Settings: []core.Setting{

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // engine carries calls: it finds routes, chooses queues, makes attempts and decides what
@@ -29,12 +31,14 @@ type engine struct {
 	cfg          *Config
 	producer     *Producer
 	listeners    listeners // of the pipeline's steps
+	lastStep     string    // of attempt scope
 	callChain    Handler
 	attemptChain AttemptHandler
 	opChain      OperationHandler
 	routes       *routeCache
 	policies     atomic.Pointer[policySet]
 	lacks        features // what the transport cannot carry
+	clientID     string   // by which servers know the transport's client
 	ids          idMaker
 	calls        sync.Pool
 	totals       totals
@@ -64,7 +68,8 @@ type delivery struct {
 	route      *Route
 	index      int    // of the chosen queue
 	consistent bool   // the queue carries meaning: no other may be used
-	same       bool   // the policy wants the same queue again
+	same       bool   // the policy wants the same queue again, which the route still has
+	sought     bool   // the route was looked up because it lacks the message's own queue
 	rejected   int    // attempts that breakers refused in this round
 	weak       Result // stored with a weaker status, while the policy asks for more
 	weakAnswer batchAnswer
@@ -77,7 +82,7 @@ type delivery struct {
 // the retry policy gives up, or the call ends. Every failure is a *SendError.
 func (e *engine) deliver(ctx context.Context, c *Call) (*Result, error) {
 	if len(c.outs) == 0 {
-		return nil, fmt.Errorf("%w: next was called after its call had ended", ErrContract)
+		return nil, calledLate(callerOf(e.producer.pipeline.call, len(e.producer.pipeline.call)))
 	}
 	defer c.thaw()
 	c.stop = StopNone
@@ -106,7 +111,9 @@ func (e *engine) advance(ctx context.Context, c *Call) wait {
 				return w
 			}
 		case choosing:
-			e.choose(ctx, c)
+			if w, must := e.choose(ctx, c); must {
+				return w
+			}
 		case attempting:
 			if w, must := e.attempt(ctx, c); must {
 				return w
@@ -163,24 +170,35 @@ func (e *engine) refreshed(c *Call) {
 	}
 }
 
-// choose finds the queue of the next attempt.
-func (e *engine) choose(ctx context.Context, c *Call) {
+// choose finds the queue of the next attempt. A route that lacks the queue which the message
+// names is looked up again first, once for each call: its broker may have been away at the
+// last look-up, and be back.
+func (e *engine) choose(ctx context.Context, c *Call) (w wait, must bool) {
 	if err := c.ended(ctx); err != nil {
+		if err == ErrTimeout {
+			err = fmt.Errorf("the call's %v were over before attempt %d: %w", c.deadline.Sub(c.start).Round(time.Millisecond), c.attempts+1, err)
+		}
 		e.end(c, nil, err)
-		return
+		return wait{}, false
 	}
 	// A refresh may have brought a new route since the last attempt, or have given the old
 	// one up.
 	if c.route = c.topic.route.Load(); c.route == nil {
 		c.phase = routing
-		return
+		return wait{}, false
+	}
+	if q := c.Message().Queue; q != nil && !c.sought && c.route.Index(*q) < 0 {
+		c.sought, c.phase = true, refreshing
+		c.look = e.routes.lookUp(c.topic, refreshGap, c.deadline)
+		return wait{ready: c.look.done, until: c.deadline}, true
 	}
 	var err error
 	if c.index, c.consistent, err = e.chooseQueue(ctx, c); err != nil {
 		e.end(c, nil, err)
-		return
+		return wait{}, false
 	}
 	c.phase = attempting
+	return wait{}, false
 }
 
 // attempt makes one attempt and does what is decided after it.
@@ -196,7 +214,7 @@ func (e *engine) attempt(ctx context.Context, c *Call) (w wait, must bool) {
 		return wait{}, false
 	case nextBroker:
 		c.addTried(c.at.broker.Name)
-		c.same, c.phase = false, choosing
+		c.phase = choosing
 		return wait{}, false
 	}
 	c.addTried(c.at.broker.Name)
@@ -277,7 +295,7 @@ func (e *engine) chooseQueue(ctx context.Context, c *Call) (index int, consisten
 	r := c.route
 	if q := c.Message().Queue; q != nil {
 		if index = r.Index(*q); index < 0 {
-			return 0, true, fmt.Errorf("%w: %q has no writable queue %v", ErrNoRoute, c.outs[0].topic, *q)
+			return 0, true, fmt.Errorf("%w: %s has no writable queue %d of broker %s", ErrNoRoute, words.Quote(c.outs[0].topic), q.ID, words.Quote(q.Broker))
 		}
 		return index, true, nil
 	}
@@ -285,12 +303,13 @@ func (e *engine) chooseQueue(ctx context.Context, c *Call) (index int, consisten
 		if index = r.Index(c.at.queue); index >= 0 {
 			return index, c.consistent, nil
 		}
+		c.same = false
 	}
 	return e.ask(ctx, c)
 }
 
 func (e *engine) ask(ctx context.Context, c *Call) (index int, consistent bool, err error) {
-	s, err := c.queueSelector()
+	s, err := c.queueSelector(ctx)
 	if err != nil {
 		return 0, false, err
 	}
@@ -337,12 +356,8 @@ func (e *engine) try(ctx context.Context, c *Call) (res *Result, err error) {
 		return nil, broken
 	}
 	res, err = e.attemptChain(ctx, at)
-	switch {
-	case err != nil:
-	case c.misuse != nil:
-		res, err = nil, c.misuse
-	case !at.done:
-		res, err = nil, fmt.Errorf("%w: an attempt succeeded that the transport did not make", ErrContract)
+	if err == nil && c.misuse != nil {
+		return nil, c.misuse
 	}
 	return res, err
 }
@@ -354,9 +369,10 @@ func (e *engine) try(ctx context.Context, c *Call) (res *Result, err error) {
 func (e *engine) limit(c *Call) (err error) {
 	defer containPanic("health view", &err)
 	at, p := &c.at, c.served.policy
-	at.last = c.consistent || !c.othersLeft(p.Health)
+	others := !c.consistent && c.othersLeft()
+	at.last = c.same || !others
 	at.sendBy = at.deadline
-	if at.last {
+	if !others {
 		return nil
 	}
 	most := p.AttemptTimeout
@@ -382,12 +398,11 @@ func (e *engine) limit(c *Call) (err error) {
 
 // othersLeft reports whether a broker other than the chosen one is there, untried and
 // not down.
-func (c *Call) othersLeft(health HealthView) bool {
+func (c *Call) othersLeft() bool {
 	r := c.route
 	for i := range r.brokers {
 		b := &r.brokers[i]
-		if b.Name != c.at.broker.Name && !b.Absent() && !slices.Contains(c.tried, b.Name) &&
-			(health == nil || health.Health(*b) != HealthDown) {
+		if b.Name != c.at.broker.Name && !slices.Contains(c.tried, b.Name) && !c.isDown(b) {
 			return true
 		}
 	}
@@ -396,11 +411,8 @@ func (c *Call) othersLeft(health HealthView) bool {
 
 // carry is the innermost handler of attempt scope: the transport.
 func (e *engine) carry(ctx context.Context, at *Attempt) (res *Result, err error) {
-	if at.entered {
-		return nil, ErrNextTwice
-	}
-	if at.call == nil {
-		return nil, fmt.Errorf("%w: next was called after its attempt had ended", ErrContract)
+	if err := at.descend(len(e.producer.pipeline.attempt), e.lastStep); err != nil {
+		return nil, err
 	}
 	if at.call.misuse != nil {
 		return nil, at.call.misuse
@@ -449,7 +461,7 @@ func (e *engine) deposit(c *Call) {
 func (e *engine) attemptDone(ctx context.Context, c *Call, res *Result, err error) {
 	e.totals.attempt(&c.at, err)
 	ls := &c.served.policy.listeners
-	own := c.selectorListener(&e.listeners, ls)
+	own := c.selectorListener(ctx, &e.listeners, ls)
 	if len(e.listeners.attempt) == 0 && len(ls.attempt) == 0 && own == nil {
 		return
 	}
@@ -467,8 +479,8 @@ func (e *engine) attemptDone(ctx context.Context, c *Call, res *Result, err erro
 
 // selectorListener is the call's selector, if it listens and is not told already as its own
 // factory or as a step.
-func (c *Call) selectorListener(lists ...*listeners) AttemptListener {
-	s, err := c.queueSelector()
+func (c *Call) selectorListener(ctx context.Context, lists ...*listeners) AttemptListener {
+	s, err := c.queueSelector(ctx)
 	if err != nil {
 		return nil
 	}

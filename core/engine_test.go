@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -338,6 +339,67 @@ func TestFixedQueue(t *testing.T) {
 	}
 }
 
+// A fixed queue failed for 30 s after its broker was back: the route had been looked up while
+// the broker was away, and was not looked up again. A queue that does not exist costs a
+// look-up for each send, and no more than ten a second.
+func TestFixedQueueThatTheRouteLacks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var away atomic.Bool
+		var looks atomic.Int64
+		both, one := coretest.Routes(2, "broker-a", "broker-b"), coretest.Routes(2, "broker-b")
+		tr := &coretest.Transport{}
+		cfg := coretest.Config(tr)
+		cfg.Routes = coretest.RouteFunc(func(ctx context.Context, topic string) (*core.Route, error) {
+			looks.Add(1)
+			if away.Load() {
+				return one.Route(ctx, topic)
+			}
+			return both.Route(ctx, topic)
+		})
+		p := coretest.Start(t, cfg)
+		m := coretest.Message("x")
+		m.Queue = &core.Queue{Broker: "broker-a", ID: 1}
+		away.Store(true)
+		_, err := p.Send(t.Context(), m)
+		if se := sendError(t, err); !errors.Is(err, core.ErrNoRoute) || se.Certainty != core.NotSent || looks.Load() != 2 {
+			t.Errorf("%v after %d look-ups", err, looks.Load())
+		}
+		away.Store(false)
+		res, err := p.Send(t.Context(), m)
+		if err != nil || res.Queue != *m.Queue {
+			t.Errorf("the broker is back: %v, %v", res.Queue, err)
+		}
+		looks.Store(0)
+		m.Queue.ID = 7
+		start := time.Now()
+		for range 20 {
+			if _, err := p.Send(t.Context(), m); !errors.Is(err, core.ErrNoRoute) {
+				t.Errorf("a queue that does not exist: %v", err)
+			}
+		}
+		if n, most := looks.Load(), int64(time.Since(start)/(100*time.Millisecond)); n > most {
+			t.Errorf("%d look-ups in %v", n, time.Since(start))
+		}
+		if len(tr.Attempts()) != 1 {
+			t.Errorf("%d attempts", len(tr.Attempts()))
+		}
+		// Nobody waits longer than the call may.
+		cfg.Routes = coretest.RouteFunc(func(ctx context.Context, topic string) (*core.Route, error) {
+			if looks.Add(1) > 1 {
+				<-ctx.Done()
+				return nil, context.Cause(ctx)
+			}
+			return both.Route(ctx, topic)
+		})
+		looks.Store(0)
+		p = coretest.Start(t, cfg)
+		start = time.Now()
+		if _, err = p.Send(t.Context(), m, core.SendTimeout(time.Second)); !errors.Is(err, core.ErrTimeout) || time.Since(start) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
+}
+
 func TestOnewayIsRetriedOnlyIfNotWritten(t *testing.T) {
 	for _, written := range []bool{false, true} {
 		t.Run(fmt.Sprintf("written=%v", written), func(t *testing.T) {
@@ -430,8 +492,8 @@ func TestWeakerStatus(t *testing.T) {
 
 type budget struct{ left, deposits int }
 
-func (b *budget) Withdraw() bool { b.left--; return b.left >= 0 }
-func (b *budget) Deposit()       { b.deposits++ }
+func (b *budget) Withdraw(*core.Failure) bool { b.left--; return b.left >= 0 }
+func (b *budget) Deposit()                    { b.deposits++ }
 
 func TestBudgetBoundsRetries(t *testing.T) {
 	tr := &coretest.Transport{}

@@ -3,11 +3,13 @@ package core_test
 import (
 	"encoding"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
 // text is what every enum has.
@@ -124,6 +126,43 @@ func TestMessageType(t *testing.T) {
 		tt.change(m)
 		if m.Type() != tt.want {
 			t.Errorf("%+v is %v, want %v", m, m.Type(), tt.want)
+		}
+	}
+}
+
+func TestMessageIDText(t *testing.T) {
+	id := core.MessageID{1, 0xab, 15: 0xff}
+	const text = "01AB00000000000000000000000000FF"
+	for _, in := range []string{text, strings.ToLower(text)} {
+		var got core.MessageID
+		if err := got.UnmarshalText([]byte(in)); err != nil || got != id || got.String() != text {
+			t.Errorf("%s is %v, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{text[2:], text + "00", text[:31], "x" + text[1:], "\x1b[2J"} {
+		got := id
+		if err := got.UnmarshalText([]byte(in)); err == nil || got != id {
+			t.Errorf("%q is %v", in, got)
+		}
+	}
+	if err := id.UnmarshalText(nil); err != nil || id != (core.MessageID{}) {
+		t.Errorf("the empty text is %v, %v", id, err)
+	}
+}
+
+// A log in JSON said "class":1 and wrote message ids as lists of numbers.
+func TestJSONLogsHaveWords(t *testing.T) {
+	var out strings.Builder
+	log := slog.New(slog.NewJSONHandler(&out, nil))
+	log.Info("x", "result", core.Result{Status: core.SendOK, MessageID: core.MessageID{1}},
+		"class", core.ClassBusy, "certainty", core.NotStored, "code", core.Code(rocketmq.CodeSystemBusy),
+		"verdict", rocketmq.VerdictBusy, "stage", core.StageGuard, "health", core.HealthDown, "stop", core.StopBudget)
+	for _, want := range []string{
+		`"Status":"SEND_OK"`, `"MessageID":"01000000000000000000000000000000"`, `"class":"busy"`, `"certainty":"not-stored"`,
+		`"code":"SYSTEM_BUSY"`, `"verdict":"busy"`, `"stage":"guard"`, `"health":"down"`, `"stop":"budget"`,
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s is missing in %s", want, out.String())
 		}
 	}
 }

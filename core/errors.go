@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/enum"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // The errors that callers branch on. Each is found with errors.Is in whatever a
@@ -88,8 +91,8 @@ type AttemptError struct {
 
 // Error gives "attempt 1 to broker-a/3 (127.0.0.1:10911) after 12ms: cause".
 func (e *AttemptError) Error() string {
-	return fmt.Sprintf("attempt %d to %v (%s) after %v: %v",
-		e.Number, e.Queue, e.Addr, e.Duration.Round(time.Microsecond), e.Err)
+	return fmt.Sprintf("attempt %d to %v (%s) after %v: %s",
+		e.Number, e.Queue, e.Addr, e.Duration.Round(time.Microsecond), textOf(e.Err))
 }
 
 // Unwrap gives the cause.
@@ -105,23 +108,23 @@ const (
 	StopFinal             // another attempt could not be right: refused locally, cancelled, one-way and written
 	StopPolicy            // the retry policy gave up
 	StopBudget            // the policy wanted another attempt; the retry budget had none left
-	StopTime              // no time was left, or less than the policy's pause
+	StopTime              // the policy wanted another attempt; no time was left, or less than its pause
 	StopLimit             // the engine's limit of 1,000 attempts
 )
 
 var stopNames = []string{"none", "final", "policy", "budget", "time", "limit"}
 
 // String gives the reason's name.
-func (s StopReason) String() string { return nameOf(stopNames, int(s)) }
+func (s StopReason) String() string { return enum.Name(stopNames, int(s)) }
 
 // MarshalText gives the name.
 func (s StopReason) MarshalText() ([]byte, error) {
-	return marshalName("stop reason", stopNames, int(s))
+	return enum.Marshal("stop reason", stopNames, int(s))
 }
 
 // UnmarshalText takes a name.
 func (s *StopReason) UnmarshalText(text []byte) error {
-	return unmarshalName("stop reason", stopNames, text, s)
+	return enum.Unmarshal("stop reason", stopNames, text, s)
 }
 
 // SendError is what every failed send returns. errors.Is and errors.As see
@@ -144,17 +147,20 @@ type SendError struct {
 // that is the last attempt's error is given there, once, and of many attempts only
 // the first and the last few. A cause that is itself made of the error of a send
 // has said what there is to say about attempts.
+//
+// The line is fit for a terminal: it has no control characters, and no more than 128 bytes of
+// the topic and 4 KiB of each cause, whatever a server or a plugin put into them.
 func (e *SendError) Error() string {
 	var b strings.Builder
 	b.WriteString("send")
 	if e.Topic != "" {
-		fmt.Fprintf(&b, " to %q", e.Topic)
+		b.WriteString(" to " + words.Quote(e.Topic))
 	}
 	fmt.Fprintf(&b, ": %v, %v", e.Class, e.Certainty)
 	sep := ": "
 	n := len(e.Attempts)
 	if n == 0 || !same(e.Cause, e.Attempts[n-1].Err) {
-		fmt.Fprintf(&b, ": %v", e.Cause)
+		b.WriteString(": " + textOf(e.Cause))
 		sep = "; "
 	}
 	if inner := (*SendError)(nil); errors.As(e.Cause, &inner) {
@@ -180,6 +186,14 @@ func (e *SendError) Error() string {
 		fmt.Fprintf(&b, "; no other attempt: %d is the limit", maxAttempts)
 	}
 	return b.String()
+}
+
+// textOf is the text of a cause, which may hold a stranger's words.
+func textOf(cause error) string {
+	if cause == nil {
+		return "<nil>"
+	}
+	return words.Err(cause)
 }
 
 // shownAttempts is how many attempts an error's text has at either end.

@@ -204,3 +204,44 @@ func ExampleCertaintyOf() {
 	// rejected not-stored
 	// broker maybe-stored
 }
+
+// A send from within a request that goes on when the request is over. With the request's own
+// context it would be cancelled as soon as the handler returns.
+func ExampleProducer_SendAsync() {
+	answered := make(chan struct{})
+	broker := &coretest.Transport{}
+	broker.Do = func(ctx context.Context, at *core.Attempt) (*core.Result, error) {
+		if err := at.Wait(ctx, answered); err != nil { // the broker takes a while
+			return nil, err
+		}
+		return broker.Ack(at), nil
+	}
+	producer, err := core.NewProducer(coretest.Config(broker))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	if err := producer.Start(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	handle := func(ctx context.Context, name string, detach func(context.Context) context.Context) {
+		producer.SendAsync(detach(ctx), &core.Message{Topic: "Orders", Body: []byte("1")}, func(_ core.Result, err error) {
+			fmt.Println(name, core.ClassOf(err), err == nil)
+			if err != nil {
+				close(answered)
+			}
+		})
+	}
+	request, over := context.WithCancel(ctx)
+	handle(request, "detached:", context.WithoutCancel)
+	handle(request, "attached:", func(ctx context.Context) context.Context { return ctx })
+	over() // the handlers have returned
+	if err := producer.Shutdown(ctx); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// attached: canceled false
+	// detached: none true
+}

@@ -91,14 +91,6 @@ func (p *policy) foresee(s *scenario) FailureForecast {
 			took := p.silence(n, untried, left)
 			left -= took
 			f.Times = append(f.Times, took.String())
-			if left <= 0 {
-				f.Attempts, f.Stop = n, StopTime
-				return f
-			}
-		}
-		if left <= 0 { // the policy is not asked any more
-			f.Stop, f.Attempts = StopTime, n
-			return f
 		}
 		d, broken := decide(p.Retry, &Failure{
 			Attempt: n, Err: err, Class: s.class, Certainty: s.certainty, Answered: s.answered,

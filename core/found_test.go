@@ -51,11 +51,10 @@ func TestSameQueueStaysConsistent(t *testing.T) {
 		if len(sent) != 2 || sent[1].Time != core.DefaultTimeout || sent[0].Queue != sent[1].Queue {
 			t.Errorf("attempts %v, %v", sent, err)
 		}
-		// Out of time the policy is not asked: it hears of the first failure alone.
-		if len(consistent) != 1 || !consistent[0] {
+		if len(consistent) != 2 || !consistent[0] || !consistent[1] {
 			t.Errorf("consistent %v", consistent)
 		}
-		if se := sendError(t, err); se.Stop != core.StopTime {
+		if se := sendError(t, err); se.Stop != core.StopPolicy {
 			t.Errorf("stop %v", se.Stop)
 		}
 	})

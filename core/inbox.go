@@ -7,6 +7,9 @@ import (
 	"maps"
 	"slices"
 	"sync"
+
+	"github.com/liftoff-mq/liftoff/internal/enum"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // ServerRequestKind says what a server asks of a producer.
@@ -25,16 +28,16 @@ const (
 var requestNames = []string{"other", "transaction-check", "reply"}
 
 // String gives the kind's name.
-func (k ServerRequestKind) String() string { return nameOf(requestNames, int(k)) }
+func (k ServerRequestKind) String() string { return enum.Name(requestNames, int(k)) }
 
 // MarshalText gives the name.
 func (k ServerRequestKind) MarshalText() ([]byte, error) {
-	return marshalName("server request", requestNames, int(k))
+	return enum.Marshal("server request", requestNames, int(k))
 }
 
 // UnmarshalText takes a name.
 func (k *ServerRequestKind) UnmarshalText(text []byte) error {
-	return unmarshalName("server request", requestNames, text, k)
+	return enum.Unmarshal("server request", requestNames, text, k)
 }
 
 // ServerRequest is what a broker asks of a producer group. It is a copy: a handler may keep
@@ -127,7 +130,7 @@ func (in *Inbox) Deliver(r *ServerRequest) error {
 		in.mu.Unlock()
 		if first {
 			in.log.Warn("servers ask faster than the handlers work; further refusals are counted only",
-				"group", in.group, "kind", r.Kind.String(), "addr", short(r.Addr))
+				"group", in.group, "kind", r.Kind.String(), "addr", shown(r.Addr))
 		}
 		return ErrInboxFull
 	}
@@ -156,16 +159,13 @@ func (in *Inbox) Refuse(r *ServerRequest) error {
 	in.mu.Unlock()
 	if first {
 		in.log.Warn("no handler for a server's request; further ones of this kind are counted only",
-			"group", in.group, "kind", r.Kind.String(), "name", short(r.Name), "for", short(r.Group), "addr", short(r.Addr))
+			"group", in.group, "kind", r.Kind.String(), "name", shown(r.Name), "for", shown(r.Group), "addr", shown(r.Addr))
 	}
 	return fmt.Errorf("%w: %v", ErrNoHandler, r.Kind)
 }
 
-// short cuts what a peer said for the log.
-func short(text string) string {
-	const most = 128
-	return text[:min(len(text), most)]
-}
+// shown is what a peer said, for the log.
+func shown(text string) string { return words.Line(text, 128) }
 
 // work handles requests until none is left.
 func (in *Inbox) work() {
@@ -218,17 +218,11 @@ func (in *Inbox) handle(r *ServerRequest) {
 	in.handlers[r.Kind].HandleServerRequest(in.life(), r)
 }
 
-// end refuses further requests and waits for those that were accepted, until ctx ends.
-func (in *Inbox) end(ctx context.Context) error {
+// close refuses further requests. Those that were accepted are still handled.
+func (in *Inbox) close() {
 	in.mu.Lock()
+	defer in.mu.Unlock()
 	in.closed = true
-	in.mu.Unlock()
-	ended := make(chan struct{})
-	go func() {
-		in.wg.Wait()
-		close(ended)
-	}()
-	return join(ctx, ended, "a handler of a server's request did not return")
 }
 
 // Kinds lists the kinds that have a handler.

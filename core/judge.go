@@ -64,11 +64,12 @@ func (c *Call) observe(res *Result, err error, before Certainty) ruling {
 }
 
 // refusedByBreaker takes an attempt back that a breaker refused: nothing was asked of the
-// broker. More refusals in a row than the route has brokers end the call.
+// broker. It ends a call that no other queue may take, and so do more refusals in a row than
+// the route has brokers.
 func (c *Call) refusedByBreaker() ruling {
 	c.attempts--
 	c.rejected++
-	if c.consistent || c.rejected > len(c.route.brokers) {
+	if c.consistent || c.same || c.rejected > len(c.route.brokers) {
 		return giveUp
 	}
 	return nextBroker
@@ -93,9 +94,9 @@ func (e *engine) mayGoOn(c *Call) (Decision, ruling, error) {
 	f.Elapsed = time.Since(c.start)
 	f.Remaining = time.Until(c.deadline)
 	f.Untried = c.untried(c.route)
-	if f.Remaining <= 0 {
-		c.stop = StopTime
-		return Decision{}, giveUp, nil
+	var err error
+	if f.Outage, err = c.outage(); err != nil {
+		return Decision{}, giveUp, err
 	}
 	d, err := decide(c.retry, f)
 	if err != nil {
@@ -106,12 +107,12 @@ func (e *engine) mayGoOn(c *Call) (Decision, ruling, error) {
 	switch {
 	case !d.Retry, stored && !d.Restore:
 		c.stop = StopPolicy
-	case d.After >= f.Remaining:
+	case d.After >= f.Remaining: // also where none remains
 		c.stop = StopTime
 	case c.attempts >= maxAttempts:
 		c.stop = StopLimit
 	default:
-		granted, err := withdraw(c.served.policy.Budget)
+		granted, err := withdraw(c.served.policy.Budget, f)
 		if err != nil {
 			return d, giveUp, err
 		}
@@ -130,12 +131,33 @@ func decide(p RetryPolicy, f *Failure) (d Decision, err error) {
 }
 
 // withdraw asks the budget for a retry.
-func withdraw(b RetryBudget) (granted bool, err error) {
+func withdraw(b RetryBudget, f *Failure) (granted bool, err error) {
 	if b == nil {
 		return true, nil
 	}
 	defer containPanic("retry budget", &err)
-	return b.Withdraw(), nil
+	return b.Withdraw(f), nil
+}
+
+// outage reports whether every broker is absent or down by the health view that may take the
+// message: its own one where no other may, else all of the route.
+func (c *Call) outage() (all bool, err error) {
+	defer containPanic("health view", &err)
+	if c.consistent {
+		return c.isDown(&c.at.broker), nil
+	}
+	for i := range c.route.brokers {
+		if !c.isDown(&c.route.brokers[i]) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// isDown reports whether a broker is absent or down.
+func (c *Call) isDown(b *Broker) bool {
+	h := c.served.policy.Health
+	return b.Absent() || h != nil && h.Health(*b) == HealthDown
 }
 
 // staleness is what a failure says about the route that the attempt followed.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -195,6 +197,99 @@ func TestHowOftenABreakerIsAsked(t *testing.T) {
 			_, err := coretest.Start(t, cfg).Send(t.Context(), m)
 			if se := sendError(t, err); se.Class != core.ClassCircuitOpen || len(se.Attempts) != tt.attempts || asked != tt.asked {
 				t.Errorf("asked %d times, %+v", asked, se)
+			}
+		})
+	}
+}
+
+// The same queue again is asked for once where a breaker refuses even a last resort: the
+// message must not go to another one instead.
+func TestBreakerThatRefusesTheSameQueue(t *testing.T) {
+	asked := 0
+	open := core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+		if asked++; asked > 1 {
+			return nil, core.ErrCircuitOpen
+		}
+		return next(ctx, at)
+	})
+	tr := &coretest.Transport{Do: func(context.Context, *core.Attempt) (*core.Result, error) { return nil, core.ErrConnect }}
+	cfg := coretest.Config(tr, core.AttemptStep("open", core.AttemptProtect, open))
+	cfg.Retry = again(3)
+	_, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x"))
+	if se := sendError(t, err); se.Class != core.ClassCircuitOpen || len(se.Attempts) != 1 || asked != 2 {
+		t.Errorf("asked %d times, %+v", asked, se)
+	}
+}
+
+// ledger is a budget that notes what it is asked, a view in which some brokers are down.
+type ledger struct {
+	down    map[string]bool
+	outages []bool
+}
+
+func (l *ledger) Withdraw(f *core.Failure) bool {
+	l.outages = append(l.outages, f.Outage)
+	return true
+}
+func (*ledger) Deposit() {}
+func (l *ledger) Health(b core.Broker) core.Health {
+	if l.down[b.Name] {
+		return core.HealthDown
+	}
+	return core.HealthSuspect
+}
+
+// The budget hears of an outage where every broker is down that may take the message.
+func TestOutage(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		down  []string
+		queue string // the broker of a fixed queue
+		view  bool
+		want  bool
+	}{
+		{"none is down", nil, "", true, false},
+		{"one of two", []string{"broker-a"}, "", true, false},
+		{"the other one", []string{"broker-b"}, "", true, false},
+		{"both", []string{"broker-a", "broker-b"}, "", true, true},
+		{"its own", []string{"broker-a"}, "broker-a", true, true},
+		{"not its own", []string{"broker-b"}, "broker-a", true, false},
+		{"without a view", []string{"broker-a", "broker-b"}, "", false, false},
+		{"one is absent, the other down", []string{"broker-a"}, "", true, true},
+		{"one is absent, the other well", nil, "", true, false},
+		{"its own is absent", nil, "broker-b", false, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := &ledger{down: map[string]bool{}}
+			for _, name := range tt.down {
+				l.down[name] = true
+			}
+			cfg := coretest.Config(&coretest.Transport{Do: func(context.Context, *core.Attempt) (*core.Result, error) { return nil, core.ErrConnect }})
+			cfg.Retry, cfg.Budget = coretest.Retry(3), l
+			if strings.Contains(tt.name, "absent") {
+				routes := &halfThere{}
+				routes.absent.Store(true)
+				cfg.Routes = routes
+			}
+			if tt.view {
+				cfg.Health = l
+			}
+			var policy []bool
+			cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+				if f.Message.Topic == "T" {
+					policy = append(policy, f.Outage)
+				}
+				return core.Decision{Retry: f.Attempt < 3}
+			})
+			m := coretest.Message("x")
+			if tt.queue != "" {
+				m.Queue = &core.Queue{Broker: tt.queue}
+			}
+			if _, err := coretest.Start(t, cfg).Send(t.Context(), m); !errors.Is(err, core.ErrConnect) {
+				t.Error(err)
+			}
+			if !slices.Equal(l.outages, []bool{tt.want, tt.want}) || !slices.Equal(policy, []bool{tt.want, tt.want, tt.want}) {
+				t.Errorf("the budget heard %v and the policy %v, want %v", l.outages, policy, tt.want)
 			}
 		})
 	}

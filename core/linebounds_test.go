@@ -17,12 +17,15 @@ func TestIdleWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const kept, sends = 256, 300
 		g := newGate()
-		p := coretest.Start(t, g.config(sends, sends))
-		for range sends {
+		p := coretest.Start(t, g.config(sends, 2*sends))
+		for range 2 * sends {
 			p.SendAsync(t.Context(), coretest.Message("x"), nil)
 		}
-		synctest.Wait()
-		if s := p.Snapshot().Workers; s.Active != sends || s.Idle != 0 {
+		for range sends - kept { // make room for more at a time
+			g.open <- struct{}{}
+			synctest.Wait()
+		}
+		if s := p.Snapshot().Workers; s.Active != sends || s.Places != sends {
 			t.Errorf("%+v", s)
 		}
 		close(g.open)
@@ -59,7 +62,7 @@ func TestGoroutinesOfExpiredSends(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if n := goroutinesIn("core.(*workers).failExpired"); n != most {
+		if n := goroutinesIn("core.(*workers).work") - 1; n != most {
 			t.Errorf("%d goroutines, want %d", n, most)
 		}
 		close(hold)
@@ -67,11 +70,122 @@ func TestGoroutinesOfExpiredSends(t *testing.T) {
 		if n := failed.Load(); n != sends {
 			t.Errorf("%d of %d sends failed", n, sends)
 		}
-		if n := goroutinesIn("core.(*workers).failExpired"); n != 0 {
-			t.Errorf("%d goroutines are left", n)
+		if s := p.Snapshot().Workers; s.Active != 1 || s.Queued != 0 {
+			t.Errorf("%+v", s)
 		}
 		close(g.open)
 	})
+}
+
+// Acknowledged sends make places for more at a time while others wait for one, and sends that
+// time out take them away again.
+func TestPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const first, most, sends = 256, 400, 1000
+		g := newGate()
+		g.Do = func(ctx context.Context, at *core.Attempt) (*core.Result, error) {
+			g.most.Store(max(g.most.Load(), g.now.Add(1)))
+			defer g.now.Add(-1)
+			if err := at.Wait(ctx, g.open); err != nil {
+				return nil, err
+			}
+			return g.Ack(at), nil
+		}
+		cfg := g.config(most, sends)
+		cfg.Timeout = time.Minute
+		p := coretest.Start(t, cfg)
+		places := func(when string, want int) {
+			t.Helper()
+			synctest.Wait()
+			if s := p.Snapshot().Workers; s.Places != want || s.Max != most || s.Active > max(want, first) && s.Queued > 0 && s.Active != want {
+				t.Errorf("%s: %+v, want %d places", when, s, want)
+			}
+		}
+		send := func(n int) {
+			for range n {
+				p.SendAsync(t.Context(), coretest.Message("x"), nil)
+			}
+			synctest.Wait()
+		}
+		places("at first", first)
+		for range 500 { // one at a time needs no more places
+			send(1)
+			g.open <- struct{}{}
+		}
+		places("after sends that nobody waited behind", first)
+		send(sends)
+		places("nothing is answered", first)
+		for i := range 100 {
+			g.open <- struct{}{}
+			places("answers come", first+i+1)
+		}
+		if s := p.Snapshot().Workers; s.Active != first+100 {
+			t.Errorf("%+v", s)
+		}
+		for range 100 {
+			g.open <- struct{}{}
+			synctest.Wait()
+		}
+		places("as many as there can be", most)
+		time.Sleep(time.Minute) // those at work, and those in line
+		places("after as many time-outs", first)
+		if n := g.most.Load(); n != most {
+			t.Errorf("%d were worked on at a time, want %d", n, most)
+		}
+	})
+}
+
+// done may wait for another send, also where as many do as can be worked on, in flight or
+// failing at a time: it holds nothing that a send needs.
+func TestDoneMayWaitForSends(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*core.Config)
+		outer  func(tr *coretest.Transport) // how the outer sends end
+	}{
+		"acknowledged": {func(c *core.Config) {}, nil},
+		"one worker":   {func(c *core.Config) { c.MaxWorkers = 1 }, nil},
+		"one place":    {func(c *core.Config) { c.MaxInFlight = 1 }, nil},
+		"out of time in line": {func(c *core.Config) { c.MaxWorkers = 1 }, func(tr *coretest.Transport) {
+			tr.Do = func(ctx context.Context, at *core.Attempt) (*core.Result, error) {
+				if at.Call().Message().Tag == "outer" {
+					return nil, coretest.Hang(ctx, at)
+				}
+				return tr.Ack(at), nil
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const sends = 5000
+				tr := &coretest.Transport{Forget: true}
+				cfg := coretest.Config(tr)
+				cfg.MaxInFlight = 2 * sends
+				tt.change(&cfg)
+				if tt.outer != nil {
+					tt.outer(tr)
+				}
+				p := coretest.Start(t, cfg)
+				var acked, ended atomic.Int32
+				start := time.Now()
+				for range sends {
+					p.SendAsync(t.Context(), &core.Message{Topic: "T", Body: []byte("x"), Tag: "outer"}, func(core.Result, error) {
+						inner := make(chan error, 1)
+						p.SendAsync(t.Context(), coretest.Message("inner"), func(_ core.Result, err error) { inner <- err })
+						if <-inner == nil {
+							acked.Add(1)
+						}
+						ended.Add(1)
+					})
+				}
+				if err := p.Flush(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if acked.Load() != sends || ended.Load() != sends {
+					t.Errorf("%d of %d inner sends are acknowledged after %v", acked.Load(), ended.Load(), time.Since(start))
+				}
+			})
+		})
+	}
 }
 
 // watchedContext counts who watches for its end.

@@ -10,9 +10,13 @@ import (
 // the calls, attempts and results in them, are valid until the method returns and
 // for reading only. A listener is called by many goroutines at once, those of the
 // sends: it must be quick and must not block, or the send waits for it past its
-// deadline. A panic in it is recovered and logged and does not touch the send.
+// deadline. StateChanged runs on the goroutine of Start or, while the producer shuts down, on one
+// of its own. A panic in a listener is recovered and logged and does not touch the send.
 
-// CallListener is told the one outcome of every call.
+// CallListener is told the one outcome of every call, also of one that was refused before it
+// began: by a producer that does not run, or for want of a message, of a batch or of room in
+// flight. For such a call no step has run. Where the message is nil or a batch is empty,
+// [Call.Message] is an empty one.
 type CallListener interface {
 	CallDone(ctx context.Context, r *CallReport)
 }

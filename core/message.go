@@ -3,6 +3,8 @@ package core
 import (
 	"fmt"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/enum"
 )
 
 // Message is what the user hands to a producer.
@@ -49,6 +51,10 @@ type Message struct {
 
 // Queue names a message queue of a topic: the broker's name, not its address,
 // and the queue's number on that broker, from 0.
+//
+// The queues of a static topic (RocketMQ 5) are numbered over all brokers, and a queue can move
+// from one broker to another. There the number alone names the queue: a send finds the broker
+// that leads it now, whatever broker stands here. A result names the broker that took the message.
 type Queue struct {
 	Broker string
 	ID     int
@@ -70,16 +76,16 @@ const (
 var messageTypeNames = []string{"normal", "fifo", "delay"}
 
 // String gives the name that the OpenTelemetry conventions use.
-func (t MessageType) String() string { return nameOf(messageTypeNames, int(t)) }
+func (t MessageType) String() string { return enum.Name(messageTypeNames, int(t)) }
 
 // MarshalText gives the name.
 func (t MessageType) MarshalText() ([]byte, error) {
-	return marshalName("message type", messageTypeNames, int(t))
+	return enum.Marshal("message type", messageTypeNames, int(t))
 }
 
 // UnmarshalText takes a name.
 func (t *MessageType) UnmarshalText(text []byte) error {
-	return unmarshalName("message type", messageTypeNames, text, t)
+	return enum.Unmarshal("message type", messageTypeNames, text, t)
 }
 
 // Type reports how the broker will treat m. A delay wins over a sharding key,

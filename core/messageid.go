@@ -3,10 +3,14 @@ package core
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"encoding/hex"
+	"fmt"
 	"net"
 	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // MessageID is the unique id that a producer gives to each message: 16 bytes in
@@ -25,6 +29,18 @@ func (id MessageID) String() string {
 
 // MarshalText gives the same text as String.
 func (id MessageID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText takes 32 hex digits, in upper or lower case, and "" for the zero id.
+func (id *MessageID) UnmarshalText(text []byte) error {
+	var v MessageID
+	if len(text) > 0 {
+		if n, err := hex.Decode(v[:], text[:min(len(text), hexDigits)]); err != nil || n != len(v) || len(text) != hexDigits {
+			return fmt.Errorf("rocketmq: message id %s is not %d hex digits", words.Quote(string(text)), hexDigits)
+		}
+	}
+	*id = v
+	return nil
+}
 
 func (id MessageID) appendHex(dst []byte) []byte {
 	n := len(dst)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/enum"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // OperationKind says what an operation asks of a broker.
@@ -20,16 +22,16 @@ const (
 var operationNames = []string{"recall"}
 
 // String gives the kind's name.
-func (k OperationKind) String() string { return nameOf(operationNames, int(k)) }
+func (k OperationKind) String() string { return enum.Name(operationNames, int(k)) }
 
 // MarshalText gives the name.
 func (k OperationKind) MarshalText() ([]byte, error) {
-	return marshalName("operation", operationNames, int(k))
+	return enum.Marshal("operation", operationNames, int(k))
 }
 
 // UnmarshalText takes a name.
 func (k *OperationKind) UnmarshalText(text []byte) error {
-	return unmarshalName("operation", operationNames, text, k)
+	return enum.Unmarshal("operation", operationNames, text, k)
 }
 
 // Operation is a request to one broker that is no send. It has one attempt: the broker is
@@ -44,6 +46,7 @@ type Operation struct {
 	start    time.Time
 	deadline time.Time
 	handle   string
+	depth    int // how many steps it has come to
 	entered  bool
 	written  bool
 	done     bool // the transport carried it out
@@ -72,6 +75,10 @@ func (o *Operation) Kind() OperationKind { return o.kind }
 
 // Group is the producer's group.
 func (o *Operation) Group() string { return o.engine.cfg.Group }
+
+// ClientID is the id under which servers know the transport's client ([Identified]); "" if
+// they know none.
+func (o *Operation) ClientID() string { return o.engine.clientID }
 
 // Topic is the topic as the user named it.
 func (o *Operation) Topic() string { return o.topic }
@@ -150,7 +157,7 @@ func (e *OperationError) Error() string {
 	if e.Certainty.Safe() {
 		said = "it was not carried out"
 	}
-	return fmt.Sprintf("%v in topic %q%s: %v, %s: %v", e.Kind, e.Topic, at, e.Class, said, e.Cause)
+	return fmt.Sprintf("%v in topic %s%s: %v, %s: %s", e.Kind, words.Quote(e.Topic), at, e.Class, said, textOf(e.Cause))
 }
 
 // Unwrap gives the cause.
@@ -196,10 +203,7 @@ func (p *Producer) Recall(ctx context.Context, topic, handle string) (messageID 
 	// A step may end the goroutine; the operation has an outcome then too.
 	err = errGoexit
 	defer func() { e.totals.operation(err) }()
-	if err = e.opChain(ctx, op); err == nil && !op.done {
-		err = fmt.Errorf("%w: an operation succeeded that the transport did not make", ErrContract)
-	}
-	if err != nil {
+	if err = e.opChain(ctx, op); err != nil {
 		if errors.Is(err, ErrAborted) {
 			p.undelivered.Add(1)
 		}
@@ -219,7 +223,7 @@ func (e *engine) locate(inner OperationHandler) OperationHandler {
 			return fmt.Errorf("%w: %w", ErrInvalidMessage, err)
 		}
 		if h.Topic != op.target {
-			return fmt.Errorf("%w: the handle is of topic %.*q, not %q", ErrInvalidMessage, maxCachedTopic, h.Topic, op.target)
+			return fmt.Errorf("%w: the handle is of topic %s, not %s", ErrInvalidMessage, words.Quote(h.Topic), words.Quote(op.target))
 		}
 		ctx, cancel := op.Bound(ctx)
 		defer cancel()
@@ -267,13 +271,18 @@ func (e *engine) brokerOf(ctx context.Context, name, broker string) (Broker, err
 	if b, ok := look.route.named(broker); ok {
 		return b, nil
 	}
-	return Broker{}, fmt.Errorf("%w: broker %.*q is not in the route of %q", ErrNoRoute, maxCachedTopic, broker, name)
+	return Broker{}, fmt.Errorf("%w: broker %s is not in the route of %s", ErrNoRoute, words.Quote(broker), words.Quote(name))
 }
 
 // operate is the innermost handler of operations: the transport.
 func (e *engine) operate(ctx context.Context, op *Operation) (err error) {
-	if op.entered {
-		return ErrNextTwice
+	outer, inner := e.producer.pipeline.outer, e.producer.pipeline.inner
+	caller := callerOf(inner, len(inner))
+	if len(inner) == 0 {
+		caller = callerOf(outer, len(outer))
+	}
+	if err := op.descend(len(outer)+len(inner), caller); err != nil {
+		return err
 	}
 	op.entered = true
 	start := time.Now()

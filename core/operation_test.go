@@ -133,7 +133,7 @@ func TestRecallFails(t *testing.T) {
 				})(r, c)
 			},
 		},
-		{name: "a success of a step alone", change: step(func(context.Context, *core.Operation, core.OperationHandler) error { return nil }), class: core.ClassPlugin, certainty: core.NotSent, is: core.ErrContract, says: "that the transport did not make"},
+		{name: "a success of a step alone", change: step(func(context.Context, *core.Operation, core.OperationHandler) error { return nil }), class: core.ClassPlugin, certainty: core.NotSent, is: core.ErrContract, says: `gave an operation a success that the transport did not make`},
 		{
 			name: "a failure that a step hides", class: core.ClassPlugin, certainty: core.MaybeStored, is: core.ErrContract, asked: 1, addr: "broker-a:10911",
 			change: func(r *recaller, c *core.Config) {
@@ -145,7 +145,7 @@ func TestRecallFails(t *testing.T) {
 			},
 		},
 		{
-			name: "next twice", class: core.ClassPlugin, certainty: core.MaybeStored, is: core.ErrNextTwice, asked: 1, addr: "broker-a:10911",
+			name: "next twice", class: core.ClassPlugin, certainty: core.MaybeStored, is: core.ErrNextTwice, asked: 1, addr: "broker-a:10911", says: "called twice: by step",
 			change: step(func(ctx context.Context, op *core.Operation, next core.OperationHandler) error {
 				if err := next(ctx, op); err != nil {
 					return err

@@ -22,6 +22,7 @@ type Outgoing struct {
 	codec  string     // that packed the body, "" for none
 	props  []Property // set by interceptors; they shadow the message's own
 	size   int        // of the properties, 0 if not known
+	fault  error      // why the properties are not sound; known when size is
 	frozen bool
 	joined bool   // copied into a Batch: it is frozen for good
 	form   []byte // the transport's, made at its first use; see Form
@@ -31,7 +32,7 @@ func (o *Outgoing) reset(c *Call, m *Message, id MessageID) {
 	clear(o.props)
 	o.call, o.msg, o.id = c, m, id
 	o.topic, o.body, o.codec, o.props = m.Topic, m.Body, "", o.props[:0]
-	o.size, o.frozen, o.joined, o.form = 0, false, false, nil
+	o.size, o.fault, o.frozen, o.joined, o.form = 0, nil, false, false, nil
 }
 
 // forget lets go of what belongs to a message, and keeps the room for its properties.
@@ -196,23 +197,35 @@ func (o *Outgoing) PropertiesSize() int {
 	// This goes its own way over the properties: it needs no order, and it runs for each
 	// message of each batch.
 	n, set := idLength, o.msg.fields()
+	o.fault = nil
 	for rest := set &^ idField; rest != 0; rest &= rest - 1 {
 		if f := rest.first(); !o.shadowed(fieldNames[f]) {
-			n += rocketmq.PropertyLength(len(fieldNames[f]), PropertyValue{out: o, field: f}.Len())
+			v := PropertyValue{out: o, field: f}
+			n += rocketmq.PropertyLength(len(fieldNames[f]), v.Len())
+			o.note(v.check())
 		}
 	}
 	if len(o.msg.Properties) > 0 { // to begin to go over a map has its cost
 		for name, value := range o.msg.Properties {
 			if !set.has(fieldOf(name)) && !o.shadowed(name) {
 				n += rocketmq.PropertyLength(len(name), len(value))
+				o.note(rocketmq.CheckProperty(name, value))
 			}
 		}
 	}
 	for i := range o.props {
 		n += rocketmq.PropertyLength(len(o.props[i].Name), len(o.props[i].Value))
+		o.note(rocketmq.CheckProperty(o.props[i].Name, o.props[i].Value))
 	}
 	o.size = n
 	return n
+}
+
+// note keeps what is wrong with a property.
+func (o *Outgoing) note(fault error) {
+	if fault != nil {
+		o.fault = fault
+	}
 }
 
 // batchSize is how many bytes the message takes in a batch.
@@ -248,28 +261,31 @@ func (o *Outgoing) mayChange() bool {
 	return true
 }
 
-// freeze ends message scope: nothing changes any more, and the properties have to fit
-// RocketMQ's limits.
+// freeze ends message scope: nothing changes any more. The properties have to fit RocketMQ's
+// limits and to be sound, whoever set them: a separator in a value would end it and begin a
+// property that nobody set. A producer without validation needs that as well.
 func (c *Call) freeze() error {
 	c.forms = c.forms[:0]
 	for i := range c.outs {
 		o := &c.outs[i]
 		o.form = nil
+		if c.Batch() {
+			if err := o.mayShare(); err != nil {
+				return err
+			}
+		}
 		if o.joined {
 			o.frozen = true
 			continue
 		}
-		for _, p := range o.props {
-			if err := checkOwn(p); err != nil {
-				return err
-			}
+		if o.setsID() {
+			return errUniqKey
 		}
-		if len(o.msg.Properties) > 0 { // no need to hash the name
-			if _, ok := o.msg.Properties[rocketmq.PropertyUniqKey]; ok {
-				return errUniqKey
-			}
+		n := o.PropertiesSize()
+		if o.fault != nil {
+			return fmt.Errorf("%w: %w", ErrInvalidMessage, o.fault)
 		}
-		if n := o.PropertiesSize(); n > rocketmq.MaxPropertiesLength {
+		if n > rocketmq.MaxPropertiesLength {
 			return fmt.Errorf("%w: properties take %d bytes encoded, at most %d are allowed",
 				ErrInvalidMessage, n, rocketmq.MaxPropertiesLength)
 		}
@@ -281,15 +297,38 @@ func (c *Call) freeze() error {
 var errUniqKey = fmt.Errorf("%w: property %q cannot be set: it is the message's id for all attempts",
 	ErrInvalidMessage, rocketmq.PropertyUniqKey)
 
-// checkOwn checks a property that an interceptor set.
-func checkOwn(p Property) error {
-	if p.Name == rocketmq.PropertyUniqKey {
-		return errUniqKey
+// setsID reports whether the user or an interceptor sets the unique id.
+func (o *Outgoing) setsID() bool {
+	if o.shadowed(rocketmq.PropertyUniqKey) {
+		return true
 	}
-	if err := rocketmq.CheckProperty(p.Name, p.Value); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalidMessage, err)
+	if len(o.msg.Properties) == 0 {
+		return false
+	}
+	_, ok := o.msg.Properties[rocketmq.PropertyUniqKey]
+	return ok
+}
+
+// mayShare refuses a message of a batch with a property that brokers honour in single messages
+// only: they would drop it without a word.
+func (o *Outgoing) mayShare() error {
+	for i := range o.props {
+		if rocketmq.IsSingleProperty(o.props[i].Name) {
+			return notInBatch(o.props[i].Name)
+		}
+	}
+	if len(o.msg.Properties) > 0 { // no need to hash the names
+		for _, name := range rocketmq.SingleProperties() {
+			if _, ok := o.msg.Properties[name]; ok {
+				return notInBatch(name)
+			}
+		}
 	}
 	return nil
+}
+
+func notInBatch(name string) error {
+	return fmt.Errorf("%w: property %q in a batch: brokers ignore it there, send the message alone", ErrInvalidMessage, name)
 }
 
 func (c *Call) thaw() {

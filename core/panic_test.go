@@ -14,8 +14,8 @@ import (
 // moody panics while it is in a mood.
 type moody struct{ mood string }
 
-func (m *moody) Withdraw() bool { m.act("withdraw"); return true }
-func (m *moody) Deposit()       { m.act("deposit") }
+func (m *moody) Withdraw(*core.Failure) bool { m.act("withdraw"); return true }
+func (m *moody) Deposit()                    { m.act("deposit") }
 func (m *moody) Health(core.Broker) core.Health {
 	m.act("health")
 	return core.HealthGood

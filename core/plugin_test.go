@@ -57,14 +57,14 @@ func TestPluginMistakes(t *testing.T) {
 			c.Steps = []core.Step{attempt(func(_ context.Context, at *core.Attempt, _ core.AttemptHandler) (*core.Result, error) {
 				return at.Result(), nil
 			})}
-		}, core.ErrContract, "that the transport did not make", core.ClassPlugin, core.NotSent, 0},
+		}, core.ErrContract, `step "mine" gave an attempt a success that the transport did not make`, core.ClassPlugin, core.NotSent, 0},
 		{"failure of the transport hidden", func(c *core.Config) {
 			c.Transport = &coretest.Transport{Do: func(context.Context, *core.Attempt) (*core.Result, error) { return nil, core.ErrConnectionLost }}
 			c.Steps = []core.Step{attempt(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
 				_, _ = next(ctx, at)
 				return at.Result(), nil
 			})}
-		}, core.ErrContract, "that the transport did not make", core.ClassPlugin, core.MaybeStored, 1},
+		}, core.ErrContract, `step "mine" gave an attempt a success that the transport did not make`, core.ClassPlugin, core.MaybeStored, 1},
 		{"result and error", func(c *core.Config) {
 			c.Steps = []core.Step{attempt(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
 				r, _ := next(ctx, at)
@@ -76,7 +76,7 @@ func TestPluginMistakes(t *testing.T) {
 				_, _ = next(ctx, at)
 				return next(ctx, at)
 			})}
-		}, core.ErrNextTwice, "", core.ClassPlugin, core.Stored, 1},
+		}, core.ErrNextTwice, `next was called twice: by step "mine"`, core.ClassPlugin, core.Stored, 1},
 		{"outgoing changed in attempt scope", func(c *core.Config) {
 			c.Steps = []core.Step{attempt(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
 				at.Call().Outgoing().SetBody([]byte("other"))

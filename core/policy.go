@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // Policy is how calls to a topic are sent. It is immutable once a producer has it. A zero
@@ -19,7 +21,8 @@ type Policy struct {
 	// Name is what descriptions and errors call the policy. Required, and unique among
 	// the policies of a source.
 	Name string
-	// Timeout is the time of one call, all attempts included.
+	// Timeout is the time of one call, all attempts included. [Config] says how long it should
+	// be for brokers that wait for a disk or a slave.
 	Timeout time.Duration
 	// AttemptTimeout caps one attempt as long as another broker could still take the
 	// message.
@@ -105,6 +108,7 @@ type policySet struct {
 	order    []*policy // as the source lists them
 	// listeners are those of all policies, each value once, for events that belong to no call.
 	listeners listeners
+	none      *served // of calls that are refused before they have a policy
 
 	recent [recentTopics]atomic.Pointer[served] // topics found without the lock
 
@@ -128,7 +132,7 @@ func (s *policySet) recentOf(topic string) *atomic.Pointer[served] {
 type served struct {
 	topic    string // the user's name
 	policy   *policy
-	selector func() (QueueSelector, error)
+	selector *topicSelector
 	wire     atomic.Pointer[topic] // the route of the topic that was last sent to
 	used     usage
 	gone     atomic.Bool // it is no longer in the set
@@ -181,6 +185,7 @@ func newPolicySet(source PolicySource, def Policy, told []any, log listeners) (*
 		p.capped = newCapTable(p.Retry)
 		told = s.listeners.subscribe(&p.Policy, told)
 	}
+	s.none = s.without("", ErrContract)
 	return s, nil
 }
 
@@ -307,16 +312,20 @@ func (s *policySet) add(topic string) *served {
 }
 
 func (s *policySet) make(topic string) *served {
-	made := &served{topic: strings.Clone(topic)} // it may be part of something large
-	made.policy, made.err = s.choose(made.topic)
-	if made.err == nil {
-		made.selector = onceSelector(made.policy.Selector, made.topic)
-	} else {
-		// Reports and listeners need a policy all the same.
-		made.policy = s.order[len(s.order)-1]
-		made.selector = func() (QueueSelector, error) { return nil, made.err }
+	topic = strings.Clone(topic) // it may be part of something large
+	p, err := s.choose(topic)
+	if err != nil {
+		return s.without(topic, err)
 	}
-	return made
+	return &served{topic: topic, policy: p, selector: newTopicSelector()}
+}
+
+// without is what serves a topic that has no policy: reports and listeners need one all the
+// same.
+func (s *policySet) without(topic string, why error) *served {
+	out := &served{topic: topic, policy: s.order[len(s.order)-1], selector: newTopicSelector(), err: why}
+	out.selector.set(nil, why)
+	return out
 }
 
 // choose asks the source, and keeps its panic and its nonsense.
@@ -324,7 +333,7 @@ func (s *policySet) choose(topic string) (p *policy, err error) {
 	defer containPanic("policy source", &err)
 	chosen := s.source.Policy(topic)
 	if p = s.policies[chosen]; p == nil {
-		return nil, fmt.Errorf("%w: the policy source gave topic %q a policy that it does not list", ErrContract, topic)
+		return nil, fmt.Errorf("%w: the policy source gave topic %s a policy that it does not list", ErrContract, words.Quote(topic))
 	}
 	return p, nil
 }
@@ -344,25 +353,54 @@ func (s *policySet) forget() {
 	})
 }
 
-// onceSelector makes a selector once. A factory that ends the goroutine, which
-// sync.OnceValues would turn into a panic of every send, gives an error.
-func onceSelector(f SelectorFactory, topic string) func() (QueueSelector, error) {
-	var (
-		once sync.Once
-		s    QueueSelector
-		err  = fmt.Errorf("%w: the selector factory ended its goroutine", ErrContract)
-	)
-	return func() (QueueSelector, error) {
-		once.Do(func() { s, err = makeSelector(f, topic) })
-		return s, err
+// topicSelector is the selector of one topic and policy. The first call that needs it has it
+// made; the others wait for that as they wait for everything, so that a factory which blocks
+// or uses the producer holds no call beyond its time.
+type topicSelector struct {
+	made  atomic.Pointer[madeSelector]
+	begun atomic.Bool
+	ready chan struct{} // closed when made is set
+}
+
+type madeSelector struct {
+	s   QueueSelector
+	err error
+}
+
+func newTopicSelector() *topicSelector { return &topicSelector{ready: make(chan struct{})} }
+
+func (ts *topicSelector) set(s QueueSelector, err error) {
+	ts.made.Store(&madeSelector{s, err})
+	close(ts.ready)
+}
+
+// get gives the selector of the topic that serves c.
+func (ts *topicSelector) get(ctx context.Context, c *Call) (QueueSelector, error) {
+	if m := ts.made.Load(); m != nil {
+		return m.s, m.err
 	}
+	if ts.begun.CompareAndSwap(false, true) {
+		ts.make(c.served.policy.Selector, c.served.topic)
+	} else if err := c.Wait(ctx, ts.ready); err != nil {
+		return nil, fmt.Errorf("selector of %q: %w", c.served.topic, err)
+	}
+	m := ts.made.Load()
+	return m.s, m.err
+}
+
+// make asks the factory, which may end the goroutine.
+func (ts *topicSelector) make(f SelectorFactory, topic string) {
+	var s QueueSelector
+	err := fmt.Errorf("%w: the selector factory ended its goroutine", ErrContract)
+	defer func() { ts.set(s, err) }()
+	s, err = makeSelector(f, topic)
 }
 
 // makeSelector calls the user's factory and keeps its panic.
 func makeSelector(f SelectorFactory, topic string) (s QueueSelector, err error) {
 	defer containPanic("selector factory", &err)
 	if s = f.ForTopic(topic); absent.Is(s) {
-		return nil, fmt.Errorf("%w: selector factory gave no selector for topic %q", ErrContract, topic)
+		return nil, fmt.Errorf("%w: selector factory gave no selector for topic %s", ErrContract, words.Quote(topic))
 	}
 	return s, nil
 }

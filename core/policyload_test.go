@@ -93,8 +93,8 @@ func (d *dialect) Next(f *core.Failure) core.Decision {
 	return core.Decision{Retry: f.Attempt < 3}
 }
 
-func (d *dialect) Withdraw() bool { d.granted.Add(1); return true }
-func (d *dialect) Deposit()       { d.deposits.Add(1) }
+func (d *dialect) Withdraw(*core.Failure) bool { d.granted.Add(1); return true }
+func (d *dialect) Deposit()                    { d.deposits.Add(1) }
 
 func (d *dialect) AttemptDone(_ context.Context, r *core.AttemptReport) {
 	rec := d.record(r.Attempt.Call())

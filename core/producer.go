@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/liftoff-mq/liftoff/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/enum"
 )
 
 // State is a producer's service state (Java: ServiceState).
@@ -29,13 +30,13 @@ const (
 var stateNames = []string{"created", "running", "start failed", "shut down"}
 
 // String gives "created", "running", "start failed" or "shut down".
-func (s State) String() string { return nameOf(stateNames, int(s)) }
+func (s State) String() string { return enum.Name(stateNames, int(s)) }
 
 // MarshalText gives the name.
-func (s State) MarshalText() ([]byte, error) { return marshalName("state", stateNames, int(s)) }
+func (s State) MarshalText() ([]byte, error) { return enum.Marshal("state", stateNames, int(s)) }
 
 // UnmarshalText takes a name.
-func (s *State) UnmarshalText(text []byte) error { return unmarshalName("state", stateNames, text, s) }
+func (s *State) UnmarshalText(text []byte) error { return enum.Unmarshal("state", stateNames, text, s) }
 
 // Producer sends messages through a pipeline. Make it with [NewProducer], start
 // it, and shut it down at the end. It is safe for concurrent use.
@@ -60,7 +61,8 @@ type Producer struct {
 	workers   *workers
 	// undelivered counts the sends and operations that failed because they were aborted.
 	undelivered atomic.Int64
-	retired     retirements // services of replaced policies
+	retired     retirements  // services of replaced policies
+	changes     stateChanges // of which listeners are still to hear
 }
 
 // NewProducer makes a producer. It does no I/O and starts no goroutine. All
@@ -103,7 +105,8 @@ func newEngine(p *Producer) *engine {
 	e.routes = newRouteCache(&p.cfg, e.routeChanged, func() { e.policies.Load().forget() })
 	e.callChain = composeCall(e.deliver, p.pipeline.call)
 	e.attemptChain = composeAttempt(e.carry, p.pipeline.attempt)
-	e.opChain = composeOperation(e.locate(composeOperation(e.operate, p.pipeline.inner)), p.pipeline.outer)
+	e.lastStep = callerOf(p.pipeline.attempt, len(p.pipeline.attempt))
+	e.opChain = composeOperation(e.locate(composeOperation(e.operate, p.pipeline.inner, p.pipeline.outer)), p.pipeline.outer, nil)
 	e.calls.New = func() any { return &Call{engine: e} }
 	return e
 }
@@ -142,14 +145,17 @@ func (p *Producer) parts(policies *policySet) []namedPart {
 	return out
 }
 
-// askCapabilities asks the transport, once, what it cannot carry.
+// askCapabilities asks the transport, once, what it cannot carry and by which id servers know
+// its client.
 func (p *Producer) askCapabilities() (err error) {
 	if absent.Is(p.cfg.Transport) {
 		return nil // reported already
 	}
 	p.capabilities, err = capabilities(p.cfg.Transport)
 	p.engine.lacks = p.capabilities.set()
-	return err
+	id, idErr := clientID(p.cfg.Transport)
+	p.engine.clientID = id
+	return errors.Join(err, idErr)
 }
 
 // checkParts compares what the parts need with what the transport can carry, and finds
@@ -204,14 +210,6 @@ func (p *Producer) Group() string { return p.cfg.Group }
 // State is the service state now.
 func (p *Producer) State() State { return State(p.state.Load()) }
 
-func (p *Producer) setState(s State) {
-	old := State(p.state.Swap(uint32(s)))
-	p.cfg.Logger.Info("producer state", "group", p.cfg.Group, "old", old.String(), "new", s.String())
-	r := &StateReport{Group: p.cfg.Group, Old: old, New: s}
-	p.engine.listeners.stateChanged(r)
-	p.engine.policies.Load().listeners.stateChanged(r)
-}
-
 func (e *engine) routeChanged(r *RouteReport) {
 	e.listeners.routeChanged(r)
 	e.policies.Load().listeners.routeChanged(r)
@@ -219,7 +217,7 @@ func (e *engine) routeChanged(r *RouteReport) {
 
 // Flush waits until every send that was accepted before it has its outcome and,
 // if it is asynchronous, its done has returned. It returns the end of ctx if
-// that comes first. Calling it from a done function deadlocks until ctx ends.
+// that comes first. Called from a done function it waits for that, until ctx ends.
 func (p *Producer) Flush(ctx context.Context) error {
 	return p.inflight.drain(ctx)
 }
@@ -232,37 +230,45 @@ func (p *Producer) Flush(ctx context.Context) error {
 // Strategies that are services are started before the change. Those that only the old
 // policies had are shut down when the last call that uses them has ended.
 func (p *Producer) SetPolicies(ctx context.Context, source PolicySource) error {
+	n, err := p.setPolicies(ctx, source)
+	if err != nil {
+		return fmt.Errorf("producer %q: set policies: %w", p.cfg.Group, err)
+	}
+	p.cfg.Logger.Info("producer policies replaced", "group", p.cfg.Group, "policies", n)
+	return nil
+}
+
+// setPolicies gives the number of policies.
+func (p *Producer) setPolicies(ctx context.Context, source PolicySource) (int, error) {
 	if err := take(ctx, p.lifecycle); err != nil {
-		return fmt.Errorf("producer %q: set policies: another start, shutdown or change is under way: %w", p.cfg.Group, err)
+		return 0, fmt.Errorf("another start, shutdown or change is under way: %w", err)
 	}
 	defer func() { <-p.lifecycle }()
-	fail := func(err error) error { return fmt.Errorf("producer %q: set policies: %w", p.cfg.Group, err) }
 	if absent.Is(source) {
-		return fail(errors.New("the source is nil"))
+		return 0, errors.New("the source is nil")
 	}
 	e := p.engine
 	policies, err := newPolicySet(source, p.cfg.policy(), p.stepValues(), e.listeners)
 	if err != nil {
-		return fail(err)
+		return 0, err
 	}
 	if err := p.checkParts(policies); err != nil {
-		return fail(err)
+		return 0, err
 	}
 	old, services := p.services, p.findServices(policies)
 	switch s := p.State(); s {
 	case StateCreated:
 	case StateRunning:
 		if err := p.employ(ctx, without(services, old)); err != nil {
-			return fail(err)
+			return 0, err
 		}
 	default:
-		return fail(fmt.Errorf("it is %v", s))
+		return 0, fmt.Errorf("it is %v", s)
 	}
 	e.policies.Store(policies)
 	p.services = services
 	if p.State() == StateRunning {
 		p.retire(without(old, services))
 	}
-	p.cfg.Logger.Info("producer policies replaced", "group", p.cfg.Group, "policies", len(policies.order))
-	return nil
+	return len(policies.order), nil
 }

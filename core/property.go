@@ -139,6 +139,27 @@ func (v PropertyValue) AppendTo(dst []byte) []byte {
 	return dst
 }
 
+// check refuses a field's value that would corrupt the properties or vanish from them, see
+// [rocketmq.CheckProperty].
+func (v PropertyValue) check() error {
+	name := fieldNames[v.field]
+	if text, ok := v.plain(); ok {
+		return rocketmq.CheckProperty(name, text)
+	}
+	if v.field != fieldKeys {
+		return nil // digits
+	}
+	for _, k := range v.out.msg.Keys {
+		if rocketmq.HasSeparator(k) {
+			return rocketmq.CheckProperty(name, k)
+		}
+	}
+	if v.Len() == 0 {
+		return rocketmq.CheckProperty(name, "")
+	}
+	return nil
+}
+
 // Len is the length of the text in bytes.
 func (v PropertyValue) Len() int {
 	if text, ok := v.plain(); ok {

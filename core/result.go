@@ -1,10 +1,13 @@
 package core
 
+import "github.com/liftoff-mq/liftoff/internal/enum"
+
 // SendStatus says how firmly the broker holds an acknowledged message. Every
 // status but StatusNone and Written means that the message is stored.
 type SendStatus uint8
 
-// The statuses: those of Java's SendStatus in its order, and one for one-way sends.
+// The statuses: those of Java's SendStatus in its order, and one for one-way sends. The time-outs
+// are the broker's: [Config].Timeout has to be longer for them to arrive.
 const (
 	StatusNone        SendStatus = iota // no success; the zero Result, beside an error, has it
 	SendOK                              // stored
@@ -17,14 +20,14 @@ const (
 var statusNames = []string{"NONE", "SEND_OK", "FLUSH_DISK_TIMEOUT", "FLUSH_SLAVE_TIMEOUT", "SLAVE_NOT_AVAILABLE", "WRITTEN"}
 
 // String gives the name that Java's SendStatus has.
-func (s SendStatus) String() string { return nameOf(statusNames, int(s)) }
+func (s SendStatus) String() string { return enum.Name(statusNames, int(s)) }
 
 // MarshalText gives the name.
-func (s SendStatus) MarshalText() ([]byte, error) { return marshalName("status", statusNames, int(s)) }
+func (s SendStatus) MarshalText() ([]byte, error) { return enum.Marshal("status", statusNames, int(s)) }
 
 // UnmarshalText takes a name.
 func (s *SendStatus) UnmarshalText(text []byte) error {
-	return unmarshalName("status", statusNames, text, s)
+	return enum.Unmarshal("status", statusNames, text, s)
 }
 
 // Result describes a message that a broker acknowledged or, one-way, that was
@@ -46,7 +49,8 @@ type Result struct {
 	OffsetMessageID string
 	// Queue is where the message lies.
 	Queue Queue
-	// QueueOffset is its position in that queue, from 0.
+	// QueueOffset is its position in that queue, from 0. It is -1 where the broker does not know
+	// it: while it takes over a queue of a static topic.
 	QueueOffset int64
 	// TransactionID is set for half messages only.
 	TransactionID string

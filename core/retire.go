@@ -44,11 +44,13 @@ func (p *Producer) retire(services []Service) {
 		}
 		unused := rs.begin(r)
 		defer rs.end(r)
-		ctx, cancel := context.WithTimeout(context.Background(), abortGrace)
-		defer cancel()
-		if err := shutDown(ctx, unused); err != nil {
+		s := newEnding(context.Background())
+		defer s.stop()
+		s.shutDown(unused)
+		if err := s.result(); err != nil {
 			p.cfg.Logger.Warn("a service of a replaced policy did not shut down", "group", p.cfg.Group, "err", err)
 		}
+		s.join() // so that Shutdown knows of it
 	}()
 }
 
@@ -123,15 +125,6 @@ func (rs *retirements) left() []Service {
 	return out
 }
 
-func (rs *retirements) join(ctx context.Context) error {
-	ended := make(chan struct{})
-	go func() {
-		rs.wg.Wait()
-		close(ended)
-	}()
-	return join(ctx, ended, "a service of a replaced policy did not shut down")
-}
-
 // employ makes services run. One that waits for its end since an earlier change runs still.
 // If one cannot be started, the others are as before.
 func (p *Producer) employ(ctx context.Context, services []Service) error {
@@ -143,7 +136,7 @@ func (p *Producer) employ(ctx context.Context, services []Service) error {
 		}
 		if err != nil {
 			p.retire(kept)
-			return errors.Join(err, undo(ctx, begun))
+			return errors.Join(err, shutDown(ctx, begun))
 		}
 		if running {
 			kept = append(kept, s)
@@ -158,29 +151,6 @@ func (p *Producer) employ(ctx context.Context, services []Service) error {
 func startUp(ctx context.Context, s Service) (err error) {
 	defer containPanic(fmt.Sprintf("service %T", s), &err)
 	return s.Start(ctx)
-}
-
-// undo shuts services down because another one did not start. It needs a moment also where
-// ctx has ended: nothing may be left running.
-func undo(ctx context.Context, services []Service) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortGrace)
-	defer cancel()
-	return shutDown(ctx, services)
-}
-
-// shutDown shuts services down, the last one first.
-func shutDown(ctx context.Context, services []Service) error {
-	var errs []error
-	for _, s := range slices.Backward(services) {
-		errs = append(errs, shutDownOne(ctx, s))
-	}
-	return errors.Join(errs...)
-}
-
-// shutDownOne keeps a service's panic: the others are shut down all the same.
-func shutDownOne(ctx context.Context, s Service) (err error) {
-	defer containPanic(fmt.Sprintf("service %T", s), &err)
-	return s.Shutdown(ctx)
 }
 
 // without are the services of a that are not in b.

@@ -3,6 +3,8 @@ package core
 import (
 	"fmt"
 	"slices"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // Route says to which queues a topic's messages can go, and where their brokers
@@ -12,14 +14,19 @@ type Route struct {
 	brokerOf []int32 // queue index -> broker index
 	spread   []int32 // queue indices, neighbours on different brokers
 	brokers  []Broker
+	static   bool // the number alone names a queue
 }
 
-// Broker is a master broker of a route. Its address tells brokers apart: two clusters may
-// use one name, and a broker that moved to another address is another process.
+// Broker is a master broker of a route. Its address and its network tell brokers apart: two
+// clusters may use one name, and a broker that moved to another address is another process.
 type Broker struct {
 	Name    string // unique in its cluster, such as "broker-a"
 	Addr    string // in the transport's form, such as host:port; empty if it is absent
 	Cluster string // the cluster's name; may be empty
+	// Network is empty where an address leads to one and the same broker for everybody in the
+	// process. A client that reaches addresses in a way of its own, such as through a tunnel,
+	// has a name of its own here, because another client may find another broker there.
+	Network string
 }
 
 // Absent reports whether the broker has no address now. Its queues are in the route because
@@ -31,19 +38,26 @@ func (b Broker) Absent() bool { return b.Addr == "" }
 // them: Java's is by broker name, then by id. Every queue's broker must be among brokers, and
 // brokers must have unique names; one without an address is absent ([Broker.Absent]). Both
 // lists are copied. It costs time in proportion to their lengths.
+//
+// Names, addresses and clusters come from a server and go into errors, logs, metrics and
+// snapshots as they are. So a route takes only those that are printable UTF-8 of at most 300
+// bytes.
 func NewRoute(queues []Queue, brokers []Broker) (*Route, error) {
 	r := &Route{queues: slices.Clone(queues), brokers: slices.Clone(brokers), brokerOf: make([]int32, len(queues))}
 	index := make(map[string]int32, len(brokers))
 	for i, b := range brokers {
 		if _, dup := index[b.Name]; dup {
-			return nil, fmt.Errorf("route: broker %q twice", b.Name)
+			return nil, fmt.Errorf("route: broker %s twice", words.Quote(b.Name))
+		}
+		if err := checkNames(b); err != nil {
+			return nil, err
 		}
 		index[b.Name] = int32(i)
 	}
 	for i, q := range queues {
 		b, ok := index[q.Broker]
 		if !ok {
-			return nil, fmt.Errorf("route: queue %v of an unknown broker", q)
+			return nil, fmt.Errorf("route: queue %d of the unknown broker %s", q.ID, words.Quote(q.Broker))
 		}
 		if q.ID < 0 {
 			return nil, fmt.Errorf("route: negative queue id in %v", q)
@@ -51,6 +65,37 @@ func NewRoute(queues []Queue, brokers []Broker) (*Route, error) {
 		r.brokerOf[i] = b
 	}
 	r.spread = alternate(r.brokerOf, len(brokers))
+	return r, nil
+}
+
+// checkNames refuses a broker whose names cannot be shown to anybody.
+func checkNames(b Broker) error {
+	for _, n := range [...]struct{ what, name string }{{"the name", b.Name}, {"the address", b.Addr}, {"the cluster", b.Cluster}} {
+		if n.name != "" && !words.IsName(n.name) {
+			return fmt.Errorf("route: broker %s: %s is not printable text of at most %d bytes: %s",
+				words.Quote(b.Name), n.what, words.MaxName, words.Quote(n.name))
+		}
+	}
+	return nil
+}
+
+// NewStaticRoute makes a route of the logical queues of a static topic, each with the broker that
+// leads it now, in the order of their numbers. The number alone names a queue, so that it stays
+// the same one when another broker takes it over: [Route.Index] heeds no broker's name. No number
+// may come twice; the other rules are those of [NewRoute].
+func NewStaticRoute(queues []Queue, brokers []Broker) (*Route, error) {
+	r, err := NewRoute(queues, brokers)
+	if err != nil {
+		return nil, err
+	}
+	seen := make(map[int]bool, len(queues))
+	for _, q := range queues {
+		if seen[q.ID] {
+			return nil, fmt.Errorf("route: the number of %v twice in a static topic", q)
+		}
+		seen[q.ID] = true
+	}
+	r.static = true
 	return r, nil
 }
 
@@ -99,12 +144,17 @@ func (r *Route) named(name string) (Broker, bool) {
 }
 
 // Index finds a queue, or -1.
-func (r *Route) Index(q Queue) int { return slices.Index(r.queues, q) }
+func (r *Route) Index(q Queue) int {
+	if r.static {
+		return slices.IndexFunc(r.queues, func(o Queue) bool { return o.ID == q.ID })
+	}
+	return slices.Index(r.queues, q)
+}
 
 // Equal reports whether both routes lead to the same queues at the same places.
 func (r *Route) Equal(o *Route) bool {
 	if r == nil || o == nil {
 		return r == o
 	}
-	return slices.Equal(r.queues, o.queues) && slices.Equal(r.brokers, o.brokers)
+	return r.static == o.static && slices.Equal(r.queues, o.queues) && slices.Equal(r.brokers, o.brokers)
 }

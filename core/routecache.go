@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // routeCache keeps the routes of the topics in use. A look-up is made by at most one
@@ -101,9 +103,9 @@ func LookUpProgress(ctx context.Context, err error) {
 // given reason.
 func (l *lookUp) unfinished(topic string, why error) error {
 	if met := l.met.Load(); met != nil && ClassOf(why) == ClassTimeout {
-		return fmt.Errorf("route of %q: %w: %w", topic, why, *met)
+		return fmt.Errorf("route of %s: %w: %w", words.Quote(topic), why, *met)
 	}
-	return fmt.Errorf("route of %q: %w", topic, why)
+	return fmt.Errorf("route of %s: %w", words.Quote(topic), why)
 }
 
 func newRouteCache(cfg *Config, changed func(*RouteReport), polled func()) *routeCache {
@@ -279,7 +281,7 @@ func (rc *routeCache) ask(l *lookUp, name string) (r *Route, err error) {
 	case err != nil:
 		return nil, err
 	case r == nil || r.Len() == 0:
-		return nil, fmt.Errorf("%w: %q has no writable queue", ErrNoRoute, name)
+		return nil, fmt.Errorf("%w: %s has no writable queue", ErrNoRoute, words.Quote(name))
 	}
 	return r, nil
 }
@@ -340,30 +342,42 @@ func (rc *routeCache) inUse() []*topic {
 		}
 	}
 	rc.mu.Unlock()
-	for i := range forgotten {
-		rc.changed(&forgotten[i])
+	if len(forgotten) > 0 {
+		rc.wg.Add(1)
+		go rc.tell(forgotten)
 	}
 	return used
 }
 
-// begin starts the poller. end stops it and every look-up, and waits for them until
-// ctx ends.
+// tell tells listeners of routes that are forgotten. A listener that blocks or ends the
+// goroutine must not end the poll.
+func (rc *routeCache) tell(forgotten []RouteReport) {
+	defer rc.wg.Done()
+	next := 0
+	defer func() { // also after a listener ended the goroutine
+		if next < len(forgotten) {
+			rc.wg.Add(1)
+			go rc.tell(forgotten[next:])
+		}
+	}()
+	for next < len(forgotten) {
+		next++
+		rc.changed(&forgotten[next-1])
+	}
+}
+
+// begin starts the poller. end stops it and every look-up, and waits for them.
 func (rc *routeCache) begin() {
 	rc.wg.Add(1)
 	go rc.poll()
 }
 
-func (rc *routeCache) end(ctx context.Context) error {
+func (rc *routeCache) end() {
 	rc.mu.Lock()
 	rc.closed = true // no look-up can begin now
 	rc.mu.Unlock()
 	rc.stop()
-	ended := make(chan struct{})
-	go func() {
-		rc.wg.Wait()
-		close(ended)
-	}()
-	return join(ctx, ended, "a look-up did not return: the route source or a route listener blocks")
+	rc.wg.Wait()
 }
 
 // all are the topics in the cache.

@@ -49,7 +49,7 @@ func (s *Selection) Health(i int) Health {
 	return s.health.Health(s.route.Broker(i))
 }
 
-// Index finds a queue by broker and id, or returns -1.
+// Index finds a queue by broker and id, in a static topic by its id alone, or returns -1.
 func (s *Selection) Index(q Queue) int { return s.route.Index(q) }
 
 // Message is the message, for reading only; in a batch the first.

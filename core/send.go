@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // Send sends msg and waits for its outcome: the broker's acknowledgement or a
@@ -26,14 +28,67 @@ func (p *Producer) SendOneway(ctx context.Context, msg *Message, opts ...SendOpt
 func (p *Producer) one(ctx context.Context, mode Mode, msg *Message, opts []SendOption) (Result, error) {
 	g, err := p.enter(ctx, msg)
 	if err != nil {
-		return Result{}, err
+		return Result{}, p.refuse(ctx, mode, err, msg)
 	}
 	defer p.inflight.leave(g)
 	e := p.engine
-	c := e.newCall(ctx, mode, msg)
+	var c *Call
+	returned := false
+	defer unlessReturned(&returned, func() { p.exited(ctx, mode, c, msg) })
+	c = e.newCall(ctx, mode, msg)
 	res, err := e.run(ctx, c, c.applyOptionsIn(ctx, opts))
+	returned = true
 	e.release(c)
 	return res, err
+}
+
+// refuse gives a call that never began its outcome: nothing is counted in, and no step runs,
+// but listeners hear of it.
+func (p *Producer) refuse(ctx context.Context, mode Mode, why error, msgs ...*Message) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	e := p.engine
+	c := e.calls.Get().(*Call)
+	c.mode, c.batch = mode, len(msgs) != 1
+	c.start = time.Now()
+	c.served = e.policies.Load().none
+	c.deadline = c.start
+	c.retry = c.served.policy.Retry
+	c.certainty = NotSent
+	c.outs = c.manyOuts(max(1, len(msgs)))
+	first := e.ids.take(c.start, len(c.outs))
+	for i := range c.outs {
+		msg := &Message{}
+		if i < len(msgs) && msgs[i] != nil {
+			msg = msgs[i]
+		}
+		c.outs[i].reset(c, msg, first.plus(i))
+	}
+	_, err := e.outcome(ctx, c, nil, why)
+	e.release(c)
+	return err
+}
+
+// exited gives a call its outcome under which a step, a listener or something else of the
+// user's ended the goroutine. There is no call yet where the policy source did.
+func (p *Producer) exited(ctx context.Context, mode Mode, c *Call, msgs ...*Message) {
+	if c == nil {
+		_ = p.refuse(ctx, mode, &SendError{Class: ClassPlugin, Certainty: NotSent, Topic: msgs[0].Topic, Cause: errGoexit}, msgs...)
+		return
+	}
+	if !c.told {
+		_, _ = p.engine.outcome(ctx, c, nil, c.exit())
+	}
+}
+
+// exit is the error of a call whose goroutine ended.
+func (c *Call) exit() error {
+	certainty := MaybeStored
+	if !c.begun {
+		certainty = NotSent
+	}
+	return &SendError{Class: ClassPlugin, Certainty: certainty, Topic: c.Message().Topic, MessageID: c.MessageID(), Cause: errGoexit}
 }
 
 // SendBatch sends several messages of one topic in one request, in this order, to one queue.
@@ -41,16 +96,21 @@ func (p *Producer) one(ctx context.Context, mode Mode, msg *Message, opts []Send
 // error has a *[BatchError] as its cause and the result tells what became of each. Batches are not
 // compressed.
 func (p *Producer) SendBatch(ctx context.Context, msgs []*Message, opts ...SendOption) (BatchResult, error) {
-	if err := checkBatch(msgs); err != nil {
-		return BatchResult{}, err
+	err := checkBatch(msgs)
+	var g uint32
+	if err == nil {
+		g, err = p.enter(ctx, msgs[0])
 	}
-	g, err := p.enter(ctx, msgs[0])
 	if err != nil {
+		err = p.refuse(ctx, Sync, err, msgs...)
 		return BatchResult{}, err
 	}
 	defer p.inflight.leave(g)
 	e := p.engine
-	c := e.newCall(ctx, Sync, msgs[0])
+	var c *Call
+	returned := false
+	defer unlessReturned(&returned, func() { p.exited(ctx, Sync, c, msgs...) })
+	c = e.newCall(ctx, Sync, msgs[0])
 	c.batch = true
 	c.outs = c.manyOuts(len(msgs))
 	first := e.ids.take(c.start, len(msgs))
@@ -58,6 +118,7 @@ func (p *Producer) SendBatch(ctx context.Context, msgs []*Message, opts ...SendO
 		c.outs[i].reset(c, m, first.plus(i))
 	}
 	res, err := e.run(ctx, c, c.applyOptionsIn(ctx, opts))
+	returned = true
 	b := BatchResult{shared: res, n: len(msgs), answer: c.answer}
 	if c.partly {
 		b.shared = c.result
@@ -81,7 +142,8 @@ func checkBatch(msgs []*Message) error {
 		case m == nil:
 			return invalid("", fmt.Sprintf("message %d of the batch is nil", i))
 		case m.Topic != msgs[0].Topic:
-			return invalid(msgs[0].Topic, fmt.Sprintf("message %d of the batch has topic %q, the first has %q", i, m.Topic, msgs[0].Topic))
+			return invalid(msgs[0].Topic, fmt.Sprintf("message %d of the batch has topic %s, the first has %s",
+				i, words.Quote(m.Topic), words.Quote(msgs[0].Topic)))
 		}
 	}
 	return nil
@@ -176,6 +238,7 @@ func (e *engine) run(ctx context.Context, c *Call, wrong error) (Result, error) 
 	if wrong != nil {
 		return e.outcome(ctx, c, nil, wrong)
 	}
+	c.begun = true
 	res, err := e.callChain(ctx, c)
 	return e.outcome(ctx, c, res, err)
 }

@@ -80,6 +80,9 @@ type WorkerSnapshot struct {
 	Active int `json:"active"` // on a goroutine
 	Queued int `json:"queued"` // waiting for one
 	Idle   int `json:"idle"`   // goroutines that wait for a send
+	// Places are how many may be worked on at a time now; see [Config].MaxWorkers, which is
+	// Max.
+	Places int `json:"places"`
 	Max    int `json:"max"`
 }
 
@@ -140,7 +143,7 @@ func (p *Producer) Snapshot() Snapshot {
 		},
 		Workers: WorkerSnapshot{
 			Active: int(p.workers.active.Load()), Queued: int(p.workers.queued.Load()),
-			Idle: int(p.workers.idle.Load()), Max: p.cfg.MaxWorkers,
+			Idle: int(p.workers.idle.Load()), Places: int(p.workers.places.Load()), Max: p.cfg.MaxWorkers,
 		},
 		Totals: e.totals.snapshot(),
 	}
@@ -229,7 +232,7 @@ func brokerReport(r BrokerReporter, b Broker) (report []Setting) {
 			report = nil
 		}
 	}()
-	return r.BrokerReport(b)
+	return fit(r.BrokerReport(b))
 }
 
 // servedBy lists the names of the policies of the topics on the wire that are in use.

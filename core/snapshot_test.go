@@ -85,7 +85,7 @@ func TestSnapshotAtRest(t *testing.T) {
 		}
 		limits := core.InFlightSnapshot{Max: 11, MaxBytes: 1 << 20}
 		want := core.Snapshot{
-			Group: "test", State: core.StateCreated, InFlight: limits, Workers: core.WorkerSnapshot{Max: 7},
+			Group: "test", State: core.StateCreated, InFlight: limits, Workers: core.WorkerSnapshot{Places: 7, Max: 7},
 			Topics: []core.TopicSnapshot{}, Brokers: []core.BrokerSnapshot{}, Policies: []string{"a", "b", "none"},
 			Totals: core.TotalsSnapshot{Calls: map[string]uint64{"sync": 0, "async": 0, "oneway": 0}},
 		}
@@ -186,7 +186,7 @@ func TestSnapshotUnderWay(t *testing.T) {
 		if want := (core.InFlightSnapshot{Sends: 6, Bytes: 25, MaxBytes: core.DefaultMaxInFlightBytes, Max: 10}); s.InFlight != want {
 			t.Errorf("in flight %+v, want %+v", s.InFlight, want)
 		}
-		if want := (core.WorkerSnapshot{Active: 2, Queued: 3, Max: 2}); s.Workers != want {
+		if want := (core.WorkerSnapshot{Active: 2, Queued: 3, Places: 2, Max: 2}); s.Workers != want {
 			t.Errorf("workers %+v, want %+v", s.Workers, want)
 		}
 		want := []core.TopicSnapshot{
@@ -276,7 +276,7 @@ func TestSnapshotUnderLoad(t *testing.T) {
 	if want := (core.InFlightSnapshot{Max: core.DefaultMaxInFlight, MaxBytes: core.DefaultMaxInFlightBytes}); s.InFlight != want {
 		t.Errorf("in flight %+v", s.InFlight)
 	}
-	if want := (core.WorkerSnapshot{Max: core.DefaultMaxWorkers}); s.Workers != want {
+	if want := (core.WorkerSnapshot{Places: s.Workers.Places, Max: core.DefaultMaxWorkers}); s.Workers != want {
 		t.Errorf("workers %+v", s.Workers)
 	}
 }

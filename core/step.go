@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/liftoff-mq/liftoff/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/enum"
 )
 
 // Stage is the named place of an interceptor in message scope. Stages have a
@@ -22,13 +23,13 @@ const (
 var stageNames = []string{"none", "observe", "guard", "shape", "encode"}
 
 // String gives the stage's name.
-func (s Stage) String() string { return nameOf(stageNames, int(s)) }
+func (s Stage) String() string { return enum.Name(stageNames, int(s)) }
 
 // MarshalText gives the name.
-func (s Stage) MarshalText() ([]byte, error) { return marshalName("stage", stageNames, int(s)) }
+func (s Stage) MarshalText() ([]byte, error) { return enum.Marshal("stage", stageNames, int(s)) }
 
 // UnmarshalText takes a name.
-func (s *Stage) UnmarshalText(text []byte) error { return unmarshalName("stage", stageNames, text, s) }
+func (s *Stage) UnmarshalText(text []byte) error { return enum.Unmarshal("stage", stageNames, text, s) }
 
 // AttemptStage is the named place of an interceptor in attempt scope. Stages
 // have a fixed order: observe, guard, protect, wire.
@@ -46,16 +47,16 @@ const (
 var attemptStageNames = []string{"none", "observe", "guard", "protect", "wire"}
 
 // String gives the stage's name.
-func (s AttemptStage) String() string { return nameOf(attemptStageNames, int(s)) }
+func (s AttemptStage) String() string { return enum.Name(attemptStageNames, int(s)) }
 
 // MarshalText gives the name.
 func (s AttemptStage) MarshalText() ([]byte, error) {
-	return marshalName("attempt stage", attemptStageNames, int(s))
+	return enum.Marshal("attempt stage", attemptStageNames, int(s))
 }
 
 // UnmarshalText takes a name.
 func (s *AttemptStage) UnmarshalText(text []byte) error {
-	return unmarshalName("attempt stage", attemptStageNames, text, s)
+	return enum.Unmarshal("attempt stage", attemptStageNames, text, s)
 }
 
 // Step is a named thing placed in the pipeline. Make it with [CallStep], [AttemptStep] or

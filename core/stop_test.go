@@ -53,6 +53,7 @@ func TestStopReason(t *testing.T) {
 			c.Routes = coretest.RouteFunc(func(context.Context, string) (*core.Route, error) { return nil, core.ErrNoRoute })
 		}, want: core.StopNone},
 		{name: "the time is over", do: hang, retry: always, change: func(c *core.Config) { c.Timeout = time.Second / 2 }, want: core.StopTime, attempts: 1, took: time.Second / 2},
+		{name: "the time is over, and the policy would not have gone on", do: hang, retry: coretest.NoRetry(), change: func(c *core.Config) { c.Timeout = time.Second / 2 }, want: core.StopPolicy, attempts: 1, took: time.Second / 2},
 		{name: "every breaker is open", retry: always, change: func(c *core.Config) {
 			c.Steps = []core.Step{core.AttemptStep("open", core.AttemptProtect, core.AttemptInterceptorFunc(
 				func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
@@ -93,8 +94,8 @@ func TestStopReason(t *testing.T) {
 
 type panicBudget struct{}
 
-func (panicBudget) Withdraw() bool { panic("boom") }
-func (panicBudget) Deposit()       { panic("boom") }
+func (panicBudget) Withdraw(*core.Failure) bool { panic("boom") }
+func (panicBudget) Deposit()                    { panic("boom") }
 
 // A budget's panic at a success changes nothing about the success.
 func TestDepositPanics(t *testing.T) {

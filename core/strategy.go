@@ -3,6 +3,8 @@ package core
 import (
 	"context"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/enum"
 )
 
 // SelectorFactory makes the queue selectors of a policy, one per topic.
@@ -44,7 +46,9 @@ func (f QueueSelectorFunc) Select(ctx context.Context, sel *Selection) (int, err
 
 // ConsistentSelector is a selector whose choice carries meaning for some
 // messages, such as a sharding key's queue. For a message that requires
-// consistency the engine tries the chosen queue again or fails: it is never re-routed.
+// consistency the engine makes each attempt at the queue that the selector chooses: neither a
+// failure nor a breaker moves it. A selector that looks at the message and at the route alone
+// chooses one queue for as long as the route stays.
 // Each of its attempts is a last resort ([Attempt.LastResort]), so a breaker lets it through.
 type ConsistentSelector interface {
 	QueueSelector
@@ -64,14 +68,14 @@ const (
 var healthNames = []string{"good", "suspect", "down"}
 
 // String gives the grade's name.
-func (h Health) String() string { return nameOf(healthNames, int(h)) }
+func (h Health) String() string { return enum.Name(healthNames, int(h)) }
 
 // MarshalText gives the name.
-func (h Health) MarshalText() ([]byte, error) { return marshalName("health", healthNames, int(h)) }
+func (h Health) MarshalText() ([]byte, error) { return enum.Marshal("health", healthNames, int(h)) }
 
 // UnmarshalText takes a name.
 func (h *Health) UnmarshalText(text []byte) error {
-	return unmarshalName("health", healthNames, text, h)
+	return enum.Unmarshal("health", healthNames, text, h)
 }
 
 // HealthView judges brokers, which their addresses tell apart ([Broker]). It is called often
@@ -91,9 +95,10 @@ type HealthView interface {
 // Stored. Only a decision that says Restore sends such a message again, and so
 // stores it twice; any other makes it the result.
 //
-// The engine never asks where a retry cannot be right: the call is cancelled,
-// out of time or aborted, the message was refused locally, a plugin broke, or it is
-// one-way and was perhaps written. It is also asked ahead of any failure, when a producer
+// The engine never asks where a retry cannot be right: the call is cancelled
+// or aborted, the message was refused locally, a plugin broke, or it is
+// one-way and was perhaps written. Where no time is left it asks, to say whether that is what
+// ends the call, and makes no attempt whatever the answer. It is also asked ahead of any failure, when a producer
 // is made or described: whether it would go to another broker after a time-out decides
 // whether attempts are capped. A breaker's rejection is not an attempt; the
 // engine goes on to the next broker without asking. Nor is a topic without a route:
@@ -124,6 +129,7 @@ type Failure struct {
 	Remaining  time.Duration // until its deadline
 	Untried    int           // brokers of the route that this call has not tried
 	Consistent bool          // the queue is fixed: a retry goes to it again
+	Outage     bool          // every broker that may take the message is absent, or down by the health view
 }
 
 // Decision is a retry policy's answer. The zero value gives up.
@@ -148,27 +154,28 @@ type Reroute uint8
 const (
 	AvoidBroker Reroute = iota // prefer brokers that this call has not tried
 	AnyQueue                   // forget what was tried
-	SameQueue                  // the same queue again
+	SameQueue                  // the same queue again, as long as the route has it
 )
 
 var rerouteNames = []string{"avoid-broker", "any-queue", "same-queue"}
 
 // String gives the choice's name.
-func (r Reroute) String() string { return nameOf(rerouteNames, int(r)) }
+func (r Reroute) String() string { return enum.Name(rerouteNames, int(r)) }
 
 // MarshalText gives the name.
-func (r Reroute) MarshalText() ([]byte, error) { return marshalName("reroute", rerouteNames, int(r)) }
+func (r Reroute) MarshalText() ([]byte, error) { return enum.Marshal("reroute", rerouteNames, int(r)) }
 
 // UnmarshalText takes a name.
 func (r *Reroute) UnmarshalText(text []byte) error {
-	return unmarshalName("reroute", rerouteNames, text, r)
+	return enum.Unmarshal("reroute", rerouteNames, text, r)
 }
 
 // RetryBudget bounds the retries of all calls together, so that a sick cluster
 // is not flooded. It is safe for concurrent use.
 type RetryBudget interface {
-	// Withdraw takes the price of one retry; false means: no retry now.
-	Withdraw() bool
+	// Withdraw takes the price of the retry after f, which the policy has asked for; false
+	// means: no retry now. It must not keep f, which is the call's.
+	Withdraw(f *Failure) bool
 	// Deposit is called once for each call that succeeded.
 	Deposit()
 }

@@ -41,7 +41,8 @@ import "context"
 //     where it was under way, and leaves no goroutine behind.
 //
 // Optional interfaces: [Capable], [GroupRegistrar], [Recaller], [BrokerReporter] and
-// [Describer]. A transport that wraps another one has [Wrapper]. One that is a [Service] is
+// [Describer]. One whose servers know its client by an id has
+// [Identified]. A transport that wraps another one has [Wrapper]. One that is a [Service] is
 // not started by the producer, because producers share transports: its maker starts it, or
 // lists it in [Config].Own.
 type Transport interface {

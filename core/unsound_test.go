@@ -121,8 +121,8 @@ func TestWrappedSendErrorSaysThingsOnce(t *testing.T) {
 
 type broke struct{}
 
-func (broke) Withdraw() bool { return false }
-func (broke) Deposit()       {}
+func (broke) Withdraw(*core.Failure) bool { return false }
+func (broke) Deposit()                    {}
 
 // Who could not retry for want of a budget says so.
 func TestSpentBudgetShows(t *testing.T) {
@@ -197,7 +197,7 @@ func TestUndeliveredIsWhatFailed(t *testing.T) {
 		tr := &coretest.Transport{}
 		tr.Do = func(ctx context.Context, at *core.Attempt) (*core.Result, error) {
 			if at.Call().Message().Tag == "soon" {
-				time.Sleep(600 * time.Millisecond) // it does not heed the abort
+				time.Sleep(510 * time.Millisecond) // it does not heed the abort
 				return tr.Ack(at), nil
 			}
 			return nil, coretest.Hang(ctx, at)

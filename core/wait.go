@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"errors"
 	"time"
 )
 
@@ -94,15 +93,5 @@ func take(ctx context.Context, token chan<- struct{}) error {
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	}
-}
-
-// join waits until done is closed or ctx ends; then it gives the error late.
-func join(ctx context.Context, done <-chan struct{}, late string) error {
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return errors.New(late)
 	}
 }

@@ -87,9 +87,7 @@ func TestCallComesWhileTheLastWorkerLeaves(t *testing.T) {
 	}
 	c := &Call{}
 	c.deadline, c.async.ctx = time.Now().Add(time.Hour), t.Context()
-	w.mu.Lock()
-	w.enqueue(c)
-	w.mu.Unlock()
+	w.wait(c)
 	if got := <-next; got != c {
 		t.Errorf("the worker took %p, want %p", got, c)
 	}
@@ -110,23 +108,26 @@ func TestTimerOfACallInLine(t *testing.T) {
 		}
 		c := p.engine.newCall(t.Context(), Async, &Message{Topic: "T", Body: []byte("x")})
 		outcome := make(chan error, 1)
-		c.async = asyncSend{t.Context(), func(_ Result, err error) { outcome <- err }, g, 1}
+		c.async = asyncSend{ctx: t.Context(), done: func(_ Result, err error) { outcome <- err }, generation: g, weight: 1}
 		start := time.Now()
 		c.deadline = start.Add(time.Hour)
-		w.mu.Lock()
-		w.enqueue(c)
-		w.dequeue(c)
-		w.enqueue(c)
-		w.mu.Unlock()
-		w.expire(c) // too early
+		dequeue := func() {
+			w.mu.Lock()
+			unwatch := w.dequeue(c)
+			w.mu.Unlock()
+			unwatch()
+		}
+		w.wait(c)
+		dequeue()
+		w.wait(c)
+		w.overdue(c)               // too early
+		w.cancelled(c, c.ticket-1) // of the earlier wait
 		if n := w.queued.Load(); n != 1 {
 			t.Fatalf("%d calls in line", n)
 		}
-		w.mu.Lock()
-		w.dequeue(c)
+		dequeue()
 		c.deadline = start.Add(time.Second)
-		w.enqueue(c)
-		w.mu.Unlock()
+		w.wait(c)
 		if err := <-outcome; ClassOf(err) != ClassTimeout || time.Since(start) != time.Second {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}

@@ -41,6 +41,11 @@ func (c *cluster) CreateTopic(t testing.TB, topic string, queues int, brokers ..
 	must(t, c.Cluster.CreateTopic(t.Context(), topic, queues, brokers...))
 }
 
+func (c *cluster) CreateTypedTopic(t testing.TB, topic, messageType string, queues int) {
+	t.Helper()
+	must(t, c.Cluster.CreateTypedTopic(t.Context(), topic, messageType, queues))
+}
+
 func (c *cluster) SetTopic(t testing.TB, topic string, queues, perm int) {
 	t.Helper()
 	must(t, c.Cluster.SetTopic(t.Context(), topic, queues, perm))
@@ -52,4 +57,14 @@ func (c *cluster) Stored(t testing.TB, topic string, queues int, brokers ...stri
 	n, err := c.Cluster.Stored(t.Context(), topic, queues, brokers...)
 	must(t, err)
 	return int(n)
+}
+
+func (c *cluster) CreateStaticTopic(t testing.TB, topic string, queues int, brokers ...string) {
+	t.Helper()
+	must(t, c.Cluster.CreateStaticTopic(t.Context(), topic, queues, brokers...))
+}
+
+func (c *cluster) RemapStaticTopic(t testing.TB, topic string, queues int, brokers ...string) {
+	t.Helper()
+	must(t, c.Cluster.RemapStaticTopic(t.Context(), topic, queues, brokers...))
 }

@@ -191,7 +191,7 @@ func TestOfficialGoClientSendsToLiftoffBroker(t *testing.T) {
 }
 
 // startLiftoffBroker runs the built `liftoff broker` until the test ends, and checks that SIGTERM ends it well.
-func startLiftoffBroker(t *testing.T) (nameServer string) {
+func startLiftoffBroker(t *testing.T, flags ...string) (nameServer string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -200,7 +200,7 @@ func startLiftoffBroker(t *testing.T) (nameServer string) {
 	nameServer = l.Addr().String()
 	_ = l.Close()
 	var diag lockedBuffer
-	cmd := exec.Command(liftoffBinary(t), "broker", "--listen", nameServer, "--brokers", "2")
+	cmd := exec.Command(liftoffBinary(t), append([]string{"broker", "--listen", nameServer, "--brokers", "2"}, flags...)...)
 	cmd.Stdout, cmd.Stderr = &diag, &diag
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -37,10 +37,8 @@ func (r *recaller) ask(x *exchange) wire.Command {
 // send sends a message to the recaller's topic and gives the answer.
 func (r *recaller) send(body string, props ...wire.Field) wire.Command {
 	r.t.Helper()
-	return r.ask(&exchange{name: body, code: wire.SendMessageV2, body: []byte(body), send: &wire.SendRequest{
-		Group: "g", Topic: r.topic, DefaultTopic: rocketmq.DefaultTopic, DefaultTopicQueueNums: 1, BornTimestamp: time.Now().UnixMilli(),
-		Properties: wire.AppendProperties(nil, props), MaxReconsumeTimes: -1,
-	}})
+	x := sendOf(body, wire.SendMessageV2, r.topic, body, "d=1", "e=0", "i="+string(wire.AppendProperties(nil, props)))
+	return r.ask(&x)
 }
 
 // recall makes a recall and gives what the broker says of it.

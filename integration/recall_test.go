@@ -32,13 +32,10 @@ func TestBrokersHoldTimedMessagesAndRecallThem(t *testing.T) {
 		began := time.Now()
 		// send gives the handle with which the message can be recalled.
 		send := func(body string, due time.Duration) string {
-			x := exchange{code: wire.SendMessageV2, body: []byte(body), send: &wire.SendRequest{
-				Group: "g", Topic: topic, DefaultTopic: rocketmq.DefaultTopic, DefaultTopicQueueNums: 4, BornTimestamp: began.UnixMilli(),
-				Properties: wire.AppendProperties(nil, wire.Fields{
-					{Key: "UNIQ_KEY", Value: fmt.Sprintf("7F000001000A18B4AAC2%012d", due.Milliseconds())},
-					{Key: "TIMER_DELIVER_MS", Value: strconv.FormatInt(began.Add(due).UnixMilli(), 10)},
-				}),
-			}}
+			x := sendOf(body, wire.SendMessageV2, topic, body, "e=0", "i="+properties(
+				fmt.Sprintf("UNIQ_KEY=7F000001000A18B4AAC2%012d", due.Milliseconds()),
+				"TIMER_DELIVER_MS="+strconv.FormatInt(began.Add(due).UnixMilli(), 10),
+			))
 			answer, err := x.call(ctx, broker, wire.JSON)
 			if err != nil || answer.Code != 0 {
 				t.Fatalf("send %s: code %d %s: %v", body, answer.Code, answer.Remark, err)

@@ -6,8 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
 // startBroker runs "liftoff broker" until stop, and gives what it printed up to
@@ -112,5 +116,101 @@ func TestBrokerOpenToOthersOnlyIfAsked(t *testing.T) {
 	}
 	if got := stop(); got.status != exitOK {
 		t.Errorf("after the interrupt: %+v", got)
+	}
+}
+
+// The waiting times of delayed messages and retries can be those of a broker's configuration.
+func TestBrokerDelayLevels(t *testing.T) {
+	for _, levels := range []string{" ", "1", "1s,5s", "5ms"} {
+		if got := program(t, "", "broker", "--listen", "127.0.0.1:0", "--delay-levels", levels); got.status != exitUsage || !strings.Contains(got.err, "--delay-levels") {
+			t.Errorf("%q: %+v", levels, got)
+		}
+	}
+	lines, stop := startBroker(t, "--listen", "127.0.0.1:0", "--delay-levels", "1h 0s")
+	sent := program(t, `{"body":"x","delayLevel":2}`, "send", "--namesrv", fields(lines, "nameserver")[0], "--topic", "orders", "--format", "json")
+	if sent.status != exitOK {
+		t.Errorf("send: %+v", sent)
+	}
+	if got := stop(); got.status != exitOK || !strings.Contains(got.err, "orders 1") {
+		t.Errorf("after the interrupt: %+v", got)
+	}
+}
+
+// What the broker refused was seen by the client alone, which often hides it.
+func TestBrokerSaysWhatItRefuses(t *testing.T) {
+	lines, stop := startBroker(t, "--listen", "127.0.0.1:0")
+	var name, addr string
+	if _, err := fmt.Sscan(fields(lines, "broker")[0], &name, &addr); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	answers := wire.NewReader(conn, 0)
+	for i, code := range []int{wire.EndTransaction, wire.PopMessage, wire.EndTransaction} {
+		frame, err := wire.AppendCommand(nil, &wire.Command{Code: code, Opaque: int32(i), Language: wire.LanguageJava, Version: wire.V5_3_3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Write(frame); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := answers.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := stop()
+	want := fmt.Sprintf(`broker-a refuses request 37 of a JAVA client at %[1]v: no "end transaction" here (said once)
+broker-a refuses request 200050 of a JAVA client at %[1]v: no "pop message" here (said once)
+stored 0 messages
+`, conn.LocalAddr())
+	if got.err != want {
+		t.Errorf("printed %q, want %q", got.err, want)
+	}
+}
+
+// The brokers' ports could not be chosen, so that no container could publish them.
+func TestBrokerPorts(t *testing.T) {
+	// Two free ports in a row: another program may take them meanwhile, then others are tried.
+	for try := 0; ; try++ {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		_ = l.Close()
+		if port == 65535 {
+			continue
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		r, w := io.Pipe()
+		ended := make(chan int, 1)
+		go func() {
+			status := Run(ctx, []string{"broker", "--listen", "127.0.0.1:0", "--brokers", "2", "--broker-port", strconv.Itoa(port)}, strings.NewReader(""), w, io.Discard)
+			_ = w.Close()
+			ended <- status
+		}()
+		out := bufio.NewScanner(r)
+		var lines []string
+		for out.Scan() && out.Text() != "ready" {
+			lines = append(lines, out.Text())
+		}
+		cancel()
+		_, _ = io.Copy(io.Discard, r)
+		if status := <-ended; status != exitOK && try < 10 {
+			continue
+		}
+		want := []string{fmt.Sprintf("broker-a 127.0.0.1:%d", port), fmt.Sprintf("broker-b 127.0.0.1:%d", port+1)}
+		if got := fields(lines, "broker"); !slices.Equal(got, want) {
+			t.Errorf("brokers %q, want %q", got, want)
+		}
+		break
+	}
+	for _, port := range []string{"-1", "65536"} {
+		if got := program(t, "", "broker", "--listen", "127.0.0.1:0", "--broker-port", port); got.status != exitUsage || !strings.Contains(got.err, "--broker-port") {
+			t.Errorf("port %s: %+v", port, got)
+		}
 	}
 }

@@ -43,6 +43,8 @@ type jsonMessage struct {
 	DeliverAt   time.Time         `json:"deliverAt"`
 	Flag        int32             `json:"flag"`
 	NoWaitStore bool              `json:"noWaitStore"`
+	// Failed is what --failed writes about the line; it is not part of the message.
+	Failed json.RawMessage `json:"failed"`
 }
 
 // jsonDecoder takes the line as a JSON object. What it does not set is the

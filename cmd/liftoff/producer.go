@@ -1,20 +1,44 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 	"github.com/liftoff-mq/liftoff/hooks/compress"
 	"github.com/liftoff-mq/liftoff/strategies/pace"
+	"github.com/liftoff-mq/liftoff/strategies/retry"
+	"github.com/liftoff-mq/liftoff/transport/remoting"
 )
 
-// producer is the default producer with what the flags change.
-func (c *sendCmd) producer() (*core.Producer, error) {
+// producer is the default producer with what the flags change, and its client.
+func (c *sendCmd) producer() (*core.Producer, *remoting.Client, error) {
+	client, err := remoting.NewClient(remoting.Config{NameServers: []string{c.Namesrv}})
+	if err != nil {
+		return nil, nil, fmt.Errorf("--namesrv: %w", err)
+	}
+	options, err := c.options()
+	if err != nil {
+		return nil, nil, err
+	}
+	producer, err := liftoff.New(liftoff.Config{
+		Group:   c.Group,
+		Timeout: c.Timeout,
+		// The sender holds concurrency lines and no more; the producer's own
+		// limits stay out of its way.
+		MaxInFlight:      c.Concurrency,
+		MaxInFlightBytes: int64(c.Concurrency) * maxBody,
+	}, append(options, liftoff.WithOwnClient(client))...)
+	return producer, client, err
+}
+
+func (c *sendCmd) options() ([]liftoff.Option, error) {
 	compression, err := compressionOf(c.Compress)
 	if err != nil {
 		return nil, err
 	}
-	options := []liftoff.Option{compression}
+	options := []liftoff.Option{compression, liftoff.WithRetry(retryOf(c.Retry))}
 	if c.Accumulate {
 		a, err := accumulate.New(accumulate.Config{})
 		if err != nil {
@@ -29,15 +53,18 @@ func (c *sendCmd) producer() (*core.Producer, error) {
 		}
 		options = append(options, liftoff.WithHooks(p))
 	}
-	return liftoff.New(liftoff.Config{
-		Group:       c.Group,
-		NameServers: []string{c.Namesrv},
-		Timeout:     c.Timeout,
-		// The sender holds concurrency lines and no more; the producer's own
-		// limits stay out of its way.
-		MaxInFlight:      c.Concurrency,
-		MaxInFlightBytes: int64(c.Concurrency) * maxBody,
-	}, options...)
+	return options, nil
+}
+
+func retryOf(name string) core.RetryPolicy {
+	switch name {
+	case "safe":
+		return retry.Safe()
+	case "none":
+		return retry.AtLeastOnce(retry.Retries(0))
+	default:
+		return retry.AtLeastOnce()
+	}
 }
 
 func compressionOf(name string) (liftoff.Option, error) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // outcome is what became of one line.
@@ -19,7 +20,9 @@ type outcome struct {
 	taken  int64 // bytes of the input
 	status core.SendStatus
 	result core.Result // zero for one-way
-	err    error
+	// message is the line's, nil if it is none.
+	message *core.Message
+	err     error
 }
 
 // The result lines of --json. A field of the first is there even if it is zero.
@@ -51,14 +54,14 @@ type failedLine struct {
 	Attempts  int            `json:"attempts"`
 	// MsgID is there if the line was a message, Broker and Addr if there was an attempt: they
 	// are the last one's. Code is what the broker answered, if it did.
-	MsgID  string `json:"msgId,omitempty"`
-	Broker string `json:"broker,omitempty"`
-	Addr   string `json:"addr,omitempty"`
-	Code   string `json:"code,omitempty"`
+	MsgID  string    `json:"msgId,omitempty"`
+	Broker string    `json:"broker,omitempty"`
+	Addr   string    `json:"addr,omitempty"`
+	Code   core.Code `json:"code,omitempty"`
 }
 
 func newFailedLine(line int, err error) failedLine {
-	f := failedLine{Line: line, Error: oneLine(err.Error()), Class: core.ClassOf(err), Certainty: core.CertaintyOf(err), Attempts: attemptsOf(err)}
+	f := failedLine{Line: line, Error: words.Err(err), Class: core.ClassOf(err), Certainty: core.CertaintyOf(err), Attempts: attemptsOf(err)}
 	var se *core.SendError
 	if !errors.As(err, &se) {
 		return f
@@ -68,8 +71,8 @@ func newFailedLine(line int, err error) failedLine {
 		f.Broker, f.Addr = se.Attempts[n-1].Queue.Broker, se.Attempts[n-1].Addr
 	}
 	var answer *core.BrokerError
-	if errors.As(se.Cause, &answer) && answer.Code != nil {
-		f.Code = answer.Code.String()
+	if errors.As(se.Cause, &answer) {
+		f.Code = answer.Code
 	}
 	return f
 }
@@ -91,7 +94,10 @@ type reporter struct {
 	json  bool
 	bar   *bar
 	start time.Time
-	quit  func(error) // called when out cannot be written to
+	quit  func(error) // called when out cannot be written to, and to stop
+
+	failedLines   *failedLines
+	stopAtFailure bool
 
 	lines, stored, written int
 	weak                   map[core.SendStatus]int // stored, but weaker than asked for
@@ -119,6 +125,14 @@ func (r *reporter) report(o outcome) {
 	}
 	if err != nil {
 		r.quit(fmt.Errorf("write result of line %d: %w", o.line, err))
+	}
+	if o.err != nil {
+		if err := r.failedLines.keep(o); err != nil {
+			r.quit(err)
+		}
+		if r.stopAtFailure {
+			r.quit(fmt.Errorf("stopped at line %d: it failed", o.line))
+		}
 	}
 	r.bar.add(o.taken, r.lines, r.failures())
 }
@@ -168,7 +182,7 @@ func (r *reporter) printJSON(o outcome) error {
 	if err != nil {
 		return err
 	}
-	_, err = r.out.Write(append(text, '\n'))
+	_, err = r.out.Write(append(printableJSON(text), '\n'))
 	return err
 }
 
@@ -204,6 +218,7 @@ func (r *reporter) summary(now time.Time) string {
 	for _, k := range kinds {
 		fmt.Fprintf(&b, "  failed %d: %v, %v\n", r.failed[k], k.class, k.certainty)
 	}
+	b.WriteString(r.failedLines.summary(r.failures()))
 	for _, s := range []core.SendStatus{core.FlushDiskTimeout, core.FlushSlaveTimeout, core.SlaveNotAvailable} {
 		if n := r.weak[s]; n > 0 {
 			fmt.Fprintf(&b, "  of the acknowledged %d: %v\n", n, s)
@@ -234,9 +249,8 @@ func shortError(err error) string {
 	if n := attemptsOf(err); n > 1 {
 		s += fmt.Sprintf(", %d attempts", n)
 	}
-	return s + ": " + oneLine(cause.Error())
+	if se != nil && !se.Certainty.Safe() && se.MessageID != (core.MessageID{}) {
+		s += fmt.Sprintf(", message id %v", se.MessageID) // whether it is stored can be looked up
+	}
+	return s + ": " + words.Err(cause)
 }
-
-func oneLine(s string) string { return strings.Join(strings.FieldsFunc(s, isNewline), "; ") }
-
-func isNewline(r rune) bool { return r == '\n' || r == '\r' }

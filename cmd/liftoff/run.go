@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"runtime/debug"
 
 	"github.com/alecthomas/kong"
@@ -23,19 +24,50 @@ type commands struct {
 	Send     sendCmd     `cmd:"" help:"Send a file or standard input, one message a line."`
 	Pipeline pipelineCmd `cmd:"" help:"Show the chain that a message travels through."`
 
+	VersionCmd versionCmd `cmd:"" name:"version" help:"Show the version."`
+	HelpCmd    helpCmd    `cmd:"" name:"help" help:"Show the help of a command."`
+
 	Version kong.VersionFlag `help:"Show the version."`
 }
 
-// console is where a command reads and writes.
+// versionCmd is "liftoff version", the same as --version.
+type versionCmd struct{}
+
+// Run prints the version.
+func (versionCmd) Run(con console) error {
+	_, err := fmt.Fprintln(con.out, version())
+	return err
+}
+
+// helpCmd is "liftoff help send", the same as "liftoff send --help".
+type helpCmd struct {
+	Command string `arg:"" optional:"" help:"The command; without one, all of them."`
+}
+
+// Run prints the help. It does not return: see exitNow.
+func (c *helpCmd) Run(parser *kong.Kong) error {
+	args := []string{"--help"}
+	if c.Command != "" {
+		args = []string{c.Command, "--help"}
+	}
+	_, err := parser.Parse(args)
+	return usage(err)
+}
+
+// console is where a command reads and writes. What is written to err is for people, so it is
+// made printable; terminal is the same without that, for the progress bar.
 type console struct {
 	in       io.Reader
 	out, err io.Writer
+	terminal io.Writer
 }
 
 // Run parses args, runs the command and returns the exit status. The end of ctx
 // asks a command to finish in good order.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
 	defer catchExit(&status)
+	con := console{in: stdin, out: stdout, err: printable{stderr}, terminal: stderr}
+	stderr = con.err
 	var c commands
 	parser, err := kong.New(&c,
 		kong.Name("liftoff"),
@@ -52,7 +84,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	parsed, err := parser.Parse(args)
 	if err == nil {
-		err = parsed.Run(console{stdin, stdout, stderr})
+		err = parsed.Run(con, parser)
 	} else {
 		err = usage(err)
 	}
@@ -61,13 +93,21 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case err == nil:
 		return exitOK
 	case errors.As(err, &u):
-		fmt.Fprintf(stderr, "liftoff: %v\nTry: %s --help\n", err, commandOf(parser, args))
+		fmt.Fprintf(stderr, "liftoff: %v\nTry: %s --help\n", inWords(err), commandOf(parser, args))
 		return exitUsage
 	case !errors.Is(err, errReported):
 		fmt.Fprintln(stderr, "liftoff:", err)
 	}
 	return exitFail
 }
+
+// inWords says a mistake of the command line without the parser's own terms.
+func inWords(err error) string {
+	return noValue.ReplaceAllString(err.Error(), "a value is missing")
+}
+
+// noValue is what the parser says of a flag that is the last word and has no value.
+var noValue = regexp.MustCompile(`expected [a-z0-9 ]+ value but got "EOL" \(<EOL>\)`)
 
 // commandOf is the command that args name, for as much of it as there is.
 func commandOf(parser *kong.Kong, args []string) string {

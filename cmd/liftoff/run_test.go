@@ -16,7 +16,13 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
+// asProgram in the environment makes the test's binary the program itself.
+const asProgram = "LIFTOFF_TEST_AS_PROGRAM"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
 	// The machine's own setting must not decide what the tests send to.
 	if err := os.Unsetenv("NAMESRV_ADDR"); err != nil {
 		panic(err)
@@ -88,6 +94,15 @@ func TestWrongUsage(t *testing.T) {
 		{"concurrency too high", send("--concurrency", "10001"), "--concurrency 10001"},
 		{"timeout 0", send("--timeout", "0s"), "--timeout 0s"},
 		{"timeout without unit", send("--timeout", "3"), "timeout"},
+		{"timeout too long", send("--timeout", "25h"), "--timeout 25h0m0s: want 1ms to 24h"},
+		{"delay in seconds", send("--delay-level", "60"), "--delay-level 60: want 0 to 18"},
+		{"bad retry", send("--retry", "always"), "always"},
+		{"from line 0", send("--from-line", "0"), "--from-line 0: the first line is 1"},
+		{"file without its name", send("--file"), "--file: a value is missing"},
+		{"count without its number", send("--concurrency"), "--concurrency: a value is missing"},
+		{"escape", send("\x1b[31mred"), "red"},
+		{"open to everybody without a host for routes", []string{"broker", "--listen", "0.0.0.0:0", "--allow-remote"}, "--advertise"},
+		{"help of what", []string{"help", "receive"}, "receive"},
 		{"property without value", send("--property", "city"), `--property "city": want NAME=VALUE`},
 		{"property without name", send("--property", "=Bern"), `--property "=Bern"`},
 		{"property twice", send("--property", "a=1", "--property", "a=2"), "--property a is given twice"},
@@ -104,6 +119,9 @@ func TestWrongUsage(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got := program(t, "a line\n", tt.args...)
+			if strings.ContainsAny(got.err, "\x1b<>") || strings.Contains(got.err, "AdvertiseHost") {
+				t.Errorf("said %q", got.err)
+			}
 			if got.status != exitUsage {
 				t.Errorf("status %d, want %d", got.status, exitUsage)
 			}
@@ -147,9 +165,22 @@ func TestHelp(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	got := program(t, "", "--version")
-	if got.status != exitOK || !strings.HasPrefix(got.out, "liftoff ") {
-		t.Errorf("status %d, output %q", got.status, got.out)
+	for _, args := range []string{"--version", "version"} {
+		got := program(t, "", args)
+		if got.status != exitOK || got.out != version()+"\n" || got.err != "" {
+			t.Errorf("%s: %+v", args, got)
+		}
+	}
+}
+
+// People type "liftoff help" before they know that it is --help.
+func TestHelpCommand(t *testing.T) {
+	for _, command := range []string{"", "send", "broker", "pipeline", "version", "help"} {
+		args := strings.Fields(command)
+		got, want := program(t, "", append([]string{"help"}, args...)...), program(t, "", append(args, "--help")...)
+		if got != want || got.status != exitOK || got.out == "" {
+			t.Errorf("help %s: got %+v, want %+v", command, got, want)
+		}
 	}
 }
 

@@ -29,10 +29,15 @@ type sendCmd struct {
 	Mode        string        `enum:"sync,async,oneway" default:"sync" help:"sync, async or oneway."`
 	Concurrency int           `short:"c" default:"16" placeholder:"N" help:"Sends under way at once (${default}). 1 keeps the order of the lines."`
 	Timeout     time.Duration `default:"3s" placeholder:"D" help:"Time for one line, all attempts included (${default})."`
+	Retry       string        `enum:"safe,at-least-once,none" default:"at-least-once" help:"Which failed attempts are made again: at-least-once, those that may help, even if the line may then be stored twice; safe, those that cannot store it twice; none."`
 	Compress    string        `enum:"none,zlib,lz4,zstd" default:"zlib" help:"Compression of bodies from 4 KiB: none, zlib, lz4 or zstd."`
 	Accumulate  bool          `help:"Let lines that are sent at about the same time share a request (not with --mode oneway)."`
 	Pace        bool          `help:"Hold lines back before a broker drops them (only with --mode oneway)."`
 	JSON        bool          `name:"json" help:"Print one JSON result a line to standard output."`
+
+	Failed        string `placeholder:"PATH" help:"New file for the lines that were not acknowledged, to be sent again with --format json --file PATH."`
+	StopAtFailure bool   `help:"Send no further lines after one that was not acknowledged."`
+	FromLine      int    `default:"1" placeholder:"N" help:"Begin with line N of the input (${default}): where an earlier run has stopped."`
 }
 
 // Help is the long help of "liftoff send".
@@ -45,9 +50,17 @@ Results come in the order in which they are known, which is the order of the lin
     {"line":2,"error":"...","class":"timeout","certainty":"maybe-stored","attempts":2,"msgId":"...","broker":"broker-a","addr":"127.0.0.1:10911"}
     {"line":3,"error":"...","class":"rejected","certainty":"not-stored","attempts":1,"msgId":"...","broker":"broker-a","addr":"127.0.0.1:10911","code":"MESSAGE_ILLEGAL"}
 
-Certainty says what became of a line that failed: it is safe to send it again after not-sent and not-stored; after maybe-stored that may store it twice. A line that is no message has no msgId, one that no broker was tried for has no broker and addr, and without a broker's answer there is no code. With maybeDuplicate an acknowledged line may be stored twice, because an earlier attempt got no answer.
+Certainty says what became of a line that failed: it is safe to send it again after not-sent and not-stored; after maybe-stored that may store it twice. Whether it is stored tells the broker, asked for the msgId (mqadmin queryMsgByUniqueKey). A line that is no message has no msgId, one that no broker was tried for has no broker and addr, and without a broker's answer there is no code. With maybeDuplicate an acknowledged line may be stored twice, because an earlier attempt got no answer.
 
 A one-way send has only line and the status WRITTEN. Without --json only failures are told, on standard error. A summary follows there.
+
+With --failed PATH the lines that were not acknowledged are kept, each as an object of --format json with all of its message, and beside it under "failed" the same as above. The file is sent again with the same command and --format json --file PATH, which pays no heed to "failed". To keep those back that may be stored, take them out first:
+
+    jq -c 'select(.failed.certainty != "maybe-stored")' PATH
+
+Lines that are no message, or too long for one, are told but not kept: they would fail again.
+
+A run that stops early - by an interrupt, --stop-at-failure or an error - says with which line to go on; --from-line does that. If no name server answers at the start, or the topic cannot be sent to, that is one error and no line is read.
 
 With --format json a line is an object: body or bodyBase64, and optionally tag, keys (a list), properties (an object), shardingKey, delayLevel, deliverAt (RFC 3339), flag and noWaitStore. They go before the flags of the same name; properties are joined.
 
@@ -61,7 +74,9 @@ Examples:
 
     liftoff send --namesrv 127.0.0.1:9876 --topic orders --file orders.txt
     tail -f app.log | liftoff send --namesrv "10.0.0.1:9876;10.0.0.2:9876" --topic logs --mode async --concurrency 64
-    NAMESRV_ADDR=127.0.0.1:9876 liftoff send --topic orders --tag paid --keys "k1 k2" --property city=Bern --json < orders.txt`
+    NAMESRV_ADDR=127.0.0.1:9876 liftoff send --topic orders --tag paid --keys "k1 k2" --property city=Bern --json < orders.txt
+    liftoff send --namesrv 127.0.0.1:9876 --topic orders --file orders.txt --failed again.jsonl
+    liftoff send --namesrv 127.0.0.1:9876 --topic orders --format json --file again.jsonl`
 }
 
 // Run sends the lines. What it could not check by flags alone, such as the
@@ -71,19 +86,10 @@ func (c *sendCmd) Run(ctx context.Context, con console) error {
 	if err != nil {
 		return usage(err)
 	}
-	if c.Concurrency < 1 || c.Concurrency > maxConcurrency {
-		return usage(fmt.Errorf("--concurrency %d: want 1 to %d", c.Concurrency, maxConcurrency))
+	if err := c.check(); err != nil {
+		return usage(err)
 	}
-	if c.Timeout <= 0 {
-		return usage(fmt.Errorf("--timeout %v: want more than 0", c.Timeout))
-	}
-	if c.Accumulate && c.Mode == "oneway" {
-		return usage(errors.New("--accumulate with --mode oneway: one-way sends share no request"))
-	}
-	if c.Pace && c.Mode != "oneway" {
-		return usage(fmt.Errorf("--pace with --mode %s: only one-way sends are paced", c.Mode))
-	}
-	producer, err := c.producer()
+	producer, client, err := c.producer()
 	if err != nil {
 		return usage(err)
 	}
@@ -92,29 +98,72 @@ func (c *sendCmd) Run(ctx context.Context, con console) error {
 		return usage(err)
 	}
 	defer input.Close()
-	if isTerminal(con.in) && c.stdin() {
-		fmt.Fprintln(con.err, "reading messages from the terminal, one a line; end with Ctrl-D")
+	failed, err := newFailedLines(c.Failed)
+	if err != nil {
+		return usage(err)
 	}
 	if err := producer.Start(ctx); err != nil {
-		return err
+		return errors.Join(err, failed.close())
+	}
+	if err := c.reach(ctx, client); err != nil {
+		return errors.Join(err, end(ctx, producer), failed.close())
+	}
+	if isTerminal(con.in) && c.stdin() {
+		fmt.Fprintln(con.err, "reading messages from the terminal, one a line; end with Ctrl-D")
 	}
 
 	ctx, quit := context.WithCancelCause(ctx)
 	defer quit(nil)
-	r := &reporter{out: con.out, diag: con.err, json: c.JSON, quit: quit, start: time.Now()}
+	r := &reporter{
+		out: con.out, diag: con.err, json: c.JSON, quit: quit, start: time.Now(),
+		failedLines: failed, stopAtFailure: c.StopAtFailure,
+	}
 	if !c.JSON || !isTerminal(con.out) { // else the bar would cut through the results
-		r.bar = newBar(con.err, size)
+		r.bar = newBar(con.terminal, size)
 	}
 	s := c.sender(producer, input, template, r)
 	readErr := s.run(ctx)
 	r.bar.close()
-	err = s.end(ctx, readErr, producer)
+	if readErr != nil {
+		readErr = fmt.Errorf("%w; --from-line %d goes on there", stopped(readErr), c.FromLine+r.lines)
+	}
+	err = errors.Join(readErr, end(ctx, producer), failed.close())
 	fmt.Fprint(con.err, r.summary(time.Now()))
 	if err != nil {
 		fmt.Fprintln(con.err, "liftoff:", err)
 	}
 	if err != nil || r.failures() > 0 {
 		return errReported
+	}
+	return nil
+}
+
+// check finds what single flags do not show.
+func (c *sendCmd) check() error {
+	switch {
+	case c.Concurrency < 1 || c.Concurrency > maxConcurrency:
+		return fmt.Errorf("--concurrency %d: want 1 to %d", c.Concurrency, maxConcurrency)
+	case c.Timeout < time.Millisecond || c.Timeout > 24*time.Hour:
+		return fmt.Errorf("--timeout %v: want 1ms to 24h", c.Timeout)
+	case c.DelayLevel < 0 || c.DelayLevel > validate.DefaultMaxDelayLevel:
+		return fmt.Errorf("--delay-level %d: want 0 to %d; it is the number of a level and no time", c.DelayLevel, validate.DefaultMaxDelayLevel)
+	case c.FromLine < 1:
+		return fmt.Errorf("--from-line %d: the first line is 1", c.FromLine)
+	case c.Accumulate && c.Mode == "oneway":
+		return errors.New("--accumulate with --mode oneway: one-way sends share no request")
+	case c.Pace && c.Mode != "oneway":
+		return fmt.Errorf("--pace with --mode %s: only one-way sends are paced", c.Mode)
+	}
+	return nil
+}
+
+// reach asks a name server where the topic lives. Where nobody knows, each line would fail by
+// itself, with the same error.
+func (c *sendCmd) reach(ctx context.Context, routes core.RouteSource) error {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	if _, err := routes.Route(ctx, c.Topic); err != nil {
+		return fmt.Errorf("no line was sent: %w", err)
 	}
 	return nil
 }
@@ -173,7 +222,7 @@ func (c *sendCmd) open(stdin io.Reader) (io.ReadCloser, int64, error) {
 }
 
 func (c *sendCmd) sender(p *core.Producer, input io.Reader, template core.Message, r *reporter) *sender {
-	s := &sender{producer: p, report: r.report, concurrency: c.Concurrency}
+	s := &sender{producer: p, report: r.report, concurrency: c.Concurrency, from: c.FromLine}
 	switch c.Format {
 	case "json":
 		s.lines, s.decode = newLineReader(input, maxJSONLine), jsonDecoder(template)
@@ -195,6 +244,7 @@ type sender struct {
 	producer    *core.Producer
 	mode        core.Mode
 	concurrency int
+	from        int // the first line that is sent
 	lines       *lineReader
 	decode      decoder
 	report      func(outcome)
@@ -244,6 +294,8 @@ func (s *sender) read(ctx context.Context, items chan<- item) error {
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
+		case n < s.from && (err == nil || errors.As(err, &long)):
+			continue
 		case errors.As(err, &long):
 			it.err = unsendable(err)
 		case err != nil:
@@ -280,7 +332,7 @@ func (s *sender) sendEach(ctx context.Context, items <-chan item) {
 		if !ok {
 			return
 		}
-		o := outcome{line: it.line, taken: it.taken, err: it.err}
+		o := outcome{line: it.line, taken: it.taken, message: it.message, err: it.err}
 		switch {
 		case it.err != nil:
 		case s.mode == core.Oneway:
@@ -305,7 +357,7 @@ func (s *sender) sendAsync(ctx context.Context, items <-chan item, all *sync.Wai
 		if !ok {
 			return
 		}
-		o := outcome{line: it.line, taken: it.taken, err: it.err}
+		o := outcome{line: it.line, taken: it.taken, message: it.message, err: it.err}
 		if it.err != nil {
 			s.report(o)
 			continue
@@ -321,16 +373,19 @@ func (s *sender) sendAsync(ctx context.Context, items <-chan item, all *sync.Wai
 	}
 }
 
-// end shuts the producer down and says why the lines ended too early, if they
-// did.
-func (s *sender) end(ctx context.Context, readErr error, p *core.Producer) error {
-	// Nothing is in flight any more: what is left is to say goodbye.
+// stopped says why the lines ended too early.
+func stopped(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return errors.New("interrupted: the lines after these were not sent")
+	}
+	return err
+}
+
+// end shuts the producer down. Nothing is in flight any more: what is left is to say goodbye.
+func end(ctx context.Context, p *core.Producer) error {
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
-	if errors.Is(readErr, context.Canceled) {
-		readErr = errors.New("interrupted: the lines after these were not sent")
-	}
-	return errors.Join(readErr, p.Shutdown(stop))
+	return p.Shutdown(stop)
 }
 
 const shutdownTime = 5 * time.Second

@@ -1,6 +1,12 @@
 package rocketmq
 
-import "strconv"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
+)
 
 // ResponseCode is a broker's or name server's answer code.
 type ResponseCode int
@@ -85,11 +91,44 @@ var codeNames = map[ResponseCode]string{
 // Number is the code as a number.
 func (c ResponseCode) Number() int { return int(c) }
 
-// String gives RocketMQ's name of the code, CODE_n for one it does not know, and
-// NONE for -1, which stands for no answer.
+// unnamed is the name of every code that is not listed.
+const unnamed = "UNKNOWN_CODE"
+
+// String gives RocketMQ's name of the code, UNKNOWN_CODE for one that is not listed here, and
+// NONE for -1, which stands for no answer. So the names are a closed set, whatever a server
+// answers: metrics use them as labels. [ResponseCode.Number] tells unlisted codes apart.
 func (c ResponseCode) String() string {
 	if name, ok := codeNames[c]; ok {
 		return name
 	}
-	return "CODE_" + strconv.Itoa(int(c))
+	return unnamed
+}
+
+// numbered begins the text of a code that is not listed.
+const numbered = "CODE_"
+
+// MarshalText gives the name, or CODE_n for a code that is not listed. Other than String it
+// loses nothing.
+func (c ResponseCode) MarshalText() ([]byte, error) {
+	if name, ok := codeNames[c]; ok {
+		return []byte(name), nil
+	}
+	return strconv.AppendInt([]byte(numbered), int64(c), 10), nil
+}
+
+// UnmarshalText takes what MarshalText gives.
+func (c *ResponseCode) UnmarshalText(text []byte) error {
+	for code, name := range codeNames {
+		if name == string(text) {
+			*c = code
+			return nil
+		}
+	}
+	if digits, ok := strings.CutPrefix(string(text), numbered); ok {
+		if n, err := strconv.ParseInt(digits, 10, 32); err == nil {
+			*c = ResponseCode(n)
+			return nil
+		}
+	}
+	return fmt.Errorf("rocketmq: response code %s is not known", words.Quote(string(text)))
 }

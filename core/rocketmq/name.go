@@ -1,6 +1,10 @@
 package rocketmq
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/liftoff-mq/liftoff/internal/enum"
+)
 
 // Limits of names, in bytes.
 const (
@@ -43,6 +47,16 @@ const (
 	DefaultProducerGroup = "DEFAULT_PRODUCER"
 )
 
+// Names in the place of a broker's, for the logical queues of a static topic (5.x; Java:
+// MixAll.LOGICAL_QUEUE_MOCK_BROKER_PREFIX, TopicQueueMappingUtils.getMockBrokerName).
+const (
+	// MockBrokerGlobal is what Java's clients call the broker of each such queue, because its
+	// number alone says which one it is.
+	MockBrokerGlobal = "__syslo__global__"
+	// MockBrokerNone is the broker of one that no broker leads.
+	MockBrokerNone = "__syslo__none__"
+)
+
 const (
 	transactionCheckTopic = "TRANS_CHECK_MAX_TIME_TOPIC"
 	selfTestTopic         = "SELF_TEST_TOPIC"
@@ -63,21 +77,19 @@ const (
 	NameReserved                  // it is the system's
 )
 
+var faultNames = []string{"ok", "blank", "bad character", "too long", "reserved"}
+
 // String gives "ok", "blank", "bad character", "too long" or "reserved".
-func (f NameFault) String() string {
-	switch f {
-	case NameOK:
-		return "ok"
-	case NameBlank:
-		return "blank"
-	case NameBadChar:
-		return "bad character"
-	case NameTooLong:
-		return "too long"
-	case NameReserved:
-		return "reserved"
-	}
-	return "unknown"
+func (f NameFault) String() string { return enum.Name(faultNames, int(f)) }
+
+// MarshalText gives the name.
+func (f NameFault) MarshalText() ([]byte, error) {
+	return enum.Marshal("name fault", faultNames, int(f))
+}
+
+// UnmarshalText takes a name.
+func (f *NameFault) UnmarshalText(text []byte) error {
+	return enum.Unmarshal("name fault", faultNames, text, f)
 }
 
 // NameChar reports whether a topic or group may hold c: [%|a-zA-Z0-9_-] (Java:

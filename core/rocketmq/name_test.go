@@ -87,7 +87,7 @@ func TestSystemNames(t *testing.T) {
 func TestNameFaultString(t *testing.T) {
 	for f, want := range map[rocketmq.NameFault]string{
 		rocketmq.NameOK: "ok", rocketmq.NameBlank: "blank", rocketmq.NameBadChar: "bad character",
-		rocketmq.NameTooLong: "too long", rocketmq.NameReserved: "reserved", 99: "unknown",
+		rocketmq.NameTooLong: "too long", rocketmq.NameReserved: "reserved", 99: "unknown(99)",
 	} {
 		if got := f.String(); got != want {
 			t.Errorf("got %q, want %q", got, want)

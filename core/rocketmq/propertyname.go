@@ -104,9 +104,15 @@ func IsReservedProperty(name string) bool {
 // priority (Java: SendMessageProcessor.sendMessage, CommitLog.doAppend). Delays are none of
 // these: clients refuse them in a batch themselves (Java: MessageBatch).
 func IsSingleProperty(name string) bool {
-	switch name {
-	case PropertyInnerMultiDispatch, PropertyLiteTopic, PropertyPriority:
-		return true
+	for _, single := range singleProperties {
+		if name == single {
+			return true
+		}
 	}
 	return false
 }
+
+// SingleProperties are the names for which [IsSingleProperty] is true.
+func SingleProperties() [3]string { return singleProperties }
+
+var singleProperties = [3]string{PropertyInnerMultiDispatch, PropertyLiteTopic, PropertyPriority}

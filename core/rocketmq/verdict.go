@@ -1,6 +1,10 @@
 package rocketmq
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/liftoff-mq/liftoff/internal/enum"
+)
 
 // Verdict is what a server's answer means for the message of a send.
 type Verdict uint8
@@ -15,19 +19,19 @@ const (
 	VerdictNoTopic                    // the broker does not know the topic
 	VerdictStale                      // the route is outdated: the queue is gone or led by another broker
 	VerdictRejected                   // this message is refused; sending it again is of no use
-	verdictCount       = iota
 )
 
-var verdictNames = [verdictCount]string{
-	"unknown", "busy", "unavailable", "forbidden", "auth", "no-topic", "stale", "rejected",
-}
+var verdictNames = []string{"unknown", "busy", "unavailable", "forbidden", "auth", "no-topic", "stale", "rejected"}
 
 // String gives the verdict's name, for example "no-topic".
-func (v Verdict) String() string {
-	if int(v) < len(verdictNames) {
-		return verdictNames[v]
-	}
-	return "unknown"
+func (v Verdict) String() string { return enum.Name(verdictNames, int(v)) }
+
+// MarshalText gives the name.
+func (v Verdict) MarshalText() ([]byte, error) { return enum.Marshal("verdict", verdictNames, int(v)) }
+
+// UnmarshalText takes a name.
+func (v *Verdict) UnmarshalText(text []byte) error {
+	return enum.Unmarshal("verdict", verdictNames, text, v)
 }
 
 // Judge says what an answer to a send means. The code alone decides, but for four

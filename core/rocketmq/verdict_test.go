@@ -1,6 +1,8 @@
 package rocketmq_test
 
 import (
+	"encoding"
+	"encoding/json"
 	"fmt"
 	"testing"
 
@@ -90,7 +92,7 @@ func TestVerdictString(t *testing.T) {
 			seen[s] = true
 		}
 	}
-	if got := rocketmq.Verdict(200).String(); got != "unknown" {
+	if got := rocketmq.Verdict(200).String(); got != "unknown(200)" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -98,10 +100,52 @@ func TestVerdictString(t *testing.T) {
 func TestResponseCodeString(t *testing.T) {
 	for code, want := range map[rocketmq.ResponseCode]string{
 		-1: "NONE", 0: "SUCCESS", 16: "NO_PERMISSION", 202: "TRANSACTION_STATE_UNKNOW", 1500: "GO_AWAY",
-		2017: "LMQ_QUOTA_EXCEEDED", -1006: "RPC_TIME_OUT", 4711: "CODE_4711", -7: "CODE_-7",
+		2017: "LMQ_QUOTA_EXCEEDED", -1006: "RPC_TIME_OUT", 4711: "UNKNOWN_CODE", -7: "UNKNOWN_CODE",
 	} {
 		if got := code.String(); got != want {
 			t.Errorf("%d is %q, want %q", int(code), got, want)
 		}
+	}
+}
+
+// A number in a log or a file of settings tells nobody what happened.
+func TestTextsOfCodesAndFaults(t *testing.T) {
+	for code, want := range map[rocketmq.ResponseCode]string{
+		0: "SUCCESS", 2: "SYSTEM_BUSY", -1006: "RPC_TIME_OUT", 4711: "CODE_4711", -7: "CODE_-7",
+	} {
+		text, err := json.Marshal(code)
+		if err != nil || string(text) != `"`+want+`"` {
+			t.Errorf("%d is %s, %v", int(code), text, err)
+		}
+		var back rocketmq.ResponseCode
+		if err := json.Unmarshal(text, &back); err != nil || back != code {
+			t.Errorf("%s comes back as %d, %v", text, int(back), err)
+		}
+	}
+	var code rocketmq.ResponseCode
+	for _, text := range []string{"", "BUSY", "CODE_", "CODE_x", "CODE_99999999999", "2"} {
+		if err := code.UnmarshalText([]byte(text)); err == nil || code != 0 {
+			t.Errorf("%q is %v", text, code)
+		}
+	}
+	var fault rocketmq.NameFault
+	var verdict rocketmq.Verdict
+	for text, v := range map[string]interface {
+		encoding.TextUnmarshaler
+		encoding.TextMarshaler
+		fmt.Stringer
+	}{"bad character": &fault, "no-topic": &verdict} {
+		if err := v.UnmarshalText([]byte(text)); err != nil || v.String() != text {
+			t.Errorf("%q is %v, %v", text, v, err)
+		}
+		if back, err := v.MarshalText(); err != nil || string(back) != text {
+			t.Errorf("%q comes back as %q, %v", text, back, err)
+		}
+		if err := v.UnmarshalText([]byte("nonsense")); err == nil {
+			t.Errorf("nonsense is %v", v)
+		}
+	}
+	if _, err := rocketmq.Verdict(200).MarshalText(); err == nil {
+		t.Error("a verdict that is none has a text")
 	}
 }

@@ -34,10 +34,10 @@ an order that meets a busy broker:
     attempt, messaging.destination.partition.id=QUEUE
   SEND_OK on BROKER by attempt 2
 an order without a body:
-  span "send Orders", producer, Error, error.type=invalid_message, rocketmq.producer.certainty=not-sent
+  span "send Orders", producer, Error, error.type=invalid_message, liftoff.certainty=not-sent
   failed, not-sent: invalid
 an order at night:
-  span "send Orders", producer, Error, messaging.destination.partition.id=QUEUE, error.type=forbidden, rocketmq.producer.certainty=not-sent
+  span "send Orders", producer, Error, messaging.destination.partition.id=QUEUE, error.type=forbidden, liftoff.certainty=not-sent
     attempt, messaging.destination.partition.id=QUEUE, error.type=forbidden
   failed, not-sent: forbidden
 `

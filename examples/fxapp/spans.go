@@ -38,7 +38,7 @@ func (printer) Shutdown(context.Context) error { return nil }
 func pick(attrs []attribute.KeyValue) (text string) {
 	for _, a := range attrs {
 		switch a.Key {
-		case "messaging.destination.partition.id", "error.type", "rocketmq.producer.certainty":
+		case "messaging.destination.partition.id", "error.type", "liftoff.certainty":
 			text += fmt.Sprintf(", %s=%s", a.Key, a.Value.String())
 		}
 	}

@@ -30,7 +30,7 @@ import (
 func main() {
 	// Attempts as spans of their own show in a trace viewer; with tracingfx.Module alone
 	// they are events of the send's span.
-	traced := tracingfx.With(tracing.WithAttemptSpans(true)) // <- the one line that adds tracing
+	traced := tracingfx.With(tracing.WithAttemptSpans(true), tracing.WithMessageKeys()) // <- the one line that adds tracing
 	if err := run(context.Background(), os.Stdout, traced); err != nil {
 		log.Fatal(err)
 	}

@@ -145,7 +145,7 @@ func wantAttrs(t *testing.T, attrs []*common.KeyValue, want ...attribute.KeyValu
 
 // conventional are the attributes of the pinned conventions that may come up.
 var conventional = []attribute.Key{
-	semconv.MessagingSystemKey, semconv.MessagingOperationNameKey, semconv.MessagingOperationTypeKey,
+	semconv.MessagingSystemKey, semconv.MessagingClientIDKey, semconv.MessagingOperationNameKey, semconv.MessagingOperationTypeKey,
 	semconv.MessagingRocketMQNamespaceKey, semconv.MessagingDestinationNameKey, semconv.MessagingDestinationPartitionIDKey,
 	semconv.MessagingMessageIDKey, semconv.MessagingBatchMessageCountKey, semconv.MessagingRocketMQMessageTypeKey,
 	semconv.MessagingRocketMQMessageTagKey, semconv.MessagingRocketMQMessageKeysKey,
@@ -156,7 +156,7 @@ func TestTracesOnTheWire(t *testing.T) {
 	r := newReceiver(t)
 	var cluster *embeddedfx.Cluster
 	var out strings.Builder
-	if err := run(t.Context(), &out, fx.Populate(&cluster), tracingfx.With(tracing.WithAttemptSpans(true))); err != nil {
+	if err := run(t.Context(), &out, fx.Populate(&cluster), tracingfx.With(tracing.WithAttemptSpans(true), tracing.WithMessageKeys())); err != nil {
 		t.Fatal(err)
 	}
 	if want := "an order: sent\nan order that meets a busy broker: sent\nan order without a body: invalid, not-sent\na batch of two: sent\n"; !strings.HasSuffix(out.String(), want) {
@@ -208,8 +208,8 @@ func TestTracesOnTheWire(t *testing.T) {
 		if len(attempts) != 2 {
 			t.Fatalf("%d attempts, want 2", len(attempts))
 		}
-		wantAttrs(t, attempts[0].Attributes, semconv.ErrorTypeKey.String("SYSTEM_BUSY"), attribute.Int("rocketmq.producer.attempt", 1))
-		wantAttrs(t, attempts[1].Attributes, attribute.Int("rocketmq.producer.attempt", 2))
+		wantAttrs(t, attempts[0].Attributes, semconv.ErrorTypeKey.String("SYSTEM_BUSY"), attribute.Int("liftoff.attempt", 1))
+		wantAttrs(t, attempts[1].Attributes, attribute.Int("liftoff.attempt", 2))
 		if c1, c2 := attempts[0].Status.GetCode(), attempts[1].Status.GetCode(); c1 != otlp.Status_STATUS_CODE_ERROR || c2 != otlp.Status_STATUS_CODE_UNSET {
 			t.Errorf("statuses %v and %v", c1, c2)
 		}
@@ -225,7 +225,7 @@ func TestTracesOnTheWire(t *testing.T) {
 		if brokers[0] == brokers[1] {
 			t.Errorf("both attempts went to %s", brokers[0])
 		}
-		wantAttrs(t, call.Attributes, attribute.Int("rocketmq.producer.attempts", 2))
+		wantAttrs(t, call.Attributes, attribute.Int("liftoff.attempts", 2))
 		if call.Status.GetCode() != otlp.Status_STATUS_CODE_UNSET || text(call.Attributes, semconv.ErrorTypeKey) != "" {
 			t.Errorf("the call has status %v", call.Status)
 		}
@@ -237,7 +237,7 @@ func TestTracesOnTheWire(t *testing.T) {
 		if n := len(r.children(call)); n != 0 {
 			t.Errorf("%d attempts, want none", n)
 		}
-		wantAttrs(t, call.Attributes, semconv.ErrorTypeKey.String("invalid_message"), attribute.String("rocketmq.producer.certainty", "not-sent"))
+		wantAttrs(t, call.Attributes, semconv.ErrorTypeKey.String("invalid_message"), attribute.String("liftoff.certainty", "not-sent"))
 		if call.Status.GetCode() != otlp.Status_STATUS_CODE_ERROR || call.Status.Message == "" || len(call.Events) != 0 {
 			t.Errorf("status %v, events %v", call.Status, call.Events)
 		}
@@ -269,7 +269,7 @@ func TestTracesOnTheWire(t *testing.T) {
 	for _, s := range r.spans {
 		for _, kv := range s.Attributes {
 			key := attribute.Key(kv.Key)
-			if !strings.HasPrefix(kv.Key, "rocketmq.producer.") && key != "messaging.rocketmq.send_result" && !slices.Contains(conventional, key) {
+			if !strings.HasPrefix(kv.Key, "liftoff.") && !slices.Contains(conventional, key) {
 				t.Errorf("span %q has the attribute %s", s.Name, kv.Key)
 			}
 		}
@@ -304,7 +304,7 @@ func TestAttemptsAsEvents(t *testing.T) {
 		t.Fatalf("%d spans arrived", len(sends))
 	}
 	first, second := sends[1].Events[0], sends[1].Events[1]
-	wantAttrs(t, first.Attributes, semconv.ErrorTypeKey.String("SYSTEM_BUSY"), attribute.Int("rocketmq.producer.response_code", 2))
+	wantAttrs(t, first.Attributes, semconv.ErrorTypeKey.String("SYSTEM_BUSY"), attribute.Int("liftoff.response_code", 2))
 	a, b := text(first.Attributes, semconv.ServerPortKey), text(second.Attributes, semconv.ServerPortKey)
 	if first.Name != "attempt" || second.Name != "attempt" || a == b || a == "" {
 		t.Errorf("events %v and %v", first, second)

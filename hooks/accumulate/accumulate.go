@@ -134,14 +134,13 @@ func (a *Accumulator) claim(p *core.Producer) error {
 	return nil
 }
 
-// alone are the properties that a message of a batch must not have. Brokers do not honour
-// them there: delays, transactions, and what [rocketmq.IsSingleProperty] names. A sharding
-// key asks for a queue that the others may not share. Validation leaves most of them to the
+// alone are the properties that a message of a batch must not have, besides those that
+// [rocketmq.IsSingleProperty] names. Brokers do not honour them there: delays and
+// transactions. A sharding key asks for a queue that the others may not share. Validation leaves most of them to the
 // typed fields, but steps may set them.
 var alone = [...]string{
 	rocketmq.PropertyDelay, rocketmq.PropertyTimerDeliverMS, rocketmq.PropertyTimerDelayMS, rocketmq.PropertyTimerDelaySec,
 	rocketmq.PropertyShardingKey, rocketmq.PropertyTransactionPrepared, rocketmq.PropertyProducerGroup,
-	rocketmq.PropertyInnerMultiDispatch, rocketmq.PropertyLiteTopic, rocketmq.PropertyPriority,
 }
 
 // suits reports whether the message may share a request.
@@ -154,6 +153,11 @@ func (a *Accumulator) suits(call *core.Call) bool {
 		return false
 	}
 	for _, name := range alone {
+		if _, ok := out.Property(name); ok {
+			return false
+		}
+	}
+	for _, name := range rocketmq.SingleProperties() {
 		if _, ok := out.Property(name); ok {
 			return false
 		}

@@ -2,10 +2,10 @@ package accumulate
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/internal/confjson"
+	"github.com/liftoff-mq/liftoff/internal/plausible"
 )
 
 // The defaults of a [Config].
@@ -38,7 +38,9 @@ func (c *Config) UnmarshalJSON(data []byte) error { return confjson.Unmarshal(da
 func (c Config) MarshalJSON() ([]byte, error) { return confjson.Marshal(c) }
 
 const (
+	minLinger = 10 * time.Microsecond
 	maxLinger = 30 * time.Second
+	maxCount  = 100_000
 	minBytes  = 1 << 10
 	maxBytes  = 4 << 20
 )
@@ -54,14 +56,8 @@ func (c Config) withDefaults() (Config, error) {
 		c.MaxBytes = DefaultMaxBytes
 	}
 	var errs []error
-	if c.Linger < 0 || c.Linger > maxLinger {
-		errs = append(errs, fmt.Errorf("linger %v is not between 0 and %v", c.Linger, maxLinger))
-	}
-	if c.MaxCount < 2 {
-		errs = append(errs, fmt.Errorf("%d messages are no batch, at least 2 are", c.MaxCount))
-	}
-	if c.MaxBytes < minBytes || c.MaxBytes > maxBytes {
-		errs = append(errs, fmt.Errorf("%d bytes are not between %d and %d", c.MaxBytes, minBytes, maxBytes))
-	}
+	errs = append(errs, plausible.Named("Linger", plausible.Time(c.Linger, minLinger, maxLinger)))
+	errs = append(errs, plausible.Named("MaxCount", plausible.Number(c.MaxCount, 2, maxCount, "it counts the messages of a batch, which ends at MaxBytes too")))
+	errs = append(errs, plausible.Named("MaxBytes", plausible.Number(c.MaxBytes, minBytes, maxBytes, "it counts bytes")))
 	return c, errors.Join(errs...)
 }

@@ -24,10 +24,13 @@ func TestConfig(t *testing.T) {
 		want []string
 	}{
 		{"defaults", accumulate.Config{}, nil},
-		{"the least", accumulate.Config{Linger: 1, MaxCount: 2, MaxBytes: 1024}, nil},
-		{"the most", accumulate.Config{Linger: 30 * time.Second, MaxCount: 1 << 20, MaxBytes: 4 << 20}, nil},
-		{"too little", accumulate.Config{Linger: -1, MaxCount: 1, MaxBytes: 1023}, []string{"linger -1ns", "1 messages", "1023 bytes"}},
-		{"too much", accumulate.Config{Linger: 31 * time.Second, MaxBytes: 4<<20 + 1}, []string{"linger 31s", "4194305 bytes"}},
+		{"the least", accumulate.Config{Linger: 10 * time.Microsecond, MaxCount: 2, MaxBytes: 1024}, nil},
+		{"the most", accumulate.Config{Linger: 30 * time.Second, MaxCount: 100_000, MaxBytes: 4 << 20}, nil},
+		{"too little", accumulate.Config{Linger: -1, MaxCount: 1, MaxBytes: 1023}, []string{"Linger is negative: -1ns", "MaxCount is 1, at least 2", "MaxBytes is 1023, at least 1024"}},
+		{"too much", accumulate.Config{Linger: 31 * time.Second, MaxCount: 2_000_000_000, MaxBytes: 4<<20 + 1}, []string{
+			"Linger is 31s, at most 30s", "MaxCount is 2000000000, at most 100000", "MaxBytes is 4194305, at most 4194304",
+		}},
+		{"no unit", accumulate.Config{Linger: 5}, []string{"Linger is 5ns, at least 10µs is needed; a plain number counts nanoseconds, so 5 ms is 5*time.Millisecond"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

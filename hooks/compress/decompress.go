@@ -7,8 +7,6 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zlib"
-	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
@@ -32,7 +30,8 @@ var (
 // of 0 or less means the defaults for bodies from strangers: 8 MiB, and at most
 // 100 times the size of src. A limit that is given stands alone, so that a body
 // of zeros, which packs a thousandfold, can be read by programs that expect it.
-// Memory follows what was unpacked, not what a header announces.
+// Memory follows what is unpacked and what the packed blocks can hold, not what a header
+// announces. A body of zstd or LZ4 is one frame.
 //
 // It keeps no state between calls and is safe for concurrent use.
 func Decompress(dst, src []byte, sysFlag int32, limit int) ([]byte, error) {
@@ -57,26 +56,18 @@ func Decompress(dst, src []byte, sysFlag int32, limit int) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("compress: zlib: %w", err)
 		}
-		return readAll(dst, r, limit, "zlib")
+		return readAll(dst, r, limit)
 	case rocketmq.SysCompressionLZ4:
-		return readAll(dst, lz4.NewReader(bytes.NewReader(src)), limit, "lz4")
+		return unpackLZ4(dst, src, limit)
 	case rocketmq.SysCompressionZstd:
-		// One decoder at a time runs without goroutines. Its window is what has
-		// to be in memory; 8 MiB is what every decoder must support (RFC 8878).
-		r, err := zstd.NewReader(bytes.NewReader(src), zstd.WithDecoderConcurrency(1),
-			zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
-		if err != nil {
-			return nil, fmt.Errorf("compress: zstd: %w", err)
-		}
-		defer r.Close()
-		return readAll(dst, r, limit, "zstd")
+		return unpackZstd(dst, src, limit)
 	default:
 		return nil, fmt.Errorf("%w: type %d in system flag %#x", ErrUnknownCodec, t>>8, sysFlag)
 	}
 }
 
 // readAll appends what r has, up to limit bytes.
-func readAll(dst []byte, r io.Reader, limit int, codec string) ([]byte, error) {
+func readAll(dst []byte, r io.Reader, limit int) ([]byte, error) {
 	start := len(dst)
 	for {
 		if len(dst) == cap(dst) {
@@ -90,7 +81,7 @@ func readAll(dst []byte, r io.Reader, limit int, codec string) ([]byte, error) {
 		case err == io.EOF:
 			return dst, nil
 		case err != nil:
-			return nil, fmt.Errorf("compress: %s: %w", codec, err)
+			return nil, fmt.Errorf("compress: zlib: %w", err)
 		}
 	}
 }

@@ -7,7 +7,7 @@
 // [Zlib], [LZ4] and [Zstd], or any [core.Compressor] that the transport knows. The
 // user's message keeps its body: only what goes on the wire changes. A step that
 // changes bodies itself, such as encryption, has to name this one in Step.Before, since
-// a packed body cannot be changed ([core.ErrEncoded]).
+// a packed body cannot be changed ([core.ErrEncoded]); examples/encrypt is one.
 //
 //	            bits in the system flag   read by
 //	----------  ------------------------  ------------------------------

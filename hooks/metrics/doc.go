@@ -20,5 +20,8 @@
 // messaging.operation.type too. For the values of error.type see the package tracing.
 //
 // In the steady state a send allocates nothing here: the sets of attributes are
-// made once for each topic, broker and outcome, and kept, at most 4,096 of them.
+// made once for each topic, broker and outcome, and kept. Their number is bounded, since each
+// is a time series: the first 4,096 name topic and broker, all others operation and outcome
+// alone. An outcome is one of a closed set: a class of failure, or a code that RocketMQ itself
+// lists; what else a broker answers is UNKNOWN_CODE.
 package metrics

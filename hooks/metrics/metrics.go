@@ -116,8 +116,8 @@ func (m *Metrics) Intercept(ctx context.Context, call *core.Call, next core.Hand
 	return res, outcome
 }
 
-// CallDone measures a call that failed before the pipeline began: an asynchronous
-// one that found no room in flight.
+// CallDone measures a call that failed before the pipeline began: one that found no room in
+// flight, or was refused.
 func (m *Metrics) CallDone(ctx context.Context, r *core.CallReport) {
 	if seen, _ := m.seen.Get(r.Call); !seen {
 		m.record(ctx, r.Call, r.Err)

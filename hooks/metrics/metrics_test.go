@@ -38,7 +38,7 @@ type rig struct {
 func newRig(t *testing.T, change func(*core.Config), opts ...metrics.Option) *rig {
 	t.Helper()
 	r := &rig{reader: sdkmetric.NewManualReader(), transport: &coretest.Transport{}}
-	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.reader))
+	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.reader), sdkmetric.WithCardinalityLimit(0))
 	m, err := metrics.New(append([]metrics.Option{metrics.WithMeterProvider(provider)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
@@ -167,6 +167,83 @@ func TestRetriesCountAgain(t *testing.T) {
 		distinct(at("broker-a", failed("SYSTEM_BUSY"))): 6,
 		distinct(at("broker-b")):                        6,
 	})
+}
+
+// A broker that invents answer codes, or a program that makes up topics, made a time series for
+// each of them.
+func TestSeriesAreBounded(t *testing.T) {
+	r := newRig(t, nil)
+	code := 0
+	r.transport.Do = func(_ context.Context, a *core.Attempt) (*core.Result, error) {
+		code++
+		return nil, coretest.Refuse(a, rocketmq.ResponseCode(100_000+code), "")
+	}
+	const codes, topics = 300, 4300
+	for range codes {
+		if _, err := r.producer.Send(t.Context(), coretest.Message("x")); err == nil {
+			t.Fatal("no error")
+		}
+	}
+	durations, sent := r.collect(t)
+	wantDuration(t, durations, codes, at("broker-a", failed("UNKNOWN_CODE"))...)
+	wantSent(t, sent, map[attribute.Distinct]int64{distinct(at("broker-a", failed("UNKNOWN_CODE"))): codes})
+
+	r.transport.Do = nil
+	for i := range topics {
+		m := coretest.Message("x")
+		m.Topic = fmt.Sprint("T", i)
+		if _, err := r.producer.Send(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	durations, sent = r.collect(t)
+	var count uint64
+	for _, p := range durations {
+		count += p.Count
+	}
+	var messages int64
+	for _, p := range sent {
+		messages += p.Value
+	}
+	if most := 4096 + 1; len(durations) > most || len(sent) > most {
+		t.Errorf("%d and %d series, want at most %d", len(durations), len(sent), most)
+	}
+	if count != codes+topics || messages != codes+topics {
+		t.Errorf("%d calls and %d messages are counted, want %d", count, messages, codes+topics)
+	}
+}
+
+// kind is an error of the program's own that names any number of kinds.
+type kind string
+
+func (k kind) Error() string     { return string(k) }
+func (k kind) ErrorType() string { return string(k) }
+
+func TestKindsOfFailureAreBounded(t *testing.T) {
+	n := 0
+	r := newRig(t, func(c *core.Config) {
+		c.Steps = append(c.Steps, core.CallStep("fail", core.StageGuard, core.InterceptorFunc(func(context.Context, *core.Call, core.Handler) (*core.Result, error) {
+			n++
+			return nil, kind(fmt.Sprint("kind ", n))
+		})))
+	})
+	const calls = 5500
+	for range calls {
+		if _, err := r.producer.Send(t.Context(), coretest.Message("x")); err == nil {
+			t.Fatal("no error")
+		}
+	}
+	durations, _ := r.collect(t)
+	var count, other uint64
+	for _, p := range durations {
+		count += p.Count
+		if v, _ := p.Attributes.Value(semconv.ErrorTypeKey); v.AsString() == "_OTHER" {
+			other += p.Count
+		}
+	}
+	if most := 4096 + 1024 + 1; len(durations) > most || count != calls || other == 0 {
+		t.Errorf("%d series of %d calls, %d of them of other kinds", len(durations), count, other)
+	}
 }
 
 func TestUnsentMessagesAreNotCounted(t *testing.T) {

@@ -8,9 +8,15 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// maxSets bounds the kept sets: topics, brokers and kinds of failure are few, but
-// a program that makes up topics must not fill the memory.
+// maxSets is how many sets with a topic or a broker there are: both are few, but a program
+// may make up topics, and a name server brokers, and each set is a time series that is kept
+// for good. What comes later is measured without the two, so that all is counted still.
 const maxSets = 4096
+
+// maxOther is how many sets without topic and broker there are: one for each operation and
+// kind of failure. Errors of the program's own can name any number of kinds; beyond, they are
+// of the kind that the conventions have for this, "_OTHER".
+const maxOther = 1024
 
 // key is what the attributes depend on.
 type key struct {
@@ -31,24 +37,39 @@ type sets struct {
 	more        []attribute.KeyValue
 	mu          sync.RWMutex
 	known       map[key]*set
+	others      int // of known, those without topic and broker
 }
 
 func (s *sets) get(k key) *set {
 	s.mu.RLock()
 	found, ok := s.known[k]
+	full := len(s.known)-s.others >= maxSets
 	s.mu.RUnlock()
 	if ok {
 		return found
 	}
-	made := s.make(k)
+	if k.topic+k.addr != "" && full {
+		return s.get(key{operation: k.operation, failure: k.failure})
+	}
+	made := s.make(k) // without the lock: it may ask the program
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if found, ok := s.known[k]; ok {
 		return found
 	}
-	if len(s.known) < maxSets {
+	if k.topic+k.addr != "" {
 		s.known[k] = made
+		return made
 	}
+	if s.others >= maxOther && k.failure != "" {
+		k.failure = conventions.OtherError
+		if found, ok := s.known[k]; ok {
+			return found
+		}
+		made = s.make(k)
+	}
+	s.known[k] = made
+	s.others++
 	return made
 }
 

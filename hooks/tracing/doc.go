@@ -26,14 +26,17 @@
 // context is nil - has no span.
 //
 // The attributes are those of the OpenTelemetry conventions for messaging and
-// RocketMQ, in the version that [SchemaURL] names. They are still in development;
-// an update that renames some is announced in the change log. Of its own the
-// package adds, under rocketmq.producer: mode, attempts, certainty (of a failed
-// send or recall: not-sent, not-stored, maybe-stored or stored, or unknown where a step
-// put an error of its own in the place of the send's) and, of an attempt, attempt,
-// attempt.duration and response_code, which a recall has too; and
-// messaging.rocketmq.send_result, which the Java agent knows too. A response_code is there
-// where the protocol numbers its answers.
+// RocketMQ, in the version that [SchemaURL] names; keys and body sizes are there where
+// [WithMessageKeys] and [WithBodySize] ask for them. They are still in development;
+// docs/telemetry.md says what happens when a later version renames some. Of its own the
+// package adds, under liftoff: mode, attempts, send_status (of a message that is stored),
+// certainty (of a failed send or recall: not-sent, not-stored, maybe-stored or stored, or
+// unknown where a step put an error of its own in the place of the send's) and, of an
+// attempt, attempt, attempt.duration and response_code, which a recall has too. A
+// response_code is there where the protocol numbers its answers.
+//
+// The description of a failed span says what ended the call, in one line of at most 256
+// bytes. What the attempts met is in their events or spans.
 //
 // error.type is the name of the broker's answer (TOPIC_NOT_EXIST, SYSTEM_BUSY,
 // ...) or of the kind of failure: invalid_message, forbidden, auth, no_route,

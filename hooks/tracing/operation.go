@@ -20,7 +20,7 @@ func (t *Tracing) InterceptOperation(ctx context.Context, op *core.Operation, ne
 	// Formatters get a message, so that those written for sends work here too.
 	about, kind := &core.Message{Topic: op.Topic()}, conventions.Operation(op.Kind().String())
 	ctx, span := t.tracer.Start(ctx, t.name(kind, about), trace.WithTimestamp(op.Start()),
-		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(t.attrs(ctx, kind, about)...))
+		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(t.attrs(ctx, kind, about, op.ClientID())...))
 	// A step below may end the goroutine; the span must end then too.
 	outcome := errGoexit
 	defer func() { endOperation(span, op, outcome) }()
@@ -40,7 +40,7 @@ func endOperation(span trace.Span, op *core.Operation, err error) {
 		if err != nil {
 			attrs = append(attrs, conventions.ErrorType(err), conventions.CertaintyKey.String(certainty(op, err).String()))
 			attrs = conventions.AppendResponseCode(attrs, err)
-			span.SetStatus(codes.Error, err.Error())
+			span.SetStatus(codes.Error, conventions.StatusText(err))
 		}
 		span.SetAttributes(attrs...)
 	}

@@ -77,8 +77,8 @@ func TestRecallSpan(t *testing.T) {
 	wantAttrs(t, s.Attributes(), semconv.MessagingSystemRocketMQ, semconv.MessagingOperationName("recall"),
 		semconv.MessagingDestinationName("Orders"), semconv.MessagingRocketMQNamespace("ns"), semconv.MessagingClientID("client@1"),
 		semconv.ServerAddress("broker-b"), semconv.ServerPort(10911))
-	wantNone(t, s.Attributes(), semconv.ErrorTypeKey, semconv.MessagingOperationTypeKey, "rocketmq.producer.certainty",
-		"rocketmq.producer.response_code", "rocketmq.producer.attempts", semconv.MessagingMessageIDKey)
+	wantNone(t, s.Attributes(), semconv.ErrorTypeKey, semconv.MessagingOperationTypeKey, "liftoff.certainty",
+		"liftoff.response_code", "liftoff.attempts", semconv.MessagingMessageIDKey)
 }
 
 // word is a code of a protocol that has no numbers.
@@ -141,8 +141,8 @@ func TestRecallFailures(t *testing.T) {
 			}
 			s := r.ended(t, 1)[0]
 			wantErrorType(t, s.Attributes(), tt.errorType)
-			wantAttrs(t, s.Attributes(), attribute.String("rocketmq.producer.certainty", tt.certainty))
-			if got := value(t, s.Attributes(), "rocketmq.producer.response_code"); got != tt.code {
+			wantAttrs(t, s.Attributes(), attribute.String("liftoff.certainty", tt.certainty))
+			if got := value(t, s.Attributes(), "liftoff.response_code"); got != tt.code {
 				t.Errorf("response code %v, want %v", got, tt.code)
 			}
 			if asked := value(t, s.Attributes(), semconv.ServerAddressKey) == "broker-a"; asked != tt.asked {

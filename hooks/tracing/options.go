@@ -25,6 +25,7 @@ type config struct {
 	createSpans  bool
 	attemptSpans bool
 	bodySize     bool
+	keys         bool
 	unsampled    bool
 	namespace    string
 	clientID     string
@@ -89,6 +90,15 @@ func WithBodySize() Option {
 	return optionFunc(func(c *config) { c.bodySize = true })
 }
 
+// WithMessageKeys adds the keys of messages. By default they are left out: keys are what
+// messages are looked up by, so they tend to name orders and people, and spans go to more
+// places than messages do. The conventions recommend them, and allow a recommended attribute
+// to be left out for privacy where it can be asked for. The sharding key of an ordered message
+// stays: the conventions require it (messaging.rocketmq.message.group).
+func WithMessageKeys() Option {
+	return optionFunc(func(c *config) { c.keys = true })
+}
+
 // WithUnsampledParents says whether the sampler is asked about sends below a span
 // that is not sampled itself. By default it is not: samplers that heed the parent,
 // as OpenTelemetry's default does, say no, and finding out costs some 12 allocations.
@@ -104,7 +114,8 @@ func WithNamespace(namespace string) Option {
 	return optionFunc(func(c *config) { c.namespace = namespace })
 }
 
-// WithClientID sets the attribute messaging.client.id; empty means none.
+// WithClientID sets the attribute messaging.client.id. Empty means that of the transport's
+// client, under which brokers know it.
 func WithClientID(id string) Option {
 	return optionFunc(func(c *config) { c.clientID = id })
 }

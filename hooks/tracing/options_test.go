@@ -28,6 +28,10 @@ func TestDescribe(t *testing.T) {
 			"OpenTelemetry spans (calls a span each, attempts a span each, messages of a batch no spans of their own)",
 		},
 		{
+			[]tracing.Option{tracing.WithMessageKeys()},
+			"OpenTelemetry spans (calls a span each, attempts events of it, messages of a batch a span each, message keys in the spans)",
+		},
+		{
 			[]tracing.Option{tracing.WithFilter(all), tracing.WithUnsampledParents(true)},
 			"OpenTelemetry spans (calls a span each that the filter lets pass, attempts events of it, messages of a batch a span each, below unsampled spans as the sampler decides)",
 		},

@@ -276,7 +276,7 @@ func TestBatchWithCreateSpans(t *testing.T) {
 		t.Errorf("links %v, want %v", links, want)
 	}
 	wantAttrs(t, send.Attributes(), semconv.MessagingBatchMessageCount(3), semconv.MessagingOperationTypeSend,
-		attribute.Int("rocketmq.producer.attempts", 1))
+		attribute.Int("liftoff.attempts", 1))
 	wantNone(t, send.Attributes(), semconv.MessagingMessageIDKey, semconv.MessagingRocketMQMessageTagKey, semconv.MessagingMessageBodySizeKey)
 }
 

@@ -1,6 +1,7 @@
 package tracing
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -20,7 +21,7 @@ func (t *Tracing) start(ctx context.Context, call *core.Call) (context.Context, 
 	for out := range call.All() {
 		created := t.created(out.Message())
 		if !created.IsValid() && call.Batch() && t.createSpans {
-			created = t.create(ctx, out)
+			created = t.create(ctx, call, out)
 		}
 		if created.IsValid() {
 			links = append(links, trace.Link{SpanContext: created})
@@ -48,13 +49,10 @@ func (t *Tracing) start(ctx context.Context, call *core.Call) (context.Context, 
 
 // create makes the span of one message of a batch. It ends at once: what becomes
 // of the message is the send span's to tell.
-func (t *Tracing) create(ctx context.Context, out *core.Outgoing) trace.SpanContext {
+func (t *Tracing) create(ctx context.Context, call *core.Call, out *core.Outgoing) trace.SpanContext {
 	m := out.Message()
-	attrs := t.attrs(ctx, conventions.Create, m)
-	attrs = conventions.AppendMessage(attrs, m, out.MessageID())
-	if t.bodySize {
-		attrs = append(attrs, conventions.BodySize(len(m.Body)))
-	}
+	attrs := t.attrs(ctx, conventions.Create, m, call.ClientID())
+	attrs = t.appendMessage(attrs, m, out.MessageID())
 	ctx, span := t.tracer.Start(ctx, t.name(conventions.Create, m),
 		trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attrs...))
 	t.inject(ctx, out)
@@ -65,7 +63,7 @@ func (t *Tracing) create(ctx context.Context, out *core.Outgoing) trace.SpanCont
 // startSpan starts the send span with all that is known before the send:
 // samplers see only these attributes.
 func (t *Tracing) startSpan(ctx context.Context, kind trace.SpanKind, call *core.Call, m *core.Message, opts []trace.SpanStartOption) (context.Context, trace.Span) {
-	attrs := t.attrs(ctx, conventions.Send, m)
+	attrs := t.attrs(ctx, conventions.Send, m, call.ClientID())
 	attrs = append(attrs, conventions.ModeKey.String(call.Mode().String()))
 	if m.Queue != nil {
 		attrs = append(attrs, conventions.Partition(*m.Queue))
@@ -73,21 +71,30 @@ func (t *Tracing) startSpan(ctx context.Context, kind trace.SpanKind, call *core
 	if call.Batch() {
 		attrs = append(attrs, conventions.BatchCount(call.Len()))
 	} else {
-		attrs = conventions.AppendMessage(attrs, m, call.MessageID())
-		if t.bodySize {
-			attrs = append(attrs, conventions.BodySize(len(m.Body)))
-		}
+		attrs = t.appendMessage(attrs, m, call.MessageID())
 	}
 	opts = append(opts, trace.WithSpanKind(kind), trace.WithAttributes(attrs...))
 	return t.tracer.Start(ctx, t.name(conventions.Send, m), opts...)
 }
 
+// appendMessage appends what describes one message.
+func (t *Tracing) appendMessage(attrs []attribute.KeyValue, m *core.Message, id core.MessageID) []attribute.KeyValue {
+	attrs = conventions.AppendMessage(attrs, m, id)
+	if t.keys {
+		attrs = conventions.AppendKeys(attrs, m)
+	}
+	if t.bodySize {
+		attrs = append(attrs, conventions.BodySize(len(m.Body)))
+	}
+	return attrs
+}
+
 // attrs are the attributes that all operations have.
-func (t *Tracing) attrs(ctx context.Context, op conventions.Operation, m *core.Message) []attribute.KeyValue {
+func (t *Tracing) attrs(ctx context.Context, op conventions.Operation, m *core.Message, clientID string) []attribute.KeyValue {
 	const room = 16
 	attrs := conventions.AppendOperation(make([]attribute.KeyValue, 0, room), op, t.namespace, m.Topic)
-	if t.clientID != "" {
-		attrs = append(attrs, conventions.ClientID(t.clientID))
+	if id := cmp.Or(t.clientID, clientID); id != "" {
+		attrs = append(attrs, conventions.ClientID(id))
 	}
 	if t.attributes != nil && op != conventions.Attempt {
 		attrs = append(attrs, t.attributes(ctx, string(op), m)...)

@@ -92,6 +92,9 @@ func (t *Tracing) Describe() core.Description {
 	if t.filter != nil {
 		d.Settings[0].Value = "a span each that the filter lets pass"
 	}
+	if t.keys {
+		d.Settings = append(d.Settings, core.Setting{Name: "message keys", Value: "in the spans"})
+	}
 	if t.unsampled {
 		d.Settings = append(d.Settings, core.Setting{Name: "below unsampled spans", Value: "as the sampler decides"})
 	}
@@ -146,8 +149,8 @@ func (t *Tracing) unwanted(ctx context.Context) bool {
 	return sc.IsValid() && !sc.IsSampled() && !parent.IsRecording()
 }
 
-// CallDone makes the span of a call that failed before the pipeline began: an
-// asynchronous one that found no room in flight.
+// CallDone makes the span of a call that failed before the pipeline began: one that found no
+// room in flight, or was refused.
 func (t *Tracing) CallDone(ctx context.Context, r *core.CallReport) {
 	if _, seen := t.calls.Get(r.Call); seen || r.Err == nil || t.unwanted(ctx) {
 		return
@@ -178,9 +181,9 @@ func end(span trace.Span, call *core.Call, res *core.Result, err error) {
 	}
 	if err != nil {
 		attrs = append(attrs, conventions.ErrorType(err), conventions.CertaintyKey.String(certaintyOf(call, err).String()))
-		span.SetStatus(codes.Error, err.Error())
+		span.SetStatus(codes.Error, conventions.StatusText(err))
 	} else {
-		attrs = append(attrs, conventions.SendResultKey.String(res.Status.String()))
+		attrs = append(attrs, conventions.SendStatusKey.String(res.Status.String()))
 	}
 	span.SetAttributes(attrs...)
 	span.End()
@@ -220,13 +223,13 @@ func (t *Tracing) InterceptAttempt(ctx context.Context, at *core.Attempt, next c
 func (t *Tracing) attemptSpan(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
 	m := at.Call().Message()
 	ctx, span := t.tracer.Start(ctx, t.name(conventions.Attempt, m), trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithAttributes(t.attrs(ctx, conventions.Attempt, m)...))
+		trace.WithAttributes(t.attrs(ctx, conventions.Attempt, m, at.Call().ClientID())...))
 	outcome := errGoexit
 	defer func() {
 		span.SetAttributes(describe(at, outcome)...)
 		span.SetAttributes(conventions.AppendPeer(nil, at.Addr())...)
 		if outcome != nil {
-			span.SetStatus(codes.Error, outcome.Error())
+			span.SetStatus(codes.Error, conventions.StatusText(outcome))
 		}
 		span.End()
 	}()

@@ -3,6 +3,7 @@ package validate
 import (
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // batch checks each message, and what they must have in common (Java:
@@ -30,7 +31,7 @@ func (v *Validator) batch(call *core.Call) error {
 		for name := range m.Properties {
 			// A reserved one is reported already. So there is one left, and no order to keep.
 			if rocketmq.IsSingleProperty(name) && !reserved(name) {
-				r.add("Properties["+quote(name)+"]", NoBatch, "is set, but brokers ignore it in a batch")
+				r.add("Properties["+words.Quote(name)+"]", NoBatch, "is set, but brokers ignore it in a batch")
 			}
 		}
 		if rocketmq.IsRetryTopic(m.Topic) {

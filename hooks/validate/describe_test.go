@@ -13,10 +13,10 @@ func TestDescribe(t *testing.T) {
 		opts []validate.Option
 		want string
 	}{
-		{nil, "messages as brokers take them (body at most 4 MiB, properties at most 32255 bytes, delivery at most 72h ahead)"},
+		{nil, "messages as brokers take them (body at most 4 MiB, properties at most 32255 bytes, delivery at most 72h ahead, delay level at most 18)"},
 		{
 			[]validate.Option{validate.MaxBodySize(1000), validate.MaxPropertiesSize(2048), validate.MaxDelay(time.Hour)},
-			"messages as brokers take them (body at most 1000 bytes, properties at most 2 KiB, delivery at most 1h ahead)",
+			"messages as brokers take them (body at most 1000 bytes, properties at most 2 KiB, delivery at most 1h ahead, delay level at most 18)",
 		},
 	} {
 		p, err := core.Resolve(core.Order{}, newValidator(t, tt.opts...).Step())

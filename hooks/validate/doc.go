@@ -14,7 +14,8 @@
 //	Tag          UTF-8, without the separators U+0001 and U+0002
 //	Keys         likewise; none is empty or holds a blank, which joins them on the wire
 //	ShardingKey  like Tag
-//	DelayLevel   not negative; not together with DeliverAt
+//	DelayLevel   0 to 18 (MaxDelayLevel): brokers take their last level for any higher
+//	             number; not together with DeliverAt
 //	DeliverAt    from 1970 on, at most 3 days ahead of the call (MaxDelay)
 //	Properties   names and values UTF-8, not blank, without separators; no name that
 //	             RocketMQ itself uses; 32,255 bytes encoded, all properties together

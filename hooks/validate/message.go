@@ -9,6 +9,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // message checks the rules for one message, alone or in a batch, and returns the
@@ -71,9 +72,9 @@ func checkTopic(r *report, topic string) {
 	case rocketmq.NameTooLong:
 		r.tooLong("Topic", len(topic), rocketmq.MaxTopicLength, "has")
 	case rocketmq.NameReserved:
-		r.add("Topic", Reserved, "%s belongs to the broker, nobody may send to it", quote(topic))
+		r.add("Topic", Reserved, "%s belongs to the broker, nobody may send to it", words.Quote(topic))
 	default:
-		r.add("Topic", BadChar, "%s has characters other than %% | a-z A-Z 0-9 _ -", quote(topic))
+		r.add("Topic", BadChar, "%s has characters other than %% | a-z A-Z 0-9 _ -", words.Quote(topic))
 	}
 }
 
@@ -89,8 +90,9 @@ func checkKey(r *report, i int, key string) {
 }
 
 func (v *Validator) checkDelay(r *report, m *core.Message, now time.Time) {
-	if m.DelayLevel < 0 {
-		r.add("DelayLevel", OutOfRange, "is %d, allowed is 0 (no delay) and up", m.DelayLevel)
+	if m.DelayLevel < 0 || m.DelayLevel > v.maxDelayLevel {
+		r.add("DelayLevel", OutOfRange, "is %d, allowed is 0 (no delay) to %d; it is the number of a level and no time, which is DeliverAt's",
+			m.DelayLevel, v.maxDelayLevel)
 	}
 	if m.DeliverAt.IsZero() {
 		return
@@ -123,7 +125,7 @@ func checkProperties(r *report, props map[string]string) {
 }
 
 func checkProperty(r *report, name, value string) {
-	field := "Properties[" + quote(name) + "]"
+	field := "Properties[" + words.Quote(name) + "]"
 	switch {
 	case !textOK(name): // first, because the separators are blank too
 		checkText(r, field, name)
@@ -160,13 +162,4 @@ func checkText(r *report, field, s string) {
 	if !utf8.ValidString(s) {
 		r.add(field, BadUTF8, "is not valid UTF-8")
 	}
-}
-
-// quote makes a name safe and short enough for an error's text.
-func quote(s string) string {
-	const most = 64
-	if len(s) > most {
-		return fmt.Sprintf("%q...", s[:most])
-	}
-	return fmt.Sprintf("%q", s)
 }

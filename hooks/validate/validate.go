@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/plausible"
 	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
@@ -17,6 +19,15 @@ const (
 	DefaultMaxBodySize = 4 << 20
 	// DefaultMaxDelay is 3 days (broker 5.x: timerMaxDelaySec).
 	DefaultMaxDelay = 72 * time.Hour
+	// DefaultMaxDelayLevel is 18, which is 2 hours (Java: MessageStoreConfig.messageDelayLevel).
+	DefaultMaxDelayLevel = 18
+)
+
+// The most that the limits can be: beyond, they limit nothing.
+const (
+	maxBodySize   = 16 << 20 // of a frame (Java: com.rocketmq.remoting.frameMaxLength)
+	minMaxDelay   = time.Second
+	maxDelayLevel = 1000
 )
 
 var (
@@ -29,6 +40,7 @@ type Validator struct {
 	maxBody       int
 	maxProperties int
 	maxDelay      time.Duration
+	maxDelayLevel int
 }
 
 // Option changes a limit.
@@ -45,6 +57,10 @@ func MaxPropertiesSize(n int) Option { return func(v *Validator) { v.maxProperti
 // MaxDelay limits how far ahead of the call DeliverAt may be.
 func MaxDelay(d time.Duration) Option { return func(v *Validator) { v.maxDelay = d } }
 
+// MaxDelayLevel limits DelayLevel. Brokers have 18 levels unless they are configured otherwise
+// (messageDelayLevel), and take the last one for any higher number, without an error.
+func MaxDelayLevel(n int) Option { return func(v *Validator) { v.maxDelayLevel = n } }
+
 // New makes the step. Limits that cannot hold any message, or more than the protocol can
 // carry, and options that are nil are errors; all are reported at once.
 func New(opts ...Option) (*Validator, error) {
@@ -52,6 +68,7 @@ func New(opts ...Option) (*Validator, error) {
 		maxBody:       DefaultMaxBodySize,
 		maxProperties: rocketmq.MaxPropertiesLength,
 		maxDelay:      DefaultMaxDelay,
+		maxDelayLevel: DefaultMaxDelayLevel,
 	}
 	var errs []error
 	for i, o := range opts {
@@ -61,16 +78,15 @@ func New(opts ...Option) (*Validator, error) {
 		}
 		o(v)
 	}
-	if v.maxBody < 1 {
-		errs = append(errs, fmt.Errorf("MaxBodySize is %d, at least 1 is needed", v.maxBody))
-	}
+	errs = append(errs, plausible.Named("MaxBodySize", plausible.Number(v.maxBody, 1, maxBodySize, "no frame can carry more bytes")))
 	// The unique id alone takes 42 bytes.
 	if v.maxProperties < 42 || v.maxProperties > rocketmq.MaxPropertiesLength {
 		errs = append(errs, fmt.Errorf("MaxPropertiesSize is %d, allowed is 42 to %d", v.maxProperties, rocketmq.MaxPropertiesLength))
 	}
-	if v.maxDelay < 0 {
-		errs = append(errs, fmt.Errorf("MaxDelay is negative: %v", v.maxDelay))
+	if v.maxDelay != 0 {
+		errs = append(errs, plausible.Named("MaxDelay", plausible.Time(v.maxDelay, minMaxDelay, 10*plausible.Year)))
 	}
+	errs = append(errs, plausible.Named("MaxDelayLevel", plausible.Number(v.maxDelayLevel, 0, maxDelayLevel, "it is the number of a level and no time")))
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("validate: %w", err)
 	}
@@ -83,6 +99,7 @@ func (v *Validator) Describe() core.Description {
 		{Name: "body", Value: "at most " + words.Size(v.maxBody)},
 		{Name: "properties", Value: "at most " + words.Size(v.maxProperties)},
 		{Name: "delivery", Value: "at most " + words.Time(v.maxDelay) + " ahead"},
+		{Name: "delay level", Value: "at most " + strconv.Itoa(v.maxDelayLevel)},
 	}}
 }
 

@@ -125,6 +125,8 @@ var refused = []struct {
 		{"Keys[4]", validate.BadUTF8, "UTF-8"},
 	}},
 	{"negative delay level", with(func(m *core.Message) { m.DelayLevel = -1 }), []want{{"DelayLevel", validate.OutOfRange, "-1"}}},
+	{"a delay in seconds", with(func(m *core.Message) { m.DelayLevel = 1_000_000 }), []want{{"DelayLevel", validate.OutOfRange, "is 1000000, allowed is 0 (no delay) to 18; it is the number of a level and no time"}}},
+	{"one level too many", with(func(m *core.Message) { m.DelayLevel = 19 }), []want{{"DelayLevel", validate.OutOfRange, "19"}}},
 	{"two delays", with(func(m *core.Message) { m.DelayLevel, m.DeliverAt = 1, time.Now() }), []want{{"DeliverAt", validate.Conflict, "DelayLevel"}}},
 	{"delay of 3 days and more", with(func(m *core.Message) { m.DeliverAt = time.Now().Add(73 * time.Hour) }), []want{{"DeliverAt", validate.OutOfRange, "72h0m0s"}}},
 	{"delay of centuries", with(func(m *core.Message) { m.DeliverAt = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) }), []want{{"DeliverAt", validate.OutOfRange, "72h0m0s"}}},
@@ -146,7 +148,7 @@ var refused = []struct {
 	{"light queue with a path", with(func(m *core.Message) { m.Properties = map[string]string{"INNER_MULTI_DISPATCH": "a/b"} }), []want{{`Properties["INNER_MULTI_DISPATCH"]`, validate.BadChar, "/"}}},
 	{"queue without broker", with(func(m *core.Message) { m.Queue = &core.Queue{ID: 1} }), []want{{"Queue", validate.OutOfRange, "broker"}}},
 	{"negative queue", with(func(m *core.Message) { m.Queue = &core.Queue{Broker: "broker-a", ID: -1} }), []want{{"Queue", validate.OutOfRange, "number"}}},
-	{"long property name", with(func(m *core.Message) { m.Properties = map[string]string{strings.Repeat("n", 5000): ""} }), []want{{`Properties["` + strings.Repeat("n", 64) + `"...]`, validate.Required, "value"}}},
+	{"long property name", with(func(m *core.Message) { m.Properties = map[string]string{strings.Repeat("n", 5000): ""} }), []want{{`Properties["` + strings.Repeat("n", 128) + `"...]`, validate.Required, "value"}}},
 	{"everything", &core.Message{Tag: "\x01", DelayLevel: -1}, []want{
 		{"Topic", validate.Required, ""}, {"Body", validate.Required, ""}, {"Tag", validate.BadChar, ""}, {"DelayLevel", validate.OutOfRange, ""},
 	}},
@@ -337,14 +339,25 @@ func TestErrorsHoldNoContents(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	for name, opts := range map[string][]validate.Option{
-		"body":            {validate.MaxBodySize(0)},
-		"properties":      {validate.MaxPropertiesSize(rocketmq.MaxPropertiesLength + 1)},
-		"properties less": {validate.MaxPropertiesSize(41)},
-		"delay":           {validate.MaxDelay(-1)},
-		"nil":             {nil},
+		"body":             {validate.MaxBodySize(0)},
+		"properties":       {validate.MaxPropertiesSize(rocketmq.MaxPropertiesLength + 1)},
+		"properties less":  {validate.MaxPropertiesSize(41)},
+		"delay":            {validate.MaxDelay(-1)},
+		"delay in no unit": {validate.MaxDelay(72)},
+		"endless delay":    {validate.MaxDelay(1 << 62)},
+		"delay level":      {validate.MaxDelayLevel(-1)},
+		"huge delay level": {validate.MaxDelayLevel(1_000_000)},
+		"huge body":        {validate.MaxBodySize(1 << 30)},
+		"nil":              {nil},
 	} {
 		if v, err := validate.New(opts...); err == nil || v != nil || !strings.HasPrefix(err.Error(), "validate: ") {
 			t.Errorf("%s: got %v, %v", name, v, err)
+		}
+	}
+	levels, _ := newProducer(t, validate.MaxDelayLevel(20))
+	for level, ok := range map[int]bool{20: true, 21: false} {
+		if _, err := levels.Send(t.Context(), with(func(m *core.Message) { m.DelayLevel = level })); (err == nil) != ok {
+			t.Errorf("level %d of 20: %v", level, err)
 		}
 	}
 	p, _ := newProducer(t, validate.MaxBodySize(10), validate.MaxPropertiesSize(50), validate.MaxDelay(time.Minute))

@@ -25,6 +25,15 @@ func (c *Cluster) CreateTopic(ctx context.Context, topic string, queues int, bro
 
 // SetTopic is CreateTopic with a permission, for new topics and for those that are there.
 func (c *Cluster) SetTopic(ctx context.Context, topic string, queues, perm int, brokers ...string) error {
+	return c.setTopic(ctx, topic, queues, perm, "", brokers)
+}
+
+// CreateTypedTopic is CreateTopic for messages of one type only, such as DELAY, which a proxy sees to (5.x).
+func (c *Cluster) CreateTypedTopic(ctx context.Context, topic, messageType string, queues int) error {
+	return c.setTopic(ctx, topic, queues, ReadWrite, "+message.type="+messageType, nil)
+}
+
+func (c *Cluster) setTopic(ctx context.Context, topic string, queues, perm int, attributes string, brokers []string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	brokers = c.orAll(brokers)
@@ -33,6 +42,7 @@ func (c *Cluster) SetTopic(ctx context.Context, topic string, queues, perm int, 
 		_, _, err := call(ctx, c.BrokerAddr(b), codeCreateTopic, map[string]string{
 			"topic": topic, "defaultTopic": rocketmq.DefaultTopic, "readQueueNums": n, "writeQueueNums": n, "perm": strconv.Itoa(perm),
 			"topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false",
+			"attributes": attributes,
 		})
 		if err != nil {
 			return fmt.Errorf("create topic %s on %s: %w", topic, b, err)
@@ -87,25 +97,36 @@ func (c *Cluster) SetOrder(ctx context.Context, topic, conf string) error {
 }
 
 // Stored is the number of messages that a topic has ever got: the sum of its queues' next offsets, on the named
-// brokers or on all.
+// brokers or on all. Of a static topic these are the queues in which brokers really store, so queues is the greatest
+// number that one broker has.
 func (c *Cluster) Stored(ctx context.Context, topic string, queues int, brokers ...string) (int64, error) {
 	var sum int64
 	for _, b := range c.orAll(brokers) {
 		for q := range queues {
-			answer, _, err := call(ctx, c.BrokerAddr(b), codeMaxOffset, map[string]string{
-				"topic": topic, "queueId": strconv.Itoa(q), "committed": "false",
-			})
+			n, err := c.QueueStored(ctx, topic, q, b)
 			if err != nil {
-				return 0, fmt.Errorf("offset of %s[%d] on %s: %w", topic, q, b, err)
-			}
-			n, err := strconv.ParseInt(answer.ExtFields["offset"], 10, 64)
-			if err != nil {
-				return 0, fmt.Errorf("offset of %s[%d] on %s: %w", topic, q, b, err)
+				return 0, err
 			}
 			sum += n
 		}
 	}
 	return sum, nil
+}
+
+// QueueStored is the number of messages that one queue of a broker has ever got: the offset that the next one gets.
+func (c *Cluster) QueueStored(ctx context.Context, topic string, queue int, broker string) (int64, error) {
+	answer, _, err := call(ctx, c.BrokerAddr(broker), codeMaxOffset, map[string]string{
+		"topic": topic, "queueId": strconv.Itoa(queue), "committed": "false",
+		"lo": "false", // the broker's own queue, also in a static topic
+	})
+	if err != nil {
+		return 0, fmt.Errorf("offset of %s[%d] on %s: %w", topic, queue, broker, err)
+	}
+	n, err := strconv.ParseInt(answer.ExtFields["offset"], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("offset of %s[%d] on %s: %w", topic, queue, broker, err)
+	}
+	return n, nil
 }
 
 // Written is the number of bytes in the brokers' commit logs.
@@ -127,6 +148,16 @@ func (c *Cluster) Written(ctx context.Context) (int64, error) {
 		sum += n
 	}
 	return sum, nil
+}
+
+// SetBroker changes a broker's setting while it runs. A setting that it does not know changes nothing.
+func (c *Cluster) SetBroker(ctx context.Context, broker, key, value string) error {
+	return c.admin(ctx, "updateBrokerConfig", "-b", c.BrokerAddr(broker), "-k", key, "-v", value)
+}
+
+// admin runs RocketMQ's admin tool. It says nothing of most failures, so the caller has to look at what it did.
+func (c *Cluster) admin(ctx context.Context, args ...string) error {
+	return c.script(ctx, "mqadmin", append([]string{c.dir}, args...)...)
 }
 
 // Ready waits until the brokers can tell how much they have written: their statistics need a second after the start.

@@ -30,6 +30,11 @@ var Versions = []string{Default, "4.9.7", "5.5.0"}
 type Options struct {
 	Version string // of Versions
 	Brokers int    // 1 (default) or 2: broker-a, and broker-b, a second master
+	// Slave gives the one broker a slave, the node broker-a-s. The master answers a send only when the slave has the
+	// message (SYNC_MASTER), or says that it has not.
+	Slave bool
+	// Proxy puts the proxy of 5.x in front of the one broker, the node proxy.
+	Proxy bool
 	// Settings are broker settings, KEY=VALUE for every broker or NODE:KEY=VALUE for one.
 	Settings []string
 	// Java are JVM flags, FLAG for every node or NODE:FLAG for one.
@@ -63,9 +68,9 @@ func Launch(ctx context.Context, o Options) (*Cluster, error) {
 	if o.Version == "" {
 		o.Version = Default
 	}
-	preset := map[int]string{0: "single", 1: "single", 2: "cluster"}[o.Brokers]
-	if preset == "" {
-		return nil, fmt.Errorf("%d brokers: one or two can be started", o.Brokers)
+	preset, err := o.preset()
+	if err != nil {
+		return nil, err
 	}
 	if err := NeedTools("java", "mvn", "bash"); err != nil {
 		return nil, err
@@ -88,6 +93,26 @@ func Launch(ctx context.Context, o Options) (*Cluster, error) {
 		}
 	}
 	return nil, fmt.Errorf("start RocketMQ %s: %w", o.Version, errors.Join(failures...))
+}
+
+// preset is the start script's word for what is to run.
+func (o *Options) preset() (string, error) {
+	switch {
+	case o.Brokers < 0 || o.Brokers > 2:
+		return "", fmt.Errorf("%d brokers: one or two can be started", o.Brokers)
+	case o.Brokers == 2 && (o.Slave || o.Proxy), o.Slave && o.Proxy:
+		return "", errors.New("two brokers, a slave, a proxy: one of them can be had")
+	case o.Proxy && strings.HasPrefix(o.Version, "4."):
+		return "", fmt.Errorf("RocketMQ %s has no proxy", o.Version)
+	case o.Slave:
+		return "replica", nil
+	case o.Proxy:
+		return "proxy", nil
+	case o.Brokers == 2:
+		return "cluster", nil
+	default:
+		return "single", nil
+	}
 }
 
 func launch(ctx context.Context, scripts, preset string, o *Options) (*Cluster, error) {
@@ -129,6 +154,9 @@ func (c *Cluster) Version() string { return c.version }
 
 // NameServer is the name server's address.
 func (c *Cluster) NameServer() string { return local(c.ports.base) }
+
+// Proxy is the address of the proxy's remoting port, which is name server and broker to clients.
+func (c *Cluster) Proxy() string { return local(c.ports.base + 41) }
 
 // Brokers are the cluster's masters.
 func (c *Cluster) Brokers() []Broker { return append([]Broker(nil), c.brokers...) }

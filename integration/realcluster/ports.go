@@ -15,9 +15,9 @@ const (
 	slots     = 240
 )
 
-// used are the ports of a cluster, counted from its base: the name server's, and each broker's port-2 (VIP), port and
-// port+1 (HA).
-var used = []int{0, 8, 10, 11, 28, 30, 31}
+// used are the ports of a cluster, counted from its base: the name server's, each broker's port-2 (VIP), port and
+// port+1 (HA), and the proxy's two.
+var used = []int{0, 8, 10, 11, 18, 20, 21, 28, 30, 31, 40, 41}
 
 // ports are those of one cluster, from base on.
 type ports struct {

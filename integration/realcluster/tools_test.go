@@ -15,8 +15,18 @@ func TestMissingToolsAreNamedAndNotSkipped(t *testing.T) {
 	}
 }
 
-func TestOneOrTwoBrokers(t *testing.T) {
-	if _, err := realcluster.Launch(t.Context(), realcluster.Options{Brokers: 3}); err == nil || !strings.Contains(err.Error(), "one or two") {
-		t.Fatalf("got %v, want an error", err)
+func TestWhatCannotBeStartedIsAnError(t *testing.T) {
+	for _, tt := range []struct {
+		o    realcluster.Options
+		want string
+	}{
+		{realcluster.Options{Brokers: 3}, "one or two"},
+		{realcluster.Options{Brokers: 2, Slave: true}, "one of them"},
+		{realcluster.Options{Slave: true, Proxy: true}, "one of them"},
+		{realcluster.Options{Version: "4.9.7", Proxy: true}, "no proxy"},
+	} {
+		if _, err := realcluster.Launch(t.Context(), tt.o); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%+v: got %v, want an error with %q", tt.o, err, tt.want)
+		}
 	}
 }

@@ -33,11 +33,11 @@ func TestFault23OversizedMessage(t *testing.T) {
 		if _, err := p.Send(bg, &core.Message{Topic: "T", Body: make([]byte, 4<<20)}); err != nil {
 			t.Error(err)
 		}
-		// The user may lift the limit of the body, not that of the frame.
-		q := w.startWith(t, liftoff.Config{Group: "big"}, liftoff.WithoutCompression(), liftoff.WithLimits(validate.MaxBodySize(64<<20)))
+		// The user may lift the limit of the body, not that of the frame, which has a header too.
+		q := w.startWith(t, liftoff.Config{Group: "big"}, liftoff.WithoutCompression(), liftoff.WithLimits(validate.MaxBodySize(16<<20)))
 		var load async
 		load.send(bg, q.Producer, msg("a neighbour on the connection"))
-		_, err := q.Send(bg, &core.Message{Topic: "T", Body: make([]byte, 17<<20)})
+		_, err := q.Send(bg, &core.Message{Topic: "T", Body: make([]byte, 16<<20)})
 		wantFailure(t, err, core.ClassInvalid, core.NotSent)
 		for _, o := range load.wait() {
 			if o.err != nil {

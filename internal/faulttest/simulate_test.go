@@ -278,9 +278,8 @@ func (s *simulation) doom(p *simProducer, patience time.Duration) {
 	if err != nil && !errors.As(err, &left) {
 		s.t.Errorf("shutdown of %s: %v", p.name, err)
 	}
-	// Its context, a second in which aborted sends come back, and one for telling
-	// the brokers.
-	if d := time.Since(began); s.virtual && d > patience+2*time.Second {
+	// Its context, and the moment in which aborted sends come back and connections close.
+	if d := time.Since(began); s.virtual && d > patience+50*time.Millisecond {
 		s.t.Errorf("shutdown of %s within %v took %v", p.name, patience, d)
 	}
 	s.note("%s is shut down: %v", p.name, err)

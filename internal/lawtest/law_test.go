@@ -62,6 +62,9 @@ func TestNamesSayWhatIsInside(t *testing.T) { report(t, lawtest.CheckNames(readT
 // Core speaks no protocol: no answer codes, no wire form, no text of a Java server.
 func TestCoreIsNeutral(t *testing.T) { report(t, lawtest.CheckNeutral(readTree(t))) }
 
+// A log that prints "class":1 tells nobody what happened.
+func TestEnumsHaveTexts(t *testing.T) { report(t, lawtest.CheckEnums(readTree(t))) }
+
 // DESIGN.md's tables name every file and every folder, and what a folder may import.
 func TestMapsAreWhole(t *testing.T) {
 	report(t, lawtest.CheckMaps(os.DirFS(root), lawtest.Law, lawtest.Mapped))
@@ -124,6 +127,12 @@ func TestRulesOnBrokenTrees(t *testing.T) {
 			"core/a.go":          importing("core", "golang.org/x/sync/singleflight"),
 			"core/coretest/b.go": importing("coretest", "golang.org/x/sync/singleflight"),
 		}, []string{"core/coretest/b.go imports golang.org/x/sync"}},
+		{"an enum without a text", lawtest.CheckEnums, map[string]string{
+			"core/a.go":       "package core\ntype Kind uint8\nconst (\n\tA Kind = iota\n\tB\n)\ntype Size int\ntype hidden uint8\nconst c hidden = 1\ntype Word string\nconst W Word = \"w\"\n",
+			"core/b.go":       "package core\nfunc (k Kind) String() string { return \"\" }\nfunc (k *Kind) UnmarshalText([]byte) error { return nil }\n",
+			"core/a_test.go":  "package core\ntype T uint8\nconst X T = 1\n",
+			"internal/x/a.go": "package x\ntype Kind uint8\nconst A Kind = 0\n",
+		}, []string{"core/a.go: the enum Kind has no MarshalText"}},
 		{"a folder outside the law", imports, map[string]string{
 			"goodies/a.go": importing("goodies"),
 		}, []string{"no rule covers the folder goodies"}},

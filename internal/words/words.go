@@ -1,4 +1,5 @@
-// Package words puts numbers into words, for descriptions and errors.
+// Package words puts numbers into words, and makes strangers' words fit to be shown, for
+// descriptions, errors and logs.
 package words
 
 import (

@@ -1,6 +1,8 @@
 package remotingfx_test
 
 import (
+	"encoding/json"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -92,6 +94,32 @@ func TestWhereTheSettingsAre(t *testing.T) {
 				t.Errorf("client id %q, want %q", got, tt.id)
 			}
 		})
+	}
+}
+
+// The list of allowed brokers is data, so it is within reach of both configurations: what a
+// name server names is dialed only if it is in the list.
+func TestAllowedBrokers(t *testing.T) {
+	cluster := embedded.New(t, embedded.Config{})
+	servers := cluster.NameServers()
+	for list, allowed := range map[string]bool{"10.0.0.0/8, *.example": false, "10.0.0.0/8, 127.0.0.1": true} {
+		var decoded liftoff.Config
+		if err := json.Unmarshal([]byte(`{"group": "orders", "client": {"allowedBrokers": ["`+list+`"]}}`), &decoded); err != nil {
+			t.Fatal(err)
+		}
+		decoded.NameServers = servers
+		for name, config := range map[string]fx.Option{
+			"liftoff.Config":  fx.Supply(decoded),
+			"remoting.Config": fx.Supply(liftoff.Config{Group: "orders"}, remoting.Config{NameServers: servers, AllowedBrokers: []string{list}}),
+		} {
+			var p *core.Producer
+			app := fxtest.New(t, fx.NopLogger, remotingfx.Module, rocketmqfx.Module, config, fx.Populate(&p)).RequireStart()
+			_, err := p.Send(t.Context(), message("x"))
+			if got := err == nil; got != allowed || !allowed && (!errors.Is(err, core.ErrNoRoute) || !strings.Contains(err.Error(), "not allowed")) {
+				t.Errorf("%s with %q: %v", name, list, err)
+			}
+			app.RequireStop()
+		}
 	}
 }
 

@@ -29,8 +29,10 @@ func Named(name string, constructor any) fx.Option {
 }
 
 // New makes a producer of a configuration and parts and ties it to the application's
-// lifecycle. When the application stops the producer drains for at most half of the time
-// that is left then, so that the hooks that stop after it have theirs.
+// lifecycle. When the application stops the producer shuts down within half of the time that
+// is left then, so that the hooks that stop after it have theirs. What it could not wait for
+// is the error of the stop, and a line of the configuration's logger: fx drops the errors of
+// hooks if a later one overruns the time.
 func New(cfg liftoff.Config, p Params) (*core.Producer, error) {
 	cfg.Logger = cmp.Or(cfg.Logger, p.Logger)
 	options, partsErr := p.options()
@@ -43,7 +45,11 @@ func New(cfg liftoff.Config, p Params) (*core.Producer, error) {
 		OnStop: func(ctx context.Context) error {
 			ctx, cancel := half(ctx)
 			defer cancel()
-			return producer.Shutdown(ctx)
+			err := producer.Shutdown(ctx)
+			if err != nil && cfg.Logger != nil {
+				cfg.Logger.Warn("producer did not shut down cleanly", "group", producer.Group(), "err", err)
+			}
+			return err
 		},
 	})
 	return producer, nil

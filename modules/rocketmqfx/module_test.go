@@ -1,10 +1,13 @@
 package rocketmqfx_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -164,6 +167,89 @@ func TestStopIsBounded(t *testing.T) {
 			t.Errorf("%v are left for the others, want half of 10 s", left)
 		}
 	})
+}
+
+// With a stop time of 2 s and 5,000 sends at a broker that hangs, while the group's leaving
+// blocks too, the producer takes half of the time, and every later hook runs. What was
+// aborted is the error of the stop; it is logged too, since fx drops it where a later hook
+// takes too long.
+func TestStopLeavesTimeForLaterHooks(t *testing.T) {
+	for _, overrun := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			const sends = 5000
+			release := make(chan struct{})
+			tr := &stuck{release: release}
+			var log bytes.Buffer
+			var p *core.Producer
+			var hooks []string
+			hook := func(name string) fx.Option {
+				return fx.Invoke(func(lc fx.Lifecycle) {
+					lc.Append(fx.StopHook(func(ctx context.Context) {
+						hooks = append(hooks, name)
+						if overrun && name == "database" {
+							<-ctx.Done()
+						}
+					}))
+				})
+			}
+			app := fx.New(
+				fx.NopLogger, fx.StopTimeout(2*time.Second), over(tr), rocketmqfx.Module,
+				fx.Supply(liftoff.Config{
+					Group: "orders", Timeout: time.Hour, AttemptTimeout: time.Hour, MaxInFlight: sends,
+					Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})),
+				}),
+				hook("files"), hook("metrics"), hook("database"),
+				fx.Populate(&p))
+			if err := app.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var ended atomic.Int32
+			for range sends {
+				p.SendAsync(t.Context(), coretest.Message("x"), func(_ core.Result, err error) {
+					if errors.Is(err, core.ErrAborted) {
+						ended.Add(1)
+					}
+				})
+			}
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), app.StopTimeout())
+			defer cancel()
+			start := time.Now()
+			err := app.Stop(ctx)
+			var se *core.ShutdownError
+			switch {
+			case overrun && !errors.Is(err, context.DeadlineExceeded):
+				t.Errorf("stop: %v", err)
+			case !overrun && (!errors.As(err, &se) || se.Undelivered != sends || time.Since(start) > 1050*time.Millisecond):
+				t.Errorf("stop after %v: %v", time.Since(start), err)
+			}
+			if want := "[database metrics files]"; !overrun && fmt.Sprint(hooks) != want || overrun && len(hooks) == 0 {
+				t.Errorf("the later hooks %v ran, want %v", hooks, want)
+			}
+			if !strings.Contains(log.String(), "shutdown aborted 5000 sends in flight") {
+				t.Errorf("logged %q", log.String())
+			}
+			if ended.Load() != sends {
+				t.Errorf("%d callbacks, want %d", ended.Load(), sends)
+			}
+			close(release)
+		})
+	}
+}
+
+// stuck is a transport that answers nothing.
+type stuck struct {
+	coretest.Transport
+	release chan struct{}
+}
+
+func (*stuck) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Result, error) {
+	return nil, coretest.Hang(ctx, at)
+}
+func (*stuck) RegisterGroup(context.Context, core.Registration) error { return nil }
+func (s *stuck) UnregisterGroup(context.Context, string) error {
+	<-s.release
+	return nil
 }
 
 func TestStartFailureIsTheApplications(t *testing.T) {

@@ -50,7 +50,7 @@ func (c *counting) Next(*core.Failure) core.Decision {
 	return core.Decision{Retry: true}
 }
 
-func (c *counting) Withdraw() bool                 { return true }
+func (c *counting) Withdraw(*core.Failure) bool    { return true }
 func (c *counting) Deposit()                       { c.n.Add(1) }
 func (c *counting) Health(core.Broker) core.Health { c.n.Add(1); return core.HealthGood }
 func (c *counting) Name() string                   { return "zlib" }

@@ -13,8 +13,8 @@ import (
 // Breakers has a circuit breaker for each broker. A broker's breaker is made
 // when an attempt first goes to it and dropped when no route leads to it any
 // more. It is safe for concurrent use, also by several producers at once, which
-// then share what they learn. They may be of several clusters: an address is what tells
-// brokers apart, not a name. An attempt costs it one allocation.
+// then share what they learn. They may be of several clusters: address and network tell
+// brokers apart ([core.Broker]), not a name. An attempt costs it one allocation.
 type Breakers struct {
 	cfg     Config
 	base    time.Time // the clock's zero; on the monotonic clock
@@ -72,20 +72,15 @@ func (b *Breakers) InterceptAttempt(ctx context.Context, at *core.Attempt, next 
 	return res, err
 }
 
-// InterceptOperation implements [core.OperationInterceptor]. An open breaker refuses an
-// operation also where only its broker can carry it out: nothing is lost by being told at
-// once, and the operation can be asked for again. An operation that was made counts as an
-// attempt does, and is a probe like one.
+// InterceptOperation implements [core.OperationInterceptor]. An operation counts as an attempt
+// does. It passes an open breaker: no other broker can carry it out, so a refusal could only
+// turn a doubtful operation into a failed one.
 func (b *Breakers) InterceptOperation(ctx context.Context, op *core.Operation, next core.OperationHandler) (err error) {
 	if op.Addr() == "" {
 		return next(ctx, op) // placed in message scope, where there is no broker yet
 	}
 	br := b.brokers.Get(op.Broker())
-	done, refused := br.current.Load().two.Allow()
-	if refused != nil {
-		b.deliver()
-		return br.refusal
-	}
+	done, _ := br.current.Load().two.Allow()
 	outcome := errNothing
 	defer func() { b.end(br, done, outcome) }()
 	start := time.Since(b.base)
@@ -99,7 +94,7 @@ func (b *Breakers) InterceptOperation(ctx context.Context, op *core.Operation, n
 }
 
 // end tells the broker's breaker what came of what it let through. There is no done where
-// the breaker was asked in vain, as for an attempt at the last broker that is left.
+// the breaker was asked in vain, as for a last resort or an operation.
 func (b *Breakers) end(br *broker, done func(error), outcome error) {
 	switch {
 	case done != nil:
@@ -115,25 +110,40 @@ func (b *Breakers) judge(br *broker, v verdict.Verdict, err error, start time.Du
 	if v == verdict.Nothing {
 		return errNothing
 	}
+	now := time.Since(b.base)
+	waited := now - start
 	if err == nil || verdict.Said(err) {
-		br.alive.Store(int64(time.Since(b.base)))
+		br.alive.Store(int64(now))
 	}
 	switch {
 	case v == verdict.Served:
+		br.need.Answered(waited)
 		return nil
 	case v == verdict.Answered, b.ignored(err):
 		return errNothing
 	case v == verdict.Failed:
 		return errFailed
 	}
-	switch waited := time.Since(b.base) - start; {
-	case waited < b.cfg.MinWait:
+	switch {
+	case waited < b.enough(br):
 		return errNothing
 	case b.cfg.HangAfter >= 0 && waited >= b.cfg.HangAfter && time.Duration(br.alive.Load()) <= start:
 		return errHung
 	default:
 		return errFailed
 	}
+}
+
+// enough is how long a broker must have had before a time-out counts. A broker that never
+// answered is taken to need what the slowest of the others needs.
+func (b *Breakers) enough(br *broker) time.Duration {
+	need := br.need.Time()
+	if need == 0 {
+		for _, other := range b.brokers.All() {
+			need = max(need, other.need.Time())
+		}
+	}
+	return verdict.Enough(b.cfg.MinWait, need)
 }
 
 func (b *Breakers) ignored(err error) (ignored bool) {

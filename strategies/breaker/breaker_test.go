@@ -68,6 +68,24 @@ func TestOpensAtHalfFailures(t *testing.T) {
 	})
 }
 
+// The window slides in steps of a tenth: what happened two seconds ago counts, whenever that
+// was.
+func TestWindowSlides(t *testing.T) {
+	inBubble(t, breaker.Config{}, func(w *world) {
+		w.times(1, ok)
+		time.Sleep(9 * time.Second)
+		for range 9 {
+			w.times(1, refused)
+			w.times(1, ok)
+		}
+		time.Sleep(2 * time.Second)
+		w.times(1, ok)
+		w.expect(breaker.Closed)
+		w.times(1, refused)
+		w.expect(breaker.Open) // 10 of 20
+	})
+}
+
 func TestOpensAtOnceForAHungBroker(t *testing.T) {
 	inBubble(t, breaker.Config{}, func(w *world) {
 		w.times(3, ok)
@@ -172,8 +190,11 @@ func TestCallersEnd(t *testing.T) {
 			return context.WithTimeout(ctx, 100*ms)
 		}, 4, breaker.Closed},
 		{"many short deadlines", func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return context.WithTimeout(ctx, 100*ms)
-		}, 5, breaker.Open},
+			return context.WithTimeout(ctx, 499*ms)
+		}, 20, breaker.Closed},
+		{"as long as it takes to be hung", func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, 500*ms)
+		}, 1, breaker.Open},
 		{"a long deadline", func(ctx context.Context) (context.Context, context.CancelFunc) {
 			return context.WithTimeout(ctx, 600*ms)
 		}, 1, breaker.Open},
@@ -362,46 +383,6 @@ func TestLastResort(t *testing.T) {
 		w.expect(breaker.Closed)
 	})
 }
-
-// A message that no other broker may take passes an open breaker, though another broker is
-// well: a refusal could only turn a doubtful send into a failed one.
-func TestBoundToItsBroker(t *testing.T) {
-	for name, bind := range map[string]func(*core.Message){
-		"fixed queue":  func(m *core.Message) { m.Queue = &core.Queue{Broker: "broker-a"} },
-		"sharding key": func(m *core.Message) { m.ShardingKey = "order-7" },
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, breaker.Config{}, func(c *core.Config) { c.Selector = keyedToA{chooseA} })
-				w.open()
-				before := len(w.tr.Attempts())
-				m := coretest.Message("x")
-				bind(m)
-				if _, err := w.p.Send(t.Context(), m); !errors.Is(err, core.ErrConnect) {
-					t.Errorf("the broker's own failure is %v", err)
-				}
-				w.expect(breaker.Open)
-				w.set("broker-a", ok)
-				if _, err := w.p.Send(t.Context(), m); err != nil {
-					t.Errorf("the broker is well again, and its breaker kept a message from it: %v", err)
-				}
-				w.expect(breaker.Closed)
-				for _, a := range w.tr.Attempts()[before:] {
-					if a.Queue.Broker != "broker-a" {
-						t.Errorf("an attempt went to %v", a.Queue)
-					}
-				}
-			})
-		})
-	}
-}
-
-// keyedToA keeps every message with a sharding key at broker-a.
-type keyedToA struct{ core.QueueSelector }
-
-func (s keyedToA) ForTopic(string) core.QueueSelector { return s }
-
-func (keyedToA) RequiresConsistency(m *core.Message) bool { return m.ShardingKey != "" }
 
 func TestRefusalMovesToAnotherBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/strategies/internal/verdict"
 )
 
 // What gobreaker is told of an attempt, besides nil for a success.
@@ -28,6 +29,7 @@ type broker struct {
 	parent  *Breakers
 	refusal error        // made once: under an outage it is returned often
 	alive   atomic.Int64 // when it last answered, on the parent's clock; -1 for never
+	need    verdict.Need // of the messages that it stored
 
 	current atomic.Pointer[circuit]
 	state   atomic.Uint32 // of current as last heard, to skip its lock while closed

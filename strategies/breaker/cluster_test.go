@@ -3,6 +3,7 @@ package breaker_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -12,16 +13,27 @@ import (
 )
 
 // Two producers of two clusters share breakers. Both clusters have a broker-a and a
-// broker-b, and the trouble of one cluster does not touch the other.
+// broker-b, at addresses of their own or at the same ones behind two tunnels, and the trouble
+// of one cluster does not touch the other.
 func TestTwoClustersShareBreakers(t *testing.T) {
+	type place struct{ host, network string }
+	for name, at := range map[string][2]place{
+		"two addresses": {{"10.0.0.1", ""}, {"10.0.1.1", ""}},
+		"two networks":  {{"10.0.0.1", "first"}, {"10.0.0.1", "second"}},
+	} {
+		t.Run(name, func(t *testing.T) { twoClusters(t, at[0].host, at[0].network, at[1].host, at[1].network) })
+	}
+}
+
+func twoClusters(t *testing.T, illHost, illNetwork, wellHost, wellNetwork string) {
 	synctest.Test(t, func(t *testing.T) {
 		b, err := breaker.New(breaker.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		cluster := func(host string, do behaviour) (*core.Producer, *coretest.Transport) {
+		cluster := func(host, network string, do behaviour) (*core.Producer, *coretest.Transport) {
 			route, err := core.NewRoute([]core.Queue{{Broker: "broker-a"}, {Broker: "broker-b"}}, []core.Broker{
-				{Name: "broker-a", Addr: host + ":10911"}, {Name: "broker-b", Addr: host + ":20911"},
+				{Name: "broker-a", Addr: host + ":10911", Network: network}, {Name: "broker-b", Addr: host + ":20911", Network: network},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -38,8 +50,8 @@ func TestTwoClustersShareBreakers(t *testing.T) {
 			cfg.Health = b
 			return coretest.Start(t, cfg), tr
 		}
-		ill, illSent := cluster("10.0.0.1", refused)
-		well, wellSent := cluster("10.0.1.1", ok)
+		ill, illSent := cluster(illHost, illNetwork, refused)
+		well, wellSent := cluster(wellHost, wellNetwork, ok)
 		for range 7 {
 			if _, err := ill.Send(t.Context(), coretest.Message("x"), toA); err == nil {
 				t.Error("the dead broker took a message")
@@ -60,16 +72,17 @@ func TestTwoClustersShareBreakers(t *testing.T) {
 		var got []string
 		for _, s := range b.States() {
 			got = append(got, s.Broker+" "+s.Addr+" "+s.State.String())
-			want := core.HealthGood
-			if s.State == breaker.Open {
-				want = core.HealthDown
-			}
-			if h := b.Health(core.Broker{Name: s.Broker, Addr: s.Addr}); h != want {
-				t.Errorf("the view says %v of %+v", h, s)
-			}
 		}
-		if len(got) != 2 || got[0] != "broker-a 10.0.0.1:10911 open" || got[1] != "broker-a 10.0.1.1:10911 closed" {
-			t.Errorf("states %q", got)
+		if want := []string{"broker-a " + illHost + ":10911 open", "broker-a " + wellHost + ":10911 closed"}; !slices.Equal(got, want) {
+			t.Errorf("states %q, want %q", got, want)
+		}
+		for want, at := range map[core.Health]core.Broker{
+			core.HealthDown: {Name: "broker-a", Addr: illHost + ":10911", Network: illNetwork},
+			core.HealthGood: {Name: "broker-a", Addr: wellHost + ":10911", Network: wellNetwork},
+		} {
+			if h := b.Health(at); h != want {
+				t.Errorf("the view says %v of %+v, want %v", h, at, want)
+			}
 		}
 	})
 }

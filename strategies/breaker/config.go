@@ -2,13 +2,13 @@ package breaker
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
-	"math"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/internal/confjson"
+	"github.com/liftoff-mq/liftoff/internal/logqueue"
+	"github.com/liftoff-mq/liftoff/internal/plausible"
 	"github.com/liftoff-mq/liftoff/strategies/internal/verdict"
 )
 
@@ -21,8 +21,10 @@ const (
 	DefaultHangAfter = 500 * time.Millisecond
 )
 
-// maxWindow keeps gobreaker's sums from overflowing.
-const maxWindow = math.MaxInt64 / 2 * time.Nanosecond
+const (
+	minWindow = 10 * time.Millisecond
+	maxProbes = 10_000
+)
 
 // The numbers of [DefaultTrip].
 const (
@@ -41,15 +43,17 @@ type Config struct {
 	// argument alone and not use the Breakers. If it panics the default decides.
 	Trip func(Counts) bool `json:"-" yaml:"-"`
 	// Window is the time that Counts covers, in ten steps, 10 s by default and
-	// at least 10 ms and at most 146 years.
+	// at least 10 ms and at most a day.
 	Window time.Duration `json:"window" yaml:"window" env:"WINDOW"`
 	// OpenFor is how long an open breaker refuses before it tries, 5 s by default.
 	OpenFor time.Duration `json:"openFor" yaml:"openFor" env:"OPEN_FOR"`
 	// Probes is how many attempts at once a half-open breaker lets through, and
 	// how many of them must succeed to close it, 1 by default.
 	Probes int `json:"probes" yaml:"probes" env:"PROBES"`
-	// MinWait is how long a broker must have had before a time-out counts,
-	// 50 ms by default: a caller's own short deadline proves nothing.
+	// MinWait is how long a broker must have had at least before a time-out counts, 50 ms by
+	// default. It must have had longer than it needs for others, too: the end of a caller's own
+	// short time proves nothing. What it needs is estimated from its last answers, as TCP
+	// estimates round trips. Where no answer is known it is 500 ms, and never more than 1 s.
 	MinWait time.Duration `json:"minWait" yaml:"minWait" env:"MIN_WAIT"`
 	// HangAfter is how long a broker must have been silent altogether, in one
 	// attempt that timed out, to be taken for hung (see Counts.Hung), 500 ms by
@@ -64,7 +68,8 @@ type Config struct {
 	OnStateChange func(b core.Broker, from, to State) `json:"-" yaml:"-"`
 	// Logger gets the changes: a warning when a breaker opens, information when it closes
 	// again, and everything between the two, such as a failed probe, for debugging. There is
-	// at most one warning a minute for each broker. Nil means silence.
+	// at most one warning a minute for each broker. Nil means silence. Its handler gets the
+	// lines on a goroutine of its own, so it may take its time and may send.
 	Logger *slog.Logger `json:"-" yaml:"-"`
 }
 
@@ -100,35 +105,22 @@ func DefaultTrip(c Counts) bool {
 // withDefaults fills the zero values and reports everything that is wrong.
 func (c Config) withDefaults() (Config, error) {
 	var errs []error
-	positive := func(name string, d *time.Duration, def time.Duration) {
+	duration := func(name string, d *time.Duration, def, least time.Duration) {
 		if *d == 0 {
 			*d = def
 		}
-		if *d < 0 {
-			errs = append(errs, fmt.Errorf("%s is negative: %v", name, *d))
-		}
+		errs = append(errs, plausible.Named(name, plausible.Time(*d, least, plausible.Day)))
 	}
-	positive("Window", &c.Window, DefaultWindow)
-	positive("OpenFor", &c.OpenFor, DefaultOpenFor)
-	positive("MinWait", &c.MinWait, DefaultMinWait)
-	if c.Window > 0 && c.Window < 10*time.Millisecond {
-		errs = append(errs, fmt.Errorf("window is shorter than 10ms: %v", c.Window))
-	}
-	if c.Window > maxWindow {
-		errs = append(errs, fmt.Errorf("window is longer than %v: %v", maxWindow, c.Window))
-	}
-	if c.Probes > math.MaxInt32 {
-		errs = append(errs, fmt.Errorf("too many probes: %d", c.Probes))
-	}
-	if c.HangAfter == 0 {
-		c.HangAfter = DefaultHangAfter
+	duration("Window", &c.Window, DefaultWindow, minWindow)
+	duration("OpenFor", &c.OpenFor, DefaultOpenFor, plausible.Moment)
+	duration("MinWait", &c.MinWait, DefaultMinWait, plausible.Moment)
+	if c.HangAfter >= 0 { // below, nothing counts as hung
+		duration("HangAfter", &c.HangAfter, DefaultHangAfter, plausible.Moment)
 	}
 	if c.Probes == 0 {
 		c.Probes = DefaultProbes
 	}
-	if c.Probes < 0 {
-		errs = append(errs, fmt.Errorf("probes is negative: %d", c.Probes))
-	}
+	errs = append(errs, plausible.Named("Probes", plausible.Number(c.Probes, 1, maxProbes, "each of them meets a broker that is probably still down")))
 	if c.Trip == nil {
 		c.Trip = DefaultTrip
 	}
@@ -138,9 +130,6 @@ func (c Config) withDefaults() (Config, error) {
 	if c.OnStateChange == nil {
 		c.OnStateChange = func(core.Broker, State, State) {}
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	c.Logger = c.Logger.With("component", "rocketmq.breaker")
+	c.Logger = logqueue.New(c.Logger).With("component", "rocketmq.breaker")
 	return c, errors.Join(errs...)
 }

@@ -26,18 +26,36 @@ func TestConfigErrors(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"Window", "OpenFor", "MinWait", "probes"} {
+	for _, want := range []string{"Window", "OpenFor", "MinWait", "Probes"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not name %s", err, want)
 		}
 	}
 	_, err = breaker.New(breaker.Config{Window: math.MaxInt64, Probes: math.MaxInt})
-	tooMany := math.MaxInt > math.MaxInt32 // an int of 32 bits holds no number that is too large
-	if err == nil || !strings.Contains(err.Error(), "window is longer") || strings.Contains(err.Error(), "too many probes") != tooMany {
+	if err == nil || !strings.Contains(err.Error(), "Window is 2562047h") || !strings.Contains(err.Error(), "Probes is ") {
 		t.Errorf("numbers that gobreaker cannot add up: %v", err)
+	}
+	_, err = breaker.New(breaker.Config{Window: 10, OpenFor: 5, MinWait: 50, HangAfter: 500})
+	for _, want := range []string{"Window is 10ns", "OpenFor is 5ns", "MinWait is 50ns", "HangAfter is 500ns, at least 1ms is needed"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("times without a unit: %v, want %q", err, want)
+		}
 	}
 	if _, err := breaker.New(breaker.Config{Window: time.Millisecond}); err == nil {
 		t.Error("a window of 1 ms was accepted")
+	}
+}
+
+// What is just within the limits is accepted.
+func TestConfigLimits(t *testing.T) {
+	for _, cfg := range []breaker.Config{
+		{Window: 10 * time.Millisecond, Probes: 1, OpenFor: time.Millisecond, MinWait: time.Millisecond, HangAfter: time.Millisecond},
+		{Window: 24 * time.Hour, OpenFor: 24 * time.Hour, MinWait: 24 * time.Hour, HangAfter: 24 * time.Hour, Probes: 10_000},
+		{HangAfter: -1},
+	} {
+		if _, err := breaker.New(cfg); err != nil {
+			t.Errorf("%+v: %v", cfg, err)
+		}
 	}
 }
 

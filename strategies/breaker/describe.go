@@ -48,7 +48,7 @@ func (b *Breakers) Describe() core.Description {
 		{Name: "opens after", Value: b.describeTrip()},
 		{Name: "open for", Value: b.cfg.OpenFor.String() + "; meanwhile other brokers get the messages; those that no other may take go through"},
 		{Name: "closes after", Value: b.describeProbes()},
-		{Name: "failures", Value: "no or lost connection, busy, unavailable, unexplained errors; time-outs of " + b.cfg.MinWait.String() + " or more"},
+		{Name: "failures", Value: "no or lost connection, busy, unavailable, unexplained errors; time-outs of " + b.cfg.MinWait.String() + " or more, if the broker lately needed less"},
 	}}
 	if b.ownIgnore {
 		d.Settings = append(d.Settings, core.Setting{Name: "ignores", Value: "errors of the program's choice"})

@@ -10,23 +10,24 @@
 //	cfg.Steps = append(cfg.Steps, breakers.Step())
 //	cfg.Health = breakers
 //
-// It stands around operations too, such as a recall. An operation has one broker, so an
-// open breaker refuses it at once.
+// It stands around operations too, such as a recall. They count, and none is refused: an
+// operation has one broker, and no other can take its place.
 //
-// Brokers are told apart by their addresses. Producers of several clusters may share one
-// Breakers even if the clusters' brokers have the same names.
+// Brokers are told apart by address and network ([core.Broker]). Producers of several clusters
+// may share one Breakers even if the clusters' brokers have the same names.
 //
 // A breaker opens by [DefaultTrip] or a rule of one's own, stays open for a
 // while, and then lets single attempts through: the first success closes it, the
 // first failure opens it again. A breaker never makes a send fail that could have
 // succeeded: where no other broker is left, or no other may take the message because of its
-// sharding key or its fixed queue (see core's Attempt.LastResort), it lets attempts through,
-// and closes as soon as one of them succeeds.
+// sharding key, its fixed queue or a retry at the same queue (see core's Attempt.LastResort),
+// it lets attempts through, and closes as soon as one of them succeeds.
 //
 // What counts as a failure: no connection, a connection that broke, no answer
-// in time, and answers by which a broker says that it cannot serve, such as
+// in the time that others' answers take, and answers by which a broker says that it cannot serve, such as
 // SYSTEM_BUSY, SERVICE_NOT_AVAILABLE and an unexplained SYSTEM_ERROR. What counts
-// as nothing: whatever the caller cancelled or a hook vetoed, answers that blame
+// as nothing: whatever the caller cancelled or a hook vetoed, time-outs of callers who gave
+// the broker less time than it needs for others, answers that blame
 // the message, the topic or the credentials, panics, and one-way sends, which
 // prove nothing. Messages that are stored with a weaker status are successes.
 package breaker

@@ -116,5 +116,5 @@ func ExampleBreakers_Describe() {
 	// opens after: 5 failures in a row; or 50% failures among 20 or more attempts within 10s; or 1 attempt of 500ms or more without any answer from the broker
 	// open for: 5s; meanwhile other brokers get the messages; those that no other may take go through
 	// closes after: 2 attempts that succeed; until then there are at most 2 at a time
-	// failures: no or lost connection, busy, unavailable, unexplained errors; time-outs of 50ms or more
+	// failures: no or lost connection, busy, unavailable, unexplained errors; time-outs of 50ms or more, if the broker lately needed less
 }

@@ -65,7 +65,6 @@ func (b *Breakers) log(c change) {
 	case slog.LevelWarn:
 		t.again = 0
 	}
-	defer func() { _ = recover() }() // a log handler's panic must not touch the send either
 	b.cfg.Logger.LogAttrs(context.Background(), level, "circuit breaker changed", attrs...)
 }
 
@@ -79,7 +78,6 @@ func (b *Breakers) keepPanic(function string, instead func()) {
 }
 
 func (b *Breakers) logPanic(function string, v any) {
-	defer func() { _ = recover() }()
 	b.cfg.Logger.Error("breaker's function panicked", "function", function, "panic", v)
 }
 

@@ -41,6 +41,7 @@ func (l lines) Handle(_ context.Context, r slog.Record) error {
 
 // loud are the lines above debug, quiet is the number of the others.
 func (l lines) loud() (loud []line, quiet int) {
+	synctest.Wait() // until they are written
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, x := range *l.list {
@@ -57,8 +58,8 @@ func (x line) is(level slog.Level, to breaker.State) bool {
 	return x.level == level && x.attrs["to"].String() == to.String()
 }
 
-// An outage has a line at its begin and one at its end, however long it is (row B15 of the
-// faults: it had 24 a minute).
+// An outage has a line at its begin and one at its end, however long it is. It had 24 a
+// minute.
 func TestOneDeadBrokerLogsTwoLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newLines()
@@ -176,6 +177,7 @@ func TestLogHandlerMayUseTheBreakers(t *testing.T) {
 		w.halfOpen()
 		w.times(1, ok)
 		w.expect(breaker.Closed)
+		synctest.Wait()
 		// Five failures, of which each asks Ignore and Trip, and three changes.
 		if want := 5 + 5 + 3 + 3; asks.lines != want {
 			t.Errorf("%d lines, want %d", asks.lines, want)

@@ -1,11 +1,9 @@
 package breaker
 
 import (
-	"fmt"
-	"slices"
-	"strings"
-
 	"github.com/sony/gobreaker/v2"
+
+	"github.com/liftoff-mq/liftoff/internal/enum"
 )
 
 // State is a breaker's state.
@@ -22,28 +20,17 @@ var stateNames = []string{"closed", "half-open", "open"}
 
 // String gives "closed", "half-open" or "open".
 func (s State) String() string {
-	if int(s) < len(stateNames) {
-		return stateNames[s]
-	}
-	return "unknown"
+	return enum.Name(stateNames, int(s))
 }
 
 // MarshalText gives the name.
 func (s State) MarshalText() ([]byte, error) {
-	if int(s) >= len(stateNames) {
-		return nil, fmt.Errorf("breaker: state %d has no name", s)
-	}
-	return []byte(s.String()), nil
+	return enum.Marshal("breaker state", stateNames, int(s))
 }
 
 // UnmarshalText takes a name.
 func (s *State) UnmarshalText(text []byte) error {
-	i := slices.Index(stateNames, string(text))
-	if i < 0 {
-		return fmt.Errorf("breaker: state %q is not known; there are %s", text, strings.Join(stateNames, ", "))
-	}
-	*s = State(i)
-	return nil
+	return enum.Unmarshal("breaker state", stateNames, text, s)
 }
 
 func stateOf(s gobreaker.State) State {

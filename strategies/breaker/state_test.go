@@ -9,7 +9,7 @@ import (
 
 func TestStateString(t *testing.T) {
 	for s, want := range map[breaker.State]string{
-		breaker.Closed: "closed", breaker.HalfOpen: "half-open", breaker.Open: "open", 9: "unknown",
+		breaker.Closed: "closed", breaker.HalfOpen: "half-open", breaker.Open: "open", 9: "unknown(9)",
 	} {
 		if s.String() != want {
 			t.Errorf("state %d is %q, want %q", s, s, want)

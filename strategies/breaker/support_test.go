@@ -47,6 +47,16 @@ func after(d time.Duration, b behaviour) behaviour {
 	}
 }
 
+// needs is what a broker does that answers after d, unless the attempt ends before.
+func needs(d time.Duration) behaviour {
+	return func(ctx context.Context, at *core.Attempt) error {
+		answer := make(chan struct{})
+		timer := time.AfterFunc(d, func() { close(answer) })
+		defer timer.Stop()
+		return at.Wait(ctx, answer)
+	}
+}
+
 var refused = fail(core.ErrConnect)
 
 // world is a producer with breakers and two brokers whose behaviour can be set.
@@ -112,6 +122,11 @@ var chooseA = core.QueueSelectorFunc(func(_ context.Context, sel *core.Selection
 // toA is an option by which a send keeps choosing broker-a, though another broker may take
 // its message. So the attempt is no last resort, as it would be with a fixed queue.
 var toA = core.SendSelector(chooseA)
+
+// toB is toA for broker-b.
+var toB = core.SendSelector(core.QueueSelectorFunc(func(_ context.Context, sel *core.Selection) (int, error) {
+	return sel.Index(core.Queue{Broker: "broker-b"}), nil
+}))
 
 // sendA makes one attempt at broker-a, and at no other.
 func (w *world) sendA(ctx context.Context) error {

@@ -78,11 +78,11 @@ func TestDescriptions(t *testing.T) {
 	}{
 		{
 			health.Config{},
-			"latency fault tolerance (left alone after a failure 10s, left alone after an answer of latency:time 550ms:2s 1.8s:5s 3s:6s 5s:10s 15s:30s, a quick answer leaves the time as it is, time-outs count from 50ms)",
+			"latency fault tolerance (left alone after a failure 10s, left alone after an answer of latency:time 550ms:2s 1.8s:5s 3s:6s 5s:10s 15s:30s, a quick answer leaves the time as it is, time-outs count from 50ms, if the broker lately needed less)",
 		},
 		{
 			health.Config{Table: health.Java49(), MinWait: time.Second},
-			"latency fault tolerance (left alone after a failure 10m0s, left alone after an answer of latency:time 550ms:30s 1s:1m0s 2s:2m0s 3s:3m0s 15s:10m0s, a quick answer ends the time, time-outs count from 1s)",
+			"latency fault tolerance (left alone after a failure 10m0s, left alone after an answer of latency:time 550ms:30s 1s:1m0s 2s:2m0s 3s:3m0s 15s:10m0s, a quick answer ends the time, time-outs count from 1s, if the broker lately needed less)",
 		},
 	} {
 		v, err := health.NewLatency(tt.cfg)

@@ -234,23 +234,88 @@ func TestWhatCounts(t *testing.T) {
 	})
 }
 
+// A caller who gives a send less time than the broker needs isolated it for all others.
 func TestTimeouts(t *testing.T) {
 	tests := []struct {
 		name    string
+		needs   time.Duration // of the broker, for what it was sent before; 0 for nothing
 		timeout time.Duration
 		minWait time.Duration
 		want    core.Health
 	}{
-		{"of the producer", time.Hour, 0, core.HealthDown},
-		{"of the caller", time.Second, 0, core.HealthDown},
-		{"of an impatient caller", 49 * ms, 0, core.HealthGood},
-		{"of a caller that waits long enough", 49 * ms, 10 * ms, core.HealthDown},
+		{"of the producer", 0, time.Hour, 0, core.HealthDown},
+		{"of the caller", 0, time.Second, 0, core.HealthDown},
+		{"of an impatient caller, before any answer", 0, 499 * ms, 0, core.HealthGood},
+		{"long enough, before any answer", 0, 500 * ms, 0, core.HealthDown},
+		{"of an impatient caller", 100 * ms, 80 * ms, 0, core.HealthGood},
+		{"of one who is hardly patient", 100 * ms, 124 * ms, 0, core.HealthGood},
+		{"long enough", 100 * ms, 130 * ms, 0, core.HealthDown},
+		{"less than the least", 10 * ms, 49 * ms, 0, core.HealthGood},
+		{"the least", 10 * ms, 50 * ms, 0, core.HealthDown},
+		{"the least of the user's", 10 * ms, 49 * ms, 20 * ms, core.HealthDown},
+		{"of a whole attempt, after slow answers", 2 * time.Second, time.Second, 0, core.HealthDown},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, health.Config{MinWait: tt.minWait}, func(w *world) {
+				for range 50 {
+					if tt.needs > 0 {
+						w.send(w.t.Context(), tt.needs, nil)
+					}
+				}
+				time.Sleep(time.Minute) // what slow answers cost is over
 				w.tr.hang = true
 				ctx, cancel := context.WithTimeout(w.t.Context(), tt.timeout)
+				defer cancel()
+				w.send(ctx, 0, nil)
+				w.expect(tt.want)
+			})
+		})
+	}
+}
+
+// A broker that never answered is taken to need what the slowest of the others needs, and one
+// that did what it needs itself. A refusal does not show what storing takes.
+func TestWhatABrokerNeeds(t *testing.T) {
+	at := func(broker string, n int, took time.Duration, err error) func(w *world) {
+		return func(w *world) {
+			w.tr.delay, w.tr.err = took, err
+			for range n {
+				_, _ = w.p.Send(w.t.Context(), &core.Message{Topic: "T", Queue: &core.Queue{Broker: broker}})
+			}
+			w.tr.err = nil
+		}
+	}
+	for _, tt := range []struct {
+		name    string
+		before  []func(w *world)
+		timeout time.Duration
+		want    core.Health
+	}{
+		{"another needs longer", []func(*world){at("broker-b", 50, 100*ms, nil)}, 80 * ms, core.HealthGood},
+		{"others need less", []func(*world){at("broker-b", 50, 100*ms, nil)}, 130 * ms, core.HealthDown},
+		{"the first of two needs longer", []func(*world){at("broker-b", 50, 100*ms, nil), at("broker-c", 50, 10*ms, nil)}, 80 * ms, core.HealthGood},
+		{"the second of two needs longer", []func(*world){at("broker-b", 50, 10*ms, nil), at("broker-c", 50, 100*ms, nil)}, 80 * ms, core.HealthGood},
+		{"it needs less than others", []func(*world){at("broker-b", 50, 100*ms, nil), at("broker-a", 50, 10*ms, nil)}, 80 * ms, core.HealthDown},
+		{"quick refusals", []func(*world){at("broker-a", 50, 100*ms, nil), at("broker-a", 50, ms, refusal.Of(rocketmq.CodeMessageIllegal, "", brokerA.Addr))}, 80 * ms, core.HealthGood},
+		{"a slow refusal", []func(*world){at("broker-b", 50, 10*ms, nil), at("broker-a", 1, 400*ms, refusal.Of(rocketmq.CodeMessageIllegal, "", brokerA.Addr))}, 80 * ms, core.HealthDown},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				view, err := health.NewLatency(health.Config{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				tr := &script{}
+				c := coretest.Config(tr)
+				c.Routes, c.Health = coretest.Routes(1, "broker-a", "broker-b", "broker-c"), view
+				w := &world{t, tr, view, coretest.Start(t, c)}
+				for _, f := range tt.before {
+					f(w)
+				}
+				time.Sleep(time.Minute)
+				tr.hang = true
+				ctx, cancel := context.WithTimeout(t.Context(), tt.timeout)
 				defer cancel()
 				w.send(ctx, 0, nil)
 				w.expect(tt.want)
@@ -379,6 +444,9 @@ func TestConfigErrors(t *testing.T) {
 			}},
 			[]string{"ascend", "negative duration", "MinWait"},
 		},
+		{"no unit", health.Config{Table: health.Table{LatencyMax: []time.Duration{50, 100}, NotAvailable: []time.Duration{0, 2000}}, MinWait: 50}, []string{
+			"table's duration is 50ns, at least 10µs is needed", "2000 ms is 2000*time.Millisecond", "MinWait is 50ns",
+		}},
 		{"empty", health.Config{Table: health.Table{LatencyMax: []time.Duration{}}}, []string{"0 latencies"}},
 	}
 	for _, tt := range tests {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/internal/confjson"
+	"github.com/liftoff-mq/liftoff/internal/plausible"
 	"github.com/liftoff-mq/liftoff/strategies/internal/perbroker"
 	"github.com/liftoff-mq/liftoff/strategies/internal/verdict"
 )
@@ -26,8 +27,11 @@ const DefaultMinWait = verdict.MinWait
 type Config struct {
 	// Table has the numbers; the zero table means [Java5].
 	Table Table `json:"table" yaml:"table" envPrefix:"TABLE_"`
-	// MinWait is how long a broker must have had before a time-out counts as
-	// its failure, 50 ms by default: a caller's own short deadline proves nothing.
+	// MinWait is how long a broker must have had at least before a time-out counts as its
+	// failure, 50 ms by default. It must have had longer than it needs for others, too: the end
+	// of a caller's own short time proves nothing. What it needs is estimated from its last
+	// answers, as TCP estimates round trips. Where no answer is known it is 500 ms, and never
+	// more than 1 s.
 	MinWait time.Duration `json:"minWait" yaml:"minWait" env:"MIN_WAIT"`
 }
 
@@ -53,7 +57,7 @@ func (c Config) MarshalJSON() ([]byte, error) { return confjson.Marshal(c) }
 //
 // It forgets brokers to which no route leads. It is safe for concurrent use,
 // also by several producers at once, of one cluster or of several: it tells brokers apart by
-// their addresses.
+// address and network ([core.Broker]).
 type Latency struct {
 	table   Table
 	minWait time.Duration
@@ -75,6 +79,7 @@ type broker struct {
 	until   atomic.Int64 // since base; leave it alone until then
 	failed  atomic.Bool  // until comes from a failure that no success followed
 	latency atomic.Int64 // of the last outcome
+	need    verdict.Need // of the messages that it stored
 }
 
 // NewLatency makes a view that knows no broker yet. It reports all mistakes in
@@ -87,9 +92,7 @@ func NewLatency(cfg Config) (*Latency, error) {
 		cfg.MinWait = DefaultMinWait
 	}
 	err := cfg.Table.check()
-	if cfg.MinWait < 0 {
-		err = errors.Join(err, fmt.Errorf("MinWait is negative: %v", cfg.MinWait))
-	}
+	err = errors.Join(err, plausible.Named("MinWait", plausible.Time(cfg.MinWait, plausible.Moment, plausible.Day)))
 	if err != nil {
 		return nil, fmt.Errorf("latency health: %w", err)
 	}
@@ -127,18 +130,38 @@ func (l *Latency) AttemptDone(ctx context.Context, r *core.AttemptReport) {
 		return
 	}
 	v := verdict.Of(ctx, r.Result, r.Err, r.Written)
-	if v == verdict.Nothing || v == verdict.TimedOut && r.Latency < l.minWait {
+	if v == verdict.Nothing {
 		return
+	}
+	b := l.brokers.Get(r.Attempt.Broker())
+	switch v {
+	case verdict.Served:
+		b.need.Answered(r.Latency)
+	case verdict.TimedOut:
+		if r.Latency < l.enough(b) {
+			return
+		}
 	}
 	failed := v == verdict.Failed || v == verdict.TimedOut
 	latency := r.Latency
 	if failed {
 		latency = l.table.Isolation
 	}
-	b := l.brokers.Get(r.Attempt.Broker())
 	b.latency.Store(int64(r.Latency))
 	b.failed.Store(failed)
 	l.leaveAlone(b, l.table.Lookup(latency))
+}
+
+// enough is how long a broker must have had before a time-out counts. A broker that never
+// answered is taken to need what the slowest of the others needs.
+func (l *Latency) enough(b *broker) time.Duration {
+	need := b.need.Time()
+	if need == 0 {
+		for _, other := range l.brokers.All() {
+			need = max(need, other.need.Time())
+		}
+	}
+	return verdict.Enough(l.minWait, need)
 }
 
 // leaveAlone keeps the broker out for d (Java: FaultItem.updateNotAvailableDuration).
@@ -217,6 +240,6 @@ func (l *Latency) Describe() core.Description {
 		{Name: "left alone after a failure", Value: l.table.Lookup(l.table.Isolation).String()},
 		{Name: "left alone after an answer of latency:time", Value: strings.Join(steps, " ")},
 		{Name: "a quick answer", Value: quick},
-		{Name: "time-outs count from", Value: l.minWait.String()},
+		{Name: "time-outs count from", Value: l.minWait.String() + ", if the broker lately needed less"},
 	}}
 }

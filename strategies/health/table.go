@@ -3,8 +3,11 @@ package health
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/plausible"
 )
 
 // Table says for how long a broker is left alone after an answer that took a
@@ -24,6 +27,9 @@ type Table struct {
 }
 
 const ms = time.Millisecond
+
+// shortest is the shortest duration of a table but for zero.
+const shortest = 10 * time.Microsecond
 
 // Java5 is the table of Java 5.x: 50 and 100 ms are good, 550 ms costs 2 s, a
 // failure 10 s.
@@ -65,8 +71,11 @@ func (t Table) check() error {
 		errs = append(errs, errors.New("table's latencies do not ascend"))
 	}
 	for _, d := range slices.Concat(t.LatencyMax, t.NotAvailable, []time.Duration{t.Isolation}) {
-		if d < 0 {
+		switch {
+		case d < 0:
 			errs = append(errs, fmt.Errorf("table has a negative duration %v", d))
+		case d > 0: // any time upwards may be meant: the longest one is for ever
+			errs = append(errs, plausible.Named("table's duration", plausible.Time(d, shortest, math.MaxInt64)))
 		}
 	}
 	return errors.Join(errs...)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/internal/confjson"
+	"github.com/liftoff-mq/liftoff/internal/plausible"
 )
 
 // The defaults of a [Config].
@@ -40,6 +41,7 @@ func (c *Config) UnmarshalJSON(data []byte) error { return confjson.Unmarshal(da
 func (c Config) MarshalJSON() ([]byte, error) { return confjson.Marshal(c) }
 
 const (
+	minTarget = 100 * time.Microsecond
 	maxTarget = 10 * time.Second
 	mostMax   = 1_000_000
 )
@@ -56,9 +58,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.MinWindow = min(DefaultMinWindow, max(c.MaxWindow, 1))
 	}
 	var errs []error
-	if c.Target < 0 || c.Target > maxTarget {
-		errs = append(errs, fmt.Errorf("target %v is not between 0 and %v", c.Target, maxTarget))
-	}
+	errs = append(errs, plausible.Named("Target", plausible.Time(c.Target, minTarget, maxTarget)))
 	if c.MinWindow < 1 {
 		errs = append(errs, fmt.Errorf("a smallest window of %d messages lets none pass", c.MinWindow))
 	}

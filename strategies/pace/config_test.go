@@ -17,8 +17,9 @@ func TestConfig(t *testing.T) {
 		"zero":            {},
 		"a small largest": {cfg: pace.Config{MaxWindow: 1}},
 		"a large least":   {cfg: pace.Config{MinWindow: 10_000}},
-		"all wrong":       {pace.Config{Target: -1, MinWindow: -1, MaxWindow: -1}, []string{"target -1ns", "smallest window of -1", "largest window of -1"}},
-		"too much":        {pace.Config{Target: time.Minute, MaxWindow: 2_000_000}, []string{"target 1m0s", "2000000"}},
+		"all wrong":       {pace.Config{Target: -1, MinWindow: -1, MaxWindow: -1}, []string{"Target is negative: -1ns", "smallest window of -1", "largest window of -1"}},
+		"too much":        {pace.Config{Target: time.Minute, MaxWindow: 2_000_000}, []string{"Target is 1m, at most 10s", "2000000"}},
+		"no unit":         {pace.Config{Target: 20}, []string{"Target is 20ns, at least 100µs is needed; a plain number counts nanoseconds"}},
 		"crossed":         {pace.Config{MinWindow: 10, MaxWindow: 5}, []string{"10 messages, is larger than the largest, 5"}},
 	} {
 		p, err := pace.New(tt.cfg)

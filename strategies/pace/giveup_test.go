@@ -117,6 +117,33 @@ func TestAnotherBrokerWhenTheFirstIsFull(t *testing.T) {
 	})
 }
 
+// A policy that goes elsewhere only with what was not sent caps the wait for a place too.
+func TestWaitEndsInTimeForAnotherBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, pc := newGate(), pacer(t, fixed(16))
+		cfg := config(g, pc)
+		cfg.AttemptTimeout = time.Second
+		cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+			return core.Decision{Retry: f.Err != nil && f.Certainty == core.NotSent && f.Attempt < 2}
+		})
+		p := coretest.Start(t, cfg)
+		var in sends
+		in.start(bg, p, 16, "broker-a")
+		synctest.Wait()
+		start := time.Now()
+		if err := p.SendOneway(bg, coretest.Message("x")); err != nil {
+			t.Fatal(err)
+		}
+		if list := g.Attempts(); list[len(list)-1].Queue.Broker != "broker-b" || time.Since(start) != time.Second {
+			t.Errorf("%v after %v", list[len(list)-1], time.Since(start))
+		}
+		for range 4 {
+			(<-g.samples).end <- nil
+		}
+		in.wg.Wait()
+	})
+}
+
 // Whatever becomes of the samples, no send waits for ever.
 func TestLostSamples(t *testing.T) {
 	for name, outcome := range map[string]func(ctx context.Context, at *core.Attempt) (*core.Result, error){

@@ -14,7 +14,7 @@ import (
 // Pacer paces the one-way sends to each broker. It is safe for concurrent use.
 // It has no goroutine, and costs an attempt no allocation. Producers may share it
 // if they share their client, and should then: what it counts are the requests
-// of one connection. Brokers are told apart by their addresses.
+// of one connection. Brokers are told apart by address and network.
 type Pacer struct {
 	cfg     Config
 	brokers *perbroker.Table[broker]

@@ -15,15 +15,27 @@ const (
 	DefaultBurst = 100
 )
 
+// OutageBurst is how many retries a [Budget] grants at once while no broker is left that is
+// not known to be down. It lets a thousand messages a second, or three hundred callers,
+// outlast a broker that is busy for 300 ms and has no other beside it; and at a thousand
+// messages a second it keeps a cluster that is gone for 10 s below 1.2 requests a message.
+const OutageBurst = 1500
+
 // Budget is a bucket of tokens: a retry takes one, a call that succeeded puts
 // ratio of one back, up to burst (the scheme of gRPC's retry throttling). So at
-// steady state retries are at most ratio times the successes, and when a cluster
-// fails altogether they end after burst. It has no clock. It is safe for
-// concurrent use and allocates nothing.
+// steady state retries are at most ratio times the successes.
+//
+// Retries in an outage ([core.Failure].Outage) have a bucket of their own, which holds at most
+// [OutageBurst] and gets what the first one has no room for. A broker that goes away fails everything that
+// was under way to it, and all of that may be retried elsewhere: for this burst is large.
+// Where every broker is down, or the only one that may take the message, so many retries would
+// be nothing but a flood. And what keeps asking for its own dead broker, by a sharding key,
+// must not use up the retries of messages that another broker would take.
+//
+// A budget has no clock. It is safe for concurrent use and allocates nothing.
 type Budget struct {
-	tokens atomic.Int64 // in millionths
-	gain   int64
-	full   int64
+	usual, outage bucket
+	gain          int64 // what a success puts back, in millionths
 }
 
 var _ core.RetryBudget = (*Budget)(nil)
@@ -44,13 +56,46 @@ func NewBudget(ratio float64, burst int) (*Budget, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("retry budget: %w", err)
 	}
-	b := &Budget{gain: int64(ratio*token + 0.5), full: int64(burst) * token}
-	b.tokens.Store(b.full)
+	b := &Budget{gain: int64(ratio*token + 0.5)}
+	b.usual.fill(burst)
+	b.outage.fill(min(burst, OutageBurst))
 	return b, nil
 }
 
 // Withdraw implements [core.RetryBudget].
-func (b *Budget) Withdraw() bool {
+func (b *Budget) Withdraw(f *core.Failure) bool {
+	if f.Outage {
+		return b.outage.take()
+	}
+	return b.usual.take()
+}
+
+// Deposit implements [core.RetryBudget]. With a full budget, the usual case, it
+// only reads.
+func (b *Budget) Deposit() {
+	if !b.usual.put(b.gain) {
+		b.outage.put(b.gain)
+	}
+}
+
+// Left is the number of retries that the budget would grant now, as long as a broker works.
+func (b *Budget) Left() int { return b.usual.left() }
+
+// LeftInOutage is the number of retries that it would grant now in an outage.
+func (b *Budget) LeftInOutage() int { return b.outage.left() }
+
+// bucket holds tokens, counted in millionths.
+type bucket struct {
+	tokens atomic.Int64
+	full   int64
+}
+
+func (b *bucket) fill(burst int) {
+	b.full = int64(burst) * token
+	b.tokens.Store(b.full)
+}
+
+func (b *bucket) take() bool {
 	for {
 		now := b.tokens.Load()
 		if now < token {
@@ -62,16 +107,17 @@ func (b *Budget) Withdraw() bool {
 	}
 }
 
-// Deposit implements [core.RetryBudget]. With a full budget, the usual case, it
-// only reads.
-func (b *Budget) Deposit() {
+// put reports whether there was room.
+func (b *bucket) put(gain int64) bool {
 	for {
 		now := b.tokens.Load()
-		if now >= b.full || b.tokens.CompareAndSwap(now, min(now+b.gain, b.full)) {
-			return
+		if now >= b.full {
+			return false
+		}
+		if b.tokens.CompareAndSwap(now, min(now+gain, b.full)) {
+			return true
 		}
 	}
 }
 
-// Left is the number of retries that the budget would grant now.
-func (b *Budget) Left() int { return int(b.tokens.Load() / token) }
+func (b *bucket) left() int { return int(b.tokens.Load() / token) }

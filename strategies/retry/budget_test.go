@@ -3,6 +3,7 @@ package retry_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"strings"
 	"sync"
@@ -25,24 +26,41 @@ func newBudget(tb interface{ Fatal(...any) }, ratio float64, burst int) *retry.B
 	return b
 }
 
-// The budget against a plain count of what it owes.
+// The budget against a plain count of what it owes, in an outage and else.
 func TestBudgetModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		tenths := rapid.IntRange(0, 10).Draw(rt, "tenths")
-		burst := rapid.IntRange(1, 5).Draw(rt, "burst")
+		burst := rapid.SampledFrom([]int{1, 2, 5, retry.OutageBurst - 1, retry.OutageBurst, retry.OutageBurst + 3}).Draw(rt, "burst")
 		b := newBudget(rt, float64(tenths)/10, burst)
-		have := burst * 10 // in tenths
-		for i, deposit := range rapid.SliceOf(rapid.Bool()).Draw(rt, "deposits") {
-			if deposit {
+		full := map[bool]int{false: burst * 10, true: min(burst, retry.OutageBurst) * 10} // in tenths, by outage
+		have := maps.Clone(full)
+		const deposit, usual, outage, drain = 0, 1, 2, 3
+		for i, what := range rapid.SliceOf(rapid.IntRange(deposit, drain)).Draw(rt, "steps") {
+			switch what {
+			case deposit:
 				b.Deposit()
-				have = min(have+tenths, burst*10)
-			} else if granted := b.Withdraw(); granted != (have >= 10) {
-				rt.Fatalf("step %d: granted %v with %d tenths", i, granted, have)
-			} else if granted {
-				have -= 10
+				kind := have[false] == full[false]
+				have[kind] = min(have[kind]+tenths, full[kind])
+			case usual, outage:
+				kind := what == outage
+				granted := b.Withdraw(&core.Failure{Outage: kind})
+				if granted != (have[kind] >= 10) {
+					rt.Fatalf("step %d: granted %v with %d tenths", i, granted, have[kind])
+				}
+				if granted {
+					have[kind] -= 10
+				}
+			case drain:
+				for kind := range have {
+					for have[kind] >= 20 {
+						if have[kind] -= 10; !b.Withdraw(&core.Failure{Outage: kind}) {
+							rt.Fatalf("step %d: refused with %d tenths", i, have[kind])
+						}
+					}
+				}
 			}
-			if b.Left() != have/10 {
-				rt.Fatalf("step %d: %d left, want %d tenths", i, b.Left(), have)
+			if b.Left() != have[false]/10 || b.LeftInOutage() != have[true]/10 {
+				rt.Fatalf("step %d: %d and %d left, want %d and %d tenths", i, b.Left(), b.LeftInOutage(), have[false], have[true])
 			}
 		}
 	})
@@ -56,7 +74,7 @@ func TestBudgetConcurrently(t *testing.T) {
 		wg.Go(func() {
 			for range 1000 {
 				b.Deposit()
-				if b.Withdraw() {
+				if b.Withdraw(&core.Failure{}) {
 					granted.Add(1)
 				}
 			}

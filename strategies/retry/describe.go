@@ -59,7 +59,8 @@ func (b *backoff) Describe() core.Description {
 func (b *Budget) Describe() core.Description {
 	return core.Description{Summary: "token bucket", Settings: []core.Setting{
 		{Name: "retries for each call that succeeds", Value: strconv.FormatFloat(float64(b.gain)/token, 'g', -1, 64)},
-		{Name: "burst", Value: strconv.FormatInt(b.full/token, 10)},
+		{Name: "burst", Value: strconv.FormatInt(b.usual.full/token, 10)},
+		{Name: "burst in an outage", Value: strconv.FormatInt(b.outage.full/token, 10)},
 	}}
 }
 
@@ -82,7 +83,8 @@ func rising(base, top time.Duration) string {
 func codeNames(codes []rocketmq.ResponseCode) string {
 	names := make([]string, len(codes))
 	for i, c := range codes {
-		names[i] = c.String()
+		text, _ := c.MarshalText() // which never fails, and has the number of a code without a name
+		names[i] = string(text)
 	}
 	return strings.Join(names, " ")
 }

@@ -29,7 +29,8 @@ func TestDescriptions(t *testing.T) {
 			"as the Java producer of 5.x (retries 1, pause none, stored twice possible after an attempt without an answer, retried answers TOPIC_NOT_EXIST SERVICE_NOT_AVAILABLE SYSTEM_ERROR NO_PERMISSION NO_BUYER_ID NOT_IN_CURRENT_UNIT SYSTEM_BUSY GO_AWAY FLOW_CONTROL in sync sends, weaker status stored once more at another broker)",
 		},
 		{retry.WithBackoff(own, ms, ms, 7), "core.RetryPolicyFunc (at least a pause of 1ms with 1 of it random)"},
-		{newBudget(t, 0.25, 7), "token bucket (retries for each call that succeeds 0.25, burst 7)"},
+		{newBudget(t, 0.25, 7), "token bucket (retries for each call that succeeds 0.25, burst 7, burst in an outage 7)"},
+		{newBudget(t, 0.1, 4096), "token bucket (retries for each call that succeeds 0.1, burst 4096, burst in an outage 1500)"},
 	} {
 		if got := core.Describe(tt.part).String(); got != tt.want {
 			t.Errorf("got  %s\nwant %s", got, tt.want)

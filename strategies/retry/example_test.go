@@ -84,10 +84,10 @@ func ExampleNewBudget() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(budget.Withdraw(), budget.Withdraw(), budget.Withdraw())
+	fmt.Println(budget.Withdraw(&core.Failure{}), budget.Withdraw(&core.Failure{}), budget.Withdraw(&core.Failure{}))
 	budget.Deposit()
 	budget.Deposit()
-	fmt.Println(budget.Withdraw())
+	fmt.Println(budget.Withdraw(&core.Failure{}))
 	// Output:
 	// true true false
 	// true

@@ -311,7 +311,7 @@ func TestAllocatesNothing(t *testing.T) {
 			t.Errorf("%s: %v allocations a decision, want 0", name, n)
 		}
 	}
-	if n := testing.AllocsPerRun(100, func() { budget.Withdraw(); budget.Deposit() }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { budget.Withdraw(&core.Failure{}); budget.Deposit() }); n != 0 {
 		t.Errorf("budget: %v allocations, want 0", n)
 	}
 }

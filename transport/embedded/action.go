@@ -43,7 +43,7 @@ func (x *exchange) do(a Action) {
 // handle does what a real server would, once.
 func (x *exchange) handle() {
 	if !x.handled {
-		x.rep = x.conn.node.handle(x.conn, x.cmd)
+		x.rep = x.conn.node.answer(x.conn, x.cmd)
 		x.handled = true
 	}
 }
@@ -258,7 +258,7 @@ func (c *conn) trickle(b []byte, interval time.Duration, claimed bool) {
 		if !c.node.paused.wait(c.done) {
 			break
 		}
-		if _, err := c.nc.Write(b[i : i+1]); err != nil {
+		if c.write(b[i:i+1]) != nil {
 			break
 		}
 		select {

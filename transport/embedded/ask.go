@@ -163,14 +163,19 @@ func contextError(ctx context.Context) error {
 // queue puts bytes behind those that wait to be written, if they are not too many.
 func (c *conn) queue(b []byte) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.closed:
-		return c.lost()
-	case len(c.out) > holdAt:
-		return fmt.Errorf("%d bytes wait to be read already", len(c.out))
+	closed, waiting := c.closed, len(c.out)
+	if !closed && waiting <= holdAt {
+		c.put(b)
 	}
-	c.out = append(c.out, b...)
+	n := c.outBytes()
+	c.mu.Unlock()
+	switch {
+	case closed:
+		return c.lost()
+	case waiting > holdAt:
+		return fmt.Errorf("%d bytes wait to be read already", waiting)
+	}
+	c.holds(&c.held.out, n)
 	return nil
 }
 

@@ -20,6 +20,7 @@ type Broker struct {
 	clients clients
 	offsets offsets
 	locks   locks
+	groups  groups
 	perm    atomic.Int64
 	listed  atomic.Bool   // the name server knows it
 	next    atomic.Uint64 // for requests that leave the queue to the broker
@@ -30,10 +31,17 @@ type Broker struct {
 
 func newBroker(c *Cluster, name, addr string) *Broker {
 	b := &Broker{node: newNode(c, name, addr), store: newStore(c.cfg.MaxStoredBytes)}
+	s := b.store
+	for _, table := range [...]*quota{
+		&b.topics.size, &b.groups.size, &b.clients.size, &b.clients.wanted, &b.offsets.size, &b.locks.size, &s.size, &s.waiting,
+	} {
+		table.limit = c.cfg.MaxTableBytes
+	}
 	b.node.handle = b.handle
 	b.node.gone = b.gone
 	b.perm.Store(rocketmq.PermRead | rocketmq.PermWrite)
-	b.topics.put(Topic{Name: rocketmq.ScheduleTopic, ReadQueues: len(delayLevels), WriteQueues: len(delayLevels), Perm: rocketmq.PermRead | rocketmq.PermWrite})
+	levels := len(c.cfg.DelayLevels)
+	b.topics.put(Topic{Name: rocketmq.ScheduleTopic, ReadQueues: levels, WriteQueues: levels, Perm: rocketmq.PermRead | rocketmq.PermWrite})
 	b.topics.put(Topic{Name: rocketmq.TimerTopic, ReadQueues: 1, WriteQueues: 1, Perm: rocketmq.PermRead | rocketmq.PermWrite})
 	if !c.cfg.NoAutoCreateTopics {
 		b.topics.put(Topic{
@@ -156,18 +164,29 @@ func (b *Broker) handle(c *conn, cmd *wire.Command) reply {
 		return b.send(c, cmd)
 	case wire.RecallMessage:
 		return b.recall(c, cmd)
+	}
+	if r, refused := b.refuseStatic(cmd); refused {
+		return r
+	}
+	switch cmd.Code {
 	case wire.HeartBeat:
 		return b.heartbeat(c, cmd)
 	case wire.UnregisterClient:
 		return b.unregister(cmd)
 	case wire.PullMessage, litePullMessage:
 		return b.pull(c, cmd)
+	case wire.ConsumerSendMsgBack:
+		return b.sendBack(cmd)
+	case wire.CheckClientConfig:
+		return b.checkClient(cmd)
 	case wire.GetConsumerListByGroup:
 		return b.consumerList(cmd)
 	case wire.QueryConsumerOffset:
 		return b.queryOffset(cmd)
 	case wire.UpdateConsumerOffset:
 		return b.updateOffset(cmd)
+	case wire.QueryAssignment:
+		return b.assign(cmd)
 	case wire.SearchOffsetByTimestamp:
 		return b.searchOffset(cmd)
 	case wire.GetMaxOffset:
@@ -178,8 +197,30 @@ func (b *Broker) handle(c *conn, cmd *wire.Command) reply {
 		return b.earliestTime(cmd)
 	case wire.ViewMessageByID:
 		return b.viewMessage(cmd)
+	case wire.QueryMessage:
+		return b.queryMessage(cmd)
 	case wire.UpdateAndCreateTopic:
 		return b.createTopic(cmd)
+	case wire.DeleteTopicInBroker:
+		return b.deleteTopic(cmd)
+	case wire.GetTopicConfig:
+		return b.topicConfig(cmd)
+	case wire.UpdateAndCreateSubscription:
+		return b.putGroup(cmd)
+	case wire.DeleteSubscriptionGroup:
+		return b.deleteGroup(cmd)
+	case wire.GetSubscriptionGroupConfig:
+		return b.getGroup(cmd)
+	case wire.GetTopicStatsInfo:
+		return b.topicStats(cmd)
+	case wire.GetConsumeStats:
+		return b.consumeStats(cmd)
+	case wire.GetConsumerConnectionList:
+		return b.consumerConnections(cmd)
+	case wire.GetProducerConnectionList:
+		return b.producerConnections(cmd)
+	case wire.QueryTopicConsumeByWho:
+		return b.consumersOf(cmd)
 	case wire.LockBatchMQ:
 		return b.lockQueues(cmd)
 	case wire.UnlockBatchMQ:

@@ -18,8 +18,11 @@ type Cluster struct {
 	servers []*NameServer
 	brokers []*Broker // in the order of the configuration
 	byName  map[string]*Broker
+	static  staticTopics
 	script  script
 	records records
+	buffers buffers
+	asked   unsupported
 	connIDs atomic.Uint64
 
 	mu     sync.Mutex
@@ -38,6 +41,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	c := &Cluster{cfg: cfg, byName: make(map[string]*Broker, len(cfg.Brokers)), timers: make(map[*time.Timer]struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	c.records.limit = cfg.RecordedRequests
+	c.buffers.limit = cfg.MaxBufferedBytes
 	host, _, _ := net.SplitHostPort(cfg.Listen) // checked by withDefaults
 	free := net.JoinHostPort(host, "0")
 	for i := range cfg.NameServers {
@@ -47,8 +51,12 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		}
 		c.servers = append(c.servers, newNameServer(c, name, addr))
 	}
-	for _, name := range cfg.Brokers {
-		b := newBroker(c, name, free)
+	for i, name := range cfg.Brokers {
+		addr := free
+		if cfg.BrokerPort > 0 {
+			addr = net.JoinHostPort(host, strconv.Itoa(cfg.BrokerPort+i))
+		}
+		b := newBroker(c, name, addr)
 		c.brokers = append(c.brokers, b)
 		c.byName[name] = b
 	}
@@ -107,11 +115,8 @@ func (c *Cluster) Close() error {
 	clear(c.timers)
 	c.mu.Unlock()
 	c.cancel()
-	for _, s := range c.servers {
-		s.node.stop()
-	}
-	for _, b := range c.brokers {
-		b.node.stop()
+	for _, n := range c.nodes() {
+		n.stop()
 	}
 	c.live.Wait()
 	return nil

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
+	"time"
 )
 
 // Defaults of [Config].
@@ -18,6 +20,14 @@ const (
 	DefaultMaxStoredBytes = 64 << 20
 	// DefaultRecordedRequests is how many requests of each code [Cluster.Requests] remembers.
 	DefaultRecordedRequests = 1000
+	// DefaultMaxConnections is how many connections one server takes at a time.
+	DefaultMaxConnections = 1024
+	// DefaultMaxBufferedBytes bounds what connections hold of frames and answers.
+	DefaultMaxBufferedBytes = 128 << 20
+	// DefaultMaxTableBytes bounds each table of what peers make a broker remember.
+	DefaultMaxTableBytes = 16 << 20
+	// DefaultStallTimeout is how long a peer may take to finish a frame or to read an answer.
+	DefaultStallTimeout = time.Minute
 	// maxRecordedBytes bounds the headers and bodies of all remembered requests.
 	maxRecordedBytes = 4 << 20
 	// maxBrokers keeps a route within what a client accepts.
@@ -33,6 +43,10 @@ var ErrConfig = errors.New("embedded: bad configuration")
 // [Config].AllowRemote.
 var ErrNotLoopback = fmt.Errorf("%w: listen address is not on loopback", ErrConfig)
 
+// ErrAdvertiseHost is an [ErrConfig]: a wildcard listen address without [Config].AdvertiseHost.
+// Clients cannot reach a wildcard, so routes have to name another host.
+var ErrAdvertiseHost = fmt.Errorf("%w: a wildcard listen address needs an AdvertiseHost for the routes", ErrConfig)
+
 // ErrClosed is what operations on a closed cluster give.
 var ErrClosed = errors.New("embedded: cluster is closed")
 
@@ -47,8 +61,11 @@ type Config struct {
 	ClusterName string
 
 	// Listen is the address of the first name server, host:port; empty means "127.0.0.1:0".
-	// The other servers take free ports of the same host.
+	// The other servers take free ports of the same host, see BrokerPort.
 	Listen string
+	// BrokerPort is the port of the first broker; the second one takes the next port, and so on. 0
+	// means free ports.
+	BrokerPort int
 	// AllowRemote permits a Listen host that is not a loopback address. Whoever reaches the
 	// ports may then read, write and create topics.
 	AllowRemote bool
@@ -66,12 +83,40 @@ type Config struct {
 	// AnswerJSON gives every answer a JSON header whatever the form of the request, as servers do
 	// that are not configured otherwise. Without it an answer has the form of its request.
 	AnswerJSON bool
+	// DelayLevels is how long a message with a delay level waits, level 1 first, and so how long one
+	// that a consumer could not consume does: from level 3 on, one level more each time. Nil means
+	// [DefaultDelayLevels] (Java MessageStoreConfig.messageDelayLevel). [ParseDelayLevels] reads
+	// RocketMQ's text form.
+	DelayLevels []time.Duration
 	// MaxStoredBytes bounds the messages that each broker keeps; beyond it the oldest are
 	// dropped. 0 means DefaultMaxStoredBytes.
 	MaxStoredBytes int64
 	// RecordedRequests is how many requests of each code [Cluster.Requests] remembers, within 4
 	// MiB for all codes together: 0 means DefaultRecordedRequests, below 0 none.
 	RecordedRequests int
+
+	// MaxConnections is how many connections each server has at a time; one more is closed as soon
+	// as it is made. 0 means DefaultMaxConnections.
+	MaxConnections int
+	// MaxBufferedBytes bounds what all connections of the cluster together hold of frames that are
+	// not complete and of answers that are not read. Beyond it the connection that holds most is
+	// closed. It should be several times the 16 MiB that one frame may have. 0 means
+	// DefaultMaxBufferedBytes.
+	MaxBufferedBytes int64
+	// MaxTableBytes bounds, about, each table of what peers make a broker remember besides messages:
+	// topics, queues, consumer groups, clients, subscriptions, offsets, locks, and pulls that wait.
+	// What does not fit is refused; a pull is answered at once instead. 0 means DefaultMaxTableBytes.
+	MaxTableBytes int
+	// StallTimeout is how long a peer may take from the first to the last byte of a frame, and to
+	// read what is written to it; then its connection is closed. Connections without a frame under
+	// way may be idle for ever. 0 means DefaultStallTimeout, below 0 no limit.
+	StallTimeout time.Duration
+
+	// Unsupported is told what a client asked for that the cluster does not have, once for each kind
+	// of thing and for at most 256 of them: a request code, or what a request of a known code wants,
+	// in words. The request is refused as NOT_MODELLED.md says. It runs on the goroutine of the
+	// request's connection, for several at a time, and must not call Close. nil means nobody asks.
+	Unsupported func(req *Request, what string)
 
 	// Logger gets notices at debug level and warnings about peers that break the protocol; nil
 	// means silence. Bodies and properties are never logged.
@@ -124,11 +169,39 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Queues < 0 || c.Queues > maxQueues {
 		return c, fmt.Errorf("%w: %d queues, allowed are 1 to %d", ErrConfig, c.Queues, maxQueues)
 	}
+	if c.DelayLevels == nil {
+		c.DelayLevels = DefaultDelayLevels()
+	}
+	c.DelayLevels = slices.Clone(c.DelayLevels)
+	if n := len(c.DelayLevels); n < 1 || n > maxDelayLevels || slices.Min(c.DelayLevels) < 0 {
+		return c, fmt.Errorf("%w: delay levels %v: 1 to %d of them are allowed, none below 0", ErrConfig, c.DelayLevels, maxDelayLevels)
+	}
 	if c.MaxStoredBytes == 0 {
 		c.MaxStoredBytes = DefaultMaxStoredBytes
 	}
 	if c.MaxStoredBytes < 0 {
 		return c, fmt.Errorf("%w: MaxStoredBytes %d", ErrConfig, c.MaxStoredBytes)
+	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = DefaultMaxConnections
+	}
+	if c.MaxConnections < 0 {
+		return c, fmt.Errorf("%w: MaxConnections %d", ErrConfig, c.MaxConnections)
+	}
+	if c.MaxBufferedBytes == 0 {
+		c.MaxBufferedBytes = DefaultMaxBufferedBytes
+	}
+	if c.MaxBufferedBytes < 0 {
+		return c, fmt.Errorf("%w: MaxBufferedBytes %d", ErrConfig, c.MaxBufferedBytes)
+	}
+	if c.MaxTableBytes == 0 {
+		c.MaxTableBytes = DefaultMaxTableBytes
+	}
+	if c.MaxTableBytes < 0 {
+		return c, fmt.Errorf("%w: MaxTableBytes %d", ErrConfig, c.MaxTableBytes)
+	}
+	if c.StallTimeout == 0 {
+		c.StallTimeout = DefaultStallTimeout
 	}
 	if c.RecordedRequests == 0 {
 		c.RecordedRequests = DefaultRecordedRequests
@@ -150,12 +223,15 @@ func (c Config) withAddresses() (Config, error) {
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
 		return c, fmt.Errorf("%w: listen address %q: the port is not a number up to 65535", ErrConfig, c.Listen)
 	}
+	if last := c.BrokerPort + len(c.Brokers) - 1; c.BrokerPort < 0 || last > 65535 {
+		return c, fmt.Errorf("%w: broker ports %d to %d: 1 to 65535 are allowed", ErrConfig, c.BrokerPort, last)
+	}
 	ip := net.ParseIP(host)
 	if loopback := host == "localhost" || ip != nil && ip.IsLoopback(); !loopback && !c.AllowRemote {
 		return c, fmt.Errorf("%w: %q; set AllowRemote to open it to others", ErrNotLoopback, c.Listen)
 	}
 	if (host == "" || ip != nil && ip.IsUnspecified()) && c.AdvertiseHost == "" {
-		return c, fmt.Errorf("%w: listen address %q needs an AdvertiseHost for the routes", ErrConfig, c.Listen)
+		return c, fmt.Errorf("%w: %q", ErrAdvertiseHost, c.Listen)
 	}
 	return c, nil
 }

@@ -2,11 +2,14 @@ package embedded
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
+	"time"
 
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -17,6 +20,8 @@ const (
 	// holdAt is how many bytes of answers may wait while another goroutine is stuck in a write;
 	// beyond it the connection reads no more requests.
 	holdAt = 1 << 20
+	// keepAt is the size up to which a connection keeps the buffers of its answers for later ones.
+	keepAt = 64 << 10
 )
 
 // conn is one accepted connection. Its reader goroutine handles requests one after the other;
@@ -36,14 +41,22 @@ type conn struct {
 	room     sync.Cond // out became shorter, or the connection closed
 	out      []byte    // answers not yet handed to a write
 	spare    []byte
+	writing  int  // bytes of the buffer that is being written
 	flushing bool // a goroutine is in flush
 	closed   bool
+	late     []func() []byte // answers that are made when there is room for them
+	later    bool            // a goroutine is in answerLate
 
 	asks asks
+	held heldBytes
 
-	// Of the reader goroutine: the request in hand and a buffer for its answer.
+	// Of the reader goroutine: what it reads with, the request in hand and a buffer for its answer;
+	// when the frame that is not complete began, and whether reads have a deadline for it.
+	reader  *wire.Reader
 	cmd     wire.Command
 	scratch []byte
+	began   time.Time
+	limited bool
 }
 
 func newConn(n *node, id uint64, nc net.Conn) *conn {
@@ -70,22 +83,26 @@ func (c *conn) close() {
 		c.room.Broadcast()
 		c.mu.Unlock()
 		_ = c.nc.Close() // nothing depends on how the close went
+		c.holds(&c.held.in, 0)
+		c.holds(&c.held.out, 0)
 	})
 }
 
 // serve reads requests until the stream ends.
 func (c *conn) serve() {
+	defer func() { c.holds(&c.held.in, 0) }() // also what was added after the close
 	defer c.close()
-	r := wire.NewReader(gatedReader{c}, wire.MaxFrame)
-	for {
-		if !r.Buffered() {
+	c.reader = wire.NewReader(gatedReader{c}, wire.MaxFrame)
+	for !c.ended() {
+		if !c.reader.Buffered() {
 			c.flush()
 		}
-		frame, err := r.Next()
+		frame, err := c.reader.Next()
 		if err != nil {
 			c.trouble(err)
 			return
 		}
+		c.began = time.Time{}
 		// What arrived before a pause is handled after it, as by a process that was stopped.
 		if !c.node.paused.wait(c.done) {
 			return
@@ -98,7 +115,7 @@ func (c *conn) serve() {
 			c.asks.answered(&c.cmd)
 			continue
 		}
-		c.dispatch()
+		c.dispatch(len(frame) - len(c.cmd.Body))
 	}
 }
 
@@ -107,21 +124,68 @@ func (c *conn) serve() {
 type gatedReader struct{ c *conn }
 
 func (r gatedReader) Read(p []byte) (int, error) {
-	g := &r.c.node.reading
-	if !g.wait(r.c.done) {
-		return 0, net.ErrClosed
+	c, g := r.c, &r.c.node.reading
+	c.holdsIn()
+	for {
+		stopped := g.isShut()
+		if !g.wait(c.done) {
+			return 0, net.ErrClosed
+		}
+		c.limitRead(stopped)
+		n, err := c.nc.Read(p)
+		timeout := n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
+		if timeout && g.isShut() {
+			continue // the time that the server does not read is not the peer's
+		}
+		if timeout {
+			return 0, fmt.Errorf("%w: %d bytes of a frame after %v", errStalled, c.reader.Pending(), c.node.cluster.cfg.StallTimeout)
+		}
+		if err == nil && !g.wait(c.done) {
+			return 0, net.ErrClosed
+		}
+		return n, err
 	}
-	n, err := r.c.nc.Read(p)
-	if err == nil && !g.wait(r.c.done) {
-		return 0, net.ErrClosed
+}
+
+// holdsIn tells what the reader goroutine holds.
+func (c *conn) holdsIn() { c.holds(&c.held.in, c.reader.Size()+cap(c.scratch)) }
+
+// errStalled is a peer that does not go on.
+var errStalled = errors.New("peer has stalled")
+
+// limitRead gives the next read the deadline of the frame that has begun, and none between frames.
+// Afresh gives that frame its whole time again.
+func (c *conn) limitRead(afresh bool) {
+	limit := c.node.cluster.cfg.StallTimeout
+	switch {
+	case limit < 0:
+	case c.reader.Pending() == 0:
+		if c.limited {
+			c.limited = false
+			_ = c.nc.SetReadDeadline(time.Time{}) // of a connection that is closed; then the read says so
+		}
+	case c.began.IsZero() || afresh:
+		c.began, c.limited = time.Now(), true
+		_ = c.nc.SetReadDeadline(c.began.Add(limit))
 	}
-	return n, err
+}
+
+// write writes to the socket; a peer that does not read in time has stalled.
+func (c *conn) write(b []byte) error {
+	if limit := c.node.cluster.cfg.StallTimeout; limit > 0 {
+		_ = c.nc.SetWriteDeadline(time.Now().Add(limit))
+	}
+	_, err := c.nc.Write(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.trouble(fmt.Errorf("%w: it does not read its answers", errStalled))
+	}
+	return err
 }
 
 // trouble logs why the stream ended, unless that was the peer's or our own doing.
 func (c *conn) trouble(err error) {
 	level := slog.LevelDebug
-	if errors.Is(err, wire.ErrFrame) || errors.Is(err, wire.ErrDecode) {
+	if errors.Is(err, wire.ErrFrame) || errors.Is(err, wire.ErrDecode) || errors.Is(err, errStalled) {
 		level = slog.LevelWarn
 	} else if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
 		return
@@ -130,11 +194,13 @@ func (c *conn) trouble(err error) {
 }
 
 // dispatch handles the request in c.cmd on the reader goroutine. Its body is valid until then.
-func (c *conn) dispatch() {
+// Header is the length of what came with the body.
+func (c *conn) dispatch(header int) {
 	cl := c.node.cluster
 	rules := cl.script.rules(c.cmd.Code)
 	if recorded := cl.records.on(); recorded || rules.any() {
 		req := newRequest(c, &c.cmd)
+		req.header = header
 		if recorded {
 			cl.records.add(req)
 		}
@@ -143,7 +209,7 @@ func (c *conn) dispatch() {
 			return
 		}
 	}
-	r := c.node.handle(c, &c.cmd)
+	r := c.node.answer(c, &c.cmd)
 	if r.later || c.cmd.IsOneway() {
 		return
 	}
@@ -152,8 +218,9 @@ func (c *conn) dispatch() {
 		c.unanswered(c.cmd.Code, err)
 		return
 	}
+	c.holdsIn()
 	c.send(c.scratch)
-	if cap(c.scratch) > 2*flushAt {
+	if cap(c.scratch) > keepAt {
 		c.scratch = nil
 	}
 }
@@ -177,15 +244,11 @@ func (c *conn) unanswered(code int, err error) {
 // goroutines call sendNow.
 func (c *conn) send(b []byte) {
 	c.mu.Lock()
-	for len(c.out) > holdAt && c.flushing && !c.closed {
-		c.room.Wait()
-	}
-	full := false
-	if !c.closed {
-		c.out = append(c.out, b...)
-		full = len(c.out) >= flushAt
-	}
+	c.waitRoom()
+	full := c.put(b)
+	n := c.outBytes()
 	c.mu.Unlock()
+	c.holds(&c.held.out, n)
 	if full {
 		c.flush()
 	}
@@ -194,11 +257,67 @@ func (c *conn) send(b []byte) {
 // sendNow queues bytes and writes them, unless another goroutine is writing: that one takes them along.
 func (c *conn) sendNow(b []byte) {
 	c.mu.Lock()
+	c.put(b)
+	n := c.outBytes()
+	c.mu.Unlock()
+	c.holds(&c.held.out, n)
+	c.flush()
+}
+
+// sendLater is sendNow for an answer that is made when the peer has read enough of the ones before,
+// so that a peer that does not read costs the memory of a few. Make is called in any case, unless
+// the cluster is closed, and returns nil for no answer. It returns at once.
+func (c *conn) sendLater(make func() []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.late = append(c.late, make)
+	if !c.later {
+		c.later = true
+		c.node.cluster.spawn(c.answerLate)
+	}
+}
+
+// answerLate makes and sends the late answers, one after the other.
+func (c *conn) answerLate() {
+	for {
+		c.mu.Lock()
+		c.waitRoom()
+		if len(c.late) == 0 {
+			c.later, c.late = false, nil
+			c.mu.Unlock()
+			return
+		}
+		next := c.late[0]
+		c.late[0] = nil
+		c.late = c.late[1:]
+		c.mu.Unlock()
+		if b := next(); b != nil {
+			c.sendNow(b)
+		}
+	}
+}
+
+// waitRoom waits while too many answers wait to be written. The caller holds the lock.
+func (c *conn) waitRoom() {
+	for len(c.out) > holdAt && c.flushing && !c.closed {
+		c.room.Wait()
+	}
+}
+
+// put queues bytes and reports whether they are enough for a write. The caller holds the lock.
+func (c *conn) put(b []byte) (full bool) {
 	if !c.closed {
 		c.out = append(c.out, b...)
 	}
-	c.mu.Unlock()
-	c.flush()
+	return len(c.out) >= flushAt
+}
+
+// outBytes is what the buffers of answers take. The caller holds the lock.
+func (c *conn) outBytes() int {
+	if c.closed {
+		return 0
+	}
+	return cap(c.out) + cap(c.spare) + c.writing
 }
 
 // flush writes what is queued. While a write is under way in another goroutine it returns at once.
@@ -217,21 +336,23 @@ func (c *conn) flush() {
 		}
 		c.mu.Lock()
 		b := c.out
-		c.out = c.spare[:0]
+		c.out, c.spare = c.spare[:0], nil
+		c.writing = cap(b)
 		c.mu.Unlock()
-		_, err := c.nc.Write(b)
+		err := c.write(b)
 		c.mu.Lock()
-		if cap(b) <= 2*flushAt {
+		c.writing = 0
+		if cap(b) <= keepAt {
 			c.spare = b
-		} else {
-			c.spare = nil
 		}
+		n := c.outBytes()
 		c.room.Broadcast()
+		c.mu.Unlock()
+		c.holds(&c.held.out, n)
 		if err != nil {
-			c.mu.Unlock()
 			c.close()
-			c.mu.Lock()
 		}
+		c.mu.Lock()
 	}
 	c.flushing = false
 	c.room.Broadcast()

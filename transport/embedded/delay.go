@@ -2,8 +2,11 @@ package embedded
 
 import (
 	"errors"
+	"fmt"
+	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,13 +15,37 @@ import (
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
-// delayLevels are the broker's defaults (Java MessageStoreConfig.messageDelayLevel): level 1 is
-// the first.
-var delayLevels = [...]time.Duration{
-	1 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second,
-	1 * time.Minute, 2 * time.Minute, 3 * time.Minute, 4 * time.Minute, 5 * time.Minute, 6 * time.Minute,
-	7 * time.Minute, 8 * time.Minute, 9 * time.Minute, 10 * time.Minute, 20 * time.Minute, 30 * time.Minute,
-	1 * time.Hour, 2 * time.Hour,
+// maxDelayLevels bounds the levels of a configuration.
+const maxDelayLevels = 256
+
+// DefaultDelayLevels returns what brokers have unless configured otherwise: "1s 5s 10s 30s 1m 2m
+// 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h".
+func DefaultDelayLevels() []time.Duration {
+	return []time.Duration{
+		1 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second,
+		1 * time.Minute, 2 * time.Minute, 3 * time.Minute, 4 * time.Minute, 5 * time.Minute, 6 * time.Minute,
+		7 * time.Minute, 8 * time.Minute, 9 * time.Minute, 10 * time.Minute, 20 * time.Minute, 30 * time.Minute,
+		1 * time.Hour, 2 * time.Hour,
+	}
+}
+
+// ParseDelayLevels reads delay levels as a broker's setting messageDelayLevel has them: whole
+// numbers with the unit s, m, h or d, separated by spaces, level 1 first.
+func ParseDelayLevels(text string) ([]time.Duration, error) {
+	units := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour}
+	var levels []time.Duration
+	for _, level := range strings.Fields(text) {
+		number, unit := level[:len(level)-1], units[level[len(level)-1]]
+		n, err := strconv.ParseUint(number, 10, 31)
+		if unit == 0 || err != nil || time.Duration(n) > math.MaxInt64/unit {
+			return nil, fmt.Errorf("%w: delay level %q: want a whole number and s, m, h or d, as in \"1s 5s 10s\"", ErrConfig, level)
+		}
+		levels = append(levels, time.Duration(n)*unit)
+	}
+	if len(levels) == 0 || len(levels) > maxDelayLevels {
+		return nil, fmt.Errorf("%w: %d delay levels, allowed are 1 to %d", ErrConfig, len(levels), maxDelayLevels)
+	}
+	return levels, nil
 }
 
 // maxTimer is the longest that a message with a delivery time waits (Java timerMaxDelaySec).
@@ -42,28 +69,36 @@ type delayed struct {
 	erased  map[erasure]struct{}
 }
 
+// errTimer is a delivery time that a broker refuses, or a message that is to erase another one when
+// the time for that is over.
+var errTimer = errors.New("timer message illegal")
+
 // schedule redirects a message that is to be delivered later and returns when; the zero time
-// means now. Ok is false for a delivery time that a broker refuses, and for a message that is to
-// erase another one when the time for that is over.
+// means now. Errors are errTimer and a *strconv.NumError for a delay level that is no number.
 //
 // A level goes to the queue of its level in SCHEDULE_TOPIC_XXXX, a time to rmq_sys_wheel_timer;
 // REAL_TOPIC and REAL_QID keep where the message belongs (Java HookUtils.handleScheduleMessage).
 // A message that has TIMER_OUT_MS already is none of the timer's (Java HookUtils.checkIfTimerMessage).
-func schedule(m *wire.StoredMessage, props *wire.Fields) (due time.Time, ok bool) {
+func (b *Broker) schedule(m *wire.StoredMessage, props *wire.Fields) (due time.Time, err error) {
+	levels := b.node.cluster.cfg.DelayLevels
 	now := time.Now()
-	if level, err := strconv.Atoi(props.Get(rocketmq.PropertyDelay)); err == nil && level > 0 {
+	level, err := delayLevel(*props)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if level > 0 {
 		// A level takes precedence and removes the others.
-		level = min(level, len(delayLevels))
+		level = min(level, len(levels))
 		remove(props, rocketmq.PropertyTimerDelaySec, rocketmq.PropertyTimerDelayMS, rocketmq.PropertyTimerDeliverMS)
 		park(m, props, rocketmq.ScheduleTopic, level-1)
-		return now.Add(delayLevels[level-1]), true
+		return now.Add(levels[level-1]), nil
 	}
 	var text string
 	var unit int64 = 1
 	base := now.UnixMilli()
 	switch {
 	case props.Get(rocketmq.PropertyTimerOutMS) != "":
-		return time.Time{}, true
+		return time.Time{}, nil
 	case props.Get(rocketmq.PropertyTimerDelaySec) != "":
 		text, unit = props.Get(rocketmq.PropertyTimerDelaySec), 1000
 	case props.Get(rocketmq.PropertyTimerDelayMS) != "":
@@ -71,25 +106,38 @@ func schedule(m *wire.StoredMessage, props *wire.Fields) (due time.Time, ok bool
 	case props.Get(rocketmq.PropertyTimerDeliverMS) != "":
 		text, base = props.Get(rocketmq.PropertyTimerDeliverMS), 0
 	default:
-		return time.Time{}, true
+		return time.Time{}, nil
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n > 1<<53 {
-		return time.Time{}, false
+		return time.Time{}, errTimer
 	}
 	due = time.UnixMilli(base + n*unit)
 	switch {
 	case !due.After(now):
-		_, late := props.Lookup(rocketmq.PropertyTimerDelUniqKey)
-		return time.Time{}, !late
+		if _, late := props.Lookup(rocketmq.PropertyTimerDelUniqKey); late {
+			return time.Time{}, errTimer
+		}
+		return time.Time{}, nil
 	case due.Sub(now) > maxTimer:
-		return time.Time{}, false
+		return time.Time{}, errTimer
 	}
 	// The property is the last full second before.
 	out := (due.UnixMilli() - 1) / timerPrecision * timerPrecision
 	props.Set(rocketmq.PropertyTimerOutMS, strconv.FormatInt(out, 10))
 	park(m, props, rocketmq.TimerTopic, 0)
-	return due, true
+	return due, nil
+}
+
+// delayLevel is a message's delay level, 0 without one. Errors are those of its text (Java
+// Message.getDelayTimeLevel, which throws).
+func delayLevel(props wire.Fields) (int, error) {
+	text := props.Get(rocketmq.PropertyDelay)
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	return int(n), err
 }
 
 // recallHandle is what takes a timed message back, or "" (Java SendMessageProcessor.attachRecallHandle).

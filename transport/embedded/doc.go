@@ -3,8 +3,10 @@
 // an in-memory [Network] that works under testing/synctest.
 //
 // It has three uses: the cluster that a program or an example starts when nothing is installed,
-// the double that tests send to, and the development server behind `liftoff broker`. It keeps
-// messages in memory only and checks no credentials: it is not for production.
+// the double that tests send to, and the development server behind `liftoff broker`. Producers and
+// consumers of RocketMQ's own clients work with it: what a consumer fails comes again and ends in the
+// dead-letter topic, tags are filtered, and mqadmin sees what there is. It keeps messages in memory
+// only and checks no credentials: it is not for production.
 //
 //	cluster, err := embedded.Start(ctx, embedded.Config{Brokers: embedded.BrokerNames(2)})
 //	defer cluster.Close()

@@ -152,3 +152,13 @@ func ExampleBroker_Ask() {
 	// asked for: 7F000001 <nil>
 	// answer: 0 committed <nil>
 }
+
+func ExampleParseDelayLevels() {
+	levels, err := embedded.ParseDelayLevels("1s 5s 2m 1h")
+	fmt.Println(levels, err)
+	_, err = embedded.ParseDelayLevels("1s 5")
+	fmt.Println(err)
+	// Output:
+	// [1s 5s 2m0s 1h0m0s] <nil>
+	// embedded: bad configuration: delay level "5": want a whole number and s, m, h or d, as in "1s 5s 10s"
+}

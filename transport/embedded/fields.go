@@ -6,11 +6,16 @@ import (
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
-// fieldReader reads the header fields of requests and keeps the first error. An empty value
-// counts as missing, as in Java.
+// fieldReader reads the header fields of requests and keeps the first error. Of a binary header an
+// empty value counts as missing, as in Java.
 type fieldReader struct {
-	ext wire.Fields
-	err error
+	ext    wire.Fields
+	binary bool
+	err    error
+}
+
+func readFields(cmd *wire.Command) fieldReader {
+	return fieldReader{ext: cmd.Ext, binary: cmd.Serialization == wire.RocketMQ}
 }
 
 func (f *fieldReader) fail(name, reason string) {
@@ -20,8 +25,8 @@ func (f *fieldReader) fail(name, reason string) {
 }
 
 func (f *fieldReader) text(name string) string {
-	v := f.ext.Get(name)
-	if v == "" {
+	v, given := f.ext.Lookup(name)
+	if !given || v == "" && f.binary {
 		f.fail(name, "missing")
 	}
 	return v
@@ -29,9 +34,6 @@ func (f *fieldReader) text(name string) string {
 
 func (f *fieldReader) number(name string, bits int) int64 {
 	v := f.text(name)
-	if v == "" {
-		return 0
-	}
 	n, err := strconv.ParseInt(v, 10, bits)
 	if err != nil {
 		f.fail(name, "not an integer of "+strconv.Itoa(bits)+" bits")

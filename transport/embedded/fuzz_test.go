@@ -52,7 +52,9 @@ func FuzzRequest(f *testing.F) {
 		wire.GetConsumerListByGroup, wire.QueryConsumerOffset, wire.UpdateConsumerOffset, wire.SearchOffsetByTimestamp, wire.GetMaxOffset,
 		wire.GetMinOffset, wire.GetEarliestMsgStoreTime, wire.ViewMessageByID, wire.UpdateAndCreateTopic, wire.LockBatchMQ, wire.UnlockBatchMQ,
 		wire.GetRouteInfoByTopic, wire.GetBrokerClusterInfo,
-		wire.RecallMessage,
+		wire.RecallMessage, wire.ConsumerSendMsgBack, wire.CheckClientConfig, wire.QueryMessage, wire.DeleteTopicInBroker, wire.GetTopicConfig, wire.QueryAssignment,
+		wire.UpdateAndCreateSubscription, wire.DeleteSubscriptionGroup, wire.GetSubscriptionGroupConfig, wire.GetTopicStatsInfo,
+		wire.GetConsumeStats, wire.GetConsumerConnectionList, wire.GetProducerConnectionList, wire.QueryTopicConsumeByWho,
 	}
 	text := func(ext wire.Fields) string {
 		var b strings.Builder
@@ -73,7 +75,9 @@ func FuzzRequest(f *testing.F) {
 		default:
 			f.Add(i, text(pullCommand("t", 0, 0, 32, prop("sysFlag", "7"), prop("suspendTimeoutMillis", "9"), prop("timestamp", "1"),
 				prop("commitOffset", "1"), prop("offset", "0"), prop("clientID", "c"), prop("readQueueNums", "1"), prop("writeQueueNums", "1"),
-				prop("perm", "6"), prop("recallHandle", "djEgdCBicm9rZXItYSA0MTAyNDQ0ODAwMDAwIElE")).Ext), []byte(`{"clientID":"c","clientId":"c","mqSet":[{"topic":"t","queueId":1}],"consumerDataSet":[{"groupName":"g"}]}`), true)
+				prop("perm", "6"), prop("group", "g"), prop("groupName", "g"),
+				prop("delayLevel", "0"), prop("key", "x"), prop("maxNum", "9"), prop("beginTimestamp", "0"), prop("endTimestamp", "9999999999999"),
+				prop("recallHandle", "djEgdCBicm9rZXItYSA0MTAyNDQ0ODAwMDAwIElE")).Ext), []byte(`{"clientID":"c","clientId":"c","groupName":"g","consumerGroup":"g","topic":"t","strategyName":"AVG","retryMaxTimes":1,"subscriptionData":{"expressionType":"TAG"},"mqSet":[{"topic":"t","queueId":1}],"consumerDataSet":[{"groupName":"g","subscriptionDataSet":[{"topic":"t","subString":"a","codeSet":[97]}]}]}`), true)
 		}
 	}
 	c := inMemory(f, embedded.Config{MaxStoredBytes: 1 << 20, RecordedRequests: 10})

@@ -20,6 +20,13 @@ func (g *gate) set(shut bool) {
 	}
 }
 
+// isShut reports whether wait would wait now.
+func (g *gate) isShut() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.shut != nil
+}
+
 // wait returns true once the gate is open and false when done comes first.
 func (g *gate) wait(done <-chan struct{}) bool {
 	for {

@@ -100,7 +100,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 		c := embedded.New(t, embedded.Config{Network: &embedded.Network{Buffer: 4 << 10}})
 		b := c.Brokers()[0]
 		p := connect(t, c, b.Addr(), wire.RocketMQ)
-		if err := p.conn.SetWriteDeadline(time.Now().Add(time.Minute)); err != nil {
+		if err := p.conn.SetWriteDeadline(time.Now().Add(30 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		var burst []byte
@@ -312,6 +312,9 @@ func TestConfigErrors(t *testing.T) {
 		"wildcard, remote": {embedded.Config{Listen: "0.0.0.0:0", AllowRemote: true}, embedded.ErrConfig},
 		"no port":          {embedded.Config{Listen: "127.0.0.1"}, embedded.ErrConfig},
 		"port too large":   {embedded.Config{Listen: "127.0.0.1:65536"}, embedded.ErrConfig},
+		"no delay level":   {embedded.Config{DelayLevels: []time.Duration{}}, embedded.ErrConfig},
+		"delay below 0":    {embedded.Config{DelayLevels: []time.Duration{1, -1}}, embedded.ErrConfig},
+		"many levels":      {embedded.Config{DelayLevels: make([]time.Duration, 257)}, embedded.ErrConfig},
 		"name twice":       {embedded.Config{Brokers: []string{"a", "a"}}, embedded.ErrConfig},
 		"empty name":       {embedded.Config{Brokers: []string{""}}, embedded.ErrConfig},
 		"illegal name":     {embedded.Config{Brokers: []string{"a b"}}, embedded.ErrConfig},

@@ -50,6 +50,12 @@ func (s *NameServer) handle(_ *conn, cmd *wire.Command) reply {
 		return s.clusterInfo()
 	case wire.GetAllTopicListFromNameServer:
 		return s.topicList()
+	case wire.DeleteTopicInNameServer:
+		return reply{} // routes are made from what the brokers have
+	case wire.GetKVConfig, getKVListByNamespace:
+		return noConfiguration(cmd)
+	case deleteKVConfig:
+		return reply{}
 	}
 	return s.node.notSupported(cmd.Code)
 }
@@ -57,5 +63,5 @@ func (s *NameServer) handle(_ *conn, cmd *wire.Command) reply {
 // notSupported is the answer to a request code that the server does not know.
 func (n *node) notSupported(code int) reply {
 	n.log.Debug("request code not supported", "code", code)
-	return refuse(rocketmq.CodeRequestCodeNotSupported, " request type "+strconv.Itoa(code)+" not supported")
+	return refuse(rocketmq.CodeRequestCodeNotSupported, " request type "+strconv.Itoa(code)+" not supported").without(requestInWords(code))
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -28,8 +29,10 @@ type node struct {
 	mu       sync.Mutex
 	addr     string // as listened on, with its port once it is known
 	listener net.Listener
+	stopping chan struct{} // closed when listener is to be closed
 	accepted chan struct{} // closed when the accept loop of listener has ended
 	conns    map[*conn]struct{}
+	full     bool // the latest connection was one too many
 }
 
 func newNode(cl *Cluster, name, addr string) *node {
@@ -60,37 +63,58 @@ func (n *node) start(ctx context.Context) error {
 	}
 	n.addr = ln.Addr().String()
 	n.listener = ln
-	n.accepted = make(chan struct{})
-	go n.accept(ln, n.accepted)
+	n.stopping, n.accepted = make(chan struct{}), make(chan struct{})
+	go n.accept(ln, n.stopping, n.accepted)
 	return nil
 }
 
-func (n *node) accept(ln net.Listener, ended chan<- struct{}) {
+// How long the accept loop waits after an error, as net/http's Server does.
+const (
+	firstAcceptWait = 5 * time.Millisecond
+	maxAcceptWait   = time.Second
+)
+
+// accept takes connections until the listener is closed. After any other error, such as having no
+// file descriptor left, it tries again: others may give theirs back.
+func (n *node) accept(ln net.Listener, stopping <-chan struct{}, ended chan<- struct{}) {
 	defer n.cluster.end()
 	defer close(ended)
+	wait := firstAcceptWait
 	for {
 		nc, err := ln.Accept()
-		if err != nil {
-			// Short of file descriptors a real server goes on too; everything else means closed.
-			if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
-				continue
-			}
-			if !errors.Is(err, net.ErrClosed) {
-				n.log.Warn("no more connections are accepted", "error", err)
-			}
+		switch {
+		case err == nil:
+			// A stopped process accepts nothing; the system completes the connections all the same.
+			n.serve(ln, nc)
+			wait = firstAcceptWait
+			continue
+		case errors.Is(err, net.ErrClosed):
 			return
 		}
-		// A stopped process accepts nothing; the system completes the connections all the same.
-		n.serve(ln, nc)
+		if wait == firstAcceptWait {
+			n.log.Warn("a connection cannot be accepted; it is tried again", "error", err)
+		}
+		select {
+		case <-time.After(wait):
+			wait = min(2*wait, maxAcceptWait)
+		case <-stopping:
+			return
+		}
 	}
 }
 
-// serve starts a connection unless ln has been closed meanwhile.
+// serve starts a connection unless ln has been closed meanwhile or there are too many.
 func (n *node) serve(ln net.Listener, nc net.Conn) {
 	n.mu.Lock()
-	if n.listener != ln || !n.cluster.begin() {
+	full := len(n.conns) >= n.cluster.cfg.MaxConnections
+	first := full && !n.full
+	n.full = full
+	if full || n.listener != ln || !n.cluster.begin() {
 		n.mu.Unlock()
 		_ = nc.Close()
+		if first {
+			n.log.Warn("too many connections: new ones are closed", "limit", n.cluster.cfg.MaxConnections)
+		}
 		return
 	}
 	c := newConn(n, n.cluster.connIDs.Add(1), nc)
@@ -112,7 +136,7 @@ func (n *node) serve(ln net.Listener, nc net.Conn) {
 // requests in hand, so that a fault rule may stop the server it runs in.
 func (n *node) stop() {
 	n.mu.Lock()
-	ln, accepted := n.listener, n.accepted
+	ln, stopping, accepted := n.listener, n.stopping, n.accepted
 	n.listener = nil
 	conns := make([]*conn, 0, len(n.conns))
 	for c := range n.conns {
@@ -120,6 +144,7 @@ func (n *node) stop() {
 	}
 	n.mu.Unlock()
 	if ln != nil {
+		close(stopping)
 		_ = ln.Close()
 		<-accepted
 	}

@@ -14,6 +14,11 @@ const (
 	codePullRetryImmediately rocketmq.ResponseCode = 20
 	codePullOffsetMoved      rocketmq.ResponseCode = 21
 	codeQueryNotFound        rocketmq.ResponseCode = 22
+	codeSubscriptionParse    rocketmq.ResponseCode = 23
+	codeSubscriptionNotExist rocketmq.ResponseCode = 24
+	codeSubscriptionOld      rocketmq.ResponseCode = 25
+	codeConsumerNotOnline    rocketmq.ResponseCode = 206
+	codeGroupNotExist        rocketmq.ResponseCode = 26
 )
 
 // reply is the answer to a request before it is encoded.
@@ -29,6 +34,9 @@ type reply struct {
 
 	// thrown says that a real server's handler would have thrown, which loses all fields.
 	thrown bool
+
+	// missing says in words what the cluster does not have and the request is refused for.
+	missing string
 
 	// later says that there is no answer yet: the handler has kept the exchange.
 	later bool
@@ -48,8 +56,17 @@ func badField(err error) reply {
 	return javaException("org.apache.rocketmq.remoting.exception.RemotingCommandException", wire.TrimRemark(err.Error()))
 }
 
-// appendReply appends the answer as a frame.
+// appendReply appends the answer as a frame. One that a binary header cannot hold has a JSON header,
+// as all answers of 5.x have.
 func appendReply(dst []byte, ser wire.Serialization, opaque int32, r *reply) ([]byte, error) {
+	b, err := appendReplyIn(dst, ser, opaque, r)
+	if err != nil && ser != wire.JSON {
+		return appendReplyIn(dst, wire.JSON, opaque, r)
+	}
+	return b, err
+}
+
+func appendReplyIn(dst []byte, ser wire.Serialization, opaque int32, r *reply) ([]byte, error) {
 	if r.stored {
 		head := wire.ResponseHead{
 			Code: int(r.code), Opaque: opaque, Version: serverVersion, Language: wire.LanguageJava, Serialization: ser,

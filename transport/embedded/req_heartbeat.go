@@ -1,13 +1,16 @@
 package embedded
 
-// HEART_BEAT (34), UNREGISTER_CLIENT (35), GET_CONSUMER_LIST_BY_GROUP (38): requests to a broker.
+// HEART_BEAT (34), UNREGISTER_CLIENT (35), GET_CONSUMER_LIST_BY_GROUP (38), CHECK_CLIENT_CONFIG (46): requests
+// to a broker.
 //
 // Versions: as 5.3.3, with the shortened heartbeat (fingerprint). A group is forgotten when its
 // client unregisters or its connection ends. When the members of a consumer group change, those
 // that are left are told (NOTIFY_CONSUMER_IDS_CHANGED, 40), so that they share the queues anew.
 //
 // Deviations: clients that fall silent on an open connection are not forgotten after two
-// minutes. Subscriptions are not kept.
+// minutes. A heartbeat with a subscription by other expressions than tags is refused, where a
+// real broker that filters by tags alone refuses only the pulls: the consumer's log then says why at
+// once. The other groups of such a heartbeat are registered, its own is not.
 
 import (
 	"cmp"
@@ -21,9 +24,6 @@ import (
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
-
-// maxClients bounds what peers can make a broker remember.
-const maxClients = 65536
 
 // Client is a client that has sent heartbeats to a broker.
 type Client struct {
@@ -39,13 +39,17 @@ type Client struct {
 	Heartbeats    int
 	fingerprint   int32
 	conn          *conn
+	size          int // as the table's quota has it
 }
 
-// clients is a broker's table of clients.
+// clients is a broker's table of clients and of what their consumer groups want.
 type clients struct {
-	mu   sync.Mutex
-	byID map[string]*Client
-	turn uint64 // of those that are asked
+	mu     sync.Mutex
+	byID   map[string]*Client
+	size   quota
+	groups map[string]wire.Consumer
+	wanted quota  // of groups, as subscriptionSize has it
+	turn   uint64 // of those that are asked
 }
 
 // Clients returns the clients of the named broker, sorted by id; nil for an unknown broker.
@@ -93,10 +97,6 @@ func (b *Broker) heartbeat(c *conn, cmd *wire.Command) reply {
 	client := t.byID[h.ClientID]
 	changed := false
 	if client == nil {
-		if len(t.byID) >= maxClients {
-			t.mu.Unlock()
-			return refuse(rocketmq.CodeSystemBusy, "too many clients")
-		}
 		if t.byID == nil {
 			t.byID = make(map[string]*Client)
 		}
@@ -112,26 +112,86 @@ func (b *Broker) heartbeat(c *conn, cmd *wire.Command) reply {
 	client.fingerprint = h.Fingerprint
 	// Groups are added, never taken away: those leave by unregistering.
 	client.ProducerGroups = union(client.ProducerGroups, h.ProducerGroups)
-	var joined []string
-	for _, group := range h.ConsumerGroups {
-		if !slices.Contains(client.ConsumerGroups, group) {
-			joined = append(joined, group)
+	var refusal reply
+	var news []string
+	for _, consumer := range h.Consumers {
+		if r := unfiltered(consumer.Subscriptions); r.code != rocketmq.CodeSuccess {
+			refusal = r
+			continue
 		}
+		fresh, ok := t.subscribe(consumer, h.WithoutSub)
+		if !ok {
+			refusal = refuse(rocketmq.CodeSystemBusy, "too many subscriptions")
+			continue
+		}
+		changed = changed || fresh && h.WithoutSub
+		if fresh || !slices.Contains(client.ConsumerGroups, consumer.Group) {
+			news = append(news, consumer.Group)
+		}
+		client.ConsumerGroups = union(client.ConsumerGroups, []string{consumer.Group})
 	}
-	client.ConsumerGroups = union(client.ConsumerGroups, h.ConsumerGroups)
+	if !t.measure(client) {
+		t.remove(client)
+		t.forget(client.ConsumerGroups)
+		t.mu.Unlock()
+		return refuse(rocketmq.CodeSystemBusy, "too many clients")
+	}
 	t.mu.Unlock()
-	for _, group := range h.ConsumerGroups {
-		name := rocketmq.RetryPrefix + group
-		if _, there := b.topics.get(name); !there && illegalTopic(name) == "" {
-			b.topics.put(Topic{Name: name, ReadQueues: 1, WriteQueues: 1, Perm: rocketmq.PermRead | rocketmq.PermWrite})
+	for _, consumer := range h.Consumers {
+		if group, ok := b.groups.get(consumer.Group); ok {
+			b.backTopic(rocketmq.RetryPrefix+consumer.Group, group.RetryQueues)
 		}
 	}
-	b.notify(joined)
+	b.notify(news)
+	if refusal.code != rocketmq.CodeSuccess {
+		return refusal
+	}
 	change := "true"
 	if h.Fingerprint != 0 && !changed {
 		change = "false"
 	}
 	return reply{ext: wire.Fields{{Key: "IS_SUPPORT_HEART_BEAT_V2", Value: "true"}, {Key: "IS_SUB_CHANGE", Value: change}}}
+}
+
+// unfiltered refuses subscriptions by other expressions than tags, as a broker does without
+// enablePropertyFilter.
+func unfiltered(subscriptions []wire.Subscription) reply {
+	for i := range subscriptions {
+		if s := &subscriptions[i]; !s.IsTag() {
+			return refuse(rocketmq.CodeSystemError, "The broker does not support consumer to filter message by "+wire.TrimRemark(s.Type)).without("filters by other expressions than tags")
+		}
+	}
+	return reply{}
+}
+
+func (b *Broker) checkClient(cmd *wire.Command) reply {
+	s, err := wire.ParseClientCheck(cmd.Body)
+	if err != nil {
+		return javaException("java.lang.RuntimeException", wire.TrimRemark(err.Error()))
+	}
+	return unfiltered([]wire.Subscription{s})
+}
+
+// measure counts what a client takes now. It reports false if there is no room. The caller holds
+// the lock.
+func (t *clients) measure(c *Client) bool {
+	size := entrySize(c.ID)
+	for _, groups := range [...][]string{c.ProducerGroups, c.ConsumerGroups} {
+		for _, g := range groups {
+			size += 16 + len(g)
+		}
+	}
+	if !t.size.take(size - c.size) {
+		return false
+	}
+	c.size = size
+	return true
+}
+
+// remove forgets a client. The caller holds the lock.
+func (t *clients) remove(c *Client) {
+	t.size.give(c.size)
+	delete(t.byID, c.ID)
 }
 
 func union(have, add []string) []string {
@@ -161,8 +221,11 @@ func (b *Broker) unregister(cmd *wire.Command) reply {
 		client.ProducerGroups = without(client.ProducerGroups, u.ProducerGroup)
 		client.ConsumerGroups = without(client.ConsumerGroups, u.ConsumerGroup)
 		if len(client.ProducerGroups)+len(client.ConsumerGroups) == 0 {
-			delete(t.byID, u.ClientID)
+			t.remove(client)
+		} else {
+			t.measure(client) // it has become smaller
 		}
+		t.forget(left)
 	}
 	t.mu.Unlock()
 	b.notify(left)
@@ -174,13 +237,13 @@ func (b *Broker) gone(c *conn) {
 	t := &b.clients
 	t.mu.Lock()
 	var left []string
-	maps.DeleteFunc(t.byID, func(_ string, client *Client) bool {
-		if client.conn != c {
-			return false
+	for _, client := range t.byID {
+		if client.conn == c {
+			left = union(left, client.ConsumerGroups)
+			t.remove(client)
 		}
-		left = union(left, client.ConsumerGroups)
-		return true
-	})
+	}
+	t.forget(left)
 	t.mu.Unlock()
 	b.notify(left)
 }
@@ -205,8 +268,10 @@ func (b *Broker) notify(groups []string) {
 				b.node.log.Debug("a consumer group cannot be announced", "error", err)
 				continue
 			}
-			// Nobody waits here for a peer that does not read.
-			b.node.cluster.spawn(func() { c.sendNow(frame) })
+			// Nobody waits here for a peer that does not read, and such a one hears no more.
+			if c.queue(frame) == nil {
+				b.node.cluster.spawn(c.flush)
+			}
 		}
 	}
 }

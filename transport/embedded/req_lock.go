@@ -9,6 +9,7 @@ package embedded
 
 import (
 	"encoding/json"
+	"errors"
 	"sync"
 	"time"
 
@@ -16,14 +17,15 @@ import (
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
-const (
-	lockTime = time.Minute
-	maxLocks = 1 << 20
-)
+const lockTime = time.Minute
 
+// locks is which client has a queue for its group. Requests are decoded under the lock, one at a
+// time, because their bodies grow by it.
 type locks struct {
 	mu   sync.Mutex
 	held map[offsetKey]lock
+	size quota
+	full time.Time // when the locks that are over were last looked for
 }
 
 type lock struct {
@@ -38,19 +40,83 @@ type messageQueue struct {
 }
 
 type lockRequest struct {
-	ConsumerGroup string         `json:"consumerGroup"`
+	ConsumerGroup *string        `json:"consumerGroup"`
 	ClientID      string         `json:"clientId"`
 	Queues        []messageQueue `json:"mqSet"`
 }
 
-func parseLock(body []byte) (lockRequest, error) {
-	var req lockRequest
-	err := json.Unmarshal(body, &req)
-	return req, err
+func parseLock(body []byte) (req lockRequest, group string, err error) {
+	if len(body) > maxJSONBody {
+		return lockRequest{}, "", errLongBody
+	}
+	err = json.Unmarshal(body, &req)
+	if err == nil && req.ConsumerGroup == nil {
+		err = errors.New("the request has no group")
+	}
+	if err != nil {
+		return lockRequest{}, "", err
+	}
+	return req, *req.ConsumerGroup, nil
+}
+
+// any reports whether a group holds a lock.
+func (l *locks) any(group string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key, have := range l.held {
+		if key.group == group && now.Before(have.until) {
+			return true
+		}
+	}
+	return false
+}
+
+// set gives a queue to a client if nobody else has it and there is room. The caller holds the lock.
+func (l *locks) set(key offsetKey, client string, now time.Time) bool {
+	have, there := l.held[key]
+	if there && have.client != client && now.Before(have.until) {
+		return false
+	}
+	l.remove(key)
+	n := key.size() + len(client)
+	if !l.size.take(n) {
+		l.sweep(now)
+		if !l.size.take(n) {
+			return false
+		}
+	}
+	if l.held == nil {
+		l.held = make(map[offsetKey]lock)
+	}
+	l.held[key] = lock{client: client, until: now.Add(lockTime)}
+	return true
+}
+
+// sweep removes the locks that are over, at most once a second. The caller holds the lock.
+func (l *locks) sweep(now time.Time) {
+	if now.Sub(l.full) < time.Second {
+		return
+	}
+	l.full = now
+	for key, have := range l.held {
+		if !now.Before(have.until) {
+			l.remove(key)
+		}
+	}
+}
+
+// remove ends a lock, if there is one. The caller holds the lock.
+func (l *locks) remove(key offsetKey) {
+	if have, there := l.held[key]; there {
+		l.size.give(key.size() + len(have.client))
+		delete(l.held, key)
+	}
 }
 
 func (b *Broker) lockQueues(cmd *wire.Command) reply {
-	req, err := parseLock(cmd.Body)
+	b.locks.mu.Lock()
+	defer b.locks.mu.Unlock()
+	req, group, err := parseLock(cmd.Body)
 	if err != nil {
 		return javaException("java.lang.RuntimeException", wire.TrimRemark(err.Error()))
 	}
@@ -58,20 +124,11 @@ func (b *Broker) lockQueues(cmd *wire.Command) reply {
 		Locked []messageQueue `json:"lockOKMQSet"`
 	}{Locked: []messageQueue{}}
 	now := time.Now()
-	b.locks.mu.Lock()
-	if b.locks.held == nil {
-		b.locks.held = make(map[offsetKey]lock)
-	}
 	for _, q := range req.Queues {
-		key := offsetKey{req.ConsumerGroup, queueKey{q.Topic, q.QueueID}}
-		have, there := b.locks.held[key]
-		if there && have.client != req.ClientID && now.Before(have.until) || !there && len(b.locks.held) >= maxLocks {
-			continue
+		if b.locks.set(offsetKey{group, queueKey{q.Topic, q.QueueID}}, req.ClientID, now) {
+			got.Locked = append(got.Locked, q)
 		}
-		b.locks.held[key] = lock{client: req.ClientID, until: now.Add(lockTime)}
-		got.Locked = append(got.Locked, q)
 	}
-	b.locks.mu.Unlock()
 	body, err := json.Marshal(got)
 	if err != nil {
 		return refuse(rocketmq.CodeSystemError, err.Error())
@@ -80,16 +137,16 @@ func (b *Broker) lockQueues(cmd *wire.Command) reply {
 }
 
 func (b *Broker) unlockQueues(cmd *wire.Command) reply {
-	req, err := parseLock(cmd.Body)
+	b.locks.mu.Lock()
+	defer b.locks.mu.Unlock()
+	req, group, err := parseLock(cmd.Body)
 	if err != nil {
 		return javaException("java.lang.RuntimeException", wire.TrimRemark(err.Error()))
 	}
-	b.locks.mu.Lock()
-	defer b.locks.mu.Unlock()
 	for _, q := range req.Queues {
-		key := offsetKey{req.ConsumerGroup, queueKey{q.Topic, q.QueueID}}
+		key := offsetKey{group, queueKey{q.Topic, q.QueueID}}
 		if b.locks.held[key].client == req.ClientID {
-			delete(b.locks.held, key)
+			b.locks.remove(key)
 		}
 	}
 	return reply{}

@@ -17,7 +17,7 @@ import (
 )
 
 func (b *Broker) viewMessage(cmd *wire.Command) reply {
-	f := fieldReader{ext: cmd.Ext}
+	f := readFields(cmd)
 	at := f.int64("offset")
 	if f.err != nil {
 		return badField(f.err)

@@ -4,12 +4,16 @@ package embedded
 // GET_MAX_OFFSET (30), GET_MIN_OFFSET (31), GET_EARLIEST_MSG_STORETIME (32): requests to a broker.
 //
 // Versions: as 5.3.3. A queue that has no messages has the offsets 0 and 0, whether or not its
-// topic exists.
+// topic exists; where a group has committed none, its offset is not found. For 4.9 that is 0, and
+// 4.9 keeps offsets for every group and topic.
 //
 // Deviations: offsets are kept in memory and survive Stop and Start only.
 
 import (
+	"maps"
+	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,9 +22,6 @@ import (
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
-// maxOffsets bounds what peers can make a broker remember.
-const maxOffsets = 1 << 20
-
 type offsetKey struct {
 	group string
 	queue queueKey
@@ -28,9 +29,12 @@ type offsetKey struct {
 
 // offsets is how far groups have consumed.
 type offsets struct {
-	mu sync.Mutex
-	at map[offsetKey]int64
+	mu   sync.Mutex
+	at   map[offsetKey]int64
+	size quota
 }
+
+func (k *offsetKey) size() int { return entrySize(k.group, k.queue.topic) }
 
 func (o *offsets) set(group string, q queueKey, offset int64) bool {
 	o.mu.Lock()
@@ -39,8 +43,11 @@ func (o *offsets) set(group string, q queueKey, offset int64) bool {
 		o.at = make(map[offsetKey]int64)
 	}
 	key := offsetKey{group, q}
-	if _, there := o.at[key]; !there && len(o.at) >= maxOffsets {
-		return false
+	if _, there := o.at[key]; !there {
+		if !o.size.take(key.size()) {
+			return false
+		}
+		key = offsetKey{strings.Clone(group), queueKey{strings.Clone(q.topic), q.id}}
 	}
 	o.at[key] = offset
 	return true
@@ -53,6 +60,40 @@ func (o *offsets) get(group string, q queueKey) (int64, bool) {
 	return n, ok
 }
 
+// remove drops the offsets that match.
+func (o *offsets) remove(match func(offsetKey) bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for k := range o.at {
+		if match(k) {
+			o.size.give(k.size())
+			delete(o.at, k)
+		}
+	}
+}
+
+// topics returns the topics of which a group has offsets, sorted.
+func (o *offsets) topics(group string) []string {
+	return o.names(func(k offsetKey) (string, bool) { return k.queue.topic, k.group == group })
+}
+
+// groups returns the groups that have offsets of a topic, sorted.
+func (o *offsets) groups(topic string) []string {
+	return o.names(func(k offsetKey) (string, bool) { return k.group, k.queue.topic == topic })
+}
+
+func (o *offsets) names(of func(offsetKey) (string, bool)) []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	seen := make(map[string]bool)
+	for k := range o.at {
+		if name, ok := of(k); ok {
+			seen[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
+
 // ConsumerOffset returns the offset that a consumer group has committed for a queue of this broker.
 func (b *Broker) ConsumerOffset(group, topic string, queue int) (offset int64, ok bool) {
 	return b.offsets.get(group, queueKey{topic, queue})
@@ -63,33 +104,44 @@ func offsetReply(n int64) reply {
 }
 
 func (b *Broker) queryOffset(cmd *wire.Command) reply {
-	f := fieldReader{ext: cmd.Ext}
-	group, key := f.text("consumerGroup"), queueKey{f.text("topic"), f.int("queueId")}
+	f := readFields(cmd)
+	group, key := cmd.Ext.Get("consumerGroup"), queueKey{f.text("topic"), f.int("queueId")}
 	if f.err != nil {
 		return badField(f.err)
 	}
-	if n, ok := b.offsets.get(group, key); ok {
+	if n, ok := b.offsets.get(group, key); ok && n >= 0 {
 		return offsetReply(n)
 	}
 	if strings.EqualFold(cmd.Ext.Get("setZeroIfNotFound"), "false") {
 		return refuse(codeQueryNotFound, "Not found, do not set to zero, maybe this group boot first")
 	}
-	// A new group begins at the start while that is still there.
-	if low, _ := b.store.edges(key); low == 0 {
+	// A new group begins at the start while the first message is still there.
+	if low, high := b.store.edges(key); low == 0 && high > 0 {
 		return offsetReply(0)
 	}
 	return refuse(codeQueryNotFound, "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first")
 }
 
 func (b *Broker) updateOffset(cmd *wire.Command) reply {
-	f := fieldReader{ext: cmd.Ext}
-	group, key, n := f.text("consumerGroup"), queueKey{f.text("topic"), f.int("queueId")}, f.int64("commitOffset")
-	if f.err != nil {
-		return badField(f.err)
+	// Java's reader of these fields takes a number that is none for a missing one.
+	f := readFields(cmd)
+	group, topic := cmd.Ext.Get("consumerGroup"), f.text("topic")
+	queue, queueErr := strconv.ParseInt(cmd.Ext.Get("queueId"), 10, 32)
+	n, offsetErr := strconv.ParseInt(cmd.Ext.Get("commitOffset"), 10, 64)
+	_, known := b.topics.get(topic)
+	switch {
+	case group == "" || illegalGroup(group):
+		return refuse(codeGroupNotExist, "Group "+wire.TrimRemark(group)+" not exist!")
+	case f.err != nil:
+		return javaException("java.lang.NullPointerException", "the request has no topic")
+	case !known:
+		return refuse(rocketmq.CodeTopicNotExist, "Topic "+wire.TrimRemark(topic)+" not exist!")
+	case queueErr != nil:
+		return refuse(rocketmq.CodeInvalidParameter, "QueueId is null, topic is "+topic)
+	case offsetErr != nil:
+		return refuse(rocketmq.CodeInvalidParameter, "Offset is null, topic is "+topic)
 	}
-	if _, ok := b.topics.get(key.topic); !ok {
-		return refuse(rocketmq.CodeTopicNotExist, "Topic "+wire.TrimRemark(key.topic)+" not exist!")
-	}
+	key := queueKey{topic, int(queue)}
 	if !b.offsets.set(group, key, n) {
 		return refuse(rocketmq.CodeSystemBusy, "too many consumer offsets")
 	}
@@ -97,7 +149,7 @@ func (b *Broker) updateOffset(cmd *wire.Command) reply {
 }
 
 func (b *Broker) edgeOffset(cmd *wire.Command, greatest bool) reply {
-	f := fieldReader{ext: cmd.Ext}
+	f := readFields(cmd)
 	key := queueKey{f.text("topic"), f.int("queueId")}
 	if f.err != nil {
 		return badField(f.err)
@@ -110,7 +162,7 @@ func (b *Broker) edgeOffset(cmd *wire.Command, greatest bool) reply {
 }
 
 func (b *Broker) searchOffset(cmd *wire.Command) reply {
-	f := fieldReader{ext: cmd.Ext}
+	f := readFields(cmd)
 	key, at := queueKey{f.text("topic"), f.int("queueId")}, f.int64("timestamp")
 	if f.err != nil {
 		return badField(f.err)
@@ -119,7 +171,7 @@ func (b *Broker) searchOffset(cmd *wire.Command) reply {
 }
 
 func (b *Broker) earliestTime(cmd *wire.Command) reply {
-	f := fieldReader{ext: cmd.Ext}
+	f := readFields(cmd)
 	key := queueKey{f.text("topic"), f.int("queueId")}
 	if f.err != nil {
 		return badField(f.err)

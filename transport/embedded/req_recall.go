@@ -69,7 +69,7 @@ func (b *Broker) takeBack(c *conn, req *wire.Recall) reply {
 	}
 	m := wire.StoredMessage{Topic: handle.Topic, BornTimestamp: now.UnixMilli(), BornHost: c.remote, Body: []byte(recallBody)}
 	props := recallProperties(&handle, req.Group, now)
-	if _, ok := schedule(&m, &props); !ok {
+	if _, err := b.schedule(&m, &props); err != nil {
 		return recallError()
 	}
 	e, _ := erases(&m, props)

@@ -10,8 +10,13 @@ package embedded
 // replaces the ids of the messages. Brokers after 5.3.3 do not do that any more. A timed message
 // with TIMER_DEL_UNIQKEY erases another one, as a recall does (see req_recall.go).
 //
+// A topic's permission is the route's affair: a broker stores whatever it is sent, also to a topic
+// that is read-only or neither. A topic of 0 queues has none to send to.
+//
 // Deviations: a broker without write permission refuses every topic, where a real one refuses
-// only ordered topics and else leaves it to the route. A negative queue id takes the queues in
+// only ordered topics and else leaves it to the route. A batch with a delivery time of its own is
+// stored at once; one of more than some 7,900 messages, or that takes more than 16 MiB with the
+// properties of its request in each message, is refused. A negative queue id takes the queues in
 // turn instead of at random. Half messages of transactions are refused as by a broker that is set to
 // reject them; topics with batch queues do not exist.
 
@@ -31,6 +36,14 @@ import (
 // maxMessageSize is a broker's limit for a body (Java MessageStoreConfig.maxMessageSize).
 const maxMessageSize = 4 << 20
 
+const (
+	// maxBatchMessages is how many messages a batch may have, so that the header of its answer holds
+	// their ids.
+	maxBatchMessages = (wire.MaxHeaderJSON - 1<<10) / 33
+	// maxBatchBytes bounds a batch with the properties of its request in each message.
+	maxBatchBytes = 16 << 20
+)
+
 // regionID is what brokers say unless configured otherwise.
 const regionID = "DefaultRegion"
 
@@ -43,7 +56,7 @@ func (b *Broker) send(c *conn, cmd *wire.Command) reply {
 		// Java reads an empty body as none and then asks for its length.
 		return javaException("java.lang.NullPointerException", "the message has no body")
 	}
-	r := b.put(c, &req, cmd.Body)
+	r := b.putLogical(c, cmd, &req)
 	if !r.stored && !r.thrown {
 		// A refusal carries the two fields as well, the answer to an exception does not.
 		r.ext = wire.Fields{{Key: rocketmq.PropertyMsgRegion, Value: regionID}, {Key: rocketmq.PropertyTraceOn, Value: "true"}}
@@ -51,8 +64,9 @@ func (b *Broker) send(c *conn, cmd *wire.Command) reply {
 	return r
 }
 
-func (b *Broker) put(c *conn, req *wire.SendRequest, body []byte) reply {
-	topic, refusal := b.admit(c, req)
+func (b *Broker) put(c *conn, cmd *wire.Command, req *wire.SendRequest) reply {
+	body := cmd.Body
+	topic, refusal := b.admit(c, cmd, req)
 	if refusal.code != rocketmq.CodeSuccess {
 		return refusal
 	}
@@ -69,7 +83,7 @@ func (b *Broker) put(c *conn, req *wire.SendRequest, body []byte) reply {
 }
 
 // admit checks the request in the order of Java's AbstractSendMessageProcessor.msgCheck.
-func (b *Broker) admit(c *conn, req *wire.SendRequest) (Topic, reply) {
+func (b *Broker) admit(c *conn, cmd *wire.Command, req *wire.SendRequest) (Topic, reply) {
 	if b.Perm()&rocketmq.PermWrite == 0 {
 		return Topic{}, refuse(rocketmq.CodeNoPermission, "the broker["+b.host()+"] sending message is forbidden")
 	}
@@ -80,6 +94,9 @@ func (b *Broker) admit(c *conn, req *wire.SendRequest) (Topic, reply) {
 		return Topic{}, refuse(rocketmq.CodeNoPermission, "Sending message to topic["+req.Topic+"] is forbidden.")
 	}
 	topic, ok := b.topics.get(req.Topic)
+	if !ok && !namesTemplate(cmd) {
+		return Topic{}, javaException("java.lang.NullPointerException", "the request does not say from which topic to make a new one")
+	}
 	if !ok {
 		topic, ok = b.topics.create(req.Topic, req.DefaultTopic, req.DefaultTopicQueueNums)
 	}
@@ -90,14 +107,23 @@ func (b *Broker) admit(c *conn, req *wire.SendRequest) (Topic, reply) {
 	if !ok {
 		return Topic{}, refuse(rocketmq.CodeTopicNotExist, "topic["+req.Topic+"] not exist, apply first please!")
 	}
-	if topic.Perm&rocketmq.PermWrite == 0 {
-		return Topic{}, refuse(rocketmq.CodeNoPermission, "the topic["+req.Topic+"] sending message is forbidden")
-	}
 	if req.QueueID >= max(topic.WriteQueues, topic.ReadQueues) {
 		return Topic{}, refuse(rocketmq.CodeInvalidParameter, "request queueId["+strconv.Itoa(req.QueueID)+"] is illegal, topic "+topic.Name+
 			" has "+strconv.Itoa(topic.WriteQueues)+" write and "+strconv.Itoa(topic.ReadQueues)+" read queues. Producer: "+c.remote.String())
 	}
 	return topic, reply{}
+}
+
+// namesTemplate reports whether the request has the two fields of which a new topic is made.
+func namesTemplate(cmd *wire.Command) bool {
+	from, queues := "c", "d"
+	if cmd.Code == wire.SendMessage {
+		from, queues = "defaultTopic", "defaultTopicQueueNums"
+	}
+	f := readFields(cmd)
+	f.text(from)
+	f.text(queues)
+	return f.err == nil
 }
 
 func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
@@ -108,6 +134,11 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 	var props wire.Fields
 	var due time.Time
 	var recall string
+	if rocketmq.IsRetryTopic(req.Topic) {
+		if r := b.deadLetter(&m, req); r.code != rocketmq.CodeSuccess {
+			return r
+		}
+	}
 	text := string(req.Properties)
 	unique, given := wire.LookupProperty(text, rocketmq.PropertyUniqKey)
 	if !given {
@@ -128,16 +159,15 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 	} else {
 		props = wire.ParseProperties(text)
 		if strings.EqualFold(props.Get(rocketmq.PropertyTransactionPrepared), "true") {
-			return refuse(rocketmq.CodeNoPermission, "the broker["+b.host()+"] sending transaction message is forbidden")
+			return refuse(rocketmq.CodeNoPermission, "the broker["+b.host()+"] sending transaction message is forbidden").without("transactions")
 		}
 		props.Set(rocketmq.PropertyMsgRegion, regionID)
 		props.Set(rocketmq.PropertyTraceOn, "true")
 		props.Set(rocketmq.PropertyCluster, b.node.cluster.cfg.ClusterName)
 		props.Set(rocketmq.PropertyUniqKey, unique)
-		var ok bool
-		if due, ok = schedule(&m, &props); !ok {
-			return refuse(rocketmq.CodeMessageIllegal, "timer message illegal, the delay time should not be bigger than the max delay "+
-				strconv.FormatInt(maxTimer.Milliseconds(), 10)+"ms; or if set del msg, the delay time should be bigger than the current time")
+		var refusal reply
+		if due, refusal = b.checkTiming(&m, &props); refusal.code != rocketmq.CodeSuccess {
+			return refusal
 		}
 		recall = recallHandle(req.Topic, b.Name(), props)
 		m.Properties = wire.AppendProperties(nil, props)
@@ -145,22 +175,34 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 	if len(body) > maxMessageSize || len(m.Properties) > rocketmq.ProtocolMaxPropertiesLength {
 		return illegalMessage()
 	}
-	var err error
-	if due.IsZero() {
-		err = b.store.append(&m)
-	} else {
-		err = b.keep(&m, props, due)
-	}
+	err := b.putAt(&m, props, due)
 	switch {
 	case errors.Is(err, errTooManyDelayed):
 		return refuse(rocketmq.CodeSystemError, "timer message is under flow control, max num limit is "+strconv.Itoa(maxDelayed))
 	case err != nil:
-		return illegalMessage()
+		return notStored(err)
 	}
 	return reply{stored: true, send: wire.SendResponse{
 		MsgID: m.MsgID().String(), QueueID: req.QueueID, QueueOffset: m.QueueOffset,
 		TransactionID: unique, RecallHandle: recall, RegionID: regionID, TraceOn: true,
 	}}
+}
+
+// checkTiming is schedule with the answer of a broker that refuses the message for it, or for what is
+// looked at before (Java HookUtils.checkInnerBatch).
+func (b *Broker) checkTiming(m *wire.StoredMessage, props *wire.Fields) (due time.Time, refusal reply) {
+	if _, inner := props.Lookup(rocketmq.PropertyInnerNum); inner {
+		return time.Time{}, illegalMessage() // there are no inner batches
+	}
+	due, err := b.schedule(m, props)
+	switch {
+	case err == nil:
+		return due, reply{}
+	case errors.Is(err, errTimer):
+		return time.Time{}, refuse(rocketmq.CodeMessageIllegal, "timer message illegal, the delay time should not be bigger than the max delay "+
+			strconv.FormatInt(maxTimer.Milliseconds(), 10)+"ms; or if set del msg, the delay time should be bigger than the current time")
+	}
+	return time.Time{}, javaException("java.lang.NumberFormatException", wire.TrimRemark(err.Error()))
 }
 
 // uniqueID makes an id in Java's form for a message that has none: address, port for the process
@@ -184,7 +226,7 @@ func (b *Broker) uniqueID() string {
 // the text can be stored as it is. It may err on the safe side.
 func plainProperties(text string) bool {
 	for _, name := range [...]string{
-		rocketmq.PropertyDelay, "TIMER_", rocketmq.PropertyTransactionPrepared, rocketmq.PropertyMsgRegion, rocketmq.PropertyTraceOn, rocketmq.PropertyCluster,
+		rocketmq.PropertyDelay, "TIMER_", rocketmq.PropertyInnerNum, rocketmq.PropertyTransactionPrepared, rocketmq.PropertyMsgRegion, rocketmq.PropertyTraceOn, rocketmq.PropertyCluster,
 	} {
 		if strings.Contains(text, name) {
 			return false
@@ -197,6 +239,14 @@ func (b *Broker) putBatch(c *conn, req *wire.SendRequest, body []byte) reply {
 	if rocketmq.IsRetryTopic(req.Topic) {
 		return refuse(rocketmq.CodeMessageIllegal, "batch request does not support retry group "+req.Topic)
 	}
+	outer := wire.ParseProperties(req.Properties)
+	scratch, timed := wire.StoredMessage{}, slices.Clone(outer)
+	if _, refusal := b.checkTiming(&scratch, &timed); refusal.code != rocketmq.CodeSuccess {
+		return refusal
+	}
+	if scratch.Topic == rocketmq.ScheduleTopic {
+		return illegalMessage()
+	}
 	if len(body) > maxMessageSize {
 		return javaException("java.lang.RuntimeException", "message body size exceeded")
 	}
@@ -204,14 +254,16 @@ func (b *Broker) putBatch(c *conn, req *wire.SendRequest, body []byte) reply {
 	if err != nil {
 		return javaException("java.lang.IllegalArgumentException", wire.TrimRemark(err.Error()))
 	}
-	if len(batch) == 0 {
+	if len(batch) == 0 || len(batch) > maxBatchMessages {
 		return illegalMessage()
 	}
-	outer := wire.ParseProperties(req.Properties)
 	outer.Set(rocketmq.PropertyMsgRegion, regionID)
 	outer.Set(rocketmq.PropertyTraceOn, "true")
 	outer.Set(rocketmq.PropertyCluster, b.node.cluster.cfg.ClusterName)
 	common := wire.AppendProperties(nil, outer)
+	if total := len(body) + len(batch)*len(common); total > maxBatchBytes {
+		return illegalMessage()
+	}
 	messages := make([]wire.StoredMessage, len(batch))
 	places := make([]*wire.StoredMessage, len(batch))
 	for i, m := range batch {
@@ -229,7 +281,7 @@ func (b *Broker) putBatch(c *conn, req *wire.SendRequest, body []byte) reply {
 		places[i] = &messages[i]
 	}
 	if err := b.store.append(places...); err != nil {
-		return illegalMessage()
+		return notStored(err)
 	}
 	ids := make([]byte, 0, 33*len(messages))
 	for i := range messages {
@@ -242,6 +294,14 @@ func (b *Broker) putBatch(c *conn, req *wire.SendRequest, body []byte) reply {
 		MsgID: string(ids), QueueID: req.QueueID, QueueOffset: messages[0].QueueOffset,
 		TransactionID: outer.Get(rocketmq.PropertyUniqKey), RegionID: regionID, TraceOn: true,
 	}}
+}
+
+// notStored is the answer to a message that the store refused.
+func notStored(err error) reply {
+	if errors.Is(err, errTooManyQueues) {
+		return refuse(rocketmq.CodeSystemError, err.Error())
+	}
+	return illegalMessage()
 }
 
 func illegalMessage() reply {

@@ -21,6 +21,8 @@ type Request struct {
 	// Command is the decoded request. In a fault rule its Body is valid until the rule returns;
 	// a remembered request holds its own copy. It must not be changed.
 	Command wire.Command
+
+	header int // bytes of the frame that are not the body
 }
 
 // Topic returns the topic that the request is about, or "".
@@ -32,13 +34,9 @@ func (r *Request) Topic() string {
 	return r.Command.Ext.Get("topic")
 }
 
-// size is what remembering the request costs, about.
+// size is what remembering the request costs, about. The texts of its fields hold the whole header.
 func (r *Request) size() int {
-	n := 256 + len(r.Command.Remark) + len(r.Command.Body)
-	for i := range r.Command.Ext {
-		n += 32 + len(r.Command.Ext[i].Key) + len(r.Command.Ext[i].Value)
-	}
-	return n
+	return 256 + r.header + 32*len(r.Command.Ext) + len(r.Command.Body)
 }
 
 func newRequest(c *conn, cmd *wire.Command) *Request {

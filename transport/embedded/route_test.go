@@ -147,7 +147,9 @@ func TestCreateTopicRequest(t *testing.T) {
 		t.Errorf("%+v", q)
 	}
 	mustCode(t, ask("t", "2", "1", "4"), 0)
-	mustCode(t, p.send("t", 0, "x"), 16)
+	if q := routeOf(t, ns, "t").Queues[0]; q.Perm != 4 {
+		t.Errorf("%+v", q)
+	}
 	mustCode(t, ask("a b", "1", "1", "6"), 29)
 	mustCode(t, ask("TBW102", "1", "1", "6"), 29)
 	mustCode(t, ask("t", "-1", "1", "6"), 29)
@@ -159,7 +161,7 @@ func TestUnknownCodes(t *testing.T) {
 	for _, addr := range []string{c.NameServers()[0], c.Brokers()[0].Addr()} {
 		for _, ser := range serializations {
 			p := connect(t, c, addr, ser)
-			for _, code := range []int{0, 9999, wire.QueryMessage, wire.EndTransaction} {
+			for _, code := range []int{0, 9999, wire.QueryBrokerOffset, wire.EndTransaction} {
 				if a := mustCode(t, p.call(wire.Command{Code: code}), 3); !strings.Contains(a.Remark, "not supported") {
 					t.Errorf("remark %q", a.Remark)
 				}

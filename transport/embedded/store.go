@@ -1,13 +1,16 @@
 package embedded
 
 import (
+	"bytes"
 	"cmp"
+	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -21,7 +24,6 @@ const (
 // exceeds its limit.
 type store struct {
 	limit int64
-	held  atomic.Int64 // pulls that wait
 
 	mu       sync.RWMutex
 	host     netip.AddrPort
@@ -29,7 +31,12 @@ type store struct {
 	bytes    int64
 	end      int64 // of the log: the next commit-log offset
 	queues   map[queueKey]*queue
+	size     quota // of queues
+	held     map[queueKey][]*heldPull
+	waiting  quota // of pulls that wait, those included whose answer is not made yet
 	dropped  int64
+
+	newest, newestTime int64 // commit-log offset and store time of the last message
 }
 
 type segment struct {
@@ -47,18 +54,18 @@ type queueKey struct {
 type queue struct {
 	min     int64 // queue offset of entries[0]
 	entries []entry
-	held    []*heldPull
 }
 
 type entry struct {
 	commit int64
 	size   int32
+	tag    int32 // see wire.TagCode
 }
 
 func (q *queue) max() int64 { return q.min + int64(len(q.entries)) }
 
 func newStore(limit int64) *store {
-	return &store{limit: limit, queues: make(map[queueKey]*queue)}
+	return &store{limit: limit, queues: make(map[queueKey]*queue), held: make(map[queueKey][]*heldPull)}
 }
 
 func (s *store) setHost(host netip.AddrPort) {
@@ -76,10 +83,11 @@ func (s *store) append(messages ...*wire.StoredMessage) error {
 	var wake []*heldPull
 	for i, m := range messages {
 		key := queueKey{m.Topic, m.QueueID}
-		q := s.queues[key]
+		q := s.queue(key)
 		if q == nil {
-			q = &queue{}
-			s.queues[key] = q
+			s.mu.Unlock()
+			release(wake)
+			return errTooManyQueues
 		}
 		m.StoreHost, m.StoreTimestamp = s.host, now
 		m.CommitLogOffset, m.QueueOffset = s.end, q.max()
@@ -92,14 +100,63 @@ func (s *store) append(messages ...*wire.StoredMessage) error {
 			}
 			return err
 		}
-		q.entries = append(q.entries, entry{commit: m.CommitLogOffset, size: int32(size)})
-		wake = append(wake, q.held...)
-		q.held = nil
+		q.entries = append(q.entries, entry{commit: m.CommitLogOffset, size: int32(size), tag: wire.TagCode(tagOf(m.Properties))})
+		s.newest, s.newestTime = m.CommitLogOffset, now
+		wake = append(wake, s.held[key]...)
+		delete(s.held, key)
 	}
 	s.trim()
 	s.mu.Unlock()
 	release(wake)
 	return nil
+}
+
+// errTooManyQueues is a message for a queue of which the broker can keep no more.
+var errTooManyQueues = errors.New("too many queues")
+
+// queue returns a queue, which it makes if need be, or nil if there are too many. The caller holds
+// the lock.
+func (s *store) queue(key queueKey) *queue {
+	q := s.queues[key]
+	if q == nil && s.size.take(entrySize(key.topic)) {
+		q = &queue{}
+		s.queues[queueKey{strings.Clone(key.topic), key.id}] = q
+	}
+	return q
+}
+
+// tagOf returns the tag of a message from the text form of its properties, nil without one.
+func tagOf(properties []byte) (tag []byte) {
+	const name = rocketmq.PropertyTags + string(rocketmq.NameValueSeparator)
+	for len(properties) > 0 {
+		entry, rest, _ := bytes.Cut(properties, []byte{rocketmq.PropertySeparator})
+		properties = rest
+		if value, ok := bytes.CutPrefix(entry, []byte(name)); ok && len(value) > 0 {
+			tag = value // of equal names the last one counts
+		}
+	}
+	return tag
+}
+
+// removeTopic drops the queues of a topic. The bytes of their messages stay in the log until it
+// is their turn to go. Pulls that wait are answered.
+func (s *store) removeTopic(topic string) {
+	s.mu.Lock()
+	var wake []*heldPull
+	for key := range s.queues {
+		if key.topic == topic {
+			s.size.give(entrySize(topic))
+			delete(s.queues, key)
+		}
+	}
+	for key, held := range s.held {
+		if key.topic == topic {
+			wake = append(wake, held...)
+			delete(s.held, key)
+		}
+	}
+	s.mu.Unlock()
+	release(wake)
 }
 
 func (s *store) write(m *wire.StoredMessage) (size int, err error) {

@@ -4,13 +4,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
-
-// maxTopics bounds what a peer can make a broker remember.
-const maxTopics = 65536
 
 // Topic is a topic's configuration on one broker.
 type Topic struct {
@@ -26,6 +24,7 @@ type Topic struct {
 type topicTable struct {
 	mu     sync.RWMutex
 	topics map[string]Topic
+	size   quota
 }
 
 func (t *topicTable) get(name string) (Topic, bool) {
@@ -46,11 +45,21 @@ func (t *topicTable) set(topic Topic) bool {
 	if t.topics == nil {
 		t.topics = make(map[string]Topic)
 	}
-	if _, there := t.topics[topic.Name]; !there && len(t.topics) >= maxTopics {
+	topic.Name = strings.Clone(topic.Name)
+	if _, there := t.topics[topic.Name]; !there && !t.size.take(entrySize(topic.Name)) {
 		return false
 	}
 	t.topics[topic.Name] = topic
 	return true
+}
+
+func (t *topicTable) remove(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, there := t.topics[name]; there {
+		t.size.give(entrySize(name))
+		delete(t.topics, name)
+	}
 }
 
 // create returns the topic, made from the settings of another one if it does not exist and the
@@ -87,6 +96,15 @@ func illegalTopic(topic string) string {
 		return "The specified topic is longer than topic max length."
 	}
 	return ""
+}
+
+// maxGroupLength is the longest name of a consumer group (Java Validators.CHARACTER_MAX_LENGTH).
+const maxGroupLength = 255
+
+// illegalGroup reports whether brokers make no subscription group of the name (Java
+// SubscriptionGroupManager.findSubscriptionGroupConfig). An empty name is legal there.
+func illegalGroup(group string) bool {
+	return group != "" && rocketmq.CheckName(group, maxGroupLength) != rocketmq.NameOK
 }
 
 // illegalName returns why a broker cannot have the name, or "".
@@ -138,7 +156,7 @@ func (c *Cluster) PutTopic(topic Topic, brokers ...string) error {
 	}
 	for _, b := range on {
 		if !b.topics.put(topic) {
-			return fmt.Errorf("embedded: broker %s has %d topics already", b.Name(), maxTopics)
+			return fmt.Errorf("embedded: broker %s has too many topics", b.Name())
 		}
 	}
 	return nil

@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
+	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
 // namePort is where name servers listen unless told otherwise (Java: NamesrvStartup).
@@ -19,10 +22,16 @@ func parseServers(lists []string) ([]string, error) {
 	var out []string
 	var errs []error
 	for _, list := range lists {
+		if at := strings.LastIndexByte(list, '@'); at >= 0 {
+			// What stands before it may be a password, also one with a separator in it.
+			errs = append(errs, fmt.Errorf("name server %s: it has a user or password, want host:port", words.Quote("..."+list[at:])))
+			continue
+		}
 		for _, s := range strings.FieldsFunc(list, isSeparator) {
 			addr, err := parseServer(s)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("name server %q: %w", s, err))
+				known, _, _ := strings.Cut(s, "?") // behind it may be a token
+				errs = append(errs, fmt.Errorf("name server %s: %w", words.Quote(known), err))
 				continue
 			}
 			if !slices.Contains(out, addr) {
@@ -45,11 +54,11 @@ func parseServer(s string) (string, error) {
 		switch strings.ToLower(scheme) {
 		case "http", "tcp", "rocketmq":
 		default:
-			return "", fmt.Errorf("scheme %q is not known", scheme)
+			return "", fmt.Errorf("scheme %s is not known", words.Quote(scheme))
 		}
 		s = strings.TrimSuffix(rest, "/")
 	}
-	if strings.ContainsAny(s, "/?#@") {
+	if strings.ContainsAny(s, "/?#") {
 		return "", errors.New("it is a URL, not host:port")
 	}
 	host, port, err := net.SplitHostPort(s)
@@ -67,6 +76,14 @@ func parseServer(s string) (string, error) {
 		}
 	}
 	return joinAddr(host, port)
+}
+
+// checkNames reports whether what a route calls a broker can be shown to people.
+func checkNames(b *wire.BrokerData, addr string) error {
+	if !words.IsName(b.BrokerName) || !words.IsName(addr) || b.Cluster != "" && !words.IsName(b.Cluster) {
+		return fmt.Errorf("name, address or cluster is not printable text of at most %d bytes", words.MaxName)
+	}
+	return nil
 }
 
 // parseBroker normalises a route's address to host:port. Brokers register an IPv6 address
@@ -93,7 +110,7 @@ func joinAddr(host, port string) (string, error) {
 	case host == "":
 		return "", errors.New("the host is missing")
 	case err != nil || n == 0:
-		return "", fmt.Errorf("port %q is not a number from 1 to 65535", port)
+		return "", fmt.Errorf("port %s is not a number from 1 to 65535", words.Quote(port))
 	}
 	return net.JoinHostPort(host, port), nil
 }

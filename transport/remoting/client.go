@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/logqueue"
 	"github.com/liftoff-mq/liftoff/transport/remoting/internal/conn"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -32,11 +33,14 @@ type Client struct {
 	ser wire.Serialization
 	log *slog.Logger
 	id  string
+	// network is that of the brokers in routes: empty unless the client dials in its own way.
+	network string
 
 	state  atomic.Uint32
 	opaque atomic.Int32 // the last request number, over all connections
 	count  counters
 	shared *conn.Shared // of all connections
+	allow  allowList    // [Config].AllowedBrokers
 
 	brokers table
 	servers table
@@ -49,7 +53,8 @@ type Client struct {
 	wg     sync.WaitGroup
 	conns  map[*conn.Conn]*connection
 	groups map[string]*core.Inbox
-	kick   chan struct{} // asks for a heartbeat round
+	kick   chan struct{}            // asks for a heartbeat round
+	asking map[string]chan struct{} // topics whose look-up is in the program's functions, until it is not
 }
 
 const (
@@ -61,6 +66,7 @@ const (
 // NewClient makes a client. It does no I/O and starts no goroutine. All mistakes
 // in cfg are reported at once.
 func NewClient(cfg Config) (*Client, error) {
+	ownDial := cfg.Dial != nil
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, fmt.Errorf("remoting client: %w", err)
@@ -68,13 +74,18 @@ func NewClient(cfg Config) (*Client, error) {
 	c := &Client{
 		cfg: cfg, ser: cfg.Serialization.wire(), log: cfg.Logger, id: cfg.ClientID,
 		conns: map[*conn.Conn]*connection{}, groups: map[string]*core.Inbox{}, kick: make(chan struct{}, 1),
+		asking: map[string]chan struct{}{},
 	}
+	c.allow, _ = parseAllowed(cfg.AllowedBrokers) // withDefaults has looked at the errors
 	if c.id == "" {
 		c.id = newClientID()
 	}
+	if ownDial {
+		c.network = newClientID()
+	}
 	c.shared = c.newConnShared()
-	c.brokers.init(c, true, cfg.MaxBrokers)
-	c.servers.init(c, false, cfg.MaxBrokers)
+	c.brokers.init(c, true, cfg.MaxBrokers, brokerFrames)
+	c.servers.init(c, false, cfg.MaxBrokers, serverFrames)
 	c.names.set(cfg.NameServers)
 	c.known.init(cfg.MaxTopics)
 	return c, nil
@@ -128,8 +139,8 @@ func (c *Client) Start(context.Context) error {
 
 // Shutdown closes every connection, fails the calls that wait on them with an
 // error that matches [core.ErrClosed], and waits for every goroutine of the
-// client. If ctx ends first it returns the reason, and the goroutines end on
-// their own. A client cannot be started again.
+// client, and until the log handler has had every line. If ctx ends first it returns the
+// reason, and the goroutines end on their own. A client cannot be started again.
 func (c *Client) Shutdown(ctx context.Context) error {
 	c.mu.Lock()
 	running := c.state.Swap(stateClosed) == stateRunning
@@ -153,10 +164,13 @@ func (c *Client) Shutdown(ctx context.Context) error {
 	}()
 	select {
 	case <-joined:
-		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("remoting client: shutdown: %w", core.ContextError(ctx))
 	}
+	if logqueue.Flush(ctx, c.log) != nil {
+		return fmt.Errorf("remoting client: shutdown: the log handler did not return: %w", core.ContextError(ctx))
+	}
+	return nil
 }
 
 // usable says why the client cannot be used now, or nil.

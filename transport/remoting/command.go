@@ -24,8 +24,9 @@ func (c *Client) ask(ctx context.Context, p *peer, cmd wire.Command, limit time.
 	return answer, err
 }
 
-// askWith is ask with a request of its own.
+// askWith is ask with a request of its own. Brokers have nothing to say in a body.
 func (c *Client) askWith(req *conn.Request, p *peer, cmd wire.Command) (wire.Command, error) {
+	req.Body = !p.broker
 	for stale := 0; ; stale++ {
 		cn, err := p.connect(&req.Wait)
 		if err == nil {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/internal/confjson"
+	"github.com/liftoff-mq/liftoff/internal/logqueue"
+	"github.com/liftoff-mq/liftoff/internal/plausible"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -90,7 +92,10 @@ type Config struct {
 	// a scheme such as http:// before host:port is dropped, as Java 5 does.
 	NameServers []string `json:"nameServers" yaml:"nameServers" env:"NAME_SERVERS"`
 	// Dial opens connections; nil means a net.Dialer with TCP keep-alive of
-	// 15 s, which tries every address of a name. It must obey ctx.
+	// 15 s, which tries every address of a name. It must obey ctx. It runs on a goroutine of
+	// the client's; sends wait for it no longer than they want to. What such a client learns
+	// of a broker holds for no other client ([core.Broker].Network): an address may lead
+	// somewhere else without this function.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error) `json:"-" yaml:"-"`
 	// Serialization is the form of headers, [Binary] by default.
 	Serialization Serialization `json:"serialization" yaml:"serialization" env:"SERIALIZATION"`
@@ -103,8 +108,8 @@ type Config struct {
 	// the form of Java's ip@instance.
 	ClientID string `json:"clientId" yaml:"clientId" env:"CLIENT_ID"`
 
-	// HeartbeatInterval is how often brokers are told which groups live here, 30 s by
-	// default.
+	// HeartbeatInterval is how often the brokers that were sent to are told which groups live
+	// here, 30 s by default.
 	HeartbeatInterval time.Duration `json:"heartbeatInterval" yaml:"heartbeatInterval" env:"HEARTBEAT_INTERVAL"`
 	// ConnectTimeout bounds one dial, whoever waits for it, 3 s by default.
 	ConnectTimeout time.Duration `json:"connectTimeout" yaml:"connectTimeout" env:"CONNECT_TIMEOUT"`
@@ -129,24 +134,35 @@ type Config struct {
 	// MaxBrokers bounds the brokers that the client knows at a time, 1,024 by default.
 	MaxBrokers int `json:"maxBrokers" yaml:"maxBrokers" env:"MAX_BROKERS"`
 	// MaxTopics bounds the topics whose routes are remembered, 16,384 by default; together
-	// they have at most a million queues. Their brokers get heartbeats while somebody sends
+	// they have at most a million queues. Their brokers stay connected while somebody sends
 	// to them. The topic that was looked up longest ago makes room. If no name server knows
 	// it later, it counts as new.
 	MaxTopics int `json:"maxTopics" yaml:"maxTopics" env:"MAX_TOPICS"`
 
-	// AllowBroker refuses broker addresses, which come from name servers, by
-	// returning false. Nil allows all. It gets what MapAddr returned.
+	// AllowedBrokers are the broker addresses that may be dialed, for programs that cannot
+	// trust what name servers say: names such as broker.example, or *.example for all below
+	// it, IP addresses, and networks such as 10.0.0.0/8, each with a port or for any. One
+	// string may hold several, as in NameServers. A name is compared as a name, not by the
+	// addresses that it has. Without any, the default, all are allowed. The list is about
+	// what MapAddr made of an address.
+	AllowedBrokers []string `json:"allowedBrokers" yaml:"allowedBrokers" env:"ALLOWED_BROKERS"`
+	// AllowBroker is for rules that no list can express: it refuses an address by returning
+	// false. An address must pass both. Nil allows all. It is asked at each look-up and each
+	// dial, on a goroutine of the client's.
 	AllowBroker func(addr string) bool `json:"-" yaml:"-"`
 	// MapAddr translates the broker addresses of routes to those that can be
 	// reached from here. It gets and returns host:port, [::1]:10911 for IPv6; an address
-	// that is not in this form it gets as it is. Nil changes nothing.
+	// that is not in this form it gets as it is. Nil changes nothing. It is asked at each
+	// look-up, on a goroutine of the client's.
 	MapAddr func(addr string) string `json:"-" yaml:"-"`
 
 	// Signer signs every request, for clusters with access control. Nil means that requests
 	// are not signed, and costs nothing.
 	Signer Signer `json:"-" yaml:"-"`
 
-	// Logger gets what no error can report. Nil means silence.
+	// Logger gets what no error can report. Nil means silence. Its handler gets the lines on
+	// a goroutine of its own, in order, so it may take its time and may send. While it is
+	// slower than the lines come, 1,024 of them wait; the others are counted.
 	Logger *slog.Logger `json:"-" yaml:"-"`
 }
 
@@ -170,47 +186,43 @@ func (c Config) withDefaults() (Config, error) {
 	if c.CreateTopicKey == "" {
 		c.CreateTopicKey = DefaultCreateTopicKey
 	}
-	positive(&errs, "DefaultTopicQueueNums", &c.DefaultTopicQueueNums, DefaultDefaultTopicQueueNums)
-	duration(&errs, "HeartbeatInterval", &c.HeartbeatInterval, DefaultHeartbeatInterval)
-	duration(&errs, "ConnectTimeout", &c.ConnectTimeout, DefaultConnectTimeout)
-	duration(&errs, "NameServerTimeout", &c.NameServerTimeout, DefaultNameServerTimeout)
-	duration(&errs, "RequestTimeout", &c.RequestTimeout, DefaultRequestTimeout)
-	duration(&errs, "WriteTimeout", &c.WriteTimeout, DefaultWriteTimeout)
-	duration(&errs, "FrameTimeout", &c.FrameTimeout, DefaultFrameTimeout)
-	duration(&errs, "IdleTimeout", &c.IdleTimeout, DefaultIdleTimeout)
-	positive(&errs, "MaxQueuedBytes", &c.MaxQueuedBytes, DefaultMaxQueuedBytes)
-	positive(&errs, "MaxBrokers", &c.MaxBrokers, DefaultMaxBrokers)
-	positive(&errs, "MaxTopics", &c.MaxTopics, DefaultMaxTopics)
+	number(&errs, "DefaultTopicQueueNums", &c.DefaultTopicQueueNums, DefaultDefaultTopicQueueNums, wire.MaxRouteQueues, "it counts the queues of a topic at one broker")
+	duration(&errs, "HeartbeatInterval", &c.HeartbeatInterval, DefaultHeartbeatInterval, plausible.Year)
+	duration(&errs, "ConnectTimeout", &c.ConnectTimeout, DefaultConnectTimeout, plausible.Day)
+	duration(&errs, "NameServerTimeout", &c.NameServerTimeout, DefaultNameServerTimeout, plausible.Day)
+	duration(&errs, "RequestTimeout", &c.RequestTimeout, DefaultRequestTimeout, plausible.Day)
+	duration(&errs, "WriteTimeout", &c.WriteTimeout, DefaultWriteTimeout, plausible.Day)
+	duration(&errs, "FrameTimeout", &c.FrameTimeout, DefaultFrameTimeout, plausible.Day)
+	duration(&errs, "IdleTimeout", &c.IdleTimeout, DefaultIdleTimeout, plausible.Year)
+	number(&errs, "MaxQueuedBytes", &c.MaxQueuedBytes, DefaultMaxQueuedBytes, maxQueuedBytes, "it bounds the memory of one connection, in bytes")
+	number(&errs, "MaxBrokers", &c.MaxBrokers, DefaultMaxBrokers, maxKnown, "it bounds what strangers can make the client remember")
+	number(&errs, "MaxTopics", &c.MaxTopics, DefaultMaxTopics, maxKnown, "it bounds what the client remembers")
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{KeepAlive: keepAlive}).DialContext
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+	if _, err := parseAllowed(c.AllowedBrokers); err != nil {
+		errs = append(errs, err)
 	}
-	c.Logger = c.Logger.With("component", "rocketmq.client")
+	c.Logger = logqueue.New(c.Logger).With("component", "rocketmq.client")
 	return c, errors.Join(errs...)
 }
 
-func positive(errs *[]error, name string, v *int, def int) {
+// The most that the limits of a configuration can be. What goes beyond limits nothing.
+const (
+	maxQueuedBytes = 1 << 30
+	maxKnown       = 1 << 20
+)
+
+func number(errs *[]error, name string, v *int, def, most int, hint string) {
 	if *v == 0 {
 		*v = def
 	}
-	if *v < 0 {
-		*errs = append(*errs, fmt.Errorf("%s is negative: %v", name, *v))
-	}
+	*errs = append(*errs, plausible.Named(name, plausible.Number(*v, 1, most, hint)))
 }
 
-// minDuration is the shortest time that a setting can have. Less is a number that was meant
-// in another unit: 3000 is 3 µs.
-const minDuration = time.Millisecond
-
-func duration(errs *[]error, name string, v *time.Duration, def time.Duration) {
-	switch {
-	case *v == 0:
+func duration(errs *[]error, name string, v *time.Duration, def, most time.Duration) {
+	if *v == 0 {
 		*v = def
-	case *v < 0:
-		*errs = append(*errs, fmt.Errorf("%s is negative: %v", name, *v))
-	case *v < minDuration:
-		*errs = append(*errs, fmt.Errorf("%s is %v, at least %v is needed; a plain number counts nanoseconds", name, *v, minDuration))
 	}
+	*errs = append(*errs, plausible.Named(name, plausible.Time(*v, plausible.Moment, most)))
 }

@@ -1,11 +1,14 @@
 package remoting
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/transport/remoting/internal/conn"
+	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
 // A peer owns its connections: it hears of their first frame, their end, and what the
@@ -32,6 +35,15 @@ func (c *Client) newConnShared() *conn.Shared {
 		Go:     c.spawn, Log: c.log,
 	})
 }
+
+// What a producer reads is small: answers of some hundred bytes, in batches some more, and
+// routes. Only what brokers ask can hold a message. A connection has 64 KiB for what it reads.
+// Larger frames share memory: those of all brokers have room for one of the greatest length,
+// and those of name servers have room of their own, lest brokers keep routes away.
+const (
+	brokerFrames = wire.MaxFrame
+	serverFrames = 8 << 20
+)
 
 // start adds a connection to the list and begins to read and write, unless the client is
 // shut down.
@@ -73,23 +85,29 @@ func (c *Client) open() []*connection {
 	return out
 }
 
-// FirstFrame ends the back-off: the peer speaks the protocol.
+// FirstFrame notes that the peer speaks the protocol.
 func (p *peer) FirstFrame() { p.proven() }
 
 // Ending forgets a connection that ends.
-func (p *peer) Ending(cn *conn.Conn, reason error) {
-	p.lost(cn, reason)
+func (p *peer) Ending(cn *conn.Conn, reason error, failed int) {
+	p.lost(cn, reason, failed)
 	p.c.forget(cn)
 	if unwanted(reason) {
 		p.c.count.lost.Add(1) // here, so that a caller who learns of the end finds it counted
 	}
 }
 
-// Ended logs the end of a connection that was not the client's wish.
+// Ended logs the end of a connection that was not the client's wish. Of a peer that hangs up
+// again and again the first line is a warning, the others are for debugging.
 func (p *peer) Ended(_ *conn.Conn, reason error, failed int) {
-	if unwanted(reason) {
-		p.c.log.Warn("connection lost", "addr", p.addr, "err", reason, "calls", failed)
+	if !unwanted(reason) {
+		return
 	}
+	level := slog.LevelWarn
+	if p.often() {
+		level = slog.LevelDebug
+	}
+	p.c.log.Log(context.Background(), level, "connection lost", "addr", p.addr, "err", reason, "calls", failed)
 }
 
 // unwanted reports whether a connection ended by the peer's doing or for its silence.

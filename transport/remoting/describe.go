@@ -21,11 +21,14 @@ func (c *Client) Describe() core.Description {
 		{Name: "name servers", Value: strings.Join(c.cfg.NameServers, " ")},
 		{Name: "headers", Value: c.cfg.Serialization.String()},
 		{Name: "dial", Value: "at most " + c.cfg.ConnectTimeout.String()},
-		{Name: "after a failed dial", Value: fmt.Sprintf("the next one %v later, doubling to %v; meanwhile attempts at the broker fail at once", backoffFirst, backoffMost)},
+		{Name: "after a failed dial", Value: fmt.Sprintf("the next one up to %v later, in time up to %v; meanwhile attempts at the broker fail at once", backoffFirst, backoffMost)},
 		{Name: "look-up", Value: "the next name server is asked as well after " + c.cfg.NameServerTimeout.String() + ", or at once if one does not know the topic"},
 		{Name: "heartbeat", Value: "every " + c.cfg.HeartbeatInterval.String()},
 		{Name: "queued", Value: "at most " + words.Size(c.cfg.MaxQueuedBytes) + " a connection; beyond them sends wait"},
 	}}
+	if len(c.cfg.AllowedBrokers) > 0 {
+		d.Settings = append(d.Settings, core.Setting{Name: "allowed brokers", Value: strings.Join(c.cfg.AllowedBrokers, " ")})
+	}
 	if c.cfg.Signer != nil {
 		d.Settings = append(d.Settings, core.Setting{Name: "requests", Value: "signed"})
 	}
@@ -66,7 +69,7 @@ func (c *Client) BrokerReport(b core.Broker) []core.Setting {
 func (p *peer) trouble() (next time.Duration, why error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.failures == 0 {
+	if p.failures == 0 || p.works {
 		return 0, nil
 	}
 	return time.Until(p.until), p.why

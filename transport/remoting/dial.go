@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -13,20 +14,28 @@ import (
 const (
 	keepAlive = 15 * time.Second
 
-	backoffFirst  = 50 * time.Millisecond
-	backoffMost   = 800 * time.Millisecond
-	backoffJitter = 0.2
+	backoffFirst = 100 * time.Millisecond
+	backoffMost  = 800 * time.Millisecond
+
+	// settled is how long a connection must have lasted for its end to say nothing about the
+	// next one. What ends earlier counts as a dial that failed, also after a frame: a peer can
+	// answer heartbeats and hang up on sends.
+	settled = time.Second
 )
 
-// backoff is the pause after n failed dials in a row: 50 ms, doubling to 800 ms,
-// each ±20 %, so that many clients that lost one broker do not dial it in step,
-// and a broker that is back is met within a second.
+// backoff is the pause after n failures in a row: 100, 400, then 800 ms, or up to a half less,
+// by chance. So many clients that lost one broker do not dial it in step, and a
+// broker that is back is met within 800 ms.
 func backoff(n int) time.Duration {
-	d := backoffMost
-	if n < 6 {
-		d = min(d, backoffFirst<<(n-1))
+	if n <= 0 {
+		return 0
 	}
-	return time.Duration(float64(d) * (1 - backoffJitter + 2*backoffJitter*rand.Float64()))
+	d := backoffFirst
+	for ; n > 1 && d < backoffMost; n-- {
+		d *= 4
+	}
+	d = min(d, backoffMost)
+	return d - rand.N(d/2+1)
 }
 
 // dialing is a dial under way; conn and err are set before done is closed.
@@ -65,59 +74,78 @@ func (p *peer) dial() (*conn.Conn, *dialing, error) {
 	return nil, d, nil
 }
 
-// run dials and tells everyone who waits.
+// run dials, tells everyone who waits, and begins the connection with a heartbeat.
 func (p *peer) run(d *dialing) {
+	p.open(d)
+	if d.conn == nil {
+		return
+	}
+	p.c.log.Debug("connected", "addr", p.addr)
+	if reason := d.conn.Reason(); reason != nil {
+		p.lost(d.conn, reason, 0) // it went before it was in place
+		return
+	}
+	if p.broker {
+		p.c.beatOn(p)
+	}
+}
+
+// open dials and tells everyone who waits, also if a function of the program's ends the
+// goroutine.
+func (p *peer) open(d *dialing) {
+	defer p.dialEnded(d)
+	p.establish(d)
+}
+
+// establish makes a connection of a new dial and starts its goroutines. Conn or err is set in
+// d, also if a function of the program's ends the goroutine.
+func (p *peer) establish(d *dialing) {
 	c := p.c
-	cn, err := p.open()
+	ctx, cancel := context.WithTimeout(c.life, c.cfg.ConnectTimeout)
+	defer cancel()
+	if p.broker {
+		if c.allowed(p.addr, &d.err); d.err != nil {
+			return
+		}
+	}
+	var nc net.Conn
+	if c.dialUser(ctx, p.addr, &nc, &d.err); d.err != nil {
+		if c.life.Err() != nil {
+			d.err = core.ErrClosed
+		}
+		return
+	}
+	cn := c.shared.New(nc, p.addr, p, p.frames)
+	if !c.start(p, cn) {
+		nc.Close()
+		d.err = core.ErrClosed
+		return
+	}
+	d.conn = cn
+}
+
+// dialEnded puts the new connection in place, or notes the failure.
+func (p *peer) dialEnded(d *dialing) {
+	c, why := p.c, d.err
 	p.mu.Lock()
 	p.dialing = nil
-	if err != nil {
+	news := false
+	if why != nil {
 		c.count.dialFailures.Add(1)
-		p.failed(err)
-		if p.failures == 1 {
-			c.log.Warn("cannot connect", "addr", p.addr, "err", err)
-		}
-		d.err = &ConnectError{Addr: p.addr, Err: err}
+		news, p.told = !p.told, true
+		p.failed(why)
+		d.err = &ConnectError{Addr: p.addr, Err: why}
 	} else {
 		c.count.dials.Add(1)
 		if p.dialed {
 			c.count.reconnects.Add(1)
 		}
-		p.dialed = true
-		d.conn = cn
-		p.cur.Store(cn)
+		p.dialed, p.told = true, false
+		p.cur.Store(d.conn)
 	}
 	p.mu.Unlock()
 	close(d.done)
-	if cn == nil {
-		return
+	if news {
+		c.log.Warn("cannot connect", "addr", p.addr, "err", why)
 	}
-	c.log.Debug("connected", "addr", p.addr)
-	if reason := cn.Reason(); reason != nil {
-		p.lost(cn, reason) // it went before it was in place
-		return
-	}
-	if p.broker {
-		c.beatOn(p)
-	}
-}
-
-// open dials and starts the connection's goroutines.
-func (p *peer) open() (*conn.Conn, error) {
-	c := p.c
-	ctx, cancel := context.WithTimeout(c.life, c.cfg.ConnectTimeout)
-	defer cancel()
-	nc, err := c.cfg.Dial(ctx, "tcp", p.addr)
-	if err != nil {
-		if c.life.Err() != nil {
-			err = core.ErrClosed
-		}
-		return nil, err
-	}
-	cn := c.shared.New(nc, p.addr, p)
-	if !c.start(p, cn) {
-		nc.Close()
-		return nil, core.ErrClosed
-	}
-	return cn, nil
 }

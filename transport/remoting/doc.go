@@ -9,9 +9,14 @@
 //
 // There is one connection per address, dialed when it is first needed, outside
 // every lock and at most once at a time. Callers wait for the dial with their
-// own context and deadline. After a failure the next dial waits 50 ms, doubling
-// to 800 ms, each time ±20 %; attempts that come earlier fail at once with
-// [core.ErrConnect], which means "not sent". Names are resolved at each dial.
+// own context and deadline. After a failure the next dial waits 100, 400, then 800 ms, each
+// time up to a half less, by chance; attempts that come earlier fail at once with
+// [core.ErrConnect], which means "not sent". A connection that ends within a second counts as
+// a failure, if the peer had said nothing or requests were under way; of a peer that had
+// spoken the first one in a row is free. Names are resolved at each dial.
+//
+// Brokers are dialed when something is sent to them, and only those get heartbeats, which
+// tell the client's id and its groups.
 //
 // # A request
 //
@@ -38,7 +43,30 @@
 // A connection that goes away fails its requests at once, each with the truth about
 // whether its bytes may have left. A request whose time ends while its connection
 // is silent retires the connection: the next attempt dials anew, and requests that
-// still wait on the old one may have their answers.
+// still wait on the old one may have their answers. Silent is a connection that brought no
+// whole frame in that time. A frame that stays incomplete is no sign of life, since its
+// length may be wrong.
+//
+// # Peers that lie
+//
+// Nothing that a peer says can make the client use much memory, or end the process:
+//
+//   - A connection has 64 KiB for what it reads. Larger frames share memory: those of all
+//     brokers 16 MiB, those of all name servers 8 MiB. A frame that finds no room ends its
+//     connection. So 40 brokers that send frames without end hold 18.5 MiB together.
+//   - A frame must be complete within [Config].FrameTimeout.
+//   - Errors and results hold copies of what a peer said, of at most 1 KiB a text.
+//   - A connection ends when the frames that nobody asked for exceed the answers by 16.
+//   - [Config].AllowedBrokers and AllowBroker bound what a name server can make the client
+//     dial, MaxBrokers how much of it.
+//
+// # Functions of the program
+//
+// Dial, AllowBroker and MapAddr run on goroutines of the client's, without a lock; callers wait
+// for them no longer than they want to. Each may block, send with the same client, panic or
+// end its goroutine: the last two are errors with its name. The log handler is behind a queue.
+// The methods of a connection that Dial gave are treated likewise, unless it is a plain
+// socket. Only the Signer runs on the goroutine of each send and must not block.
 //
 // The package internal/conn holds all of this. Its files have the state pictures of
 // the two sides of a connection and tell the races step by step.

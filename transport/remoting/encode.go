@@ -17,7 +17,7 @@ import (
 // Sign gets the request's header fields and its body, and returns the fields to add, such as
 // the access key and the signature. It must not change or keep either. It is called for
 // every request of the client - sends, heartbeats, routes, recalls - on the goroutine that
-// sends it, by several goroutines at once. An error fails the request before anything of it
+// sends it, by several goroutines at once, so it must not block. An error fails the request before anything of it
 // is sent; a send then fails with [core.ClassAuth]. A panic is such an error.
 type Signer interface {
 	Sign(r SignRequest) (wire.Fields, error)

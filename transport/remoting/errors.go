@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // ConnectError is an attempt that found no connection: nothing was sent. It
@@ -17,7 +18,7 @@ type ConnectError struct {
 
 // Error names the address and the cause.
 func (e *ConnectError) Error() string {
-	return fmt.Sprintf("%v to %s: %v", core.ErrConnect, e.Addr, e.Err)
+	return fmt.Sprintf("%v to %s: %s", core.ErrConnect, e.Addr, words.Err(e.Err))
 }
 
 // Is matches core.ErrConnect.
@@ -52,7 +53,7 @@ func (e *ConnectionError) Error() string {
 	if e.Written {
 		when = "before the answer"
 	}
-	return fmt.Sprintf("%v: %s, %s: %v", core.ErrConnectionLost, e.Addr, when, e.Err)
+	return fmt.Sprintf("%v: %s, %s: %s", core.ErrConnectionLost, e.Addr, when, words.Err(e.Err))
 }
 
 // Is matches core.ErrConnectionLost.
@@ -72,7 +73,9 @@ type AnswerError struct {
 }
 
 // Error names the address and the cause.
-func (e *AnswerError) Error() string { return fmt.Sprintf("answer of %s: %v", e.Addr, e.Err) }
+func (e *AnswerError) Error() string {
+	return fmt.Sprintf("answer of %s: %s", e.Addr, words.Err(e.Err))
+}
 
 // Unwrap gives the cause.
 func (e *AnswerError) Unwrap() error { return e.Err }
@@ -89,7 +92,7 @@ type NameServerError struct {
 func (e *NameServerError) Error() string {
 	texts := make([]string, len(e.Errs))
 	for i, err := range e.Errs {
-		texts[i] = err.Error()
+		texts[i] = words.Err(err)
 	}
 	return "no name server answered: " + strings.Join(texts, "; ")
 }
@@ -111,9 +114,9 @@ type RouteError struct {
 
 // Error names topic and reason.
 func (e *RouteError) Error() string {
-	s := fmt.Sprintf("%v %q: %s", core.ErrNoRoute, e.Topic, e.Reason)
+	s := fmt.Sprintf("%v %s: %s", core.ErrNoRoute, words.Quote(e.Topic), e.Reason)
 	if e.Err != nil {
-		s += ": " + e.Err.Error()
+		s += ": " + words.Err(e.Err)
 	}
 	return s
 }

@@ -12,13 +12,14 @@ import (
 // about the connection (Java: a fourth of the timeout or 100 ms).
 const quietLimit = 100 * time.Millisecond
 
-// errSilent is why a connection is retired on which nothing came back.
+// errSilent is why a connection is retired on which no whole frame came back.
 var errSilent = errors.New("the peer did not answer in time")
 
 // exchange sends a request on a connection of p's and waits for the outcome, see
 // [conn.Conn.Do]. The errors that a caller of the client sees have the peer's address in
-// them. If the request's time ended and the peer had sent nothing at all meanwhile, the
-// connection is retired: the next request dials anew.
+// them. If the request's time ended and the peer had sent no whole frame meanwhile, the
+// connection is retired: the next request dials anew. A frame that stayed incomplete for so
+// long is no sign of life, since its length may be wrong.
 func (p *peer) exchange(cn *conn.Conn, req *conn.Request, f *conn.Frame) error {
 	err := cn.Do(req, f)
 	if err == nil || err == conn.ErrStale {

@@ -32,6 +32,7 @@ type fake struct {
 	wg       sync.WaitGroup
 	offset   atomic.Int64
 	accepted atomic.Int64
+	open     atomic.Int64 // connections
 }
 
 // session is one connection of a fake.
@@ -40,6 +41,8 @@ type session struct {
 	nc net.Conn
 	mu sync.Mutex
 	n  int // which connection of its fake, from 1
+
+	sends atomic.Int64 // for scripts
 }
 
 // answerForms names the two ways for the field json of a fake.
@@ -109,9 +112,11 @@ func (f *fake) start() {
 			s := &session{f: f, nc: nc, n: int(f.accepted.Add(1))}
 			f.sessions = append(f.sessions, s)
 			f.wg.Add(1)
+			f.open.Add(1)
 			f.mu.Unlock()
 			go func() {
 				defer f.wg.Done()
+				defer f.open.Add(-1)
 				s.serve()
 			}()
 		}

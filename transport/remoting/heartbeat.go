@@ -16,8 +16,8 @@ import (
 // parallelBeats is how many brokers get a heartbeat at a time.
 const parallelBeats = 16
 
-// RegisterGroup announces a producer group: brokers get heartbeats with it, at
-// once and then regularly. It fails with [core.ErrGroupTaken] if the group is in
+// RegisterGroup announces a producer group: the brokers that this client sends to get
+// heartbeats with it, when they are connected and then regularly. It fails with [core.ErrGroupTaken] if the group is in
 // use in this client. It does not wait for brokers.
 func (c *Client) RegisterGroup(_ context.Context, r core.Registration) error {
 	if err := c.usable(); err != nil {
@@ -111,15 +111,17 @@ func (c *Client) heartbeats(life context.Context) {
 	}
 }
 
-// audience lists the brokers that get a heartbeat: the masters of all topics in
-// use, and whoever is connected.
+// audience lists the brokers that get a heartbeat: those that something was sent to, while
+// they are connected or a known route leads to them. A route may name any address; who is not
+// sent to is not dialed, nor told who we are.
 func (c *Client) audience() []*peer {
 	if len(c.groupList()) == 0 {
 		return nil
 	}
-	out := c.connected()
-	for _, addr := range slices.Sorted(maps.Keys(c.known.addrs())) {
-		if p, err := c.brokers.get(addr); err == nil && !slices.Contains(out, p) {
+	var out []*peer
+	known := c.known.addrs()
+	for addr, p := range c.brokers.list() {
+		if p.cur.Load() != nil || known[addr] {
 			out = append(out, p)
 		}
 	}

@@ -1,6 +1,7 @@
 package remoting_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/strategies/selector"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -34,6 +36,20 @@ func (v *virtual) client(t *testing.T) *remoting.Client {
 	return client(t, remoting.Config{NameServers: []string{"ns"}, Dial: v.n.dial, ClientID: "me"})
 }
 
+// use sends to both brokers, without a group of its own.
+func (v *virtual) use(t *testing.T, c *remoting.Client) {
+	t.Helper()
+	if _, err := c.Route(bg, "T"); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range []*fake{v.a, v.b} {
+		if _, err := producer(t, c, b.addr()).Send(bg, coretest.Message("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	synctest.Wait()
+}
+
 func beats(t *testing.T, f *fake) (groups [][]string) {
 	t.Helper()
 	for _, c := range f.requests(wire.HeartBeat) {
@@ -46,16 +62,60 @@ func beats(t *testing.T, f *fake) (groups [][]string) {
 	return groups
 }
 
-// Brokers of known routes hear of the groups at once, then every 30 s, and when
-// a group goes.
+// A route of 60 addresses made one send dial them all and tell each the client's id and its
+// groups: a name server that lies could ask for anything. Who is not sent to is not dialed.
+func TestOneSendDialsOneBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVirtual(t)
+		var addrs []string
+		var brokers []*fake
+		for i := range 60 {
+			addr := fmt.Sprintf("broker-%d:1", i)
+			addrs = append(addrs, addr)
+			brokers = append(brokers, run(t, v.n.listen(addr), nil))
+		}
+		v.routes = func(string) *wire.RouteData {
+			r := &wire.RouteData{}
+			for i, addr := range addrs {
+				one := routeTo(1, addr)
+				one.Brokers[0].BrokerName = fmt.Sprint("broker-", i)
+				one.Queues[0].BrokerName = one.Brokers[0].BrokerName
+				r.Brokers, r.Queues = append(r.Brokers, one.Brokers...), append(r.Queues, one.Queues...)
+			}
+			return r
+		}
+		c := v.client(t)
+		cfg := coretest.Config(c)
+		cfg.Routes, cfg.Selector = c, selector.RoundRobin()
+		p := coretest.Start(t, cfg)
+		for sends := range 3 {
+			if _, err := p.Send(bg, coretest.Message("x")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute) // heartbeats
+			met, beaten := 0, 0
+			for _, b := range brokers {
+				if b.accepted.Load() > 0 {
+					met++
+				}
+				if len(beats(t, b)) > 1 {
+					beaten++
+				}
+			}
+			if met != sends+1 || beaten != sends+1 {
+				t.Errorf("%d sends: %d brokers were dialed, %d got heartbeats", sends+1, met, beaten)
+			}
+		}
+	})
+}
+
+// Brokers that were sent to hear of the groups at once, then every 30 s, and when a group
+// goes.
 func TestHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVirtual(t)
 		c := v.client(t)
-		if _, err := c.Route(bg, "T"); err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait()
+		v.use(t, c)
 		if len(beats(t, v.a)) != 0 {
 			t.Error("a heartbeat without a group")
 		}
@@ -130,14 +190,16 @@ func TestHeartbeatOnReconnect(t *testing.T) {
 func TestHeartbeatHungBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVirtual(t)
-		v.a.script = func(*session, wire.Command) {}
+		v.a.script = func(s *session, c wire.Command) {
+			if c.Code == wire.SendMessageV2 {
+				s.ok(c)
+			}
+		}
 		c := v.client(t)
 		if err := c.RegisterGroup(bg, core.Registration{Group: "g"}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Route(bg, "T"); err != nil {
-			t.Fatal(err)
-		}
+		v.use(t, c)
 		time.Sleep(5 * time.Minute)
 		if got := beats(t, v.b); len(got) < 10 {
 			t.Errorf("the good broker got %d", len(got))
@@ -166,7 +228,13 @@ func TestOfflineBrokersAreClosed(t *testing.T) {
 		for i := range 50 {
 			addr := []string{"a:1", "b:1"}[i%2]
 			v.routes = func(string) *wire.RouteData { return routeTo(1, addr) }
-			if _, err := c.Route(bg, "T"); err != nil {
+			route, err := c.Route(bg, "T")
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg := coretest.Config(unregistered{c})
+			cfg.Routes = coretest.RouteFunc(func(context.Context, string) (*core.Route, error) { return route, nil })
+			if _, err := coretest.Start(t, cfg).Send(bg, coretest.Message("x")); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(10 * time.Second)
@@ -220,23 +288,38 @@ func TestTopicsMakeNoHeartbeats(t *testing.T) {
 		if err := c.RegisterGroup(bg, core.Registration{Group: "g"}); err != nil {
 			t.Fatal(err)
 		}
-		v.routes = func(string) *wire.RouteData { return routeTo(1, "a:1") }
-		look := func(topic string) {
-			if _, err := c.Route(bg, topic); err != nil {
+		v.use(t, c)
+		for i := range 100 {
+			if _, err := c.Route(bg, fmt.Sprint("T", i)); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
 		}
-		for i := range 100 {
-			look(fmt.Sprint("T", i))
-		}
 		if n := len(beats(t, v.a)); n != 1 {
 			t.Errorf("%d heartbeats for 100 topics", n)
 		}
-		v.routes = func(string) *wire.RouteData { return routeTo(1, "a:1", "b:1") }
-		look("T0")
-		if n := len(beats(t, v.b)); n != 1 {
-			t.Errorf("%d heartbeats to a broker that is new", n)
+	})
+}
+
+// Heartbeats do not dial a broker to which no known route leads: it may be gone for good.
+func TestHeartbeatsDialNoStrangers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVirtual(t)
+		c := v.client(t)
+		if err := c.RegisterGroup(bg, core.Registration{Group: "g"}); err != nil {
+			t.Fatal(err)
+		}
+		// By a route that the client knows nothing of.
+		p := producer(t, c, v.a.addr())
+		time.Sleep(25 * time.Second) // shortly before a round
+		if _, err := p.Send(bg, coretest.Message("x")); err != nil {
+			t.Fatal(err)
+		}
+		v.a.stop()
+		dials := v.n.count()
+		time.Sleep(10 * time.Minute)
+		if n := v.n.count() - dials; n != 0 {
+			t.Errorf("%d dials", n)
 		}
 	})
 }

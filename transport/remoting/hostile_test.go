@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,6 +103,96 @@ func TestUnknownOpaque(t *testing.T) {
 	}
 	cancel()
 	<-done
+}
+
+// A stray now and then ended the connection after the sixteenth of its whole life, with all
+// that was under way. A peer that sends more strays than answers is let go.
+func TestStraysAmongAnswers(t *testing.T) {
+	for _, tt := range []struct {
+		each int // answers
+		most uint64
+	}{{10, 0}, {1, 0}, {0, 1}} {
+		b := broker(t, func(s *session, c wire.Command) {
+			if tt.each > 0 {
+				s.ok(c)
+			}
+			if tt.each == 0 || s.f.offset.Load()%int64(tt.each) == 0 {
+				s.answer(wire.Command{Opaque: c.Opaque + 1_000_000, Serialization: c.Serialization}, int(rocketmq.CodeSystemBusy), "")
+			}
+		})
+		c := client(t, remoting.Config{})
+		p := producer(t, c, b.addr())
+		for range 200 {
+			if tt.each > 0 {
+				if _, err := p.Send(bg, coretest.Message("x")); err != nil {
+					t.Fatal(err)
+				}
+				continue
+			}
+			_, err := p.Send(bg, coretest.Message("x"), core.SendTimeout(20*time.Millisecond))
+			if errors.Is(err, core.ErrConnectionLost) {
+				break
+			}
+		}
+		if s := c.Stats(); s.Lost != tt.most || s.UnknownAnswers < 16 {
+			t.Errorf("a stray for each %d answers: %d of %d connections lost, after %d strays", tt.each, s.Lost, s.Dials, s.UnknownAnswers)
+		}
+	}
+}
+
+// After one wrong length of a frame all that the peer said was swallowed for 10 s: bytes came,
+// so the connection was not silent. It is out of use once a call's whole time has passed
+// inside one frame.
+func TestWrongLength(t *testing.T) {
+	for name, goesOn := range map[string]bool{"and silence": false, "and answers": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newPipes()
+				b := run(t, n.listen("b:1"), func(s *session, c wire.Command) {
+					switch {
+					case s.n > 1 || c.Code == wire.HeartBeat:
+						s.ok(c)
+					case string(c.Body) == "wrong":
+						answer := s.stored(c, 0)
+						s.write(append([]byte{0, 10, 0, 0}, answer[4:]...))
+					case goesOn:
+						s.ok(c)
+					}
+				})
+				c := client(t, remoting.Config{Dial: n.dial})
+				p := producer(t, c, b.addr())
+				time.Sleep(time.Minute)
+				const patience = 800 * time.Millisecond
+				start := time.Now()
+				var wg sync.WaitGroup
+				var failed atomic.Int64
+				send := func(body string) {
+					wg.Go(func() {
+						began := time.Now()
+						if _, err := p.Send(bg, coretest.Message(body), core.SendTimeout(patience)); err != nil {
+							failed.Add(1)
+							if began.Sub(start) > patience+100*time.Millisecond { // and the pause after it
+								t.Errorf("a send that began %v after the wrong length: %v", began.Sub(start), err)
+							}
+						}
+					})
+				}
+				send("wrong")
+				for range 50 {
+					time.Sleep(100 * time.Millisecond)
+					send("x")
+				}
+				wg.Wait()
+				if n := failed.Load(); n < 8 || n > 9 {
+					t.Errorf("%d sends failed", n)
+				}
+				synctest.Wait()
+				if s := c.Stats(); s.Connections != 1 {
+					t.Errorf("%d connections are open", s.Connections)
+				}
+			})
+		})
+	}
 }
 
 // A broker that sheds load answers one-way sends too. Each such answer is one that

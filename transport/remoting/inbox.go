@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
@@ -39,14 +40,15 @@ func (p *peer) PeerRequest(cn *conn.Conn, head wire.ResponseHead, frame []byte) 
 	return c.reply(cn, head, err)
 }
 
-// serverRequest makes core's form of a broker's request. It is a copy.
+// serverRequest makes core's form of a broker's request. It is a copy, string by string: an
+// inbox counts the bytes that it holds.
 func serverRequest(addr string, cmd *wire.Command) *core.ServerRequest {
 	r := &core.ServerRequest{
 		Kind: core.RequestOther, Name: wire.RequestName(cmd.Code), Addr: addr,
 		Fields: make(map[string]string, len(cmd.Ext)), Body: slices.Clone(cmd.Body),
 	}
 	for i := range cmd.Ext {
-		r.Fields[cmd.Ext[i].Key] = cmd.Ext[i].Value
+		r.Fields[strings.Clone(cmd.Ext[i].Key)] = strings.Clone(cmd.Ext[i].Value)
 	}
 	switch cmd.Code {
 	case wire.CheckTransactionState:
@@ -54,7 +56,8 @@ func serverRequest(addr string, cmd *wire.Command) *core.ServerRequest {
 		// The request names no group: the half message in its body does (Java:
 		// ClientRemotingProcessor.checkTransactionState).
 		if m, _, err := wire.ParseStored(r.Body); err == nil {
-			r.Group, _ = wire.LookupProperty(string(m.Properties), rocketmq.PropertyProducerGroup)
+			group, _ := wire.LookupProperty(string(m.Properties), rocketmq.PropertyProducerGroup)
+			r.Group = strings.Clone(group)
 		}
 	case wire.PushReplyMessageToClient:
 		r.Kind = core.RequestReply // for the client as a whole: a correlation id says whose it is

@@ -97,10 +97,12 @@ func (p *peer) reopen(cn *conn.Conn) {
 	if p.cur.Load() != cn {
 		return
 	}
-	fresh, err := p.open()
-	if err != nil {
+	var d dialing
+	p.establish(&d)
+	fresh := d.conn
+	if fresh == nil {
 		p.c.count.dialFailures.Add(1)
-		p.c.log.Debug("name server not connected anew", "addr", p.addr, "err", err)
+		p.c.log.Debug("name server not connected anew", "addr", p.addr, "err", d.err)
 		return
 	}
 	p.c.count.dials.Add(1)
@@ -109,7 +111,7 @@ func (p *peer) reopen(cn *conn.Conn) {
 		return
 	}
 	if reason := fresh.Reason(); reason != nil {
-		p.lost(fresh, reason) // it went before it was in place
+		p.lost(fresh, reason, 0) // it went before it was in place
 	}
 }
 

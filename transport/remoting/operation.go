@@ -3,6 +3,7 @@ package remoting
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/transport/wire"
@@ -40,7 +41,9 @@ func (c *Client) Recall(ctx context.Context, op *core.Operation, handle string) 
 			return "", err
 		}
 	}
-	return answer.Ext.Get("msgId"), nil
+	// Copied, since it is part of the whole header; what is longer is no id.
+	id := answer.Ext.Get("msgId")
+	return strings.Clone(id[:min(len(id), wire.MaxAnswerText)]), nil
 }
 
 // operate makes an operation's request. The operation is marked as written if bytes of the

@@ -9,13 +9,15 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/transport/remoting/internal/conn"
+	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
 // peer is one address: its connection, the dial under way, and the back-off.
 type peer struct {
 	c      *Client
 	addr   string
-	broker bool // and not a name server
+	broker bool         // and not a name server
+	frames *wire.Budget // of its table
 	// legacy is a broker that answered "not supported" to the short form of a
 	// send; it gets the long one.
 	legacy atomic.Bool
@@ -26,9 +28,11 @@ type peer struct {
 	dialing  *dialing
 	dialed   bool // once at least
 	old      []*conn.Conn
-	failures int       // dials in a row that led to nothing
+	failures int       // in a row: dials that led to nothing, connections that ended early
 	until    time.Time // no dial before, if failures > 0
 	why      error     // the last failure
+	works    bool      // a frame came since
+	told     bool      // the log has that the address cannot be dialed
 	gone     bool      // no longer in its table
 	used     bool      // since the last sweep
 }
@@ -61,10 +65,8 @@ func (p *peer) renew(cn *conn.Conn, w *conn.Wait) error {
 	return w.Until(cn.Ended())
 }
 
-// retire takes cn out of use: the next request dials. Calls that wait on it may
-// have their answers; it is closed when none is left. With blame, a connection
-// that never brought a frame counts as a failed dial, so that a hung broker is
-// dialed ever more rarely.
+// retire takes cn out of use: the next request dials. Calls that wait on it may have their
+// answers; it is closed when none is left. With blame its early end counts as a failure.
 func (p *peer) retire(cn *conn.Conn, why error, blame bool) { p.replace(cn, nil, why, blame) }
 
 // replace is retire with a connection that is used from now on, or nil. It reports whether cn
@@ -76,8 +78,8 @@ func (p *peer) replace(cn, next *conn.Conn, why error, blame bool) bool {
 		return false
 	}
 	p.cur.Store(next)
-	if blame && !cn.Proven() {
-		p.failed(why)
+	if blame {
+		p.over(cn, why, true)
 	}
 	p.old = append(p.old, cn)
 	var victim *conn.Conn
@@ -93,16 +95,12 @@ func (p *peer) replace(cn, next *conn.Conn, why error, blame bool) bool {
 	return true
 }
 
-// lost forgets a connection that has ended.
-func (p *peer) lost(cn *conn.Conn, why error) {
+// lost forgets a connection that has ended while so many requests were under way.
+func (p *peer) lost(cn *conn.Conn, why error, failed int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cur.CompareAndSwap(cn, nil) {
-		if !cn.Proven() && !errors.Is(why, conn.ErrUnneeded) {
-			// A peer that accepts and hangs up is no better than one that refuses, nor
-			// is one that speaks something else.
-			p.failed(why)
-		}
+		p.over(cn, why, failed > 0)
 		return
 	}
 	for i, o := range p.old {
@@ -113,10 +111,27 @@ func (p *peer) lost(cn *conn.Conn, why error) {
 	}
 }
 
-// proven ends the back-off: the peer has sent a frame.
+// over draws the conclusion from a connection that is no longer in use. Without a frame it
+// was no better than a dial that failed. If the peer had spoken the protocol, it is a failure
+// where it ended early under requests; the first one in a row may be chance, and the next dial
+// need not wait. It is called with p.mu held.
+func (p *peer) over(cn *conn.Conn, why error, underRequests bool) {
+	switch {
+	case cn.Proven() && cn.Age() >= settled:
+		p.failures = 0
+	case errors.Is(why, conn.ErrUnneeded):
+	case !cn.Proven():
+		p.failed(why)
+	case underRequests:
+		p.failed(why)
+		p.until = time.Now().Add(backoff(p.failures - 1))
+	}
+}
+
+// proven notes that the peer has sent a frame.
 func (p *peer) proven() {
 	p.mu.Lock()
-	p.failures, p.why = 0, nil
+	p.works = true
 	p.mu.Unlock()
 }
 
@@ -124,7 +139,14 @@ func (p *peer) proven() {
 func (p *peer) failed(why error) {
 	p.failures++
 	p.until = time.Now().Add(backoff(p.failures))
-	p.why = why
+	p.why, p.works = why, false
+}
+
+// often reports whether the peer has failed more than once in a row.
+func (p *peer) often() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failures > 1
 }
 
 // table finds peers by address without a lock.
@@ -132,12 +154,13 @@ type table struct {
 	c      *Client
 	broker bool
 	limit  int
+	frames *wire.Budget // of what they send
 	mu     sync.Mutex
 	m      atomic.Pointer[map[string]*peer]
 }
 
-func (t *table) init(c *Client, broker bool, limit int) {
-	t.c, t.broker, t.limit = c, broker, limit
+func (t *table) init(c *Client, broker bool, limit, frames int) {
+	t.c, t.broker, t.limit, t.frames = c, broker, limit, wire.NewBudget(frames)
 	t.m.Store(&map[string]*peer{})
 }
 
@@ -152,13 +175,10 @@ func (t *table) get(addr string) (*peer, error) {
 	if p := old[addr]; p != nil {
 		return p, nil
 	}
-	if allow := t.c.cfg.AllowBroker; t.broker && allow != nil && !allow(addr) {
-		return nil, &ConnectError{Addr: addr, Err: errors.New("the address is not allowed")}
-	}
 	if len(old) >= t.limit {
 		return nil, &ConnectError{Addr: addr, Err: fmt.Errorf("%d addresses are in use, which is the limit", len(old))}
 	}
-	p := &peer{c: t.c, addr: addr, broker: t.broker, used: true}
+	p := &peer{c: t.c, addr: addr, broker: t.broker, frames: t.frames, used: true}
 	m := maps.Clone(old)
 	m[addr] = p
 	t.m.Store(&m)

@@ -12,6 +12,7 @@ type pipes struct {
 	mu        sync.Mutex
 	listeners map[string]*pipeListener
 	dials     int
+	cleanup   []func() // of a test that has no testing.T yet
 }
 
 func newPipes() *pipes { return &pipes{listeners: map[string]*pipeListener{}} }
@@ -41,6 +42,12 @@ func (n *pipes) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+func (n *pipes) listens(addr string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.listeners[addr] != nil
 }
 
 func (n *pipes) count() int {

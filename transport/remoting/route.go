@@ -10,6 +10,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/words"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -50,13 +51,11 @@ func (c *Client) Route(ctx context.Context, topic string) (*core.Route, error) {
 		c.known.set(topic, nil, own)
 		return nil, noWritable(topic)
 	}
-	route, err := c.usableRoute(topic, data)
+	route, err := c.usableRoute(ctx, topic, data)
 	if err != nil {
 		return nil, err
 	}
-	if c.known.set(topic, route, own) {
-		c.kickHeartbeat()
-	}
+	c.known.set(topic, route, own)
 	return route, nil
 }
 
@@ -84,10 +83,14 @@ func noWritable(topic string) error {
 }
 
 // usableRoute keeps what can be sent to: writable queues of brokers whose master
-// has an address that can be dialed and is allowed. The queues of an order configuration are
-// all kept, because a key's place depends on their number; those of other brokers are there
-// as absent ones. It costs time in proportion to brokers and queues.
-func (c *Client) usableRoute(topic string, data *wire.RouteData) (*core.Route, error) {
+// has an address that can be dialed and is allowed. The queues of an order configuration and of
+// a static topic are all kept, because a key's place depends on their number; those of other
+// brokers are there as absent ones. It costs time in proportion to brokers and queues.
+func (c *Client) usableRoute(ctx context.Context, topic string, data *wire.RouteData) (*core.Route, error) {
+	addrs, err := c.masters(ctx, topic, data)
+	if err != nil {
+		return nil, err
+	}
 	var refused error
 	found := make(map[string]core.Broker, len(data.Brokers))
 	masters := make([]wire.BrokerData, 0, len(data.Brokers))
@@ -97,16 +100,19 @@ func (c *Client) usableRoute(topic string, data *wire.RouteData) (*core.Route, e
 		if _, twice := found[b.BrokerName]; twice || !ok {
 			continue
 		}
-		addr, err := c.brokerAddr(raw)
-		if err != nil {
-			refused = fmt.Errorf("broker %s at %q: %w", b.BrokerName, raw, err)
+		refuse := addrs[i].refused
+		if refuse == nil {
+			refuse = checkNames(b, addrs[i].addr)
+		}
+		if refuse != nil {
+			refused = fmt.Errorf("broker %s at %s: %w", words.Quote(b.BrokerName), words.Quote(raw), refuse)
 			continue
 		}
-		found[b.BrokerName] = core.Broker{Name: b.BrokerName, Addr: addr, Cluster: b.Cluster}
+		found[b.BrokerName] = core.Broker{Name: b.BrokerName, Addr: addrs[i].addr, Cluster: b.Cluster, Network: c.network}
 		masters = append(masters, *b)
 	}
 	published, err := wire.PublishQueues(&wire.RouteData{
-		OrderTopicConf: data.OrderTopicConf, Queues: data.Queues, Brokers: masters,
+		OrderTopicConf: data.OrderTopicConf, Queues: data.Queues, Brokers: masters, Mappings: data.Mappings,
 	})
 	if err != nil {
 		return nil, noQueue(topic, err, refused)
@@ -130,26 +136,15 @@ func (c *Client) usableRoute(topic string, data *wire.RouteData) (*core.Route, e
 	if !there {
 		return nil, noQueue(topic, wire.ErrNoMaster, refused)
 	}
-	route, err := core.NewRoute(queues, brokers)
+	makeRoute := core.NewRoute
+	if data.Static() {
+		makeRoute = core.NewStaticRoute
+	}
+	route, err := makeRoute(queues, brokers)
 	if err != nil {
 		return nil, &RouteError{Topic: topic, Reason: "the route is unusable", Err: err}
 	}
 	return route, nil
-}
-
-// brokerAddr makes host:port of a route's address, by way of the user's functions.
-func (c *Client) brokerAddr(raw string) (string, error) {
-	addr, err := parseBroker(raw)
-	if c.cfg.MapAddr != nil {
-		if err != nil {
-			addr = raw // it may know better
-		}
-		addr, err = parseBroker(c.cfg.MapAddr(addr))
-	}
-	if err == nil && c.cfg.AllowBroker != nil && !c.cfg.AllowBroker(addr) {
-		err = fmt.Errorf("the address %s is not allowed", addr)
-	}
-	return addr, err
 }
 
 func noQueue(topic string, err, refused error) error {
@@ -171,7 +166,7 @@ func readOnly(data *wire.RouteData) bool {
 	return len(data.Queues) > 0 && !slices.ContainsFunc(data.Queues, func(q wire.QueueData) bool { return q.Perm&rocketmq.PermWrite != 0 })
 }
 
-// knownRoutes remembers where topics live. The brokers of those in use get heartbeats, and
+// knownRoutes remembers where topics live. The brokers of those in use stay connected, and
 // connections to other brokers are closed when idle. The routes that name servers gave are
 // kept longer than that: see keep.
 type knownRoutes struct {
@@ -203,21 +198,19 @@ func (k *knownRoutes) init(most int) {
 	k.most, k.topics, k.uses = most, map[string]*knownRoute{}, map[string]int{}
 }
 
-// set notes a topic's route, nil for one that is read-only. It reports whether a broker is
-// new to all topics.
-func (k *knownRoutes) set(topic string, route *core.Route, own bool) (news bool) {
+// set notes a topic's route, nil for one that is read-only.
+func (k *knownRoutes) set(topic string, route *core.Route, own bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.latest = time.Now()
 	r := &knownRoute{route: route, own: own, seen: k.latest}
-	news = k.use(r) // before the old one's end, so that what is in both is no news
+	k.use(r)
 	k.forget(topic)
 	for len(k.topics) > 0 && (len(k.topics) >= k.most || k.queues+r.len() > maxKnownQueues) {
 		k.evict()
 	}
 	k.topics[topic] = r
 	k.queues += r.len()
-	return news
 }
 
 // keep gives the route of a topic that no name server knows now, nil if none ever did. A name
@@ -268,16 +261,14 @@ func (r *knownRoute) addrs() (out []string) {
 }
 
 // use counts a topic's brokers as in use. Here and below the lock is held.
-func (k *knownRoutes) use(r *knownRoute) (news bool) {
+func (k *knownRoutes) use(r *knownRoute) {
 	if r.used {
-		return false
+		return
 	}
 	r.used = true
 	for _, a := range r.addrs() {
-		news = news || k.uses[a] == 0
 		k.uses[a]++
 	}
-	return news
 }
 
 func (k *knownRoutes) unuse(r *knownRoute) {

@@ -1,8 +1,10 @@
 package remoting_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 
@@ -18,6 +20,36 @@ func show(r *core.Route) string {
 		fmt.Fprintf(&b, "%v=%s ", r.Queue(i), r.Broker(i).Addr)
 	}
 	return strings.TrimSpace(b.String())
+}
+
+// A client that dials in a way of its own may find other brokers at the addresses that others
+// know. What is learned of them must not be mixed.
+func TestNetworkOfBrokers(t *testing.T) {
+	ns := broker(t, func(s *session, c wire.Command) {
+		s.answer(c, 0, "", []byte(`{"brokerDatas":[{"brokerName":"a","brokerAddrs":{"0":"h:1"}}],"queueDatas":[{"brokerName":"a","readQueueNums":1,"writeQueueNums":1,"perm":6}]}`)...)
+	})
+	network := func(dial func(context.Context, string, string) (net.Conn, error)) string {
+		c := client(t, remoting.Config{NameServers: []string{ns.addr()}, Dial: dial})
+		var networks []string
+		for range 2 {
+			r, err := c.Route(bg, "T")
+			if err != nil {
+				t.Fatal(err)
+			}
+			networks = append(networks, r.Broker(0).Network)
+		}
+		if networks[0] != networks[1] {
+			t.Errorf("one client's networks are %q", networks)
+		}
+		return networks[0]
+	}
+	own := new(net.Dialer).DialContext
+	if one, two := network(own), network(own); one == "" || one == two {
+		t.Errorf("two clients with dial functions are in the networks %q and %q", one, two)
+	}
+	if one, two := network(nil), network(nil); one != "" || two != "" {
+		t.Errorf("two clients without are in the networks %q and %q", one, two)
+	}
 }
 
 // Row 7: whatever name servers answer gives a route of usable queues or a typed

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/refusal"
@@ -85,7 +86,7 @@ func (c *Client) roundTrip(req *conn.Request, at *core.Attempt) (*core.Result, e
 		case req.Answer.Code == codeGoAway && !goneAway:
 			goneAway, refusal = true, refused(&req.Answer, at.Addr())
 			c.count.goAways.Add(1)
-			sent.peer.retire(sent.conn, errGoAway, false)
+			sent.peer.retire(sent.conn, errGoAway, true)
 		case req.Answer.Code == codeNotSupported && sent.code == wire.SendMessageV2:
 			sent.peer.legacy.Store(true)
 			refusal = refused(&req.Answer, at.Addr())
@@ -171,6 +172,9 @@ func result(r *wire.SendResponse, at *core.Attempt, status core.SendStatus) *cor
 	res := at.Result()
 	res.Status = status
 	res.MessageID = at.Call().MessageID()
+	if len(r.MsgID) > maxOffsetID*at.Call().Len() {
+		boundID(r)
+	}
 	res.OffsetMessageID = r.MsgID
 	res.Queue = core.Queue{Broker: at.Queue().Broker, ID: r.QueueID}
 	res.QueueOffset = r.QueueOffset
@@ -181,7 +185,16 @@ func result(r *wire.SendResponse, at *core.Attempt, status core.SendStatus) *cor
 	return res
 }
 
+// maxOffsetID is the greatest length of an offset message id, with the comma behind it: those of
+// RocketMQ have 32 bytes, or 56 with IPv6.
+const maxOffsetID = 64
+
+// boundID drops an id that is too long, and the memory that it is in.
+func boundID(r *wire.SendResponse) {
+	r.MsgID, r.RegionID, r.RecallHandle = "", strings.Clone(r.RegionID), strings.Clone(r.RecallHandle)
+}
+
 // refused is an answer that is no success.
 func refused(a *conn.Answer, addr string) *core.BrokerError {
-	return refusal.Of(rocketmq.ResponseCode(a.Code), wire.TrimRemark(a.Remark), addr)
+	return refusal.Of(rocketmq.ResponseCode(a.Code), a.Remark, addr)
 }

@@ -9,18 +9,19 @@ import (
 // sweep closes connections that are not needed: those to brokers of no known route
 // that had no send since the last sweep, those without any traffic for the idle
 // time, and those to name servers that are no longer listed. It forgets
-// addresses likewise. Connections to name servers that are given by a DNS name are opened anew
-// now and then. Only the heartbeat goroutine calls it.
+// addresses likewise. Connections in use to name servers that are given by a DNS name are opened
+// anew now and then. Only the heartbeat goroutine calls it.
 func (c *Client) sweep(now time.Time) {
 	wanted := c.known.addrs()
 	offline := func(p *peer) bool { return p.broker && !wanted[p.addr] || !p.broker && !c.names.has(p.addr) }
 	for _, cn := range c.open() {
 		usage := cn.Usage()
 		needed := cn.needed(usage, now, offline(cn.peer), c.cfg.IdleTimeout)
+		quiet := cn.quiet(usage)
 		cn.note(usage, now)
 		if !needed && cn.CloseIdle(conn.ErrUnneeded) {
 			c.log.Debug("idle connection closed", "addr", cn.peer.addr)
-		} else if used := cn.idleSince.Equal(now); used && !cn.peer.broker && now.Sub(cn.opened) >= nameAge && isName(cn.peer.addr) {
+		} else if !quiet && !cn.peer.broker && now.Sub(cn.opened) >= nameAge && isName(cn.peer.addr) {
 			c.spawn(func() { cn.peer.reopen(cn.Conn) })
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/enum"
 )
 
 // World is a transport and a route source under test, with what is behind them. Transport,
@@ -94,15 +95,16 @@ const (
 	Cut                    // take the request, store nothing and lose the connection
 )
 
-var kindNames = [...]string{"Store", "StoreLate", "Refuse", "RefuseSome", "Hang", "Cut"}
+var kindNames = []string{"Store", "StoreLate", "Refuse", "RefuseSome", "Hang", "Cut"}
 
 // String gives the kind's name.
-func (k Kind) String() string {
-	if int(k) < len(kindNames) {
-		return kindNames[k]
-	}
-	return "?"
-}
+func (k Kind) String() string { return enum.Name(kindNames, int(k)) }
+
+// MarshalText gives the name.
+func (k Kind) MarshalText() ([]byte, error) { return enum.Marshal("kind", kindNames, int(k)) }
+
+// UnmarshalText takes a name.
+func (k *Kind) UnmarshalText(text []byte) error { return enum.Unmarshal("kind", kindNames, text, k) }
 
 // Reply is what the far end has to do with a request.
 type Reply struct {

@@ -251,12 +251,42 @@ func TestHeartbeat(t *testing.T) {
 			t.Errorf("%s: got %+v, %v, want %+v", body, got, err, want)
 		}
 	}
-	got, err := wire.ParseHeartbeat([]byte(`{"clientID":"c","consumerDataSet":[{"groupName":"cg","consumeType":"CONSUME_PASSIVELY","subscriptionDataSet":[{"topic":"t"}]}],"heartbeatFingerprint":0,"producerDataSet":[{"groupName":"CLIENT_INNER_PRODUCER"},{}],"withoutSub":false}`))
-	if err != nil || !reflect.DeepEqual(got, &wire.Heartbeat{ClientID: "c", ProducerGroups: []string{"CLIENT_INNER_PRODUCER"}, ConsumerGroups: []string{"cg"}}) {
-		t.Errorf("as Java writes it: got %+v, %v", got, err)
+	for name, test := range map[string]struct {
+		body string
+		want wire.Consumer
+	}{
+		"Java": {
+			`{"groupName":"cg","consumeType":"CONSUME_PASSIVELY","messageModel":"CLUSTERING","consumeFromWhere":"CONSUME_FROM_TIMESTAMP","unitMode":false,"subscriptionDataSet":[` +
+				`{"classFilterMode":false,"codeSet":[97,-1],"expressionType":"TAG","subString":"a||x","subVersion":1700000000001,"tagsSet":["a","x"],"topic":"t"}]}`,
+			wire.Consumer{
+				Group: "cg", ConsumeType: "CONSUME_PASSIVELY", MessageModel: "CLUSTERING", From: "CONSUME_FROM_TIMESTAMP",
+				Subscriptions: []wire.Subscription{{Topic: "t", Expression: "a||x", Type: "TAG", Codes: []int32{97, -1}, Version: 1700000000001}},
+			},
+		},
+		"Go": {
+			`{"groupName":"cg","consumeType":"CONSUME_PASSIVELY","messageModel":"BROADCASTING","consumeFromWhere":"","subscriptionDataSet":[{"topic":"t","subString":"a","codeSet":["97"],"subVersion":1,"expressionType":"TAG"}]}`,
+			wire.Consumer{
+				Group: "cg", ConsumeType: "CONSUME_PASSIVELY", MessageModel: "BROADCASTING",
+				Subscriptions: []wire.Subscription{{Topic: "t", Expression: "a", Type: "TAG", Codes: []int32{97}, Version: 1}},
+			},
+		},
+		"C++": {
+			`{"groupName":"cg","consumeType":1,"messageModel":1,"consumeFromWhere":4,"subscriptionDataSet":[{"topic":"t","subString":"*","subVersion":"5"}]}`,
+			wire.Consumer{
+				Group: "cg", ConsumeType: "CONSUME_PASSIVELY", MessageModel: "CLUSTERING", From: "CONSUME_FROM_FIRST_OFFSET",
+				Subscriptions: []wire.Subscription{{Topic: "t", Expression: "*", Version: 5}},
+			},
+		},
+		"next to nothing": {`{"groupName":"cg","consumeType":null,"messageModel":99}`, wire.Consumer{Group: "cg", MessageModel: "99"}},
+	} {
+		got, err := wire.ParseHeartbeat([]byte(`{"clientID":"c","consumerDataSet":[` + test.body + `,{"groupName":""}],"heartbeatFingerprint":0,"producerDataSet":[{"groupName":"CLIENT_INNER_PRODUCER"},{"groupName":""}],"withoutSub":false}`))
+		if err != nil || !reflect.DeepEqual(got, &wire.Heartbeat{ClientID: "c", ProducerGroups: []string{"CLIENT_INNER_PRODUCER"}, Consumers: []wire.Consumer{test.want}}) {
+			t.Errorf("%s: got %+v, %v", name, got, err)
+		}
 	}
 	for body, want := range map[string]error{
 		"": wire.ErrDecode, "[]": wire.ErrDecode, "{}": wire.ErrDecode, `{"clientID":1}`: wire.ErrDecode,
+		`{"clientID":"c","producerDataSet":[{}]}`: wire.ErrDecode, `{"clientID":"c","consumerDataSet":[{"groupName":null}]}`: wire.ErrDecode,
 		strings.Repeat(" ", wire.MaxHeartbeat+1):                                                        wire.ErrLimit,
 		`{"clientID":"c","producerDataSet":[` + strings.Repeat("{},", wire.MaxHeartbeatGroups) + "{}]}": wire.ErrLimit,
 	} {

@@ -39,14 +39,18 @@ const (
 	GetBrokerClusterInfo          = 106
 	UpdateAndCreateSubscription   = 200
 	GetTopicStatsInfo             = 202
+	GetConsumerConnectionList     = 203
 	GetProducerConnectionList     = 204
 	WipeWritePermOfBroker         = 205
 	GetAllTopicListFromNameServer = 206
+	DeleteSubscriptionGroup       = 207
+	GetConsumeStats               = 208
 	DeleteTopicInBroker           = 215
 	DeleteTopicInNameServer       = 216
 	ResetConsumerClientOffset     = 220 // broker to client
 	GetConsumerStatusFromClient   = 221 // broker to client
 	GetTopicsByCluster            = 224
+	QueryTopicConsumeByWho        = 300
 	GetConsumerRunningInfo        = 307 // broker to client
 	ConsumeMessageDirectly        = 309 // broker to client
 	SendMessageV2                 = 310
@@ -56,7 +60,9 @@ const (
 	PushReplyMessageToClient      = 326 // broker to producer
 	AddWritePermOfBroker          = 327
 	GetTopicConfig                = 351
-	RecallMessage                 = 370    // from 5.3.2
+	GetSubscriptionGroupConfig    = 352
+	RecallMessage                 = 370 // from 5.3.2
+	QueryAssignment               = 400
 	PopMessage                    = 200050 // does not fit the binary header
 )
 

@@ -501,13 +501,36 @@ func FuzzHeartbeat(f *testing.F) {
 			}
 			return
 		}
-		h.ConsumerGroups = nil // not written
+		for _, c := range h.Consumers {
+			for i := range c.Subscriptions {
+				c.Subscriptions[i].Tags()
+				c.Subscriptions[i].Matches(0)
+			}
+		}
+		h.Consumers = nil // not written
 		out := wire.AppendHeartbeat(nil, h)
 		if len(out) > wire.MaxHeartbeat {
 			return
 		}
 		if again, err := wire.ParseHeartbeat(out); err != nil || !reflect.DeepEqual(again, h) {
 			t.Fatalf("%+v became %+v, %v", h, again, err)
+		}
+	})
+}
+
+func FuzzClientCheck(f *testing.F) {
+	f.Add([]byte(`{"clientId":"c","group":"g","subscriptionData":{"codeSet":[97,"98"],"expressionType":"TAG","subString":"a||b","subVersion":"7","topic":"t"}}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		s, err := wire.ParseClientCheck(body)
+		if err != nil {
+			if !errors.Is(err, wire.ErrDecode) {
+				t.Fatal(err)
+			}
+			return
+		}
+		// A subscription made of its own expression is the same.
+		if again, _ := wire.NewSubscription(s.Topic, s.Expression); s.IsTag() && s.Expression != "" && !reflect.DeepEqual(again.Tags(), s.Tags()) {
+			t.Fatalf("%+v became %+v", s, again)
 		}
 	})
 }

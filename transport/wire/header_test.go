@@ -308,3 +308,14 @@ func TestTrimRemark(t *testing.T) {
 		}
 	}
 }
+
+func TestRequestName(t *testing.T) {
+	for code, want := range map[int]string{
+		wire.SendMessageV2: "SEND_MESSAGE_V2", wire.CheckTransactionState: "CHECK_TRANSACTION_STATE", wire.PopMessage: "POP_MESSAGE",
+		wire.PutKVConfig: "PUT_KV_CONFIG", 9999: "REQUEST_9999", -1: "REQUEST_-1",
+	} {
+		if got := wire.RequestName(code); got != want {
+			t.Errorf("%d is %s, want %s", code, got, want)
+		}
+	}
+}

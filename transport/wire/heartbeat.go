@@ -11,8 +11,8 @@ const partHeartbeat = "heartbeat"
 type Heartbeat struct {
 	ClientID       string
 	ProducerGroups []string
-	// ConsumerGroups is read only: Liftoff encodes no consumers.
-	ConsumerGroups []string
+	// Consumers is read only: Liftoff encodes no consumers.
+	Consumers []Consumer
 	// Fingerprint is not 0 in heartbeats of clients that use the shortened form of 5.x.
 	Fingerprint int32
 	// WithoutSub says that the consumers' subscriptions are left out of such a heartbeat.
@@ -20,15 +20,15 @@ type Heartbeat struct {
 }
 
 type heartbeatJSON struct {
-	ClientID    string      `json:"clientID"`
-	Producers   []groupJSON `json:"producerDataSet"`
-	Consumers   []groupJSON `json:"consumerDataSet"`
-	Fingerprint int32       `json:"heartbeatFingerprint"`
-	WithoutSub  bool        `json:"withoutSub"`
+	ClientID    string         `json:"clientID"`
+	Producers   []groupJSON    `json:"producerDataSet"`
+	Consumers   []consumerJSON `json:"consumerDataSet"`
+	Fingerprint int32          `json:"heartbeatFingerprint"`
+	WithoutSub  bool           `json:"withoutSub"`
 }
 
 type groupJSON struct {
-	GroupName string `json:"groupName"`
+	GroupName *string `json:"groupName"`
 }
 
 // AppendHeartbeat appends the body of a producer's heartbeat (code 34).
@@ -55,9 +55,9 @@ func AppendHeartbeat(dst []byte, h *Heartbeat) []byte {
 	return append(dst, '}')
 }
 
-// ParseHeartbeat decodes the body of a heartbeat; of consumers it keeps the groups only. Errors
-// match [ErrDecode]; a body of more than [MaxHeartbeat] bytes or more than [MaxHeartbeatGroups]
-// groups match [ErrLimit] too.
+// ParseHeartbeat decodes the body of a heartbeat. Groups with an empty name are left out, those
+// without one are an error. Errors match [ErrDecode]; a body of more than [MaxHeartbeat] bytes or
+// more than [MaxHeartbeatGroups] groups match [ErrLimit] too.
 func ParseHeartbeat(body []byte) (*Heartbeat, error) {
 	if len(body) > MaxHeartbeat {
 		return nil, tooMuch(partHeartbeat, "body longer than "+strconv.Itoa(MaxHeartbeat)+" bytes")
@@ -72,23 +72,27 @@ func ParseHeartbeat(body []byte) (*Heartbeat, error) {
 	if raw.ClientID == "" {
 		return nil, malformed(partHeartbeat, "no client id", -1)
 	}
-	return &Heartbeat{
-		ClientID:       raw.ClientID,
-		ProducerGroups: groupNames(raw.Producers),
-		ConsumerGroups: groupNames(raw.Consumers),
-		Fingerprint:    raw.Fingerprint,
-		WithoutSub:     raw.WithoutSub,
-	}, nil
+	h := &Heartbeat{ClientID: raw.ClientID, Fingerprint: raw.Fingerprint, WithoutSub: raw.WithoutSub}
+	var named [2]bool
+	h.ProducerGroups, named[0] = groupNames(raw.Producers)
+	h.Consumers, named[1] = consumers(raw.Consumers)
+	if !named[0] || !named[1] {
+		return nil, malformed(partHeartbeat, "a group without a name", -1)
+	}
+	return h, nil
 }
 
-func groupNames(groups []groupJSON) []string {
-	var out []string
+// groupNames are the names that are not empty. Named is false if a group has none at all.
+func groupNames(groups []groupJSON) (names []string, named bool) {
 	for _, g := range groups {
-		if g.GroupName != "" {
-			out = append(out, g.GroupName)
+		if g.GroupName == nil {
+			return nil, false
+		}
+		if *g.GroupName != "" {
+			names = append(names, *g.GroupName)
 		}
 	}
-	return out
+	return names, true
 }
 
 // Unregister is the header of UNREGISTER_CLIENT (code 35).

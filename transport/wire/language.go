@@ -1,6 +1,11 @@
 package wire
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
+)
 
 // Serialization is the form of a header. Servers of 4.9 answer in the form of the request; those
 // of 5.3 understand both and answer in their own, which is JSON by default.
@@ -25,6 +30,24 @@ func (s Serialization) String() string {
 	return "Serialization(" + strconv.Itoa(int(s)) + ")"
 }
 
+// MarshalText gives the same text as String.
+func (s Serialization) MarshalText() ([]byte, error) {
+	if s > RocketMQ {
+		return nil, &EncodeError{What: "serialization", Reason: "unknown number " + strconv.Itoa(int(s))}
+	}
+	return []byte(s.String()), nil
+}
+
+// UnmarshalText takes JSON and ROCKETMQ, in upper or lower case.
+func (s *Serialization) UnmarshalText(text []byte) error {
+	v, err := ParseSerialization(strings.ToUpper(string(text)))
+	if err != nil {
+		return err
+	}
+	*s = v
+	return nil
+}
+
 // ParseSerialization is the inverse of String. Java's property rocketmq.serialize.type and
 // environment variable ROCKETMQ_SERIALIZE_TYPE hold these names.
 func ParseSerialization(name string) (Serialization, error) {
@@ -34,7 +57,7 @@ func ParseSerialization(name string) (Serialization, error) {
 	case "ROCKETMQ":
 		return RocketMQ, nil
 	}
-	return 0, &DecodeError{Part: "serialization", Reason: "neither JSON nor ROCKETMQ: " + strconv.Quote(TrimRemark(name)), Offset: -1}
+	return 0, &DecodeError{Part: "serialization", Reason: "neither JSON nor ROCKETMQ: " + words.Quote(name), Offset: -1}
 }
 
 // Language is the programming language a peer claims to be written in (Java LanguageCode).

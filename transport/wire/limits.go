@@ -1,6 +1,10 @@
 package wire
 
-import "github.com/liftoff-mq/liftoff/internal/words"
+import (
+	"strings"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
+)
 
 // Limits that a peer cannot exceed. A stream or a body that does is refused with an error that
 // matches [ErrLimit] or, for the length of a frame, [ErrFrame].
@@ -23,6 +27,11 @@ const (
 	// MaxRemark is how many bytes of a peer's remark [TrimRemark] keeps.
 	MaxRemark = 1 << 10
 
+	// MaxAnswerText is the greatest length in bytes of a text in the answer to a send, the ids aside.
+	// A longer one counts as absent. RocketMQ's longest is a recall handle, which holds the names of
+	// topic and broker: some 500 bytes.
+	MaxAnswerText = 1 << 10
+
 	// MaxRoute is the greatest length of a route or cluster body in bytes.
 	MaxRoute = 1 << 20
 
@@ -40,5 +49,6 @@ const (
 )
 
 // TrimRemark makes a peer's text fit for an error or a log line, with at most [MaxRemark]
-// bytes, as words.Line does.
-func TrimRemark(s string) string { return words.Line(s, MaxRemark) }
+// bytes, as words.Line does. It is a copy: the text came in a header of up to [MaxHeaderJSON]
+// bytes, all of which it would keep in memory.
+func TrimRemark(s string) string { return strings.Clone(words.Line(s, MaxRemark)) }

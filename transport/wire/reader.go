@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"sync"
 )
 
 const (
@@ -24,29 +25,79 @@ const (
 
 // Reader cuts a stream into frames. Its memory follows the bytes received, not the length a peer
 // announces: a buffer of 4 KiB becomes one of 64 KiB when it was full, doubles from there only when
-// it is full, and shrinks to 64 KiB again after a large frame. Not safe for concurrent use.
+// it is full, and shrinks to 64 KiB again after a large frame. Not safe for concurrent use, but
+// for [Reader.End].
 type Reader struct {
 	r     io.Reader
 	max   int
-	base  []byte // the standing buffer
-	buf   []byte // base or a larger one
-	lo    int    // start of the unread bytes in buf
-	hi    int    // their end
-	small int    // frames since the last one that needed more than base
-	full  bool   // the last read filled buf: there may be more
-	moved bool   // a frame has been returned: the stream is one of frames
-	late  error  // came along with bytes, due when those are used up
-	err   error  // sticks
+	of    *Budget // nil without one
+	held  int     // of it; its lock guards this
+	ended bool    // and this
+	base  []byte  // the standing buffer
+	buf   []byte  // base or a larger one
+	lo    int     // start of the unread bytes in buf
+	hi    int     // their end
+	small int     // frames since the last one that needed more than base
+	full  bool    // the last read filled buf: there may be more
+	moved bool    // a frame has been returned: the stream is one of frames
+	late  error   // came along with bytes, due when those are used up
+	err   error   // sticks
 }
 
 // NewReader returns a Reader that refuses frames of more than max bytes, the four length bytes
 // included; a max below 1 or above [MaxFrame] means MaxFrame. It allocates its buffer at the
 // first read.
 func NewReader(r io.Reader, max int) *Reader {
+	return NewReaderWithin(r, max, nil)
+}
+
+// NewReaderWithin is NewReader for one of many streams, whose frames share budget. When that is
+// used up, a frame that needs more than 64 KiB is a *[FrameError]. Call End when the Reader is of
+// no more use. A nil budget is no limit.
+func NewReaderWithin(r io.Reader, max int, budget *Budget) *Reader {
 	if max < 1 || max > MaxFrame {
 		max = MaxFrame
 	}
-	return &Reader{r: r, max: max}
+	return &Reader{r: r, max: max, of: budget}
+}
+
+// Budget bounds what the frames of many Readers take in memory together, beyond 64 KiB each: that
+// much a Reader has of its own. It is safe for concurrent use.
+type Budget struct {
+	mu        sync.Mutex
+	most, now int
+}
+
+// NewBudget returns a Budget of so many bytes.
+func NewBudget(bytes int) *Budget { return &Budget{most: bytes} }
+
+// hold makes n bytes what the Reader has of its budget. It returns false, and changes nothing, if
+// there is no room for that.
+func (r *Reader) hold(n int) bool {
+	b := r.of
+	if b == nil {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if more := n - r.held; more > 0 && (r.ended || b.now+more > b.most) {
+		return false
+	}
+	b.now += n - r.held
+	r.held = n
+	return true
+}
+
+// End gives back what the Reader has of its budget, for good. Another goroutine may be using the
+// Reader meanwhile.
+func (r *Reader) End() {
+	if r.of == nil {
+		return
+	}
+	r.hold(0)
+	r.of.mu.Lock()
+	r.ended = true
+	r.of.mu.Unlock()
 }
 
 // Next returns the next frame without its length bytes. The frame is valid until the next call.
@@ -94,7 +145,9 @@ func (r *Reader) Fill() (ready bool, err error) {
 		return true, nil
 	}
 	n, _, _ := r.announced()
-	r.room(n)
+	if err := r.room(n); err != nil {
+		return false, r.fail(err)
+	}
 	if _, err := r.read(); err != nil {
 		return false, r.fail(err)
 	}
@@ -109,6 +162,18 @@ func (r *Reader) Buffered() bool {
 	}
 	n, ok, err := r.announced()
 	return err != nil || ok && r.hi-r.lo >= n
+}
+
+// Pending is how many bytes are there that no Next has returned: those of a frame that is not
+// complete, unless Buffered says that one is.
+func (r *Reader) Pending() int { return r.hi - r.lo }
+
+// Size is how many bytes the Reader's buffers take.
+func (r *Reader) Size() int {
+	if len(r.buf) > len(r.base) {
+		return len(r.base) + len(r.buf)
+	}
+	return len(r.base)
 }
 
 // announced returns the length of the frame at lo with its length bytes, if those are there.
@@ -179,17 +244,23 @@ func (r *Reader) shrink() {
 	if r.lo == r.hi {
 		r.lo, r.hi = 0, 0
 	}
-	if len(r.buf) <= readBuffer || r.hi-r.lo > readBuffer || len(r.buf) <= keepBuffer && r.small < keepFrames {
+	if len(r.buf) <= readBuffer || r.hi-r.lo > readBuffer {
 		return
+	}
+	if r.of == nil && len(r.buf) <= keepBuffer && r.small < keepFrames {
+		return // what many share nobody keeps
 	}
 	n := copy(r.base, r.buf[r.lo:r.hi])
 	r.buf, r.lo, r.hi = r.base, 0, n
+	r.hold(0)
 }
 
 // fill reads until something has come. need is the length of the frame at lo, 0 if
 // not yet known.
 func (r *Reader) fill(need int) error {
-	r.room(need)
+	if err := r.room(need); err != nil {
+		return err
+	}
 	for range maxEmptyReads {
 		if n, err := r.read(); n > 0 || err != nil {
 			return err
@@ -199,7 +270,7 @@ func (r *Reader) fill(need int) error {
 }
 
 // room makes room in the buffer for one read.
-func (r *Reader) room(need int) {
+func (r *Reader) room(need int) error {
 	switch {
 	case r.base == nil:
 		r.base = make([]byte, firstBuffer)
@@ -217,10 +288,15 @@ func (r *Reader) room(need int) {
 	if r.hi == len(r.buf) {
 		// Full with a part of one frame, hence need > len(buf). The peer has sent this much, so
 		// it is worth as much again.
-		grown := make([]byte, min(2*len(r.buf), need))
+		n := min(2*len(r.buf), need)
+		if !r.hold(n) {
+			return &FrameError{Length: int64(need), Reason: "length beyond what is left for the frames of all connections"}
+		}
+		grown := make([]byte, n)
 		copy(grown, r.buf[:r.hi])
 		r.buf = grown
 	}
+	return nil
 }
 
 // read reads once.
@@ -248,5 +324,6 @@ func (r *Reader) fail(err error) error {
 	// The buffers are of no more use; a caller may keep the Reader for its error.
 	r.err = err
 	r.buf, r.base, r.lo, r.hi = nil, nil, 0, 0
+	r.hold(0)
 	return err
 }

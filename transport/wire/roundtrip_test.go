@@ -106,6 +106,10 @@ func TestRouteRoundTrip(t *testing.T) {
 			{Cluster: "c", BrokerName: "a", Addrs: map[int64]string{0: "127.0.0.1:1", 1: "[::1]:2"}, ZoneName: "z", EnableActingMaster: true},
 			{Cluster: "c", BrokerName: "b", Addrs: map[int64]string{0: `{9:"x"}`}},
 		},
+		Mappings: []wire.QueueMapping{
+			{BrokerName: "a", TotalQueues: 12, Epoch: 1795714025430, Queues: map[int]int{0: 0, 2: 1, 11: 2}},
+			{BrokerName: `b"`, TotalQueues: 12, Epoch: -1, Queues: map[int]int{}},
+		},
 	}
 	for _, style := range []wire.KeyStyle{wire.StandardKeys, wire.BareKeys} {
 		b := wire.AppendRoute(nil, r, style)

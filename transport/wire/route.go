@@ -25,6 +25,25 @@ type RouteData struct {
 	OrderTopicConf string
 	Queues         []QueueData
 	Brokers        []BrokerData
+	// Mappings say which broker leads which logical queue of a static topic (5.x), an entry for
+	// each broker. Other topics have none.
+	Mappings []QueueMapping
+}
+
+// Static reports whether it is a static topic, which has logical queues. Their numbers are the
+// topic's, whatever broker leads them. An order configuration takes precedence, as in Java.
+func (r *RouteData) Static() bool { return len(r.Mappings) > 0 && r.OrderTopicConf == "" }
+
+// QueueMapping says which logical queues of a static topic a broker leads (Java
+// TopicQueueMappingInfo, without its scope, of which only "__global__" has ever been in use).
+type QueueMapping struct {
+	BrokerName string
+	// TotalQueues is the number of the topic's logical queues, over all brokers.
+	TotalQueues int
+	// Epoch grows with each change. Where two brokers claim a queue the greater one is right.
+	Epoch int64
+	// Queues maps logical queues to the broker's own queues, in which it stores them.
+	Queues map[int]int
 }
 
 // QueueData says how many queues a broker has for the topic.
@@ -71,12 +90,17 @@ func (r *RouteData) Clone() *RouteData {
 	for i := range c.Brokers {
 		c.Brokers[i].Addrs = maps.Clone(c.Brokers[i].Addrs)
 	}
+	c.Mappings = slices.Clone(r.Mappings)
+	for i := range c.Mappings {
+		c.Mappings[i].Queues = maps.Clone(c.Mappings[i].Queues)
+	}
 	return &c
 }
 
 // Equal reports whether two routes say the same, the order of their entries aside.
 func (r *RouteData) Equal(o *RouteData) bool {
-	if r.OrderTopicConf != o.OrderTopicConf || len(r.Queues) != len(o.Queues) || len(r.Brokers) != len(o.Brokers) {
+	if r.OrderTopicConf != o.OrderTopicConf || len(r.Queues) != len(o.Queues) || len(r.Brokers) != len(o.Brokers) ||
+		len(r.Mappings) != len(o.Mappings) {
 		return false
 	}
 	byQueue := func(a, b QueueData) int {
@@ -86,7 +110,14 @@ func (r *RouteData) Equal(o *RouteData) bool {
 	byBroker := func(a, b BrokerData) int {
 		return cmp.Or(cmp.Compare(a.BrokerName, b.BrokerName), cmp.Compare(a.Cluster, b.Cluster))
 	}
+	byMapping := func(a, b QueueMapping) int {
+		return cmp.Or(cmp.Compare(a.BrokerName, b.BrokerName), cmp.Compare(a.Epoch, b.Epoch))
+	}
 	return slices.Equal(slices.SortedFunc(slices.Values(r.Queues), byQueue), slices.SortedFunc(slices.Values(o.Queues), byQueue)) &&
+		slices.EqualFunc(slices.SortedFunc(slices.Values(r.Mappings), byMapping), slices.SortedFunc(slices.Values(o.Mappings), byMapping),
+			func(a, b QueueMapping) bool {
+				return a.BrokerName == b.BrokerName && a.TotalQueues == b.TotalQueues && a.Epoch == b.Epoch && maps.Equal(a.Queues, b.Queues)
+			}) &&
 		slices.EqualFunc(slices.SortedFunc(slices.Values(r.Brokers), byBroker), slices.SortedFunc(slices.Values(o.Brokers), byBroker),
 			func(a, b BrokerData) bool {
 				return a.Cluster == b.Cluster && a.BrokerName == b.BrokerName && maps.Equal(a.Addrs, b.Addrs) &&
@@ -102,8 +133,10 @@ type PublishQueue struct {
 
 // PublishQueues lists the queues to publish to, by Java's rule (MQClientInstance,
 // topicRouteData2TopicPublishInfo): those of the order configuration if there is one, in its
-// order; else every queue below the write count of each writable broker that has a master,
-// sorted by broker name.
+// order; else all logical queues of a static topic, in the order of their numbers; else every
+// queue below the write count of each writable broker that has a master, sorted by broker name.
+// The first two kinds are listed whatever the brokers are like, because a key's place depends on
+// the number of queues. A logical queue that no broker leads has [rocketmq.MockBrokerNone].
 //
 // Errors: [ErrNoWritableQueue], [ErrNoMaster], and those of [ParseOrderConf]. More than
 // [MaxRouteQueues] queues match [ErrLimit] before any list is made.
@@ -114,6 +147,9 @@ func PublishQueues(r *RouteData) ([]PublishQueue, error) {
 			return nil, err
 		}
 		return expand(conf)
+	}
+	if r.Static() {
+		return logicalQueues(r.Mappings)
 	}
 	masters := make(map[string]bool, len(r.Brokers))
 	for i := range r.Brokers {
@@ -143,6 +179,37 @@ func PublishQueues(r *RouteData) ([]PublishQueue, error) {
 	}
 	slices.SortFunc(counts, func(a, b OrderQueues) int { return strings.Compare(a.BrokerName, b.BrokerName) })
 	return expand(counts)
+}
+
+// logicalQueues lists the queues of a static topic with the brokers that lead them (Java
+// ClientMetadata.topicRouteData2EndpointsForStaticTopic).
+func logicalQueues(mappings []QueueMapping) ([]PublishQueue, error) {
+	total := 0
+	for i := range mappings {
+		total = max(total, mappings[i].TotalQueues)
+	}
+	switch {
+	case total > MaxRouteQueues:
+		return nil, tooMuch(partRoute, "more than "+strconv.Itoa(MaxRouteQueues)+" queues")
+	case total <= 0:
+		return nil, ErrNoWritableQueue
+	}
+	out := make([]PublishQueue, total)
+	for id := range out {
+		out[id] = PublishQueue{BrokerName: rocketmq.MockBrokerNone, QueueID: id}
+	}
+	// The newest claim comes last. Of two with one epoch the order of names decides, so that the
+	// same route gives the same queues.
+	for _, m := range slices.SortedFunc(slices.Values(mappings), func(a, b QueueMapping) int {
+		return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), strings.Compare(a.BrokerName, b.BrokerName))
+	}) {
+		for id := range m.Queues {
+			if 0 <= id && id < total && m.BrokerName != "" {
+				out[id].BrokerName = m.BrokerName
+			}
+		}
+	}
+	return out, nil
 }
 
 func expand(counts []OrderQueues) ([]PublishQueue, error) {

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+
+	"github.com/liftoff-mq/liftoff/internal/enum"
 )
 
 const (
@@ -27,10 +29,34 @@ const (
 	BareKeys
 )
 
+var keyStyleNames = []string{"standard", "bare"}
+
+// String gives "standard" or "bare".
+func (k KeyStyle) String() string { return enum.Name(keyStyleNames, int(k)) }
+
+// MarshalText gives the name.
+func (k KeyStyle) MarshalText() ([]byte, error) {
+	return enum.Marshal("key style", keyStyleNames, int(k))
+}
+
+// UnmarshalText takes a name.
+func (k *KeyStyle) UnmarshalText(text []byte) error {
+	return enum.Unmarshal("key style", keyStyleNames, text, k)
+}
+
 type routeJSON struct {
 	OrderTopicConf string       `json:"orderTopicConf"`
 	QueueDatas     []queueJSON  `json:"queueDatas"`
 	BrokerDatas    []brokerJSON `json:"brokerDatas"`
+	// TopicQueueMappingByBroker is a static topic's, by the brokers' names, which it repeats as
+	// bname. Other topics have none.
+	TopicQueueMappingByBroker map[string]mappingJSON `json:"topicQueueMappingByBroker"`
+}
+
+type mappingJSON struct {
+	TotalQueues int32           `json:"totalQueues"`
+	Epoch       int64           `json:"epoch"`
+	CurrIDMap   map[int32]int32 `json:"currIdMap"`
 }
 
 type queueJSON struct {
@@ -88,7 +114,35 @@ func ParseRoute(body []byte) (*RouteData, error) {
 	for i, b := range raw.BrokerDatas {
 		r.Brokers[i] = b.data()
 	}
-	return r, nil
+	var err error
+	r.Mappings, err = mappings(raw.TopicQueueMappingByBroker)
+	return r, err
+}
+
+// mappings are those of a static topic, by the name of the broker.
+func mappings(raw map[string]mappingJSON) ([]QueueMapping, error) {
+	if len(raw) > MaxRouteBrokers {
+		return nil, tooMuch(partRoute, "more than "+strconv.Itoa(MaxRouteBrokers)+" brokers")
+	}
+	if len(raw) == 0 {
+		return nil, nil
+	}
+	out := make([]QueueMapping, 0, len(raw))
+	queues := 0
+	for _, broker := range slices.Sorted(maps.Keys(raw)) {
+		m := raw[broker]
+		if queues += len(m.CurrIDMap); max(queues, int(m.TotalQueues)) > MaxRouteQueues {
+			return nil, tooMuch(partRoute, "more than "+strconv.Itoa(MaxRouteQueues)+" queues")
+		}
+		q := QueueMapping{
+			BrokerName: broker, TotalQueues: int(m.TotalQueues), Epoch: m.Epoch, Queues: make(map[int]int, len(m.CurrIDMap)),
+		}
+		for logical, physical := range m.CurrIDMap {
+			q.Queues[int(logical)] = int(physical)
+		}
+		out = append(out, q)
+	}
+	return out, nil
 }
 
 // AppendRoute appends the body of a route answer: the server's side.
@@ -119,7 +173,51 @@ func AppendRoute(dst []byte, r *RouteData, style KeyStyle) []byte {
 		dst = appendMember(dst, `,"writeQueueNums":`, q.WriteQueueNums)
 		dst = append(dst, '}')
 	}
-	return append(dst, ']', '}')
+	dst = append(dst, ']')
+	if len(r.Mappings) > 0 {
+		dst = append(dst, `,"topicQueueMappingByBroker":{`...)
+		for i := range r.Mappings {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendMapping(dst, &r.Mappings[i], style)
+		}
+		dst = append(dst, '}')
+	}
+	return append(dst, '}')
+}
+
+// appendMapping appends a broker's mapping as a member of the map of all. The topic's name, which
+// Java repeats in it, is left out.
+func appendMapping(dst []byte, m *QueueMapping, style KeyStyle) []byte {
+	dst = appendJSONString(dst, m.BrokerName)
+	dst = append(dst, `:{"bname":`...)
+	dst = appendJSONString(dst, m.BrokerName)
+	dst = append(dst, `,"currIdMap":{`...)
+	for i, id := range slices.Sorted(maps.Keys(m.Queues)) {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendKey(dst, int64(id), style)
+		dst = strconv.AppendInt(dst, int64(m.Queues[id]), 10)
+	}
+	dst = append(dst, `},"dirty":false,"epoch":`...)
+	dst = strconv.AppendInt(dst, m.Epoch, 10)
+	dst = append(dst, `,"scope":"__global__"`...)
+	dst = appendMember(dst, `,"totalQueues":`, m.TotalQueues)
+	return append(dst, '}')
+}
+
+// appendKey appends an integer as the key of a map, with its colon.
+func appendKey(dst []byte, n int64, style KeyStyle) []byte {
+	if style == StandardKeys {
+		dst = append(dst, '"')
+	}
+	dst = strconv.AppendInt(dst, n, 10)
+	if style == StandardKeys {
+		dst = append(dst, '"')
+	}
+	return append(dst, ':')
 }
 
 func appendMember(dst []byte, name string, n int) []byte {
@@ -132,15 +230,7 @@ func appendBroker(dst []byte, b *BrokerData, style KeyStyle) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		if style == StandardKeys {
-			dst = append(dst, '"')
-		}
-		dst = strconv.AppendInt(dst, id, 10)
-		if style == StandardKeys {
-			dst = append(dst, '"')
-		}
-		dst = append(dst, ':')
-		dst = appendJSONString(dst, b.Addrs[id])
+		dst = appendJSONString(appendKey(dst, id, style), b.Addrs[id])
 	}
 	dst = append(dst, `},"brokerName":`...)
 	dst = appendJSONString(dst, b.BrokerName)

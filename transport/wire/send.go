@@ -241,8 +241,11 @@ func SendFields(code int, r *SendRequest) (fields Fields, ok bool) {
 }
 
 // ParseSend reads a send request's header fields on the server's side, in the name form of the
-// request's code. Missing optional fields take Java's defaults; a missing MaxReconsumeTimes is
-// -1. Errors match [ErrField] and name the field; a code that is not one of a send is one too.
+// request's code, as brokers do: they need no Group, and neither DefaultTopic nor
+// DefaultTopicQueueNums unless the topic is to be made. Missing optional fields take Java's
+// defaults; a missing MaxReconsumeTimes is -1. An empty Topic is one in a JSON header and none in a
+// binary one. Errors match [ErrField] and name the field; a code that is not one of a send is one
+// too.
 func ParseSend(c *Command) (SendRequest, error) {
 	names, ok := namesOf(c.Code)
 	if !ok {
@@ -251,10 +254,10 @@ func ParseSend(c *Command) (SendRequest, error) {
 	long := longNames()
 	p := fieldParser{fields: c.Ext}
 	r := SendRequest{
-		Group:                 p.text(names.group, long.group),
-		Topic:                 p.text(names.topic, long.topic),
-		DefaultTopic:          p.text(names.defaultTopic, long.defaultTopic),
-		DefaultTopicQueueNums: int(p.int32(names.defaultQueues, long.defaultQueues)),
+		Group:                 c.Ext.Get(names.group),
+		Topic:                 c.Ext.Get(names.topic),
+		DefaultTopic:          c.Ext.Get(names.defaultTopic),
+		DefaultTopicQueueNums: int(p.optional(names.defaultQueues, long.defaultQueues, 0)),
 		QueueID:               int(p.int32(names.queue, long.queue)),
 		SysFlag:               p.int32(names.sysFlag, long.sysFlag),
 		BornTimestamp:         p.int64(names.born, long.born),
@@ -264,6 +267,9 @@ func ParseSend(c *Command) (SendRequest, error) {
 		MaxReconsumeTimes:     int(p.optional(names.maxReconsume, long.maxReconsume, -1)),
 		Batch:                 strings.EqualFold(c.Ext.Get(names.batch), "true"),
 		BrokerName:            c.Ext.Get(names.broker),
+	}
+	if _, given := c.Ext.Lookup(names.topic); r.Topic == "" && (!given || c.Serialization == RocketMQ) {
+		p.fail(names.topic, long.topic, "missing")
 	}
 	if text := c.Ext.Get(names.properties); text != "" {
 		r.Properties = []byte(text)

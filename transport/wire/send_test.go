@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,25 +87,39 @@ func TestParseSendFields(t *testing.T) {
 		f, _ := wire.SendFields(code, usualSend())
 		return wire.Command{Code: code, Ext: f}
 	}
-	mandatory := map[string]string{
+	names := map[string]string{
 		"a": "producerGroup", "b": "topic", "c": "defaultTopic", "d": "defaultTopicQueueNums", "e": "queueId",
 		"f": "sysFlag", "g": "bornTimestamp", "h": "flag",
 	}
-	for short, long := range mandatory {
+	for short, long := range names {
 		for code, name := range map[int]string{wire.SendMessageV2: short, wire.SendMessage: long} {
 			for _, value := range []string{"", "12x", "99999999999999999999"} {
 				c := usual(code)
+				c.Serialization = wire.RocketMQ
 				c.Ext.Set(name, value)
 				_, err := wire.ParseSend(&c)
 				var fe *wire.FieldError
-				isText := short <= "c" && value != ""
+				// Brokers do without a group and without the template of a topic, and take any text.
+				fits := short <= "c" && value != "" || strings.Contains("acd", short) && value == ""
 				switch {
-				case isText && err != nil:
+				case fits && err != nil:
 					t.Errorf("%s=%q: %v", name, value, err)
-				case !isText && (!errors.Is(err, wire.ErrField) || !errors.As(err, &fe) || fe.Field != name || !strings.Contains(err.Error(), long)):
+				case !fits && (!errors.Is(err, wire.ErrField) || !errors.As(err, &fe) || fe.Field != name || !strings.Contains(err.Error(), long)):
 					t.Errorf("%s=%q: got %v, want a field error naming it", name, value, err)
 				}
 			}
+		}
+	}
+	for ser, want := range map[wire.Serialization]error{wire.JSON: nil, wire.RocketMQ: wire.ErrField} {
+		c := usual(wire.SendMessageV2)
+		c.Serialization = ser
+		c.Ext.Set("b", "")
+		if _, err := wire.ParseSend(&c); !errors.Is(err, want) {
+			t.Errorf("%v: an empty topic: got %v, want %v", ser, err, want)
+		}
+		c.Ext = slices.DeleteFunc(c.Ext, func(f wire.Field) bool { return f.Key == "b" })
+		if _, err := wire.ParseSend(&c); !errors.Is(err, wire.ErrField) {
+			t.Errorf("%v: no topic: got %v, want a field error", ser, err)
 		}
 	}
 	c := usual(wire.SendMessageV2)

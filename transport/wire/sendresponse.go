@@ -57,6 +57,7 @@ func (f *sendSpans) note(key []byte, value span) {
 // ParseSendResponse reads the header fields of a send's answer into out, which it overwrites.
 // Call it for the codes that mean stored; other answers lack the mandatory fields and are read
 // with [ParseFrame]. All strings of out share one allocation, the only one for a usual answer.
+// Texts beyond [MaxAnswerText] are left out.
 // Errors match [ErrDecode] or, for missing and ill-formed fields, [ErrField]. Who needs the head
 // of the same frame too takes an [Answer] instead.
 func ParseSendResponse(frame []byte, out *SendResponse) error {
@@ -84,7 +85,7 @@ func (f *sendSpans) response(b []byte, out *SendResponse) error {
 	if len(id) == 0 {
 		return badResponse("msgId", nil, "")
 	}
-	transaction, batch, recall, region := f.transaction.value(b), f.batch.value(b), f.recall.value(b), f.region.value(b)
+	transaction, batch, recall, region := text(f.transaction, b), text(f.batch, b), text(f.recall, b), text(f.region, b)
 	if string(region) == defaultRegion {
 		out.RegionID, region = defaultRegion, nil
 	}
@@ -101,6 +102,14 @@ func (f *sendSpans) response(b []byte, out *SendResponse) error {
 	out.RecallHandle, s = s[:len(recall)], s[len(recall):]
 	if s != "" {
 		out.RegionID = s
+	}
+	return nil
+}
+
+// text is a value that is not longer than [MaxAnswerText].
+func text(at span, b []byte) []byte {
+	if v := at.value(b); len(v) <= MaxAnswerText {
+		return v
 	}
 	return nil
 }

@@ -37,3 +37,9 @@ func ExampleParseBatch() {
 	// two
 	// <nil>
 }
+
+func ExampleNewSubscription() {
+	s, ok := wire.NewSubscription("orders", "paid || sent")
+	fmt.Println(ok, s.Tags(), s.Matches(wire.TagCode("paid")), s.Matches(wire.TagCode("open")))
+	// Output: true [paid sent] true false
+}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/words"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
@@ -69,7 +70,8 @@ func AppendCount(dst []attribute.KeyValue, op Operation, namespace, topic string
 // SendType returns the operation type of a send.
 func SendType() attribute.KeyValue { return semconv.MessagingOperationTypeSend }
 
-// AppendMessage appends what describes one message; a batch has none of these.
+// AppendMessage appends what describes one message; a batch has none of these. Keys are
+// another matter, see [AppendKeys].
 func AppendMessage(dst []attribute.KeyValue, m *core.Message, id core.MessageID) []attribute.KeyValue {
 	dst = append(dst, semconv.MessagingMessageID(id.String()))
 	switch m.Type() {
@@ -88,6 +90,12 @@ func AppendMessage(dst []attribute.KeyValue, m *core.Message, id core.MessageID)
 	if m.Tag != "" {
 		dst = append(dst, semconv.MessagingRocketMQMessageTag(m.Tag))
 	}
+	return dst
+}
+
+// AppendKeys appends a message's keys. The conventions recommend them, and let an
+// instrumentation leave a recommended attribute out for the sake of privacy.
+func AppendKeys(dst []attribute.KeyValue, m *core.Message) []attribute.KeyValue {
 	if len(m.Keys) > 0 {
 		dst = append(dst, semconv.MessagingRocketMQMessageKeys(m.Keys...))
 	}
@@ -153,6 +161,9 @@ func ErrorType(err error) attribute.KeyValue {
 	return semconv.ErrorType(err)
 }
 
+// OtherError is the name of a kind of error for which there is no room.
+var OtherError = semconv.ErrorTypeOther.Value.AsString()
+
 // ErrorTypeName is the attribute for a name that [ErrorType] gave before.
 func ErrorTypeName(name string) attribute.KeyValue { return semconv.ErrorTypeKey.String(name) }
 
@@ -167,15 +178,26 @@ func AppendResponseCode(dst []attribute.KeyValue, err error) []attribute.KeyValu
 	return dst
 }
 
-// Attributes that the conventions do not have.
+// StatusText is the description of a failed span: what ended the call, in one short line. The
+// attempts are not in it, because they have events or spans of their own.
+func StatusText(err error) string {
+	const most = 256
+	if send := (*core.SendError)(nil); errors.As(err, &send) && send.Cause != nil {
+		err = send.Cause
+	}
+	return words.Line(words.Err(err), most)
+}
+
+// Attributes that the conventions do not have. Their names begin with the library's, since
+// rocketmq and messaging belong to the conventions.
 const (
-	AttemptKey      = attribute.Key("rocketmq.producer.attempt")          // int, from 1
-	AttemptTimeKey  = attribute.Key("rocketmq.producer.attempt.duration") // seconds
-	ResponseCodeKey = attribute.Key("rocketmq.producer.response_code")    // int, the broker's answer
-	AttemptsKey     = attribute.Key("rocketmq.producer.attempts")         // int, attempts of the call
-	CertaintyKey    = attribute.Key("rocketmq.producer.certainty")        // what became of the message
-	ModeKey         = attribute.Key("rocketmq.producer.mode")             // sync, async, oneway
-	SendResultKey   = attribute.Key("messaging.rocketmq.send_result")     // the name that the Java agent uses
+	AttemptKey      = attribute.Key("liftoff.attempt")          // int, from 1
+	AttemptTimeKey  = attribute.Key("liftoff.attempt.duration") // seconds
+	ResponseCodeKey = attribute.Key("liftoff.response_code")    // int, the broker's answer
+	AttemptsKey     = attribute.Key("liftoff.attempts")         // int, attempts of the call
+	CertaintyKey    = attribute.Key("liftoff.certainty")        // what became of the message
+	ModeKey         = attribute.Key("liftoff.mode")             // sync, async, oneway
+	SendStatusKey   = attribute.Key("liftoff.send_status")      // of a message that is stored, SEND_OK and so on
 )
 
 // Duration makes the instrument messaging.client.operation.duration. The

@@ -1,8 +1,8 @@
 // Package perbroker keeps one value for each broker that a strategy knows of,
 // for as long as a route leads to that broker.
 //
-// An address is what tells brokers apart ([core.Broker]). Two clusters may both have a
-// broker-a, and a strategy that serves producers of both must not mix them up.
+// An address and its network are what tells brokers apart ([core.Broker]). Two clusters may
+// both have a broker-a, and a strategy that serves producers of both must not mix them up.
 package perbroker
 
 import (
@@ -16,16 +16,21 @@ import (
 	"github.com/liftoff-mq/liftoff/core"
 )
 
-// Table maps brokers, by their addresses, to values of type *T. Reading takes no lock and
+// Table maps brokers to values of type *T. Reading takes no lock and
 // allocates nothing: the map is copied when it changes, which is when a broker
 // is met for the first time or leaves the routes. It is safe for concurrent use.
 type Table[T any] struct {
 	create  func(b core.Broker) *T
-	entries atomic.Pointer[map[string]entry[T]] // by address
+	entries atomic.Pointer[map[place]entry[T]]
 
 	mu     sync.Mutex
-	routes map[string]int // address -> topics whose route leads to it
+	routes map[place]int // topics whose route leads to it
 }
+
+// place is where a broker is found. It tells brokers apart.
+type place struct{ addr, network string }
+
+func placeOf(b core.Broker) place { return place{b.Addr, b.Network} }
 
 // entry is a broker, as it was called when it was first met, with its value.
 type entry[T any] struct {
@@ -36,11 +41,11 @@ type entry[T any] struct {
 // New makes an empty table. The function makes the value of a broker that is
 // met for the first time; it runs under the table's lock.
 func New[T any](create func(b core.Broker) *T) *Table[T] {
-	return &Table[T]{create: create, routes: map[string]int{}}
+	return &Table[T]{create: create, routes: map[place]int{}}
 }
 
 // Find returns the broker's value, or nil.
-func (t *Table[T]) Find(b core.Broker) *T { return t.load()[b.Addr].value }
+func (t *Table[T]) Find(b core.Broker) *T { return t.load()[placeOf(b)].value }
 
 // Get returns the broker's value and makes it if there is none.
 func (t *Table[T]) Get(b core.Broker) *T {
@@ -53,18 +58,19 @@ func (t *Table[T]) Get(b core.Broker) *T {
 		return v
 	}
 	old := t.load()
-	m := make(map[string]entry[T], len(old)+1)
+	m := make(map[place]entry[T], len(old)+1)
 	maps.Copy(m, old)
 	v := t.create(b)
-	m[b.Addr] = entry[T]{b, v}
+	m[placeOf(b)] = entry[T]{b, v}
 	t.entries.Store(&m)
 	return v
 }
 
-// All goes over the table as it is now, by name and then by address.
+// All goes over the table as it is now, by name, address and network.
 func (t *Table[T]) All() iter.Seq2[core.Broker, *T] {
 	list := slices.SortedFunc(maps.Values(t.load()), func(a, b entry[T]) int {
-		return cmp.Or(cmp.Compare(a.broker.Name, b.broker.Name), cmp.Compare(a.broker.Addr, b.broker.Addr))
+		return cmp.Or(cmp.Compare(a.broker.Name, b.broker.Name), cmp.Compare(a.broker.Addr, b.broker.Addr),
+			cmp.Compare(a.broker.Network, b.broker.Network))
 	})
 	return func(yield func(core.Broker, *T) bool) {
 		for _, e := range list {
@@ -76,7 +82,7 @@ func (t *Table[T]) All() iter.Seq2[core.Broker, *T] {
 }
 
 // load gives the map, for reading only; nil while the table was never used.
-func (t *Table[T]) load() map[string]entry[T] {
+func (t *Table[T]) load() map[place]entry[T] {
 	if m := t.entries.Load(); m != nil {
 		return *m
 	}
@@ -92,19 +98,19 @@ func (t *Table[T]) RouteChanged(r *core.RouteReport) {
 	defer t.mu.Unlock()
 	if r.New != nil {
 		for _, b := range r.New.Brokers() {
-			t.count(b.Addr, 1)
+			t.count(placeOf(b), 1)
 		}
 	}
 	if r.Old != nil {
 		for _, b := range r.Old.Brokers() {
-			t.count(b.Addr, -1)
+			t.count(placeOf(b), -1)
 		}
 	}
 	old := t.load()
-	m := make(map[string]entry[T], len(old))
-	for addr, e := range old {
-		if t.routes[addr] > 0 {
-			m[addr] = e
+	m := make(map[place]entry[T], len(old))
+	for at, e := range old {
+		if t.routes[at] > 0 {
+			m[at] = e
 		}
 	}
 	if len(m) < len(old) {
@@ -113,10 +119,10 @@ func (t *Table[T]) RouteChanged(r *core.RouteReport) {
 }
 
 // count keeps negative numbers too: the report that balances them is under way.
-func (t *Table[T]) count(addr string, by int) {
-	if n := t.routes[addr] + by; n != 0 {
-		t.routes[addr] = n
+func (t *Table[T]) count(at place, by int) {
+	if n := t.routes[at] + by; n != 0 {
+		t.routes[at] = n
 	} else {
-		delete(t.routes, addr)
+		delete(t.routes, at)
 	}
 }

@@ -103,6 +103,41 @@ func TestAddressTellsBrokersApart(t *testing.T) {
 	}
 }
 
+// One address in two networks stands for two brokers: clients that dial in ways of their own
+// find another broker there.
+func TestNetworkTellsBrokersApart(t *testing.T) {
+	table := newTable()
+	at := func(network string) core.Broker {
+		b := broker("a@10.0.0.1:1")
+		b.Network = network
+		return b
+	}
+	route := func(network string) *core.Route {
+		r, err := core.NewRoute([]core.Queue{{Broker: "a"}}, []core.Broker{at(network)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	networks := []string{"two", "", "one"}
+	values := map[*string]bool{}
+	for _, n := range networks {
+		table.RouteChanged(&core.RouteReport{Topic: "t", New: route(n)})
+		values[table.Get(at(n))] = true
+	}
+	var got []string
+	for b := range table.All() {
+		got = append(got, b.Network)
+	}
+	if want := []string{"", "one", "two"}; len(values) != 3 || !slices.Equal(got, want) {
+		t.Errorf("%d values, in the order %q, want %q", len(values), got, want)
+	}
+	table.RouteChanged(&core.RouteReport{Topic: "t", Old: route("one")})
+	if table.Find(at("one")) != nil || table.Find(at("two")) == nil || table.Find(at("")) == nil {
+		t.Error("the end of a route in one network has to end that network's broker alone")
+	}
+}
+
 func TestFindAllocatesNothing(t *testing.T) {
 	table := newTable()
 	a := broker("a")

@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 )
@@ -47,19 +48,22 @@ type Conn struct {
 	shared *Shared
 	owner  Owner
 	addr   string
+	born   time.Time
 	nc     net.Conn
 	socket *socket // nil where nc is no plain socket
 
-	bytesIn atomic.Uint64 // received so far
-	proven  atomic.Bool   // a whole frame came
-	rate    answerRate
-	stream  *stream       // belongs to the goroutine that the read side's state names
-	ended   chan struct{} // closed when the connection has ended and its owner knows
+	proven atomic.Bool // a whole frame came
+	rate   answerRate
+	stream *stream       // belongs to the goroutine that the read side's state names
+	ended  chan struct{} // closed when the connection has ended and its owner knows
 
-	mu        sync.Mutex // guards what follows
-	phase     phase
-	reason    error // why it ended; nil before phaseEnded
-	sent      uint64
+	mu     sync.Mutex // guards what follows
+	phase  phase
+	reason error // why it ended; nil before phaseEnded
+	sent   uint64
+	// heard is the length of the whole frames that came. A frame that is incomplete proves
+	// nothing: its length may be wrong, and then it swallows all that the peer says.
+	heard     uint64
 	table     table
 	admission admission
 	write     writeSide
@@ -74,7 +78,7 @@ type Usage struct {
 	QueuedBytes int
 	// Sent is how many requests of the kinds Send and Oneway were put on the connection so far.
 	Sent uint64
-	// BytesIn is how many bytes came so far.
+	// BytesIn is how many bytes of whole frames came so far.
 	BytesIn uint64
 	// Retired says that no more requests are taken.
 	Retired bool
@@ -87,13 +91,16 @@ func (c *Conn) Usage() Usage {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return Usage{
-		InFlight: len(c.table.underWay), QueuedBytes: c.admission.bytes, Sent: c.sent, BytesIn: c.bytesIn.Load(),
+		InFlight: len(c.table.underWay), QueuedBytes: c.admission.bytes, Sent: c.sent, BytesIn: c.heard,
 		Retired: c.phase != phaseOpen, ReadOffered: c.read.offered(),
 	}
 }
 
 // Proven reports whether the peer has sent a whole frame.
 func (c *Conn) Proven() bool { return c.proven.Load() }
+
+// Age is how long ago the connection was made.
+func (c *Conn) Age() time.Duration { return time.Since(c.born) }
 
 // Ended is closed when the connection has ended and [Owner].Ending has returned.
 func (c *Conn) Ended() <-chan struct{} { return c.ended }
@@ -170,7 +177,7 @@ func (c *Conn) submit(r *Request, f *Frame) error {
 		return err
 	}
 	c.table.add(r)
-	r.heard = c.bytesIn.Load()
+	r.heard = c.heard
 	if r.Kind != Ask {
 		c.sent++
 	}
@@ -206,7 +213,7 @@ func (c *Conn) giveUp(r *Request, why error) error {
 	} else {
 		c.table.expectLate(r.Opaque)
 	}
-	if c.bytesIn.Load() == r.heard {
+	if c.heard == r.heard {
 		r.silence = r.waited()
 	}
 	last := c.lastOfRetired()
@@ -295,8 +302,9 @@ func (c *Conn) Close(reason error) {
 	c.admission.admitAll()
 	c.mu.Unlock()
 
-	c.owner.Ending(c, reason)
+	c.owner.Ending(c, reason, len(requests))
 	close(c.ended)
+	c.stream.frames.End()
 	c.wakeWriter()
 	for _, e := range frames {
 		if e.f != nil {
@@ -309,7 +317,8 @@ func (c *Conn) Close(reason error) {
 			r.finish(lost)
 		}
 	}
-	// To close a plain socket takes no time. Another connection may say good-bye first.
+	// To close a plain socket takes no time. Another connection may say good-bye first, or be
+	// the program's code.
 	if c.socket != nil || !c.shared.cfg.Go(c.closeSocket) {
 		c.closeSocket()
 	}
@@ -324,8 +333,8 @@ func (c *Conn) closeSocket() {
 	if s, ok := c.nc.(interface{ CloseRead() error }); ok && c.socket != nil {
 		_ = s.CloseRead()
 	}
-	if layer, ok := c.nc.(interface{ NetConn() net.Conn }); ok {
-		layer.NetConn().Close()
+	if g, ok := c.nc.(guarded); ok {
+		g.closeBelow()
 	}
 	c.nc.Close()
 }

@@ -98,12 +98,17 @@ func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := pipe(t)
 		peer(t, far, func(cmd wire.Command) {
-			if cmd.Opaque == 1 {
+			switch cmd.Opaque {
+			case 1:
 				_, _ = far.Write(answer(t, 99, 0, "")) // to no request
+			case 2:
+				_, _ = far.Write(ask(t)) // of its own accord
+			case 3:
+				_, _ = far.Write(answer(t, 99, 0, "")[:20]) // and not the rest of it
 			}
 		})
 		c, _ := running(t, near)
-		for opaque, want := range []time.Duration{time.Second, 0} {
+		for opaque, want := range []time.Duration{time.Second, 0, 0, time.Second} {
 			r, f := request(t, c, Ask, int32(opaque), 0)
 			r.deadline = time.Now().Add(time.Second)
 			if err := c.Do(r, f); !errors.Is(err, core.ErrTimeout) || r.Silence() != want {
@@ -405,6 +410,37 @@ func TestFrameTimeout(t *testing.T) {
 		<-c.Ended()
 		if d := time.Since(start); d != 10*time.Second || !strings.Contains(c.Reason().Error(), "incomplete for 10s") {
 			t.Errorf("after %v: %v", d, c.Reason())
+		}
+	})
+}
+
+// A connection that ends in the middle of a large frame gives the frame's memory back, whoever
+// ends it.
+func TestFrameBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		budget := wire.NewBudget(1 << 20)
+		large, err := wire.AppendCommand(nil, &wire.Command{Body: make([]byte, 900<<10)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			near, far := pipe(t)
+			c, _ := runningWithin(t, near, budget)
+			if _, err := far.Write(large[:800<<10]); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if c.Reason() != nil {
+				t.Fatalf("it ended: %v", c.Reason())
+			}
+			near2, far2 := pipe(t)
+			c2, _ := runningWithin(t, near2, budget)
+			go func() { _, _ = far2.Write(large[:800<<10]) }()
+			<-c2.Ended()
+			if !errors.Is(c2.Reason(), wire.ErrFrame) {
+				t.Errorf("the other connection ended: %v", c2.Reason())
+			}
+			c.Close(errTestOver)
 		}
 	})
 }

@@ -50,7 +50,7 @@ func (o *recorder) answer(f func(c *Conn, head wire.ResponseHead, frame []byte) 
 	o.onRequest = f
 }
 
-func (o *recorder) Ending(_ *Conn, reason error) {
+func (o *recorder) Ending(_ *Conn, reason error, _ int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.ending = append(o.ending, reason)
@@ -69,6 +69,12 @@ var errTestOver = errors.New("the test is over")
 // itself.
 func still(t *testing.T, nc net.Conn, change ...func(*Config)) (*Conn, *recorder) {
 	t.Helper()
+	return stillWithin(t, nc, nil, change...)
+}
+
+// stillWithin is still with a budget for frames.
+func stillWithin(t *testing.T, nc net.Conn, budget *wire.Budget, change ...func(*Config)) (*Conn, *recorder) {
+	t.Helper()
 	o := &recorder{}
 	cfg := Config{
 		WriteTimeout: 3 * time.Second, FrameTimeout: 10 * time.Second, MaxQueuedBytes: 1 << 20,
@@ -79,7 +85,7 @@ func still(t *testing.T, nc net.Conn, change ...func(*Config)) (*Conn, *recorder
 	for _, f := range change {
 		f(&cfg)
 	}
-	c := NewShared(cfg).New(nc, "peer:1", o)
+	c := NewShared(cfg).New(nc, "peer:1", o, budget)
 	t.Cleanup(func() { c.Close(errTestOver) })
 	return c, o
 }
@@ -87,9 +93,14 @@ func still(t *testing.T, nc net.Conn, change ...func(*Config)) (*Conn, *recorder
 // running is still with the loops running until the test ends.
 func running(t *testing.T, nc net.Conn, change ...func(*Config)) (*Conn, *recorder) {
 	t.Helper()
+	return runningWithin(t, nc, nil, change...)
+}
+
+func runningWithin(t *testing.T, nc net.Conn, budget *wire.Budget, change ...func(*Config)) (*Conn, *recorder) {
+	t.Helper()
 	var loops sync.WaitGroup
 	t.Cleanup(loops.Wait)
-	c, o := still(t, nc, change...)
+	c, o := stillWithin(t, nc, budget, change...)
 	loops.Go(c.ReadLoop)
 	loops.Go(c.WriteLoop)
 	return c, o
@@ -218,7 +229,7 @@ func (c *Conn) enqueue(r *Request, f *Frame) {
 		r.size = len(f.B)
 		c.admission.add(r.size)
 		c.table.add(r)
-		r.heard = c.bytesIn.Load()
+		r.heard = c.heard
 		r.stage, r.position = stageQueued, c.write.queue.push(entry{f: f, opaque: r.Opaque, kind: entryOf(r)})
 	})
 }

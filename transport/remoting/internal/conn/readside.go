@@ -159,15 +159,22 @@ func (s *readSide) end() {
 
 // ReadLoop is the reader goroutine. It returns when the connection has ended.
 func (c *Conn) ReadLoop() {
+	returned := false
+	defer func() {
+		if !returned {
+			c.Close(endedGoroutine("Read"))
+		}
+	}()
 	for {
 		if c.worthOffering() && !c.offerReadSide() {
-			return
+			break
 		}
 		if err := c.readFrame(); err != nil {
 			c.Close(c.explain(err))
-			return
+			break
 		}
 	}
+	returned = true
 }
 
 // worthOffering reports whether a caller had better read than the reader goroutine: there

@@ -9,7 +9,9 @@ import (
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
-// maxUnexpected is after how many unexpected frames a connection ends.
+// maxUnexpected is by how many the unexpected frames may exceed the answers to requests. Then
+// the connection ends. A stray now and then is nothing that the requests under way should pay
+// for; a peer that answers others than were asked is of no use.
 const maxUnexpected = 16
 
 // readFrame reads one frame and handles it. An error ends the connection. The goroutine
@@ -52,6 +54,9 @@ func (c *Conn) receive(frame []byte) error {
 	}
 	head := a.Head()
 	if !head.IsResponse() {
+		c.mu.Lock()
+		c.heard = c.stream.consumed
+		c.mu.Unlock()
 		err := c.owner.PeerRequest(c, head, frame)
 		if errors.Is(err, ErrUnexpected) {
 			return c.unexpected("request", head)
@@ -59,6 +64,7 @@ func (c *Conn) receive(frame []byte) error {
 		return err
 	}
 	c.mu.Lock()
+	c.heard = c.stream.consumed
 	r, m := c.table.claim(head.Opaque)
 	last := false
 	if r != nil {
@@ -69,6 +75,7 @@ func (c *Conn) receive(frame []byte) error {
 	count := &c.shared.Count
 	switch m {
 	case matchRequest:
+		c.stream.unexpected = max(0, c.stream.unexpected-1)
 		if r.oneway() {
 			count.OnewayRefusals.Add(1)
 		}
@@ -87,16 +94,17 @@ func (c *Conn) receive(frame []byte) error {
 }
 
 // unexpected counts an answer to nothing, or a request that such a peer has no business to
-// make. Too many of them end the connection.
+// make. Too many more of them than of answers end the connection.
 func (c *Conn) unexpected(what string, head wire.ResponseHead) error {
 	c.shared.Count.Unexpected.Add(1)
 	s := c.stream
 	s.unexpected++
-	if s.unexpected == 1 {
+	if !s.strayTold {
+		s.strayTold = true
 		c.shared.cfg.Log.Warn("unexpected "+what, "addr", c.addr, "code", head.Code, "opaque", head.Opaque)
 	}
 	if s.unexpected >= maxUnexpected {
-		return fmt.Errorf("the peer sent %d frames that nobody asked for", s.unexpected)
+		return fmt.Errorf("the peer sent %d frames that nobody asked for, beside answers", s.unexpected)
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ func (w *Wait) Stop() {
 type Kind uint8
 
 const (
-	// Ask ends with the peer's answer, whole, in [Answer].Command.
+	// Ask ends with the peer's answer in [Answer].Command, whole if [Request].Body is set.
 	Ask Kind = iota
 	// Send ends with the answer to a sent message. A success is decoded into [Answer].Sent,
 	// for which nothing but its strings is allocated. Of a refusal code and remark are kept.
@@ -109,6 +109,8 @@ type Request struct {
 	// same connection.
 	Opaque int32
 	Kind   Kind
+	// Body says that the body of the answer to an Ask is wanted. Otherwise it is dropped.
+	Body bool
 	// AnswerBy is when the request ends once it is written, where that is later than the
 	// deadline. The deadline then bounds only what comes before: the dial, the wait for room
 	// and the wait for the write. The zero time means that the deadline bounds all of it.
@@ -128,14 +130,14 @@ type Request struct {
 
 	// The caller's own.
 	admitted time.Time     // when the wait for the peer began
-	heard    uint64        // bytes the connection had received by then
+	heard    uint64        // bytes of whole frames that the connection had received by then
 	silence  time.Duration // see Silence
 }
 
 // Answer is what the peer answered.
 type Answer struct {
 	Code    int
-	Remark  string            // of a Send that did not succeed
+	Remark  string            // of a Send that did not succeed, cut short by wire.TrimRemark
 	Sent    wire.SendResponse // of a Send that succeeded
 	Command wire.Command      // of an Ask; it shares no memory with the connection
 }
@@ -161,8 +163,8 @@ func (s *Shared) FreeRequest(r *Request) {
 // Written reports whether bytes of the request may have left in its last Do.
 func (r *Request) Written() bool { return r.stage == stageWritten }
 
-// Silence is for how long the peer sent nothing at all while the last Do waited for it.
-// It is 0 if a byte came, and 0 if Do ended for another reason than that the caller gave up.
+// Silence is for how long the peer sent no whole frame while the last Do waited for it.
+// It is 0 if one came, and 0 if Do ended for another reason than that the caller gave up.
 func (r *Request) Silence() time.Duration { return r.silence }
 
 // oneway reports whether the request ends without an answer.
@@ -199,9 +201,12 @@ func (r *Request) decode(a *wire.Answer, code int, stored bool) error {
 	case err != nil:
 		return &DecodeError{err}
 	case r.Kind != Ask:
-		r.Answer.Remark = cmd.Remark
-	default:
+		r.Answer.Remark = wire.TrimRemark(cmd.Remark)
+	case r.Body:
 		cmd.Body = append([]byte(nil), cmd.Body...)
+		r.Answer.Command = cmd
+	default:
+		cmd.Body = nil
 		r.Answer.Command = cmd
 	}
 	return nil

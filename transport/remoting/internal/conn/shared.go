@@ -43,12 +43,12 @@ type Owner interface {
 	// that such a peer has nothing to ask; the connection counts these and ends after some.
 	// Any other error ends the connection at once.
 	PeerRequest(c *Conn, head wire.ResponseHead, frame []byte) error
-	// Ending says that the connection takes no more requests, and why. It is called once,
-	// before the requests under way learn of the end, so that what they do next does not
-	// lead them to this connection again. It must not block.
-	Ending(c *Conn, reason error)
+	// Ending says that the connection takes no more requests, and why. Failed is how many were
+	// under way. It is called once, before they learn of the end, so that what they do next
+	// does not lead them to this connection again. It must not block.
+	Ending(c *Conn, reason error, failed int)
 	// Ended is called once, after Ending, when the requests under way have been told of
-	// the end. Failed is how many there were.
+	// the end.
 	Ended(c *Conn, reason error, failed int)
 }
 
@@ -84,15 +84,17 @@ func NewShared(cfg Config) *Shared {
 
 // New makes a connection of nc. It starts no goroutine: the layer above has to run
 // [Conn.ReadLoop] and [Conn.WriteLoop], each on a goroutine of its own, before the first
-// request. Addr names the peer in the log.
-func (s *Shared) New(nc net.Conn, addr string, owner Owner) *Conn {
+// request. Addr names the peer in the log. A large frame of the peer's that finds no room in
+// the budget, which other connections may have too, ends the connection.
+func (s *Shared) New(nc net.Conn, addr string, owner Owner, budget *wire.Budget) *Conn {
+	socket := newSocket(nc)
 	c := &Conn{
-		shared: s, owner: owner, addr: addr, nc: nc, socket: newSocket(nc),
+		shared: s, owner: owner, addr: addr, born: time.Now(), nc: guard(nc, socket), socket: socket,
 		ended: make(chan struct{}), table: newTable(), write: newWriteSide(), read: newReadSide(),
 	}
 	c.admission.limit = s.cfg.MaxQueuedBytes
 	c.rate.reset()
-	c.stream = newStream(c)
+	c.stream = newStream(c, budget)
 	return c
 }
 

@@ -54,16 +54,17 @@ type stream struct {
 	oneProcessor bool // there is one, and a goroutine that polls would keep it
 	paused       int  // reads to go without a poll
 
-	unexpected int // unexpected frames so far
+	unexpected int  // by how many the unexpected frames exceeded the answers, see Conn.unexpected
+	strayTold  bool // the log has the first one
 
 	underWay    int // requests that were under way after the last frame
 	aloneInARow int // frames in a row after which none was; negative: not to be offered yet
 	callerReads int // requests whose caller led
 }
 
-func newStream(c *Conn) *stream {
+func newStream(c *Conn, budget *wire.Budget) *stream {
 	s := &stream{c: c, oneProcessor: runtime.GOMAXPROCS(0) == 1}
-	s.frames = wire.NewReader(s, wire.MaxFrame)
+	s.frames = wire.NewReaderWithin(s, wire.MaxFrame, budget)
 	return s
 }
 
@@ -98,7 +99,6 @@ func (s *stream) Read(b []byte) (int, error) {
 		s.lastRead, s.fresh, s.freshLen = now, 0, 0
 	}
 	s.received += uint64(n)
-	s.c.bytesIn.Add(uint64(n))
 	s.c.shared.Count.BytesIn.Add(uint64(n))
 	s.c.shared.Count.Reads.Add(1)
 	return n, err

@@ -161,32 +161,45 @@ func (c *Conn) startWrite() bool {
 // be coalesced is over, and what the kernel does not take at once. It returns when the
 // connection has ended.
 func (c *Conn) WriteLoop() {
-	w := &c.write
-	for {
-		timeout := false
-		select {
-		case <-w.wake:
-		case <-w.timer.c():
-			timeout = true
+	returned := false
+	defer func() {
+		if !returned {
+			c.Close(endedGoroutine("Write"))
 		}
-		c.mu.Lock()
-		if timeout {
-			w.timer.fired()
-		}
-		if w.state == writeEnded {
-			w.timer.stop()
-			c.mu.Unlock()
-			return
-		}
-		mine := w.state == writeHandedOver || w.state == writeIdle && (timeout || c.flushDue())
-		if mine {
-			w.acquireByWriter()
-		}
-		c.mu.Unlock()
-		if mine {
-			c.flush()
-		}
+	}()
+	for c.writeOnce() {
 	}
+	returned = true
+}
+
+// writeOnce waits until there is something to do for the writer goroutine and does it. It
+// returns false when the connection has ended.
+func (c *Conn) writeOnce() bool {
+	w := &c.write
+	timeout := false
+	select {
+	case <-w.wake:
+	case <-w.timer.c():
+		timeout = true
+	}
+	c.mu.Lock()
+	if timeout {
+		w.timer.fired()
+	}
+	if w.state == writeEnded {
+		w.timer.stop()
+		c.mu.Unlock()
+		return false
+	}
+	mine := w.state == writeHandedOver || w.state == writeIdle && (timeout || c.flushDue())
+	if mine {
+		w.acquireByWriter()
+	}
+	c.mu.Unlock()
+	if mine {
+		c.flush()
+	}
+	return true
 }
 
 // flush writes what is queued, many frames in one system call. The goroutine that calls
