@@ -273,9 +273,9 @@ func TestHungNameServerDoesNotHoldUpEveryNewTopic(t *testing.T) {
 			}
 			return nil
 		}, 0))
-		hangs := true
+		var answers atomic.Bool
 		run(t, n.listen("hung:9876"), func(s *session, c wire.Command) {
-			if !hangs {
+			if answers.Load() {
 				answerRoute(s, c, func(topic string) *wire.RouteData { return routeTo(1, "found:1") })
 			}
 		})
@@ -292,7 +292,7 @@ func TestHungNameServerDoesNotHoldUpEveryNewTopic(t *testing.T) {
 				t.Errorf("topic %d: %v after %v, want after %v", i, err, time.Since(start), want)
 			}
 		}
-		hangs = false
+		answers.Store(true)
 		time.Sleep(20 * time.Second)
 		if route, err := c.Route(bg, "elsewhere"); err != nil || route.Broker(0).Addr != "found:1" {
 			t.Errorf("%v, %v", route, err)
