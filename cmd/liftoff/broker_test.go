@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -131,8 +132,52 @@ func TestBrokerDelayLevels(t *testing.T) {
 	if sent.status != exitOK {
 		t.Errorf("send: %+v", sent)
 	}
+	// The second level is over at once, and the broker moves the message in the background.
+	var name, addr string
+	if _, err := fmt.Sscan(fields(lines, "broker")[0], &name, &addr); err != nil {
+		t.Fatal(err)
+	}
+	for ask := asker(t, addr); ; time.Sleep(time.Millisecond) {
+		stored := int64(0)
+		for queue := range 4 {
+			n, _ := strconv.ParseInt(ask(wire.GetMaxOffset, wire.Fields{{Key: "topic", Value: "orders"}, {Key: "queueId", Value: strconv.Itoa(queue)}}).Ext.Get("offset"), 10, 64)
+			stored += n
+		}
+		if stored == 1 {
+			break
+		}
+	}
 	if got := stop(); got.status != exitOK || !strings.Contains(got.err, "orders 1") {
 		t.Errorf("after the interrupt: %+v", got)
+	}
+}
+
+// asker asks a broker.
+func asker(t *testing.T, addr string) func(code int, fields wire.Fields) wire.Command {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	answers := wire.NewReader(conn, 0)
+	return func(code int, fields wire.Fields) wire.Command {
+		t.Helper()
+		frame, err := wire.AppendCommand(nil, &wire.Command{Code: code, Opaque: 1, Language: wire.LanguageGo, Version: wire.V5_3_3, Ext: fields})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Write(frame); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := answers.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd, err := wire.ParseFrame(answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cmd
 	}
 }
 
