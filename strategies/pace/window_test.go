@@ -162,6 +162,167 @@ func TestLimits(t *testing.T) {
 	})
 }
 
+// An answer in time widens the window only if its message went out when the window was half
+// full, or within the target time of the answer before.
+func TestWhatWidensTheWindow(t *testing.T) {
+	for name, tt := range map[string]struct {
+		pause time.Duration // since the answer before
+		sends int
+		want  int // of 4
+	}{
+		"half full":                {time.Second, 3, 5},
+		"less than half full":      {time.Second, 2, 4},
+		"at the end of the target": {pace.DefaultTarget, 1, 5},
+		"after the target":         {pace.DefaultTarget + 1, 1, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g, pc := newGate(), pacer(t, pace.Config{MinWindow: 4}) // each message is a sample
+				p := coretest.Start(t, config(g, pc))
+				var all sends
+				all.start(bg, p, 1, "broker-a")
+				(<-g.samples).end <- nil
+				time.Sleep(tt.pause)
+				all.start(bg, p, tt.sends, "broker-a")
+				for range tt.sends - 1 {
+					s := <-g.samples
+					defer func() { s.end <- nil }()
+				}
+				(<-g.samples).end <- nil
+				synctest.Wait()
+				if got := state(pc, "broker-a").Window; got != tt.want {
+					t.Errorf("a window of %d, want %d", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// A broker that is farther away than it was is no slow one: while the window is as small as
+// can be, the answers show how far it is.
+func TestBrokerMovesAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, pc := newGate(), pacer(t, pace.Config{MinWindow: 4}) // each message is a sample
+		p := coretest.Start(t, config(g, pc))
+		var all sends
+		all.start(bg, p, 1, "broker-a")
+		(<-g.samples).end <- nil
+		time.Sleep(time.Second)
+		all.start(bg, p, 3, "broker-a") // half of the window is full
+		one, two, three := <-g.samples, <-g.samples, <-g.samples
+		time.Sleep(10 * pace.DefaultTarget)
+		three.end <- nil
+		synctest.Wait()
+		if got := state(pc, "broker-a").Window; got != 5 {
+			t.Errorf("a window of %d, want 5", got)
+		}
+		one.end <- nil
+		two.end <- nil
+		all.wg.Wait()
+	})
+}
+
+// The samples that were under way when the window shrank, the last message too, tell of the
+// same queue: they shrink it no further.
+func TestWindowShrinksOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, pc := newGate(), pacer(t, pace.Config{MinWindow: 4})
+		p := coretest.Start(t, config(g, pc))
+		var all sends
+		for state(pc, "broker-a").Window < 16 { // it becomes 18
+			all.start(bg, p, 1, "broker-a")
+			select {
+			case s := <-g.samples:
+				s.end <- nil
+				synctest.Wait()
+			default:
+			}
+		}
+		all.start(bg, p, 8, "broker-a") // the fourth and the last are samples
+		first, last := <-g.samples, <-g.samples
+		first.end <- core.ErrTimeout
+		synctest.Wait()
+		last.end <- core.ErrTimeout
+		synctest.Wait()
+		if got := state(pc, "broker-a"); got.Window != 9 || got.Samples != 0 {
+			t.Errorf("%+v, want a window of 9", got)
+		}
+		all.wg.Wait()
+	})
+}
+
+// Where the latest sample was not sent after all, the next message is one in its place. An
+// earlier one has no such need: a later one is under way.
+func TestSampleThatIsNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr, pc := &coretest.Transport{Unwritten: true}, pacer(t, fixed(16))
+		var asked []bool
+		unsent := map[int]chan struct{}{4: nil, 13: make(chan struct{})} // by number; the latter fails later
+		tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+			asked = append(asked, at.WantsAnswer())
+			if end, ok := unsent[len(asked)]; ok {
+				if end != nil {
+					<-end
+				}
+				return nil, core.ErrConnect
+			}
+			at.MarkWritten()
+			return tr.Ack(at), nil
+		}
+		p := coretest.Start(t, config(tr, pc))
+		var all sends
+		all.start(bg, p, 17, "broker-a")
+		close(unsent[13])
+		synctest.Wait()
+		all.start(bg, p, 4, "broker-a")
+		all.wg.Wait()
+		var got []int
+		for i, asks := range asked {
+			if asks {
+				got = append(got, i+1)
+			}
+		}
+		if want := []int{4, 5, 9, 13, 17, 21}; !slices.Equal(got, want) {
+			t.Errorf("the samples were messages %v, want %v", got, want)
+		}
+	})
+}
+
+// Answers may come in the wrong order, and then samples are under way that take no room any
+// more. There are never more than eight.
+func TestSamplesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, pc := newGate(), pacer(t, fixed(16))
+		p := coretest.Start(t, config(g, pc))
+		var all sends
+		var open []*sample
+		most := 0
+		for range 10 {
+			all.start(bg, p, 16, "broker-a") // fills the window
+			for range len(g.samples) {
+				open = append(open, <-g.samples)
+			}
+			most = max(most, state(pc, "broker-a").Samples)
+			last := len(open) - 1
+			open[last].end <- nil // empties it
+			open = open[:last]
+			synctest.Wait()
+		}
+		if most != 8 {
+			t.Errorf("%d samples were under way, want 8", most)
+		}
+		for len(open)+len(g.samples) > 0 { // those that waited have samples among them too
+			for range len(g.samples) {
+				open = append(open, <-g.samples)
+			}
+			open[0].end <- nil
+			open = open[1:]
+			synctest.Wait()
+		}
+		all.wg.Wait()
+	})
+}
+
 // A sender that is slow for the window leaves it small, whatever the answers say:
 // the broker was not seen to take more at a time.
 func TestSlowSender(t *testing.T) {
