@@ -537,3 +537,13 @@ func TestIsolationWithoutEnd(t *testing.T) {
 		t.Errorf("it is %v", got)
 	}
 }
+
+// An answer below the first step of Java's tables, and one at it, costs nothing. So only the
+// table itself shows where that step is.
+func TestFirstStep(t *testing.T) {
+	for name, table := range map[string]health.Table{"5.x": health.Java5(), "4.9": health.Java49()} {
+		if got := table.LatencyMax[0]; got != 50*ms {
+			t.Errorf("%s: the first step is at %v, want 50ms", name, got)
+		}
+	}
+}
