@@ -92,6 +92,109 @@ func TestAPartThatBlocksLeavesHalfOfTheTime(t *testing.T) {
 	})
 }
 
+// A part of Shutdown has a second, but no more than half of what is left, and of that seven
+// eighths for itself. What is left ends 50 ms after the context, also where that ended long ago.
+func TestTimeOfAPart(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		before time.Duration // of the call; the context has that much time, if it is not 0
+		limit  time.Duration
+		cancel bool
+		want   time.Duration
+	}{
+		{"no deadline", 0, 0, false, time.Second * 7 / 8},
+		{"a far deadline", 0, time.Hour, false, time.Second * 7 / 8},
+		{"a near deadline", 0, time.Second, false, (time.Second + 50*time.Millisecond) / 2 * 7 / 8},
+		{"cancelled before", 0, 0, true, 25 * time.Millisecond * 7 / 8},
+		{"cancelled long before its deadline", 0, time.Hour, true, 25 * time.Millisecond * 7 / 8},
+		{"over just now", time.Second, time.Second, false, 25 * time.Millisecond * 7 / 8},
+		{"over long ago", time.Minute, time.Second, false, 25 * time.Millisecond * 7 / 8},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &timed{}
+				cfg := coretest.Config(&coretest.Transport{})
+				cfg.Own = []core.Service{s}
+				p := must(core.NewProducer(cfg))
+				if err := p.Start(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				if tt.limit > 0 {
+					ctx, cancel = context.WithTimeout(ctx, tt.limit)
+				}
+				defer cancel()
+				time.Sleep(tt.before)
+				if tt.cancel {
+					cancel()
+				}
+				if err := p.Shutdown(ctx); err != nil {
+					t.Error(err)
+				}
+				if s.left != tt.want {
+					t.Errorf("the service got %v, want %v", s.left, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// late is a service that shuts down until its context ends, or until release is closed.
+type late struct {
+	release chan struct{}
+	after   time.Duration // from the call to the end of the context
+}
+
+func (*late) Start(context.Context) error { return nil }
+
+func (s *late) Shutdown(ctx context.Context) error {
+	begun := time.Now()
+	<-ctx.Done()
+	s.after = time.Since(begun)
+	if s.release != nil {
+		<-s.release
+	}
+	return nil
+}
+
+// When the context ends under a part, the part has half of the 50 ms that are left.
+func TestContextEndsUnderAPart(t *testing.T) {
+	for name, deaf := range map[string]bool{"heeds its context": false, "does not": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &late{}
+				if deaf {
+					s.release = make(chan struct{})
+				}
+				cfg := coretest.Config(&coretest.Transport{})
+				cfg.Own = []core.Service{s}
+				p := must(core.NewProducer(cfg))
+				if err := p.Start(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				start := time.Now()
+				time.AfterFunc(100*time.Millisecond, cancel)
+				err := p.Shutdown(ctx)
+				took := time.Since(start) - 100*time.Millisecond
+				if after := s.after - 100*time.Millisecond; after != 25*time.Millisecond*7/8 {
+					t.Errorf("the service's context ended %v after the caller's", after)
+				}
+				var se *core.ShutdownError
+				if left := errors.As(err, &se); left != deaf {
+					t.Errorf("got %v", err)
+				}
+				if want := 25 * time.Millisecond; deaf && took != want || !deaf && took >= want {
+					t.Errorf("it took %v", took)
+				}
+				if deaf {
+					close(s.release)
+				}
+			})
+		})
+	}
+}
+
 // stateUser is a state listener.
 type stateUser func(*core.StateReport)
 
