@@ -361,6 +361,20 @@ func TestSecondBatchOfACall(t *testing.T) {
 	}
 }
 
+// A broker that gives one id for a whole batch gives the first message's.
+func TestOneIDForABatch(t *testing.T) {
+	tr := &coretest.Transport{}
+	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+		r := tr.Ack(at)
+		r.OffsetMessageID = "first"
+		return r, nil
+	}
+	res, err := coretest.Start(t, coretest.Config(tr)).SendBatch(t.Context(), messages("1", "2", "3"))
+	if err != nil || res.At(0).OffsetMessageID != "first" || res.At(1).OffsetMessageID != "" || res.At(2).OffsetMessageID != "" {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
+
 // The results of a batch have the ids that the messages were sent with, also where a step
 // makes a result of its own.
 func TestIDsOfABatch(t *testing.T) {
