@@ -400,6 +400,70 @@ func TestFixedQueueThatTheRouteLacks(t *testing.T) {
 	})
 }
 
+// A fixed queue that the route has costs no look-up, the route's first one neither.
+func TestFixedQueueThatTheRouteHas(t *testing.T) {
+	looks := 0
+	cfg := coretest.Config(&coretest.Transport{})
+	routes := cfg.Routes
+	cfg.Routes = coretest.RouteFunc(func(ctx context.Context, topic string) (*core.Route, error) {
+		looks++
+		return routes.Route(ctx, topic)
+	})
+	p := coretest.Start(t, cfg)
+	for _, q := range []core.Queue{{Broker: "broker-a", ID: 0}, {Broker: "broker-a", ID: 1}, {Broker: "broker-b", ID: 1}} {
+		m := coretest.Message("x")
+		m.Queue = &q
+		if res, err := p.Send(t.Context(), m); err != nil || res.Queue != q {
+			t.Errorf("%v: %v, %v", q, res.Queue, err)
+		}
+	}
+	if looks != 1 {
+		t.Errorf("%d look-ups", looks)
+	}
+}
+
+// A call whose time was used up before an attempt says how much time that was and which
+// attempt it did not come to. One that its caller ended says nothing of time.
+func TestWhyAnAttemptIsNotMade(t *testing.T) {
+	refuseLate := func(number int, then func()) core.Step {
+		n := 0
+		return core.AttemptStep("late", core.AttemptProtect, core.AttemptInterceptorFunc(
+			func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+				if n++; n < number {
+					return next(ctx, at)
+				}
+				then()
+				return nil, core.ErrCircuitOpen
+			}))
+	}
+	sleep := func() { time.Sleep(4 * time.Second) }
+	for name, tt := range map[string]struct {
+		step func(cancel func()) core.Step
+		says string // of the time; "" if nothing
+		is   error
+	}{
+		"time is over before the first":  {func(func()) core.Step { return refuseLate(1, sleep) }, "the call's 3s were over before attempt 1", core.ErrTimeout},
+		"time is over before the second": {func(func()) core.Step { return refuseLate(2, sleep) }, "the call's 3s were over before attempt 2", core.ErrTimeout},
+		"cancelled":                      {func(cancel func()) core.Step { return refuseLate(1, cancel) }, "", context.Canceled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				tr := &coretest.Transport{}
+				tr.Do = func(context.Context, *core.Attempt) (*core.Result, error) { return nil, core.ErrConnect }
+				cfg := coretest.Config(tr, tt.step(cancel))
+				cfg.Routes = coretest.Routes(1, "broker-a", "broker-b", "broker-c")
+				cfg.Retry = coretest.Retry(2)
+				_, err := coretest.Start(t, cfg).Send(ctx, coretest.Message("x"))
+				if !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "were over") != (tt.says != "") {
+					t.Errorf("%v", err)
+				}
+			})
+		})
+	}
+}
+
 func TestOnewayIsRetriedOnlyIfNotWritten(t *testing.T) {
 	for _, written := range []bool{false, true} {
 		t.Run(fmt.Sprintf("written=%v", written), func(t *testing.T) {

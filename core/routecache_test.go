@@ -341,6 +341,60 @@ func TestALookUpTakesWhatItsCallsHave(t *testing.T) {
 	}
 }
 
+// A step may send the messages of one topic to several on the wire: each goes by the route of
+// the one that it is sent to.
+func TestTopicsThatAStepChooses(t *testing.T) {
+	tr := &coretest.Transport{}
+	looks := map[string]int{}
+	cfg := coretest.Config(tr, core.CallStep("topic", core.StageShape, core.InterceptorFunc(
+		func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+			c.Outgoing().SetTopic(c.Message().Tag)
+			return next(ctx, c)
+		})))
+	cfg.Routes = coretest.RouteFunc(func(_ context.Context, topic string) (*core.Route, error) {
+		looks[topic]++
+		return routeTo("broker-of-" + topic), nil
+	})
+	p := coretest.Start(t, cfg)
+	for _, wire := range []string{"A", "A", "B", "A", "B", "B"} {
+		res, err := p.Send(t.Context(), &core.Message{Topic: "T", Tag: wire, Body: []byte("x")})
+		if want := "broker-of-" + wire; err != nil || res.Queue.Broker != want {
+			t.Errorf("%s: %v, %v", wire, res.Queue, err)
+		}
+	}
+	if looks["A"] != 1 || looks["B"] != 1 || len(looks) != 2 {
+		t.Errorf("look-ups: %v", looks)
+	}
+}
+
+// The error of a look-up whose time is over says how long that was. A source's own error stays
+// as it is, its own time-out and one that it gives at the end of the time too.
+func TestErrorsOfALookUp(t *testing.T) {
+	own := errors.New("the name server said no")
+	for name, tt := range map[string]struct {
+		route func(ctx context.Context) error
+		is    error
+		limit bool
+	}{
+		"time is over": {func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) }, core.ErrTimeout, true},
+		"own time-out": {func(context.Context) error { return core.ErrTimeout }, core.ErrTimeout, false},
+		"late answer":  {func(ctx context.Context) error { <-ctx.Done(); return own }, own, false},
+		"own error":    {func(context.Context) error { return own }, own, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := coretest.Config(&coretest.Transport{})
+				cfg.RouteTimeout = 2 * time.Second
+				cfg.Routes = coretest.RouteFunc(func(ctx context.Context, _ string) (*core.Route, error) { return nil, tt.route(ctx) })
+				_, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x"))
+				if !errors.Is(err, tt.is) || strings.Contains(err.Error(), "after 2s") != tt.limit {
+					t.Errorf("%v", err)
+				}
+			})
+		})
+	}
+}
+
 // A call whose time ends before the look-up says what the look-up has met so far.
 func TestLookUpProgressIsInTheError(t *testing.T) {
 	for _, tt := range []struct {
