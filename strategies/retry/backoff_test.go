@@ -23,6 +23,7 @@ func TestDelay(t *testing.T) {
 		{2, 10 * ms, 500 * ms, 20 * ms},
 		{6, 10 * ms, 500 * ms, 320 * ms},
 		{7, 10 * ms, 500 * ms, 500 * ms},
+		{2, 10, 21, 20}, // twice the base is just below the top
 		{math.MaxInt, 10 * ms, 500 * ms, 500 * ms},
 		{math.MaxInt, 1, math.MaxInt64, math.MaxInt64},
 		{0, 10 * ms, 500 * ms, 10 * ms},
@@ -78,6 +79,15 @@ func TestWithBackoff(t *testing.T) {
 	keep := retry.WithBackoff(policy(core.Decision{Retry: true, Reroute: core.SameQueue}), ms, ms, 0)
 	if got := keep.Next(&core.Failure{Attempt: 1}).Reroute; got != core.SameQueue {
 		t.Errorf("the choice of queues became %v", got)
+	}
+}
+
+// Full jitter is random up to the longest wait, of which a float64 has no exact value.
+func TestLongestWaitIsRandom(t *testing.T) {
+	p := retry.WithBackoff(policy(core.Decision{Retry: true}), math.MaxInt64, math.MaxInt64, 1)
+	f := &core.Failure{Attempt: 1}
+	if one, two := p.Next(f).After, p.Next(f).After; one == two {
+		t.Errorf("two waits of %v", one)
 	}
 }
 

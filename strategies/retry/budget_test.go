@@ -66,6 +66,20 @@ func TestBudgetModel(t *testing.T) {
 	})
 }
 
+// A success that the full usual bucket has no room for pays for a retry in an outage, and
+// only such a success does.
+func TestBudgetOverflow(t *testing.T) {
+	b := newBudget(t, 1, 2)
+	b.Withdraw(&core.Failure{})
+	b.Withdraw(&core.Failure{Outage: true})
+	for i, want := range [][2]int{{2, 1}, {2, 2}, {2, 2}} {
+		b.Deposit()
+		if got := [2]int{b.Left(), b.LeftInOutage()}; got != want {
+			t.Errorf("after success %d: %v are left, usually and in an outage, want %v", i+1, got, want)
+		}
+	}
+}
+
 func TestBudgetConcurrently(t *testing.T) {
 	b := newBudget(t, 0.1, 100)
 	var granted atomic.Int64
@@ -133,6 +147,20 @@ func TestBudgetErrors(t *testing.T) {
 				t.Errorf("error %q does not name %s", err, want)
 			}
 		}
+	}
+}
+
+// What is just within the limits is accepted.
+func TestBudgetLimits(t *testing.T) {
+	for _, burst := range []int{1, 1_000_000_000} {
+		for _, ratio := range []float64{0, 1} {
+			if b := newBudget(t, ratio, burst); b.Left() != burst {
+				t.Errorf("ratio %v, burst %d: %d are left", ratio, burst, b.Left())
+			}
+		}
+	}
+	if _, err := retry.NewBudget(0, 1_000_000_001); err == nil {
+		t.Error("a burst above the limit was accepted")
 	}
 }
 

@@ -69,7 +69,7 @@ func TestNeedConcurrently(t *testing.T) {
 func TestEnough(t *testing.T) {
 	for _, tt := range []struct{ minWait, need, want time.Duration }{
 		{50 * ms, 0, 500 * ms},
-		{50 * ms, 2 * ms, 50 * ms},
+		{verdict.MinWait, 2 * ms, 50 * ms},
 		{50 * ms, 125 * ms, 125 * ms},
 		{50 * ms, 3 * time.Second, time.Second},
 		{2 * time.Second, 125 * ms, 2 * time.Second},
