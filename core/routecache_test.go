@@ -405,6 +405,37 @@ func (g *goneRoutes) RouteChanged(r *core.RouteReport) {
 	}
 }
 
+// A topic is forgotten at the twentieth poll in a row without a use, and one that has no route at
+// the first.
+func TestWhenTopicsAreForgotten(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err   error
+		polls int // after the one that still sees the use
+	}{"with a route": {nil, 20}, "without": {core.ErrNoRoute, 1}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := coretest.Config(&coretest.Transport{})
+				cfg.RouteRefresh = time.Second
+				cfg.Routes = &source{give: func(int) (*core.Route, error) { return routeTo("broker-a"), tt.err }}
+				p := coretest.Start(t, cfg)
+				time.Sleep(time.Second / 2)
+				if _, err := p.Send(t.Context(), coretest.Message("x")); !errors.Is(err, tt.err) {
+					t.Fatal(err)
+				}
+				for poll := range tt.polls + 1 {
+					if n := len(p.Snapshot().Topics); n != 1 {
+						t.Fatalf("forgotten after %d polls", poll)
+					}
+					time.Sleep(time.Second)
+				}
+				if n := len(p.Snapshot().Topics); n != 0 {
+					t.Errorf("still there after %d polls", tt.polls+1)
+				}
+			})
+		})
+	}
+}
+
 // A topic that has no route is not asked for again until somebody sends to it.
 func TestUnknownTopicsAreNotPolled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

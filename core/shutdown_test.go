@@ -142,7 +142,7 @@ func TestTimeOfAPart(t *testing.T) {
 // late is a service that shuts down until its context ends, or until release is closed.
 type late struct {
 	release chan struct{}
-	after   time.Duration // from the call to the end of the context
+	after   chan time.Duration // gets the time from the call to the end of the context
 }
 
 func (*late) Start(context.Context) error { return nil }
@@ -150,7 +150,9 @@ func (*late) Start(context.Context) error { return nil }
 func (s *late) Shutdown(ctx context.Context) error {
 	begun := time.Now()
 	<-ctx.Done()
-	s.after = time.Since(begun)
+	if s.after != nil {
+		s.after <- time.Since(begun)
+	}
 	if s.release != nil {
 		<-s.release
 	}
@@ -162,7 +164,7 @@ func TestContextEndsUnderAPart(t *testing.T) {
 	for name, deaf := range map[string]bool{"heeds its context": false, "does not": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &late{}
+				s := &late{after: make(chan time.Duration, 1)}
 				if deaf {
 					s.release = make(chan struct{})
 				}
@@ -177,7 +179,7 @@ func TestContextEndsUnderAPart(t *testing.T) {
 				time.AfterFunc(100*time.Millisecond, cancel)
 				err := p.Shutdown(ctx)
 				took := time.Since(start) - 100*time.Millisecond
-				if after := s.after - 100*time.Millisecond; after != 25*time.Millisecond*7/8 {
+				if after := <-s.after - 100*time.Millisecond; after != 25*time.Millisecond*7/8 {
 					t.Errorf("the service's context ended %v after the caller's", after)
 				}
 				var se *core.ShutdownError
