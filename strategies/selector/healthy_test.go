@@ -19,13 +19,15 @@ func TestHealthyKeepsAGoodChoice(t *testing.T) {
 			t.Errorf("chose %d, want inner's 5", got)
 		}
 	})
-	// Nothing is better than inner's choice: it stays.
+	// Nothing is better than inner's choice: it stays, wherever the lap begins.
 	in(t, situation{health: map[string]core.Health{"a": down, "b": down, "c": down}}, func(ctx context.Context, sel *core.Selection) {
-		if got := pick(t, ctx, f.ForTopic("T"), sel); got != 5 {
-			t.Errorf("chose %d, want inner's 5", got)
+		for range 20 {
+			if got := pick(t, ctx, f.ForTopic("T"), sel); got != 5 {
+				t.Errorf("chose %d, want inner's 5", got)
+			}
 		}
 	})
-	if asked != 2 {
+	if asked != 21 {
 		t.Errorf("inner was asked %d times, want once a pick", asked)
 	}
 }

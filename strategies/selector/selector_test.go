@@ -2,6 +2,7 @@ package selector_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 
@@ -129,6 +130,23 @@ func TestRoundRobinDistribution(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Where all brokers are down, the queue whose turn it is is as good as any: the turn goes on.
+func TestRoundRobinKeepsItsTurn(t *testing.T) {
+	s := selector.RoundRobin().ForTopic("T")
+	lap := func(health map[string]core.Health) (picks []int) {
+		in(t, situation{health: health}, func(ctx context.Context, sel *core.Selection) {
+			for range sel.Len() {
+				picks = append(picks, pick(t, ctx, s, sel))
+			}
+		})
+		return picks
+	}
+	healthy, ailing := lap(nil), lap(map[string]core.Health{"a": down, "b": down, "c": down})
+	if !slices.Equal(ailing, healthy) {
+		t.Errorf("with all brokers down the turn is %v, want %v", ailing, healthy)
+	}
 }
 
 // Many goroutines at once: no queue is starved and nothing races.
