@@ -180,7 +180,7 @@ func TestOrderedTopicWithABrokerKilled(t *testing.T) {
 
 // Brokers register an IPv6 address without brackets, as in ::1:10911. They can be reached there.
 func TestBrokerWithAnIPv6Address(t *testing.T) {
-	eachVersion(t, func(t *testing.T, version string) {
+	eachVersionAtOnce(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{Version: version, IPv6: true})
 		topic := topicFor(t, "t")
 		c.CreateTopic(t, topic, 4)
