@@ -211,6 +211,184 @@ func TestSendBatch(t *testing.T) {
 	}
 }
 
+// inBatch runs f with each call of a producer in message scope; nothing is sent.
+func inBatch(t *testing.T, f func(c *core.Call)) *core.Producer {
+	t.Helper()
+	return coretest.Start(t, coretest.Config(&coretest.Transport{}, core.CallStep("batch", core.StageEncode, core.InterceptorFunc(
+		func(_ context.Context, c *core.Call, _ core.Handler) (*core.Result, error) {
+			f(c)
+			return nil, core.ErrConnect
+		}))))
+}
+
+// The first call decides of which mode a batch is, whatever that is.
+func TestBatchIsOfOneMode(t *testing.T) {
+	for _, first := range []core.Mode{core.Sync, core.Oneway} {
+		t.Run(first.String(), func(t *testing.T) {
+			var b *core.Batch
+			p := inBatch(t, func(c *core.Call) {
+				ok, err := b.Add(c, 1<<20)
+				if want := c.Mode() == first; ok != want || errors.Is(err, core.ErrContract) == want {
+					t.Errorf("%v: %v, %v", c.Mode(), ok, err)
+				}
+			})
+			b = p.NewBatch()
+			defer b.Release()
+			send := map[core.Mode]func(){
+				core.Sync:   func() { _, _ = p.Send(t.Context(), coretest.Message("x")) },
+				core.Oneway: func() { _ = p.SendOneway(t.Context(), coretest.Message("x")) },
+			}
+			send[first]()
+			send[core.Sync]()
+			send[core.Oneway]()
+			if b.Len() != 2 {
+				t.Errorf("%d messages, want the two of mode %v", b.Len(), first)
+			}
+		})
+	}
+}
+
+// A batch may be as large as its limit and no byte larger.
+func TestBatchLimitIsExact(t *testing.T) {
+	for short, want := range []bool{true, false} {
+		b, size := (*core.Batch)(nil), 0
+		p := inBatch(t, func(c *core.Call) {
+			second := b.Len() == 1
+			ok, err := b.Add(c, 2*size-short)
+			if err != nil || second && ok != want {
+				t.Errorf("%d bytes short: %v, %v", short, ok, err)
+			}
+			size = b.Size()
+		})
+		b = p.NewBatch()
+		_, _ = p.Send(t.Context(), coretest.Message("x"))
+		_, _ = p.Send(t.Context(), coretest.Message("y"))
+		b.Release()
+	}
+}
+
+// Of a batch any message can be dropped, once, in any order, and its size with it.
+func TestDropFromABatch(t *testing.T) {
+	for _, order := range [][]int{{0, 1, 2, 3}, {3, 2, 1, 0}, {1, 0, 3, 2}, {2, 0, 1, 3}} {
+		t.Run(fmt.Sprint(order), func(t *testing.T) {
+			var b *core.Batch
+			var p *core.Producer
+			var calls []*core.Call
+			p = inBatch(t, func(c *core.Call) {
+				if b.Drop(c) {
+					t.Error("a message that is not in was dropped")
+				}
+				if ok, err := b.Add(c, 1<<20); !ok || err != nil {
+					t.Errorf("%v, %v", ok, err)
+				}
+				if calls = append(calls, c); len(calls) < len(order) {
+					_, _ = p.Send(t.Context(), coretest.Message("x")) // all are under way at once
+					return
+				}
+				one := b.Size() / len(order)
+				for n, i := range order {
+					if !b.Drop(calls[i]) || b.Drop(calls[i]) {
+						t.Errorf("message %d was not dropped, or twice", i)
+					}
+					if left := len(order) - n - 1; b.Len() != left || b.Size() != left*one {
+						t.Errorf("%d messages of %d bytes, want %d of %d each", b.Len(), b.Size(), left, one)
+					}
+				}
+			})
+			b = p.NewBatch()
+			defer b.Release()
+			_, _ = p.Send(t.Context(), coretest.Message("x"))
+			if len(calls) != len(order) {
+				t.Errorf("%d calls", len(calls))
+			}
+		})
+	}
+}
+
+// A step further in that changes the messages of a batch fails all of them. The error says
+// where such a step belongs. Errors of other kinds do not speak of it.
+func TestChangeOfABatchsMessages(t *testing.T) {
+	const advice = "belongs outside of the one that puts them together"
+	for _, change := range []bool{true, false} {
+		g := &gatherer{n: 1, limit: 1 << 20}
+		p := coretest.Start(t, coretest.Config(&coretest.Transport{Do: refused}, core.CallStep("gather", core.StageEncode, g),
+			core.CallStep("change", core.StageEncode, core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+				if change {
+					c.Outgoing().SetBody([]byte("other"))
+				}
+				return next(ctx, c)
+			})).After("gather")))
+		_, err := p.Send(t.Context(), coretest.Message("x"))
+		if errors.Is(err, core.ErrFrozen) != change || strings.Contains(fmt.Sprint(err), advice) != change {
+			t.Errorf("change %v: %v", change, err)
+		}
+	}
+}
+
+// A call that comes to its batch a second time, because its first one may have been stored,
+// may be a duplicate although the second batch was sent once.
+func TestSecondBatchOfACall(t *testing.T) {
+	for first, duplicate := range map[error]bool{core.ErrConnectionLost: true, core.ErrConnect: false, nil: false} {
+		sent := 0
+		tr := &coretest.Transport{Unwritten: true}
+		tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+			if sent++; sent == 1 && first != nil {
+				if duplicate {
+					at.MarkWritten()
+				}
+				return nil, first
+			}
+			at.MarkWritten()
+			return tr.Ack(at), nil
+		}
+		p := coretest.Start(t, coretest.Config(tr, around("again", func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+			if res, err := next(ctx, c); err == nil {
+				return res, nil
+			}
+			return next(ctx, c)
+		}), core.CallStep("batch", core.StageEncode, core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+			b := c.Producer().NewBatch()
+			defer b.Release()
+			if _, err := b.Add(c, 1<<20); err != nil {
+				return nil, err
+			}
+			b.Send(ctx, next)
+			return b.Outcome(c)
+		}))))
+		if res, err := p.Send(t.Context(), coretest.Message("x")); err != nil || res.MaybeDuplicate != duplicate || res.Attempts != sent {
+			t.Errorf("after %v: %+v, %v", first, res, err)
+		}
+	}
+}
+
+// A broker that gives one id for a whole batch gives the first message's.
+func TestOneIDForABatch(t *testing.T) {
+	tr := &coretest.Transport{}
+	tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+		r := tr.Ack(at)
+		r.OffsetMessageID = "first"
+		return r, nil
+	}
+	res, err := coretest.Start(t, coretest.Config(tr)).SendBatch(t.Context(), messages("1", "2", "3"))
+	if err != nil || res.At(0).OffsetMessageID != "first" || res.At(1).OffsetMessageID != "" || res.At(2).OffsetMessageID != "" {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
+
+// The results of a batch have the ids that the messages were sent with, also where a step
+// makes a result of its own.
+func TestIDsOfABatch(t *testing.T) {
+	tr := &coretest.Transport{}
+	p := coretest.Start(t, coretest.Config(tr, around("own", func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+		_, err := next(ctx, c)
+		return &core.Result{Status: core.SendOK}, err
+	})))
+	res, err := p.SendBatch(t.Context(), messages("1", "2"))
+	if err != nil || res.At(0).MessageID != tr.Attempts()[0].MessageID || res.At(1).MessageID == res.At(0).MessageID {
+		t.Errorf("%+v, %v; sent %v", res, err, tr.Attempts())
+	}
+}
+
 // A handler that panics on the producer's goroutine ends no program.
 func TestBatchHandlerPanics(t *testing.T) {
 	boom := errors.New("boom")

@@ -2,8 +2,10 @@ package core_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
@@ -13,6 +15,118 @@ import (
 // around is a step in message scope.
 func around(name string, f core.InterceptorFunc) core.Step {
 	return core.CallStep(name, core.StageGuard, f)
+}
+
+// A *SendError of a step that says as much as the call knows is the call's own; one that says
+// less is not.
+func TestSendErrorOfAStep(t *testing.T) {
+	for _, tt := range []struct {
+		says core.Certainty
+		lost bool // the call's own attempt
+		own  bool
+	}{
+		{core.NotSent, false, true}, {core.MaybeStored, false, true}, {core.MaybeStored, true, true}, {core.NotSent, true, false},
+	} {
+		mine := &core.SendError{Class: core.ClassBusy, Certainty: tt.says, Cause: core.ErrConnect}
+		p := coretest.Start(t, coretest.Config(&coretest.Transport{Do: func(context.Context, *core.Attempt) (*core.Result, error) {
+			return nil, core.ErrConnectionLost
+		}}, around("mine", func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+			if tt.lost {
+				_, _ = next(ctx, c)
+			}
+			return nil, mine
+		})))
+		_, err := p.Send(t.Context(), coretest.Message("x"))
+		if want := max(tt.says, core.CertaintyOf(err)); (err == error(mine)) != tt.own || core.CertaintyOf(err) != want || !errors.Is(err, core.ErrConnect) {
+			t.Errorf("%+v: %v", tt, err)
+		}
+		if tt.lost && core.CertaintyOf(err) != core.MaybeStored {
+			t.Errorf("%+v: %v", tt, err)
+		}
+	}
+}
+
+// A broker that refuses a message because it has it already says that it is stored. What it does
+// not say, or says in words that nobody knows, is not taken for certain.
+func TestCertaintyThatABrokerStates(t *testing.T) {
+	for says, want := range map[core.Certainty]core.Certainty{
+		core.Stored: core.Stored, core.NotStored: core.NotStored, core.NotSent: core.NotSent,
+		core.CertaintyUnknown: core.MaybeStored, core.Stored + 1: core.MaybeStored,
+	} {
+		p := coretest.Start(t, coretest.Config(&coretest.Transport{Do: func(context.Context, *core.Attempt) (*core.Result, error) {
+			return nil, &core.BrokerError{Class: core.ClassBroker, Certainty: says}
+		}}))
+		if _, err := p.Send(t.Context(), coretest.Message("x")); core.CertaintyOf(err) != want {
+			t.Errorf("%d: %v", says, err)
+		}
+	}
+}
+
+// A call says whether it has a strategy of its own, and whether its selector's queues carry
+// meaning. A selector that cannot be asked counts as one.
+func TestWhatACallHasOfItsOwn(t *testing.T) {
+	plain := coretest.InOrder()
+	for name, tt := range map[string]struct {
+		selector        core.SelectorFactory
+		opt             core.SendOption
+		own, consistent bool
+	}{
+		"nothing":         {plain, nil, false, false},
+		"time":            {plain, core.SendTimeout(time.Second), false, false},
+		"attempt timeout": {plain, core.SendAttemptTimeout(time.Second), true, false},
+		"retry":           {plain, core.SendRetry(coretest.NoRetry()), true, false},
+		"selector":        {plain, core.SendSelector(plain.ForTopic("T")), true, false},
+		"keyed":           {consistentIf(func() bool { return true }), nil, false, true},
+		"not keyed":       {consistentIf(func() bool { return false }), nil, false, false},
+		"panics":          {consistentIf(func() bool { panic("boom") }), nil, false, true},
+		"no selector":     {core.SelectorFactoryFunc(func(string) core.QueueSelector { panic("boom") }), nil, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked := false
+			cfg := coretest.Config(&coretest.Transport{}, around("ask", func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+				asked = true
+				if c.Own() != tt.own || c.Consistent() != tt.consistent {
+					t.Errorf("own %v, consistent %v", c.Own(), c.Consistent())
+				}
+				return next(ctx, c)
+			}))
+			cfg.Selector = tt.selector
+			var opts []core.SendOption
+			if tt.opt != nil {
+				opts = append(opts, tt.opt)
+			}
+			_, _ = coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x"), opts...)
+			if !asked {
+				t.Error("the step did not run")
+			}
+		})
+	}
+}
+
+// keyedSelector says of each message what its function says.
+type keyedSelector struct {
+	core.QueueSelector
+	consistent func() bool
+}
+
+func (s keyedSelector) RequiresConsistency(*core.Message) bool { return s.consistent() }
+
+func consistentIf(consistent func() bool) core.SelectorFactory {
+	return core.SelectorFactoryFunc(func(topic string) core.QueueSelector {
+		return keyedSelector{coretest.InOrder().ForTopic(topic), consistent}
+	})
+}
+
+// An option that finds its own value wrong fails the send; one that does not, does not.
+func TestOptionThatFails(t *testing.T) {
+	boom := errors.New("boom")
+	for _, why := range []error{nil, boom} {
+		tr := &coretest.Transport{}
+		_, err := coretest.Start(t, coretest.Config(tr)).Send(t.Context(), coretest.Message("x"), core.SendOptionFunc(func(o *core.CallOptions) { o.Fail(why) }))
+		if !errors.Is(err, why) || (len(tr.Attempts()) == 1) != (why == nil) {
+			t.Errorf("%v, sent %v", err, tr.Attempts())
+		}
+	}
 }
 
 // A step that turns to another producer passes that one's error on. What this

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,11 +20,17 @@ type clerk struct {
 	mu    sync.Mutex
 	lines []string
 	errs  []error
+	batch []bool
+	ctxs  []context.Context
 }
 
-func (c *clerk) CallDone(_ context.Context, r *core.CallReport) {
+// traceKey finds a value of the caller's context.
+type traceKey struct{}
+
+func (c *clerk) CallDone(ctx context.Context, r *core.CallReport) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.batch, c.ctxs = append(c.batch, r.Call.Batch()), append(c.ctxs, ctx)
 	c.lines = append(c.lines, fmt.Sprintf("%v %q %d %v %s", r.Call.Mode(), r.Call.Message().Topic, r.Call.Len(), core.ClassOf(r.Err), r.Call.Policy().Name))
 	c.errs = append(c.errs, r.Err)
 }
@@ -107,7 +114,7 @@ func TestCallDoneOfRefusedCalls(t *testing.T) {
 				ended := make(chan struct{})
 				go func() {
 					defer close(ended)
-					got = tt.send(t.Context(), p)
+					got = tt.send(context.WithValue(t.Context(), traceKey{}, "trace"), p)
 				}()
 				<-ended
 				synctest.Wait()
@@ -118,6 +125,10 @@ func TestCallDoneOfRefusedCalls(t *testing.T) {
 					t.Errorf("told %v, the caller got %v", told.errs[0], got)
 				} else if se := sendError(t, told.errs[0]); tt.before != "exit" && se.Certainty != core.NotSent {
 					t.Errorf("it is %v", se.Certainty)
+				} else if told.batch[0] != strings.Contains(name, "batch") {
+					t.Errorf("batch: %v", told.batch[0])
+				} else if ctx := told.ctxs[0]; ctx == nil || (ctx.Value(traceKey{}) == "trace") != (name != "nil context") {
+					t.Errorf("the listener got the context %v, which is not the caller's", ctx)
 				}
 				told.mu.Unlock()
 				if n := p.Snapshot().InFlight; tt.before != "full" && (n.Sends != 0 || n.Bytes != 0) {

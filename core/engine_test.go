@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -317,87 +316,46 @@ func TestOpenCircuitIsNoAttempt(t *testing.T) {
 	})
 }
 
-func TestFixedQueue(t *testing.T) {
-	tr := &coretest.Transport{}
-	failOn(tr, "broker-a", code(rocketmq.CodeSystemBusy, ""))
-	cfg := coretest.Config(tr)
-	cfg.Retry = coretest.Retry(3)
-	p := coretest.Start(t, cfg)
-	m := coretest.Message("x")
-	m.Queue = &core.Queue{Broker: "broker-a", ID: 1}
-	if _, err := p.Send(t.Context(), m); err == nil {
-		t.Error("the fixed queue's broker refused, but the send succeeded")
+// A call whose time was used up before an attempt says how much time that was and which
+// attempt it did not come to. One that its caller ended says nothing of time.
+func TestWhyAnAttemptIsNotMade(t *testing.T) {
+	refuseLate := func(number int, then func()) core.Step {
+		n := 0
+		return core.AttemptStep("late", core.AttemptProtect, core.AttemptInterceptorFunc(
+			func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+				if n++; n < number {
+					return next(ctx, at)
+				}
+				then()
+				return nil, core.ErrCircuitOpen
+			}))
 	}
-	for _, a := range tr.Attempts() {
-		if a.Queue != *m.Queue {
-			t.Errorf("went to %v", a.Queue)
-		}
-	}
-	m.Queue = &core.Queue{Broker: "broker-z", ID: 1}
-	if _, err := p.Send(t.Context(), m); !errors.Is(err, core.ErrNoRoute) {
-		t.Errorf("unknown queue: %v", err)
-	}
-}
-
-// A fixed queue failed for 30 s after its broker was back: the route had been looked up while
-// the broker was away, and was not looked up again. A queue that does not exist costs a
-// look-up for each send, and no more than ten a second.
-func TestFixedQueueThatTheRouteLacks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var away atomic.Bool
-		var looks atomic.Int64
-		both, one := coretest.Routes(2, "broker-a", "broker-b"), coretest.Routes(2, "broker-b")
-		tr := &coretest.Transport{}
-		cfg := coretest.Config(tr)
-		cfg.Routes = coretest.RouteFunc(func(ctx context.Context, topic string) (*core.Route, error) {
-			looks.Add(1)
-			if away.Load() {
-				return one.Route(ctx, topic)
-			}
-			return both.Route(ctx, topic)
+	sleep := func() { time.Sleep(4 * time.Second) }
+	for name, tt := range map[string]struct {
+		step func(cancel func()) core.Step
+		says string // of the time; "" if nothing
+		is   error
+	}{
+		"time is over before the first":  {func(func()) core.Step { return refuseLate(1, sleep) }, "the call's 3s were over before attempt 1", core.ErrTimeout},
+		"time is over before the second": {func(func()) core.Step { return refuseLate(2, sleep) }, "the call's 3s were over before attempt 2", core.ErrTimeout},
+		"cancelled":                      {func(cancel func()) core.Step { return refuseLate(1, cancel) }, "", context.Canceled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				tr := &coretest.Transport{}
+				tr.Do = func(context.Context, *core.Attempt) (*core.Result, error) { return nil, core.ErrConnect }
+				cfg := coretest.Config(tr, tt.step(cancel))
+				cfg.Routes = coretest.Routes(1, "broker-a", "broker-b", "broker-c")
+				cfg.Retry = coretest.Retry(2)
+				_, err := coretest.Start(t, cfg).Send(ctx, coretest.Message("x"))
+				if !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "were over") != (tt.says != "") {
+					t.Errorf("%v", err)
+				}
+			})
 		})
-		p := coretest.Start(t, cfg)
-		m := coretest.Message("x")
-		m.Queue = &core.Queue{Broker: "broker-a", ID: 1}
-		away.Store(true)
-		_, err := p.Send(t.Context(), m)
-		if se := sendError(t, err); !errors.Is(err, core.ErrNoRoute) || se.Certainty != core.NotSent || looks.Load() != 2 {
-			t.Errorf("%v after %d look-ups", err, looks.Load())
-		}
-		away.Store(false)
-		res, err := p.Send(t.Context(), m)
-		if err != nil || res.Queue != *m.Queue {
-			t.Errorf("the broker is back: %v, %v", res.Queue, err)
-		}
-		looks.Store(0)
-		m.Queue.ID = 7
-		start := time.Now()
-		for range 20 {
-			if _, err := p.Send(t.Context(), m); !errors.Is(err, core.ErrNoRoute) {
-				t.Errorf("a queue that does not exist: %v", err)
-			}
-		}
-		if n, most := looks.Load(), int64(time.Since(start)/(100*time.Millisecond)); n > most {
-			t.Errorf("%d look-ups in %v", n, time.Since(start))
-		}
-		if len(tr.Attempts()) != 1 {
-			t.Errorf("%d attempts", len(tr.Attempts()))
-		}
-		// Nobody waits longer than the call may.
-		cfg.Routes = coretest.RouteFunc(func(ctx context.Context, topic string) (*core.Route, error) {
-			if looks.Add(1) > 1 {
-				<-ctx.Done()
-				return nil, context.Cause(ctx)
-			}
-			return both.Route(ctx, topic)
-		})
-		looks.Store(0)
-		p = coretest.Start(t, cfg)
-		start = time.Now()
-		if _, err = p.Send(t.Context(), m, core.SendTimeout(time.Second)); !errors.Is(err, core.ErrTimeout) || time.Since(start) != time.Second {
-			t.Errorf("%v after %v", err, time.Since(start))
-		}
-	})
+	}
 }
 
 func TestOnewayIsRetriedOnlyIfNotWritten(t *testing.T) {

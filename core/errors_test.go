@@ -107,6 +107,26 @@ func TestSendErrorShowsEveryCause(t *testing.T) {
 	}
 }
 
+// The text of an error with many attempts has the first and the last four, and says once how
+// many are between them.
+func TestErrorOfManyAttempts(t *testing.T) {
+	for n, more := range map[int]string{8: "", 9: "; 1 more;", 20: "; 12 more;"} {
+		e := core.SendError{Class: core.ClassNetwork, Cause: core.ErrConnect}
+		for i := range n {
+			e.Attempts = append(e.Attempts, core.AttemptError{Number: i + 1, Err: core.ErrConnect})
+		}
+		text := e.Error()
+		if got := strings.Count(text, "attempt "); got != 8 || strings.Count(text, " more;") != min(len(more), 1) || !strings.Contains(text, more) {
+			t.Errorf("of %d: %s", n, text)
+		}
+		for _, i := range []int{1, 4, n - 3, n} {
+			if !strings.Contains(text, fmt.Sprintf("attempt %d ", i)) {
+				t.Errorf("of %d, number %d is missing: %s", n, i, text)
+			}
+		}
+	}
+}
+
 // TestUnknownIsNotSafe: what is lost must not read as "send it again".
 func TestUnknownIsNotSafe(t *testing.T) {
 	for c, want := range map[core.Certainty]bool{

@@ -63,8 +63,12 @@ func TestGoroutinesOfExpiredSends(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if n := goroutinesIn("core.(*workers).work") - 1; n != most {
-			t.Errorf("%d goroutines, want %d", n, most)
+		for range 3 { // where one has ended, one follows
+			if n := goroutinesIn("core.(*workers).work") - 1; n != most {
+				t.Errorf("%d goroutines, want %d", n, most)
+			}
+			hold <- struct{}{}
+			time.Sleep(time.Second)
 		}
 		close(hold)
 		synctest.Wait()
@@ -73,6 +77,39 @@ func TestGoroutinesOfExpiredSends(t *testing.T) {
 		}
 		if s := p.Snapshot().Workers; s.Active != 1 || s.Queued != 0 {
 			t.Errorf("%+v", s)
+		}
+		close(g.open)
+	})
+}
+
+// Sends that run out of time in line get their outcome also where the done functions of those
+// before them wait for that.
+func TestDoneMayWaitForExpiredSends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const sends = 600
+		g, hold := newGate(), make(chan struct{})
+		cfg := g.config(1, sends+1)
+		cfg.Steps = append(cfg.Steps, around("slow", func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+			if c.Message().Tag == "expired" {
+				<-hold
+			}
+			return next(ctx, c)
+		}))
+		p := coretest.Start(t, cfg)
+		p.SendAsync(t.Context(), coretest.Message("at work"), nil, core.SendTimeout(time.Hour))
+		var all sync.WaitGroup
+		all.Add(sends)
+		for range sends {
+			p.SendAsync(t.Context(), &core.Message{Topic: "T", Body: []byte("x"), Tag: "expired"}, func(core.Result, error) {
+				all.Done()
+				all.Wait()
+			}, core.SendTimeout(time.Second))
+		}
+		time.Sleep(2 * time.Second) // none stands in line any more; most wait to fail
+		close(hold)
+		time.Sleep(time.Minute)
+		if s := p.Snapshot().InFlight; s.Sends != 1 {
+			t.Errorf("%d sends are left, want the one at work", s.Sends)
 		}
 		close(g.open)
 	})

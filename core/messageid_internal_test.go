@@ -1,7 +1,9 @@
 package core
 
 import (
+	"encoding/binary"
 	"encoding/hex"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -75,5 +77,49 @@ func TestMessageIDLayout(t *testing.T) {
 	}
 	if (MessageID{}).String() != "" {
 		t.Error("the zero id has a text")
+	}
+}
+
+// Ids of one moment follow each other without a gap, those of a batch too.
+func TestMessageIDsFollowEachOther(t *testing.T) {
+	m, now := new(idMaker), time.Date(2026, 3, 10, 12, 0, 0, 0, time.Local)
+	first := m.take(now, 1)
+	batch, next := m.take(now, 3), m.take(now, 1)
+	if batch != first.plus(1) || next != batch.plus(3) {
+		t.Errorf("%v, %v, %v", first, batch, next)
+	}
+}
+
+// The first moment of a month is counted from that month, and the last from its own.
+func TestMessageIDsAtTheTurnOfAMonth(t *testing.T) {
+	m, begin := new(idMaker), time.Date(2026, 3, 1, 0, 0, 0, 0, time.Local)
+	for at, want := range map[time.Time]uint32{
+		begin.Add(-time.Millisecond): uint32(begin.Sub(time.Date(2026, 2, 1, 0, 0, 0, 0, time.Local)).Milliseconds() - 1),
+		begin:                        0,
+	} {
+		m.at(uint64(begin.Add(-time.Hour).UnixMilli()) << 16) // the month before is known
+		id := m.at(uint64(at.UnixMilli()) << 16)
+		if got := binary.BigEndian.Uint32(id[10:14]); got != want {
+			t.Errorf("%v is %d ms of its month, want %d", at, got, want)
+		}
+	}
+}
+
+// Ids begin with the machine's first address that is not loopback, if it has one.
+func TestMessageIDsNameTheMachine(t *testing.T) {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Skip(err)
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && !n.IP.IsLoopback() && n.IP.To4() != nil {
+			if got := localIPv4(); !n.IP.Equal(net.IP(got)) {
+				t.Errorf("got %v, want %v", net.IP(got), n.IP)
+			}
+			return
+		}
+	}
+	if len(localIPv4()) != net.IPv4len {
+		t.Error("no four bytes instead of an address")
 	}
 }

@@ -116,6 +116,7 @@ func TestListenerEndsTheGoroutineThatForgets(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		slices.Sort(f.topics)
 		if !slices.Equal(f.topics, []string{"A", "B", "C"}) {
 			t.Errorf("told of %v", f.topics)

@@ -116,6 +116,7 @@ func TestResolveErrors(t *testing.T) {
 		{"unknown stage", core.Order{}, []core.Step{core.CallStep("a", 99, onion{})}, []string{`step "a": unknown stage 99`}},
 		{"unknown attempt stage", core.Order{}, []core.Step{core.AttemptStep("a", 99, ring{})}, []string{`step "a": unknown attempt stage 99`}},
 		{"listener with neighbours", core.Order{}, []core.Step{ok, core.ListenerStep("a", ear{}).After("ok")}, []string{`step "a"`, "no meaning"}},
+		{"listener between neighbours", core.Order{}, []core.Step{ok, core.ListenerStep("a", ear{}).After("ok").Before("ok")}, []string{`step "a"`, "no meaning"}},
 		{"unknown neighbour", core.Order{}, []core.Step{core.CallStep("a", core.StageGuard, onion{}).After("ghost")}, []string{`step "a": neighbour "ghost" is unknown; no other step is in its stage`}},
 		{"misspelt neighbour", core.Order{}, []core.Step{
 			ok, core.CallStep("b", core.StageGuard, onion{}), core.CallStep("c", core.StageShape, onion{}),

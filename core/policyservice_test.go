@@ -531,3 +531,27 @@ func TestSetPoliciesBesideShutdown(t *testing.T) {
 		}
 	})
 }
+
+// Sends that began before a change of policies and after it are all counted.
+func TestSendsInFlightAroundAChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, g := &journal{}, newGate()
+		p := running(t, g, tableOf(&unit{name: "a", journal: j}))
+		for i, name := range []string{"b", "c"} {
+			p.SendAsync(t.Context(), coretest.Message("x"), nil)
+			if err := p.SetPolicies(t.Context(), tableOf(&unit{name: name, journal: j})); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			p.SendAsync(t.Context(), coretest.Message("y"), nil)
+			synctest.Wait()
+			if n := p.Snapshot().InFlight.Sends; n != 2*(i+1) {
+				t.Errorf("%d sends are in flight, want %d", n, 2*(i+1))
+			}
+		}
+		close(g.open)
+		if err := p.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -297,57 +297,29 @@ func TestACallThatNeedsTheRouteDoesNotWaitForItsTurn(t *testing.T) {
 	})
 }
 
-// A look-up used to end after 3 s whatever the time of its calls, and an answer that came
-// later was lost, each time.
-func TestALookUpTakesWhatItsCallsHave(t *testing.T) {
-	for _, tt := range []struct {
-		name    string
-		took    time.Duration // what the name server needs
-		timeout time.Duration // RouteTimeout
-		send    time.Duration // the call's
-		want    error
-		after   time.Duration
-		next    time.Duration // what a second call takes, -1 for a failure
-	}{
-		{"slow, the call has time", 15 * time.Second, 0, 20 * time.Second, nil, 15 * time.Second, 0},
-		{"slower than the call", 5 * time.Second, 0, 3 * time.Second, core.ErrTimeout, 3 * time.Second, 2 * time.Second},
-		{"beyond all", time.Hour, 0, 3 * time.Second, core.ErrTimeout, 3 * time.Second, -1},
-		{"with a limit", 5 * time.Second, 2 * time.Second, 20 * time.Second, core.ErrTimeout, 2 * time.Second, -1},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				src := &source{took: tt.took, give: func(int) (*core.Route, error) { return routeTo("broker-a"), nil }}
-				cfg := coretest.Config(&coretest.Transport{})
-				cfg.Routes, cfg.RouteTimeout = src, tt.timeout
-				p := coretest.Start(t, cfg)
-				start := time.Now()
-				_, err := p.Send(t.Context(), coretest.Message("x"), core.SendTimeout(tt.send))
-				if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || time.Since(start) != tt.after {
-					t.Errorf("after %v: %v, want %v after %v", time.Since(start), err, tt.want, tt.after)
-				}
-				start = time.Now()
-				_, err = p.Send(t.Context(), coretest.Message("x"))
-				if tt.next < 0 {
-					if err == nil {
-						t.Error("sent")
-					}
-					return
-				}
-				if err != nil || time.Since(start) != tt.next || src.count() != 1 {
-					t.Errorf("the next call: %v after %v, %d look-ups", err, time.Since(start), src.count())
-				}
-			})
-		})
+// A step may send the messages of one topic to several on the wire: each goes by the route of
+// the one that it is sent to.
+func TestTopicsThatAStepChooses(t *testing.T) {
+	tr := &coretest.Transport{}
+	looks := map[string]int{}
+	cfg := coretest.Config(tr, core.CallStep("topic", core.StageShape, core.InterceptorFunc(
+		func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+			c.Outgoing().SetTopic(c.Message().Tag)
+			return next(ctx, c)
+		})))
+	cfg.Routes = coretest.RouteFunc(func(_ context.Context, topic string) (*core.Route, error) {
+		looks[topic]++
+		return routeTo("broker-of-" + topic), nil
+	})
+	p := coretest.Start(t, cfg)
+	for _, wire := range []string{"A", "A", "B", "A", "B", "B"} {
+		res, err := p.Send(t.Context(), &core.Message{Topic: "T", Tag: wire, Body: []byte("x")})
+		if want := "broker-of-" + wire; err != nil || res.Queue.Broker != want {
+			t.Errorf("%s: %v, %v", wire, res.Queue, err)
+		}
 	}
-}
-
-// A call whose time ends before the look-up says what the look-up has met so far.
-func TestLookUpProgressIsInTheError(t *testing.T) {
-	for _, tt := range []struct {
-		met   error
-		class core.Class
-	}{{errors.New("?"), core.ClassTimeout}, {&core.BrokerError{Class: core.ClassNetwork}, core.ClassNetwork}} {
-		testLookUpProgress(t, tt.met, tt.class)
+	if looks["A"] != 1 || looks["B"] != 1 || len(looks) != 2 {
+		t.Errorf("look-ups: %v", looks)
 	}
 }
 
@@ -382,37 +354,6 @@ func testLookUpProgress(t *testing.T, met error, class core.Class) {
 		}
 	})
 	core.LookUpProgress(t.Context(), errors.New("of no look-up")) // is for nobody
-}
-
-// The name server hangs when a broker says that the route is outdated. The call goes on with
-// the old route after a second, instead of waiting until its time is over.
-func TestARefreshIsNotWaitedForForLong(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		src := &source{give: func(n int) (*core.Route, error) { return routeTo("broker-a", "broker-b"), nil }}
-		tr := &coretest.Transport{}
-		failOn(tr, "broker-a", code(rocketmq.CodeNotLeaderForQueue, ""))
-		cfg := coretest.Config(tr)
-		cfg.Routes, cfg.Retry = src, coretest.Retry(2)
-		p := coretest.Start(t, cfg)
-		m := coretest.Message("x")
-		m.Queue = &core.Queue{Broker: "broker-b"}
-		if _, err := p.Send(t.Context(), m); err != nil {
-			t.Fatal(err)
-		}
-		src.mu.Lock()
-		src.took = time.Hour
-		src.mu.Unlock()
-		start := time.Now()
-		res, err := p.Send(t.Context(), coretest.Message("x"))
-		if err != nil || res.Queue.Broker != "broker-b" || time.Since(start) != time.Second {
-			t.Errorf("%v after %v: %v", res.Queue, time.Since(start), err)
-		}
-		start = time.Now()
-		_, err = p.Send(t.Context(), coretest.Message("x"), core.SendTimeout(300*time.Millisecond))
-		if !errors.Is(err, core.ErrTimeout) || time.Since(start) != 300*time.Millisecond {
-			t.Errorf("a shorter call: after %v: %v", time.Since(start), err)
-		}
-	})
 }
 
 func TestUnusedTopicsAreForgotten(t *testing.T) {
@@ -461,6 +402,37 @@ type goneRoutes struct{ n atomic.Int32 }
 func (g *goneRoutes) RouteChanged(r *core.RouteReport) {
 	if r.New == nil && r.Old != nil {
 		g.n.Add(1)
+	}
+}
+
+// A topic is forgotten at the twentieth poll in a row without a use, and one that has no route at
+// the first.
+func TestWhenTopicsAreForgotten(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err   error
+		polls int // after the one that still sees the use
+	}{"with a route": {nil, 20}, "without": {core.ErrNoRoute, 1}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := coretest.Config(&coretest.Transport{})
+				cfg.RouteRefresh = time.Second
+				cfg.Routes = &source{give: func(int) (*core.Route, error) { return routeTo("broker-a"), tt.err }}
+				p := coretest.Start(t, cfg)
+				time.Sleep(time.Second / 2)
+				if _, err := p.Send(t.Context(), coretest.Message("x")); !errors.Is(err, tt.err) {
+					t.Fatal(err)
+				}
+				for poll := range tt.polls + 1 {
+					if n := len(p.Snapshot().Topics); n != 1 {
+						t.Fatalf("forgotten after %d polls", poll)
+					}
+					time.Sleep(time.Second)
+				}
+				if n := len(p.Snapshot().Topics); n != 0 {
+					t.Errorf("still there after %d polls", tt.polls+1)
+				}
+			})
+		})
 	}
 }
 

@@ -87,6 +87,7 @@ func TestSplitBatch(t *testing.T) {
 		{"none", nil, 100, "[]"},
 		{"exactly", []*core.Message{a(100), a(100)}, 200 + 2*overhead, "[2]"},
 		{"one byte more", []*core.Message{a(100), a(101)}, 200 + 2*overhead, "[1 1]"},
+		{"the first is too large", []*core.Message{a(5000), a(10), a(10)}, 1000, "[1 2]"},
 		{"too large by itself", []*core.Message{a(10), a(5000), a(10), a(10)}, 1000, "[1 1 2]"},
 		{"topics", []*core.Message{a(1), a(1), b(1), a(1)}, 0, "[2 1 1]"},
 		{"key", []*core.Message{a(1), keyed, keyed, a(1)}, 0, "[1 2 1]"},

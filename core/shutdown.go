@@ -58,11 +58,11 @@ func (e *ShutdownError) Unwrap() error { return e.Cause }
 // waits for the handlers of servers' requests, shuts the owned services down, and joins
 // every goroutine.
 //
-// It returns when ctx ends, and no later than 50 ms after that: in this time the aborted
-// sends come back and connections are closed. Each part of it but the sends and the handlers
-// has a second at most, also where ctx has more. What does not end in time, because a step,
-// a callback, a log handler or a service blocks, is left behind and ends when that code
-// returns. A *[ShutdownError] says what was aborted and what was left.
+// It returns when ctx ends, and no later than 50 ms after that, or after the call if ctx had
+// ended before: in this time the aborted sends come back and connections are closed. Each part
+// of it but the sends and the handlers has a second at most, also where ctx has more. What does
+// not end in time, because a step, a callback, a log handler or a service blocks, is left behind
+// and ends when that code returns. A *[ShutdownError] says what was aborted and what was left.
 //
 // A second call does nothing. One that comes while Start, SetPolicies or another Shutdown is
 // under way waits for that until ctx ends.
@@ -214,11 +214,10 @@ func newEnding(ctx context.Context) *ending {
 // that a part that blocks leaves time for those that follow.
 func (s *ending) share() time.Duration {
 	most := partTime
-	if d, ok := s.user.Deadline(); ok {
+	if s.user.Err() != nil { // perhaps long before the ending began: its deadline says nothing
+		most = endGrace / 2
+	} else if d, ok := s.user.Deadline(); ok {
 		most = min(most, time.Until(d.Add(endGrace))/2)
-	}
-	if s.user.Err() != nil {
-		most = min(most, endGrace/2)
 	}
 	if until := s.until.Load(); until != nil {
 		most = min(most, time.Until(*until)/2)

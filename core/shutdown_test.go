@@ -92,6 +92,214 @@ func TestAPartThatBlocksLeavesHalfOfTheTime(t *testing.T) {
 	})
 }
 
+// A part of Shutdown has a second, but no more than half of what is left, and of that seven
+// eighths for itself. What is left ends 50 ms after the context, also where that ended long ago.
+func TestTimeOfAPart(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		before time.Duration // of the call; the context has that much time, if it is not 0
+		limit  time.Duration
+		cancel bool
+		want   time.Duration
+	}{
+		{"no deadline", 0, 0, false, time.Second * 7 / 8},
+		{"a far deadline", 0, time.Hour, false, time.Second * 7 / 8},
+		{"a near deadline", 0, time.Second, false, (time.Second + 50*time.Millisecond) / 2 * 7 / 8},
+		{"cancelled before", 0, 0, true, 25 * time.Millisecond * 7 / 8},
+		{"cancelled long before its deadline", 0, time.Hour, true, 25 * time.Millisecond * 7 / 8},
+		{"over just now", time.Second, time.Second, false, 25 * time.Millisecond * 7 / 8},
+		{"over long ago", time.Minute, time.Second, false, 25 * time.Millisecond * 7 / 8},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &timed{}
+				cfg := coretest.Config(&coretest.Transport{})
+				cfg.Own = []core.Service{s}
+				p := must(core.NewProducer(cfg))
+				if err := p.Start(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				if tt.limit > 0 {
+					ctx, cancel = context.WithTimeout(ctx, tt.limit)
+				}
+				defer cancel()
+				time.Sleep(tt.before)
+				if tt.cancel {
+					cancel()
+				}
+				if err := p.Shutdown(ctx); err != nil {
+					t.Error(err)
+				}
+				if s.left != tt.want {
+					t.Errorf("the service got %v, want %v", s.left, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// late is a service that shuts down until its context ends, or until release is closed.
+type late struct {
+	release chan struct{}
+	after   chan time.Duration // gets the time from the call to the end of the context
+}
+
+func (*late) Start(context.Context) error { return nil }
+
+func (s *late) Shutdown(ctx context.Context) error {
+	begun := time.Now()
+	<-ctx.Done()
+	if s.after != nil {
+		s.after <- time.Since(begun)
+	}
+	if s.release != nil {
+		<-s.release
+	}
+	return nil
+}
+
+// When the context ends under a part, the part has half of the 50 ms that are left.
+func TestContextEndsUnderAPart(t *testing.T) {
+	for name, deaf := range map[string]bool{"heeds its context": false, "does not": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &late{after: make(chan time.Duration, 1)}
+				if deaf {
+					s.release = make(chan struct{})
+				}
+				cfg := coretest.Config(&coretest.Transport{})
+				cfg.Own = []core.Service{s}
+				p := must(core.NewProducer(cfg))
+				if err := p.Start(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				start := time.Now()
+				time.AfterFunc(100*time.Millisecond, cancel)
+				err := p.Shutdown(ctx)
+				took := time.Since(start) - 100*time.Millisecond
+				if after := <-s.after - 100*time.Millisecond; after != 25*time.Millisecond*7/8 {
+					t.Errorf("the service's context ended %v after the caller's", after)
+				}
+				var se *core.ShutdownError
+				if left := errors.As(err, &se); left != deaf {
+					t.Errorf("got %v", err)
+				}
+				if want := 25 * time.Millisecond; deaf && took != want || !deaf && took >= want {
+					t.Errorf("it took %v", took)
+				}
+				if deaf {
+					close(s.release)
+				}
+			})
+		})
+	}
+}
+
+// One part after the other takes half of what is left after the context's end.
+func TestPartsShareTheLastMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		first := &timed{}
+		cfg := coretest.Config(&coretest.Transport{})
+		cfg.Own = []core.Service{first, &late{release: release}, &late{release: release}}
+		p := must(core.NewProducer(cfg))
+		if err := p.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		var se *core.ShutdownError
+		if err := p.Shutdown(ctx); !errors.As(err, &se) || len(se.Left) != 2 || !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		if want := 50 * time.Millisecond / 8 * 7 / 8; first.left.Round(time.Microsecond) != want.Round(time.Microsecond) { // 25 ms and 12.5 ms are gone
+			t.Errorf("the last service got %v, want %v", first.left, want)
+		}
+		close(release)
+	})
+}
+
+// Shutdown counts the sends that it aborted and those that do not even come back then, and says
+// what holds them.
+func TestWhatShutdownLeaves(t *testing.T) {
+	for _, tt := range []struct {
+		name                string
+		hang, block, behind int // sends that wait for an answer, whose step blocks, whose batch's step does
+		want                string
+	}{
+		{"all come back", 3, 0, 0, "shutdown aborted 3 sends in flight: context canceled"},
+		{"a step blocks", 0, 2, 0, "shutdown aborted 2 sends in flight and left behind 2 sends: a step or a done function blocks: context canceled"},
+		{"some come back", 3, 1, 0, "shutdown aborted 4 sends in flight and left behind 1 sends: a step or a done function blocks: context canceled"},
+		{"a batch's step blocks", 0, 0, 2, "shutdown left behind 2 batches: a step blocks: rocketmq: timeout"},
+		{"sends and batches", 0, 2, 1, "shutdown aborted 2 sends in flight and left behind 2 sends: a step or a done function blocks: context canceled"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				hang := &coretest.Transport{Do: func(ctx context.Context, at *core.Attempt) (*core.Result, error) { return nil, coretest.Hang(ctx, at) }}
+				cfg := coretest.Config(hang, around("block", func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+					switch c.Message().Tag {
+					case "block":
+						<-release
+					case "behind":
+						b := c.Producer().NewBatch()
+						if _, err := b.Add(c, 1<<20); err != nil {
+							return nil, err
+						}
+						b.Go(context.WithoutCancel(ctx), func(context.Context, *core.Call) (*core.Result, error) {
+							<-release
+							return nil, core.ErrConnect
+						}, func() {})
+						return nil, b.Leave(c, core.ErrConnect)
+					}
+					return next(ctx, c)
+				}))
+				cfg.Timeout = time.Hour
+				p := must(core.NewProducer(cfg))
+				if err := p.Start(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				for tag, n := range map[string]int{"hang": tt.hang, "block": tt.block, "behind": tt.behind} {
+					for range n {
+						p.SendAsync(t.Context(), &core.Message{Topic: "T", Tag: tag, Body: []byte("x")}, nil)
+					}
+				}
+				synctest.Wait()
+				ctx, cancel := context.WithCancel(t.Context())
+				if tt.hang+tt.block > 0 {
+					cancel()
+				}
+				defer cancel()
+				err := p.Shutdown(ctx)
+				var se *core.ShutdownError
+				if !errors.As(err, &se) || se.Error() != tt.want || se.Undelivered != tt.hang+tt.block {
+					t.Errorf("got  %v\nwant %s", err, tt.want)
+				}
+				close(release)
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+// What a ShutdownError says.
+func TestShutdownErrorText(t *testing.T) {
+	boom := errors.New("boom")
+	for want, e := range map[string]core.ShutdownError{
+		"shutdown aborted 0 sends in flight: boom":                           {},
+		"shutdown aborted 3 sends in flight: boom":                           {Undelivered: 3},
+		"shutdown left behind a; b: boom":                                    {Left: []string{"a", "b"}},
+		"shutdown aborted 1 sends in flight and left behind a service: boom": {Undelivered: 1, Left: []string{"a service"}},
+	} {
+		e.Cause = boom
+		if e.Error() != want || !errors.Is(&e, boom) {
+			t.Errorf("got  %v\nwant %s", &e, want)
+		}
+	}
+}
+
 // stateUser is a state listener.
 type stateUser func(*core.StateReport)
 

@@ -126,3 +126,42 @@ func ExampleNewStaticRoute() {
 	fmt.Println(route.Queue(i), "at", route.Broker(i).Addr)
 	// Output: broker-b/0 at 10.0.0.2:10911
 }
+
+// In the order of Spread neighbours are on different brokers as long as that is possible.
+func TestSpreadOfARoute(t *testing.T) {
+	for _, tt := range []struct {
+		queues []string // brokers
+		want   string
+	}{
+		{[]string{"a", "a", "a", "b", "b", "b"}, "[0 3 1 4 2 5]"},
+		{[]string{"a", "a", "a", "a", "b", "c"}, "[0 4 5 1 2 3]"},
+		{[]string{"a", "b", "a", "a", "b"}, "[0 1 2 4 3]"},
+		{[]string{"a"}, "[0]"},
+	} {
+		var queues []core.Queue
+		for i, b := range tt.queues {
+			queues = append(queues, core.Queue{Broker: b, ID: i})
+		}
+		route, err := core.NewRoute(queues, []core.Broker{{Name: "a", Addr: "a:1"}, {Name: "b", Addr: "b:1"}, {Name: "c", Addr: "c:1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int
+		cfg := coretest.Config(&coretest.Transport{})
+		cfg.Routes = coretest.RouteFunc(func(context.Context, string) (*core.Route, error) { return route, nil })
+		cfg.Selector = core.SelectorFactoryFunc(func(string) core.QueueSelector {
+			return core.QueueSelectorFunc(func(_ context.Context, s *core.Selection) (int, error) {
+				for i := range s.Len() {
+					got = append(got, s.Spread(i))
+				}
+				return 0, nil
+			})
+		})
+		if _, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x")); err != nil {
+			t.Fatal(err)
+		}
+		if fmt.Sprint(got) != tt.want {
+			t.Errorf("%v: %v, want %s", tt.queues, got, tt.want)
+		}
+	}
+}

@@ -15,6 +15,16 @@ import (
 type slowContext struct {
 	context.Context
 	register, stop, err func()
+	hides               bool
+}
+
+// Value may hide what kind of context is within, so that context.AfterFunc asks this one and
+// not the one within.
+func (c *slowContext) Value(key any) any {
+	if c.hides {
+		return nil
+	}
+	return c.Context.Value(key)
 }
 
 // AfterFunc is what context.AfterFunc calls.
@@ -60,7 +70,7 @@ func TestContextOfAWaitingSendBlocks(t *testing.T) {
 				inner, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				wait := func() { <-release }
-				ctx := &slowContext{inner, func() {}, func() {}, func() {}}
+				ctx := &slowContext{inner, func() {}, func() {}, func() {}, method != "Err"}
 				switch method {
 				case "AfterFunc":
 					ctx.register = wait
@@ -99,4 +109,52 @@ func TestContextOfAWaitingSendBlocks(t *testing.T) {
 			})
 		})
 	}
+}
+
+// endingContext ends while somebody begins to watch it. Nobody is told, as if that had happened
+// before there was anything to end.
+type endingContext struct {
+	context.Context
+	end context.CancelFunc
+}
+
+func (c *endingContext) Value(any) any { return nil }
+
+func (c *endingContext) AfterFunc(func()) func() bool {
+	c.end()
+	return func() bool { return false }
+}
+
+// A context that ends in the moment before its send stands in line ends the send, and not only
+// the send's time does.
+func TestContextEndsBeforeTheLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		p := coretest.Start(t, g.config(1, 10))
+		p.SendAsync(t.Context(), coretest.Message("at work"), nil, core.SendTimeout(time.Hour))
+		inner, cancel := context.WithCancel(t.Context())
+		start := time.Now()
+		outcome := make(chan error, 1)
+		p.SendAsync(&endingContext{inner, cancel}, coretest.Message("x"), func(_ core.Result, err error) { outcome <- err })
+		if err := <-outcome; core.ClassOf(err) != core.ClassCanceled || time.Since(start) != 0 {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		close(g.open)
+	})
+}
+
+// The time of a send ends in line also where its context cannot.
+func TestTimeEndsInLineWithoutAContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		p := coretest.Start(t, g.config(1, 10))
+		p.SendAsync(context.Background(), coretest.Message("at work"), nil, core.SendTimeout(time.Hour))
+		start := time.Now()
+		outcome := make(chan error, 1)
+		p.SendAsync(context.Background(), coretest.Message("x"), func(_ core.Result, err error) { outcome <- err }, core.SendTimeout(time.Second))
+		if err := <-outcome; core.ClassOf(err) != core.ClassTimeout || time.Since(start) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		close(g.open)
+	})
 }

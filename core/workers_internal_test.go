@@ -138,6 +138,49 @@ func TestTimerOfACallInLine(t *testing.T) {
 	})
 }
 
+// Expired calls beyond those that may fail at a time wait for that, are counted as long, and
+// look for no worker any more when they have failed.
+func TestExpiredCallsAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := ackProducer(t)
+		w := p.workers
+		if !w.admit() { // a worker is busy
+			t.Fatal("no room for a worker")
+		}
+		failing := func(n int) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.failing += n
+		}
+		const calls = 3
+		failing(maxFailing)
+		outcomes := make(chan error, calls)
+		for range calls {
+			p.SendAsync(t.Context(), &Message{Topic: "T", Body: []byte("x")}, func(_ Result, err error) { outcomes <- err }, SendTimeout(time.Second))
+		}
+		time.Sleep(2 * time.Second)
+		if q, l := w.queued.Load(), w.late.Load(); q != 0 || l != calls || len(outcomes) != 0 {
+			t.Errorf("%d stand in line, %d wait to fail, %d have failed", q, l, len(outcomes))
+		}
+		failing(-1)
+		if !w.look() {
+			t.Error("nobody fails the calls")
+		}
+		time.Sleep(time.Second)
+		if l := w.late.Load(); l != 0 || len(outcomes) != calls {
+			t.Errorf("%d wait to fail, %d have failed", l, len(outcomes))
+		}
+		failing(1 - maxFailing)
+		if w.failing != 0 || w.look() {
+			t.Errorf("%d calls are being failed", w.failing)
+		}
+		w.next() // the busy worker ends
+		if err := p.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // waitsIn reports whether a goroutine in the function waits for what reason says.
 func waitsIn(function, reason string) bool {
 	buf := make([]byte, 64<<10)

@@ -80,16 +80,34 @@ func versions(t testing.TB) []string {
 func eachVersion(t *testing.T, test func(t *testing.T, version string)) {
 	t.Helper()
 	for _, v := range versions(t) {
-		began := time.Now()
-		t.Run(v, func(t *testing.T) { test(t, v) })
-		took.mu.Lock()
-		if took.tests == nil {
-			took.tests, took.time = map[string]int{}, map[string]time.Duration{}
-		}
-		took.tests[v]++
-		took.time[v] += time.Since(began)
-		took.mu.Unlock()
+		t.Run(v, func(t *testing.T) {
+			defer count(v, time.Now())
+			test(t, v)
+		})
 	}
+}
+
+// eachVersionAtOnce is eachVersion for tests with clusters of their own that wait most of the time.
+func eachVersionAtOnce(t *testing.T, test func(t *testing.T, version string)) {
+	t.Helper()
+	for _, v := range versions(t) {
+		t.Run(v, func(t *testing.T) {
+			t.Parallel()
+			defer count(v, time.Now())
+			test(t, v)
+		})
+	}
+}
+
+// count notes a test of a version.
+func count(version string, began time.Time) {
+	took.mu.Lock()
+	defer took.mu.Unlock()
+	if took.tests == nil {
+		took.tests, took.time = map[string]int{}, map[string]time.Duration{}
+	}
+	took.tests[version]++
+	took.time[version] += time.Since(began)
 }
 
 // eachCluster runs a sub-test against the shared cluster of each version. A test that breaks a node repairs it.

@@ -276,6 +276,7 @@ func FuzzDecompress(f *testing.F) {
 		}
 	}
 	f.Add([]byte{0x02, 0x21, 0x4c, 0x18, 4, 0, 0, 0, 1, 2, 3, 4}, int32(0x101), 100) // LZ4's legacy frames
+	f.Add([]byte("\x04\"M\x18dP\b\x00\x00\x00\x00"), int32(0x101), 10000)            // LZ4, with a wrong sum of the content
 	f.Add([]byte{}, int32(0x201), 0)
 	f.Fuzz(func(t *testing.T, src []byte, flag int32, limit int) {
 		limit = min(limit, 1<<20)

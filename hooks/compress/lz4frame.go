@@ -45,10 +45,14 @@ type lz4Frame struct {
 func unpackLZ4(dst, src []byte, limit int) ([]byte, error) {
 	f := lz4Frame{src: src}
 	out, err := f.unpack(dst, limit)
-	if err != nil && !errors.Is(err, ErrTooLarge) {
-		err = fmt.Errorf("compress: lz4: %w", err)
+	switch {
+	case err == nil:
+		return out, nil
+	case errors.Is(err, ErrTooLarge):
+		return nil, err
+	default:
+		return nil, fmt.Errorf("compress: lz4: %w", err)
 	}
-	return out, err
 }
 
 func (f *lz4Frame) unpack(dst []byte, limit int) ([]byte, error) {

@@ -61,6 +61,7 @@ func TestAcceptGoesOnAfterErrors(t *testing.T) {
 		if _, err := wire.NewReader(conn, 0).Next(); err != nil {
 			t.Errorf("after the errors: %v", err)
 		}
+		synctest.Wait()
 		if n := len(ln.times); n != 14 { // 12 errors, the connection, and the wait for the next one
 			t.Errorf("%d calls, want 14", n)
 		}

@@ -191,7 +191,7 @@ func TestPush(t *testing.T) {
 	answer := wire.Command{Code: 3, Opaque: got.Opaque, Flag: wire.FlagResponse}
 	p.write(&answer)
 	mustCode(t, p.send("t", 0, "the answer above was taken"), 0)
-	if _, err := b.Push(wire.Command{Remark: strings.Repeat("x", 1<<20)}); !errors.Is(err, wire.ErrEncode) {
+	if _, err := b.Push(wire.Command{Remark: strings.Repeat("x", wire.MaxHeader)}); !errors.Is(err, wire.ErrEncode) {
 		t.Errorf("push without a form on the wire: %v", err)
 	}
 }

@@ -39,7 +39,7 @@ const maxMessageSize = 4 << 20
 const (
 	// maxBatchMessages is how many messages a batch may have, so that the header of its answer holds
 	// their ids.
-	maxBatchMessages = (wire.MaxHeaderJSON - 1<<10) / 33
+	maxBatchMessages = (wire.MaxHeader - 1<<10) / 33
 	// maxBatchBytes bounds a batch with the properties of its request in each message.
 	maxBatchBytes = 16 << 20
 )

@@ -140,8 +140,8 @@ func (e *encoder) end(body []byte, bodyLen int) ([]byte, error) {
 		binary.BigEndian.PutUint32(e.b[e.ext:], uint32(len(e.b)-e.ext-4))
 	}
 	head := len(e.b) - e.start - 8
-	if head > maxHeader(e.ser) {
-		return e.b[:e.start], &EncodeError{What: "header", Reason: "longer than " + strconv.Itoa(maxHeader(e.ser)) + " bytes"}
+	if head > MaxHeader {
+		return e.b[:e.start], &EncodeError{What: "header", Reason: "longer than " + strconv.Itoa(MaxHeader) + " bytes"}
 	}
 	if bodyLen < 0 || bodyLen > MaxFrame-8-head {
 		return e.b[:e.start], &EncodeError{What: "frame", Reason: "longer than " + strconv.Itoa(MaxFrame) + " bytes"}

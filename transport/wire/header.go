@@ -37,17 +37,10 @@ func split(frame []byte) (ser Serialization, head, body []byte, err error) {
 	if n > len(frame)-4 {
 		return 0, nil, nil, malformed(partFrame, "header longer than the frame", 0)
 	}
-	if n > maxHeader(ser) {
+	if n > MaxHeader {
 		return 0, nil, nil, tooMuch(partFrame, "header too long")
 	}
 	return ser, frame[4 : 4+n], frame[4+n:], nil
-}
-
-func maxHeader(ser Serialization) int {
-	if ser == JSON {
-		return MaxHeaderJSON
-	}
-	return MaxHeader
 }
 
 // decode reads a whole header and counts its fields, so that a later walk cannot go wrong.

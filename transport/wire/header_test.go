@@ -105,7 +105,7 @@ func TestParseFrameRefuses(t *testing.T) {
 		{"field as object", frameOf(wire.JSON, `{"extFields":{"a":{}}}`, ""), wire.ErrDecode},
 		{"deep", frameOf(wire.JSON, `{"x":`+strings.Repeat("[", 100)+strings.Repeat("]", 100)+`}`, ""), wire.ErrDecode},
 		{"257 fields", frameOf(wire.JSON, fields(257), ""), wire.ErrLimit},
-		{"long json header", frameOf(wire.JSON, `{"remark":"`+strings.Repeat("x", wire.MaxHeaderJSON)+`"}`, ""), wire.ErrLimit},
+		{"long json header", frameOf(wire.JSON, `{"remark":"`+strings.Repeat("x", wire.MaxHeader)+`"}`, ""), wire.ErrLimit},
 		{"binary short", frameOf(wire.RocketMQ, bin("\x00\x00\x00\x00\x00\x00\x00"), ""), wire.ErrDecode},
 		{"binary remark too long", frameOf(wire.RocketMQ, bin("\x00\x00\x00\x05\x00\x00\x00\x00abcd"), ""), wire.ErrDecode},
 		{"binary remark negative", frameOf(wire.RocketMQ, bin("\xFF\xFF\xFF\xFF\x00\x00\x00\x00"), ""), wire.ErrDecode},
@@ -227,7 +227,7 @@ func TestAppendCommandRefuses(t *testing.T) {
 		{"too many fields", wire.Command{Ext: many}},
 		{"long name", wire.Command{Serialization: wire.RocketMQ, Ext: wire.Fields{{Key: strings.Repeat("k", 32768)}}}},
 		{"long binary header", wire.Command{Serialization: wire.RocketMQ, Remark: strings.Repeat("k", wire.MaxHeader)}},
-		{"long json header", wire.Command{Remark: strings.Repeat("k", wire.MaxHeaderJSON)}},
+		{"long json header", wire.Command{Remark: strings.Repeat("k", wire.MaxHeader)}},
 		{"long frame", wire.Command{Body: make([]byte, wire.MaxFrame)}},
 		{"unknown serialization", wire.Command{Serialization: 2}},
 	} {

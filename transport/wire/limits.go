@@ -13,13 +13,10 @@ const (
 	// It is the default of Java's com.rocketmq.remoting.frameMaxLength, applied there to the same sum.
 	MaxFrame = 16 << 20
 
-	// MaxHeader is the greatest length of a ROCKETMQ (binary) header. A send request needs at most
-	// [rocketmq.ProtocolMaxPropertiesLength] plus some hundred bytes.
-	MaxHeader = 64 << 10
-
-	// MaxHeaderJSON is the greatest length of a JSON header. It is larger than MaxHeader because a
-	// property separator takes six bytes there, so that legal properties can grow sixfold.
-	MaxHeaderJSON = 256 << 10
+	// MaxHeader is the greatest length of a header. The longest is that of the answer to a batch,
+	// which has 33 bytes for each message: 2.1 MB for the 64,000 messages that fit into a body of
+	// 4 MiB. A send request needs some 200 KiB in JSON, where a property separator takes six bytes.
+	MaxHeader = 4 << 20
 
 	// MaxExtFields is the greatest number of extension fields in a header.
 	MaxExtFields = 256
@@ -49,6 +46,6 @@ const (
 )
 
 // TrimRemark makes a peer's text fit for an error or a log line, with at most [MaxRemark]
-// bytes, as words.Line does. It is a copy: the text came in a header of up to [MaxHeaderJSON]
+// bytes, as words.Line does. It is a copy: the text came in a header of up to [MaxHeader]
 // bytes, all of which it would keep in memory.
 func TrimRemark(s string) string { return strings.Clone(words.Line(s, MaxRemark)) }

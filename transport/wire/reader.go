@@ -199,7 +199,7 @@ func (r *Reader) announced() (n int, ok bool, err error) {
 			return 0, false, r.refuse(length, "unknown header serialization in a frame of this length", b)
 		case head > length-4:
 			return 0, false, r.refuse(head, "header longer than its frame", b)
-		case head > int64(maxHeader(ser)):
+		case head > int64(MaxHeader):
 			return 0, false, r.refuse(head, "header beyond the limit", b)
 		}
 	}

@@ -24,7 +24,7 @@ func TestAppendSendRefuses(t *testing.T) {
 		{name: "no default topic", code: 10, change: func(r *wire.SendRequest) { r.DefaultTopic = "" }},
 		{name: "long properties", code: 320, change: func(r *wire.SendRequest) { r.Properties = make([]byte, 32768) }},
 		{name: "long frame", code: 310, change: func(*wire.SendRequest) {}, body: wire.MaxFrame - 100},
-		{name: "long topic", code: 310, change: func(r *wire.SendRequest) { r.Topic = strings.Repeat("t", 300<<10) }},
+		{name: "long topic", code: 310, change: func(r *wire.SendRequest) { r.Topic = strings.Repeat("t", wire.MaxHeader) }},
 		{name: "many fields", code: 310, change: func(*wire.SendRequest) {}, extra: make(wire.Fields, 250)},
 	} {
 		for _, ser := range forms {
