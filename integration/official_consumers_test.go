@@ -153,6 +153,7 @@ func TestOfficialConsumersFailMessages(t *testing.T) {
 		return append(more, goConsumer(consumer.TAG, 90*time.Second))
 	}
 	t.Run("liftoff", func(t *testing.T) {
+		t.Parallel()
 		nameServer := startLiftoffBroker(t, "--delay-levels", retryLevels)
 		all := clients(cppConsumer()) // its 16 retries take minutes at a real broker
 		for _, v := range realcluster.Versions {
@@ -160,7 +161,7 @@ func TestOfficialConsumersFailMessages(t *testing.T) {
 		}
 		failMessages(t, nameServer, all)
 	})
-	eachVersion(t, func(t *testing.T, version string) {
+	eachVersionAtOnce(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{Version: version, Settings: []string{"messageDelayLevel=" + retryLevels}})
 		failMessages(t, c.NameServer(), clients(javaConsumer(version, "concurrently", "tag")))
 	})
