@@ -538,12 +538,16 @@ func TestIsolationWithoutEnd(t *testing.T) {
 	}
 }
 
-// An answer below the first step of Java's tables, and one at it, costs nothing. So only the
-// table itself shows where that step is.
+// The first step counts as the others do. In Java's tables an answer at it costs nothing, so
+// only the table itself shows where it is.
 func TestFirstStep(t *testing.T) {
 	for name, table := range map[string]health.Table{"5.x": health.Java5(), "4.9": health.Java49()} {
 		if got := table.LatencyMax[0]; got != 50*ms {
 			t.Errorf("%s: the first step is at %v, want 50ms", name, got)
 		}
+	}
+	one := health.Table{LatencyMax: []time.Duration{100 * ms}, NotAvailable: []time.Duration{time.Second}}
+	if below, at := one.Lookup(100*ms-1), one.Lookup(100*ms); below != 0 || at != time.Second {
+		t.Errorf("a table of one step leaves the broker alone for %v below it and %v at it, want 0s and 1s", below, at)
 	}
 }
