@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -176,29 +177,13 @@ func (c Config) withDefaults() (Config, error) {
 	if n := len(c.DelayLevels); n < 1 || n > maxDelayLevels || slices.Min(c.DelayLevels) < 0 {
 		return c, fmt.Errorf("%w: delay levels %v: 1 to %d of them are allowed, none below 0", ErrConfig, c.DelayLevels, maxDelayLevels)
 	}
-	if c.MaxStoredBytes == 0 {
-		c.MaxStoredBytes = DefaultMaxStoredBytes
-	}
-	if c.MaxStoredBytes < 0 {
-		return c, fmt.Errorf("%w: MaxStoredBytes %d", ErrConfig, c.MaxStoredBytes)
-	}
-	if c.MaxConnections == 0 {
-		c.MaxConnections = DefaultMaxConnections
-	}
-	if c.MaxConnections < 0 {
-		return c, fmt.Errorf("%w: MaxConnections %d", ErrConfig, c.MaxConnections)
-	}
-	if c.MaxBufferedBytes == 0 {
-		c.MaxBufferedBytes = DefaultMaxBufferedBytes
-	}
-	if c.MaxBufferedBytes < 0 {
-		return c, fmt.Errorf("%w: MaxBufferedBytes %d", ErrConfig, c.MaxBufferedBytes)
-	}
-	if c.MaxTableBytes == 0 {
-		c.MaxTableBytes = DefaultMaxTableBytes
-	}
-	if c.MaxTableBytes < 0 {
-		return c, fmt.Errorf("%w: MaxTableBytes %d", ErrConfig, c.MaxTableBytes)
+	if err := cmp.Or(
+		limit("MaxStoredBytes", &c.MaxStoredBytes, DefaultMaxStoredBytes),
+		limit("MaxConnections", &c.MaxConnections, DefaultMaxConnections),
+		limit("MaxBufferedBytes", &c.MaxBufferedBytes, DefaultMaxBufferedBytes),
+		limit("MaxTableBytes", &c.MaxTableBytes, DefaultMaxTableBytes),
+	); err != nil {
+		return c, err
 	}
 	if c.StallTimeout == 0 {
 		c.StallTimeout = DefaultStallTimeout
@@ -234,4 +219,13 @@ func (c Config) withAddresses() (Config, error) {
 		return c, fmt.Errorf("%w: %q", ErrAdvertiseHost, c.Listen)
 	}
 	return c, nil
+}
+
+// limit gives a limit that is 0 its default, and refuses one below 0.
+func limit[T int | int64](name string, v *T, byDefault T) error {
+	if *v < 0 {
+		return fmt.Errorf("%w: %s %d", ErrConfig, name, *v)
+	}
+	*v = cmp.Or(*v, byDefault)
+	return nil
 }
