@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"context"
 	"errors"
 	"net"
 	"strings"
@@ -35,20 +34,7 @@ func TestNameServerGoneAndBack(t *testing.T) {
 			}
 			cfg.RouteRefresh = 200 * time.Millisecond
 			p, err := core.NewProducer(cfg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := p.Start(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-				defer cancel()
-				if err := p.Shutdown(ctx); err != nil {
-					t.Errorf("shutdown: %v", err)
-				}
-			})
-			return p
+			return startProducer(t, p, err)
 		}
 		message := &core.Message{Topic: topic, Body: []byte("x")}
 		acked := 0

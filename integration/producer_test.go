@@ -38,6 +38,12 @@ func newProducer(t *testing.T, nameServer string, o producerOptions) *core.Produ
 		opts = append(opts, liftoff.WithCompressor(codec(t, o.compression)))
 	}
 	p, err := liftoff.New(cfg, opts...)
+	return startProducer(t, p, err)
+}
+
+// startProducer starts what a constructor gave, and shuts it down when the test ends.
+func startProducer(t *testing.T, p *core.Producer, err error) *core.Producer {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}

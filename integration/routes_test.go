@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -20,20 +19,7 @@ func refreshing(t *testing.T, c *cluster, group string, every time.Duration, tim
 	p, err := liftoff.New(liftoff.Config{
 		Group: group, NameServers: []string{c.NameServer()}, RouteRefresh: every, Timeout: timeout,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		if err := p.Shutdown(ctx); err != nil {
-			t.Errorf("shutdown: %v", err)
-		}
-	})
-	return p
+	return startProducer(t, p, err)
 }
 
 func (c *cluster) routeBrokers(t testing.TB, topic string) []string {
