@@ -1,11 +1,11 @@
 package retry
 
 import (
-	"math/rand/v2"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/random"
 )
 
 // WithBackoff makes a policy wait before its retries: exponentially longer from
@@ -69,12 +69,12 @@ func sensible(base, top time.Duration) (from, to time.Duration) {
 // jittered takes a random part of up to jitter, between 0 and 1, off d. Clients that
 // failed together must not come back together.
 func jittered(d time.Duration, jitter float64) time.Duration {
-	random := d
+	part := d
 	if jitter < 1 {
-		random = time.Duration(float64(d) * jitter)
+		part = time.Duration(float64(d) * jitter)
 	}
-	if random <= 0 {
+	if part <= 0 {
 		return d
 	}
-	return d - time.Duration(rand.Int64N(int64(random)))
+	return d - time.Duration(random.Int64N(int64(part)))
 }

@@ -2,12 +2,12 @@ package selector
 
 import (
 	"context"
-	"math/rand/v2"
 	"reflect"
 	"slices"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/random"
 )
 
 // Healthy adds the avoidance of tried and ailing brokers to a selector that
@@ -111,7 +111,7 @@ func (s healthy) Select(ctx context.Context, sel *core.Selection) (int, error) {
 	if own == fresh {
 		return i, nil
 	}
-	other := best(sel, rand.IntN(sel.Len()))
+	other := best(sel, random.IntN(sel.Len()))
 	if rankOf(sel, other) < own {
 		return other, nil
 	}
