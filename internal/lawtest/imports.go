@@ -54,7 +54,7 @@ var Law = []Rule{
 	{Folder: "hooks/tracing", Ours: []string{"core", "hooks/internal/conventions"}, Theirs: []string{otelAPI}},
 	{Folder: "hooks/metrics", Ours: []string{"core", "hooks/internal/conventions"}, Theirs: []string{otelAPI}},
 	{Folder: "hooks/internal/conventions", Ours: []string{"core", "internal/words"}, Theirs: []string{otelAPI}},
-	{Folder: "strategies", Ours: []string{"core", "strategies/internal", "internal/fifo", "internal/absent", "internal/confjson", "internal/plausible", "internal/random"}},
+	{Folder: "strategies", Ours: []string{"core", "strategies/internal", "internal/fifo", "internal/absent", "internal/confjson", "internal/enum", "internal/plausible", "internal/random"}},
 	{Folder: "strategies/breaker", Ours: []string{"core", "strategies/internal", "internal/confjson", "internal/enum", "internal/plausible", "internal/logqueue"}, Theirs: []string{gobreaker}},
 	// The two transports share the wire format and nothing else. That and the embedded
 	// cluster speak RocketMQ's words and know no producer.
