@@ -104,6 +104,9 @@ func (e *estimate) observe(d *decay, now uint32, latency time.Duration, atLeast 
 	for {
 		old := e.word.Load()
 		value, at := unpack(old)
+		if value == 0 {
+			at = now
+		}
 		elapsed := since(at, now)
 		switch {
 		case seen >= value:
