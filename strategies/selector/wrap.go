@@ -33,7 +33,7 @@ func none(fs ...core.SelectorFactory) bool {
 
 // factory is o as a listener for what the inner factories listen to.
 func (o *outer) factory() core.SelectorFactory {
-	attempts, routes := listeners[core.AttemptListener](o.inner), listeners[core.RouteListener](o.inner)
+	attempts, routes := audienceOf(o.inner), listeners(o.inner, membersOfRoutes)
 	switch {
 	case len(attempts) > 0 && len(routes) > 0:
 		return &struct {
@@ -73,9 +73,8 @@ func (o *outer) ForTopic(topic string) core.QueueSelector {
 		}
 	}
 	// A factory that is its own selector listens already.
-	hears := slices.DeleteFunc(listeners[core.AttemptListener](inner), func(l core.AttemptListener) bool {
-		return slices.ContainsFunc(o.inner, func(f core.SelectorFactory) bool { return same(f, l) })
-	})
+	already := audienceOf(o.inner)
+	hears := slices.DeleteFunc(audienceOf(inner), func(l core.AttemptListener) bool { return holds(already, l) })
 	s, consistent := o.around(inner)
 	if _, itself := s.(core.ConsistentSelector); itself && len(hears) == 0 {
 		return s
@@ -141,19 +140,49 @@ func (a routeAudience) RouteChanged(r *core.RouteReport) {
 	a[0].RouteChanged(r)
 }
 
-// listeners are those of parts that are listeners of a kind, each once.
-func listeners[L, P any](parts []P) []L {
+// audienceOf are those of parts, and inside them, who listen to attempts.
+func audienceOf[P any](parts []P) audience { return listeners(parts, membersOf) }
+
+// members are those whom a part tells that is a selector of this file; the others are asked
+// for themselves.
+func (a audience) members() []core.AttemptListener         { return a }
+func (a routeAudience) routeMembers() []core.RouteListener { return a }
+
+func membersOf(part any) []core.AttemptListener {
+	if a, ok := part.(interface{ members() []core.AttemptListener }); ok {
+		return a.members()
+	}
+	return nil
+}
+
+func membersOfRoutes(part any) []core.RouteListener {
+	if a, ok := part.(interface{ routeMembers() []core.RouteListener }); ok {
+		return a.routeMembers()
+	}
+	return nil
+}
+
+// listeners are those of parts that are listeners of a kind, each once. For one that tells
+// others they stand themselves: one value may be in several of the parts.
+func listeners[L, P any](parts []P, members func(part any) []L) []L {
 	var out []L
 	for _, p := range parts {
-		l, ok := any(p).(L)
-		if ok && !slices.ContainsFunc(out, func(o L) bool { return same(o, p) }) {
-			out = append(out, l)
+		all := members(p)
+		if l, ok := any(p).(L); ok && all == nil {
+			all = []L{l}
+		}
+		for _, l := range all {
+			if !holds(out, l) {
+				out = append(out, l)
+			}
 		}
 	}
 	return out
 }
 
-// same reports whether two interfaces hold one value.
-func same(a, b any) bool {
-	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+// holds reports whether l is among ls.
+func holds[L any](ls []L, l L) bool {
+	return reflect.ValueOf(l).Comparable() && slices.ContainsFunc(ls, func(o L) bool {
+		return reflect.ValueOf(o).Comparable() && any(o) == any(l)
+	})
 }
