@@ -22,10 +22,10 @@ import (
 // at no broker's health and a retry does not leave the queue. When the number of
 // queues changes most keys move to another queue, as they do in Java.
 //
-// How even it is depends on the keys: one that most messages have makes its queue's share.
-// Of many different keys each queue gets its share, give or take what chance does
-// (a standard deviation of the square root of keys/queues). In a batch the first message's
-// key decides for all.
+// How even it is depends on the keys: a key that many messages have fills its queue. Of many
+// random keys each queue gets the same number, give or take what chance does (a standard
+// deviation of the square root of keys/queues); [HashJava] says of which keys it does not. In
+// a batch the first message's key decides for all.
 func Hash() core.SelectorFactory {
 	return newHash(HashConfig{})
 }
