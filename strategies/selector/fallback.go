@@ -26,9 +26,9 @@ func Fallback(first, second core.SelectorFactory) core.SelectorFactory {
 	o := outer{
 		inner: []core.SelectorFactory{first, second},
 		say: func(inner []core.Description) core.Description {
-			return core.Description{Summary: "two selectors", Settings: []core.Setting{
+			return core.Description{Summary: "a selector, or another where it fails or its broker was tried or is down", Settings: []core.Setting{
 				{Name: "first", Value: inner[0].String()},
-				{Name: "where that fails, or its broker was tried or is down,", Value: inner[1].String()},
+				{Name: "second", Value: inner[1].String()},
 			}}
 		},
 		around: func(inner []core.QueueSelector) (core.QueueSelector, requirer) {

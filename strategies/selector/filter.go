@@ -2,19 +2,15 @@ package selector
 
 import (
 	"context"
-	"errors"
+	"fmt"
 
 	"github.com/liftoff-mq/liftoff/core"
 )
 
-// ErrNoQueueKept is the error of a selection for which a [Filter] keeps no queue. The send
-// fails: not sent.
-var ErrNoQueueKept = errors.New("selector: the filter keeps none of the topic's queues")
-
 // Filter lets a selector choose only among the queues for which keep is true. To inner the
 // others do not exist: it divides the messages among those that are kept as it would among
 // all, and the brokers of others are no way out when the kept ones are down. [Fallback] can
-// be one. Where keep is true of no queue, sends fail with [ErrNoQueueKept].
+// be one. Where keep is true of no queue, sends fail with [core.ErrNoRoute].
 //
 // Keep must depend on the queue alone: it is asked once for each queue of a route, by several
 // goroutines at a time, and the answer is kept for as long as the route stays. A pick costs
@@ -54,7 +50,7 @@ type filter struct {
 func (s *filter) Select(ctx context.Context, sel *core.Selection) (int, error) {
 	kept := s.kept.of(sel.Route())
 	if kept.empty() {
-		return 0, ErrNoQueueKept
+		return 0, fmt.Errorf("%w: the filter keeps none of the %d queues of %q", core.ErrNoRoute, sel.Len(), sel.Topic())
 	}
 	return kept.choose(ctx, s.inner, sel)
 }

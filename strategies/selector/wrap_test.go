@@ -3,6 +3,7 @@ package selector_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -144,8 +145,8 @@ func TestFilter(t *testing.T) {
 		}
 	})
 	in(t, situation{routes: coretest.Routes(4, "b")}, func(ctx context.Context, sel *core.Selection) {
-		if _, err := s.Select(ctx, sel); err != selector.ErrNoQueueKept {
-			t.Errorf("got %v, want ErrNoQueueKept", err)
+		if _, err := s.Select(ctx, sel); !errors.Is(err, core.ErrNoRoute) {
+			t.Errorf("got %v, want no route", err)
 		}
 	})
 }
@@ -171,7 +172,7 @@ func TestFilterWithoutQueues(t *testing.T) {
 	cfg := coretest.Config(&coretest.Transport{})
 	cfg.Selector = noneKept
 	_, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x"))
-	if !errors.Is(err, selector.ErrNoQueueKept) || core.CertaintyOf(err) != core.NotSent {
+	if core.ClassOf(err) != core.ClassNoRoute || core.CertaintyOf(err) != core.NotSent || !strings.Contains(err.Error(), `the filter keeps none of the 4 queues of "T"`) {
 		t.Errorf("%v, %v", err, core.CertaintyOf(err))
 	}
 	cfg.Selector = selector.Fallback(noneKept, selector.RoundRobin())
