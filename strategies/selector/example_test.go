@@ -173,7 +173,7 @@ func ExampleFallback() {
 	fmt.Println(send(first, coretest.Message("hello"), 1))
 	fmt.Println(send(selector.Fallback(first, selector.RoundRobin()), coretest.Message("hello"), 8))
 	// Output:
-	// send to "T": no-route, not-sent: select a queue: rocketmq: no route to topic: the filter keeps none of the 4 queues of "T"
+	// send to "T": no-route, not-sent: select a queue: rocketmq: no route to topic: the filter keeps none of its 4 queues
 	// map[]
 	// map[broker-a/0:2 broker-a/1:2 broker-b/0:2 broker-b/1:2]
 }

@@ -31,9 +31,12 @@ func Filter(inner core.SelectorFactory, keep func(q core.Queue) bool) core.Selec
 		},
 		around: func(inner []core.QueueSelector) (core.QueueSelector, requirer) {
 			s := &filter{inner: inner[0]}
-			s.kept.make = func(r *core.Route) *part {
-				kept, _ := split(r, keep)
-				return &kept
+			s.kept.make = func(r *core.Route) *kept {
+				in, _ := split(r, keep)
+				if in.empty() {
+					return &kept{err: fmt.Errorf("%w: the filter keeps none of its %d queues", core.ErrNoRoute, r.Len())}
+				}
+				return &kept{part: in}
 			}
 			return s, consistencyOf(inner[0])
 		},
@@ -43,14 +46,20 @@ func Filter(inner core.SelectorFactory, keep func(q core.Queue) bool) core.Selec
 
 type filter struct {
 	inner core.QueueSelector
-	kept  perRoute[part]
+	kept  perRoute[kept]
+}
+
+// kept are the queues that are kept, or why there is nothing to choose from.
+type kept struct {
+	part
+	err error
 }
 
 // Select implements [core.QueueSelector].
 func (s *filter) Select(ctx context.Context, sel *core.Selection) (int, error) {
 	kept := s.kept.of(sel.Route())
-	if kept.empty() {
-		return 0, fmt.Errorf("%w: the filter keeps none of the %d queues of %q", core.ErrNoRoute, sel.Len(), sel.Topic())
+	if kept.err != nil {
+		return 0, kept.err
 	}
 	return kept.choose(ctx, s.inner, sel)
 }
