@@ -166,3 +166,31 @@ func TestDistribution(t *testing.T) {
 	}
 	t.Log(table)
 }
+
+// How many keys move when one of 16 brokers with 4 queues each leaves, also for docs/strategies.md.
+// It is as many when the broker comes back.
+func TestKeysThatMove(t *testing.T) {
+	keys, names := numbered(*picks), brokers(16)
+	table := "\n| function | the first broker | one in the middle | the last |\n| --- | --- | --- | --- |\n"
+	for f := selector.HashJava; f <= selector.HashRendezvous; f++ {
+		before := places(t, f, coretest.Routes(4, names...), keys)
+		table += "| " + f.String()
+		for _, gone := range []int{0, 7, 15} {
+			left := append(append([]string(nil), names[:gone]...), names[gone+1:]...)
+			moved := 0
+			for i, q := range places(t, f, coretest.Routes(4, left...), keys) {
+				if q != before[i] {
+					moved++
+				}
+			}
+			table += fmt.Sprintf(" | %.2f%%", 100*float64(moved)/float64(len(keys)))
+			if f == selector.HashRendezvous || gone == 15 && (f == selector.HashJump || f == selector.HashProxy) {
+				checkShare(t, fmt.Sprint(f, " without broker ", gone), moved, len(keys), 1./16)
+			} else if moved < len(keys)/4 {
+				t.Errorf("%v without broker %d: %d of %d keys move, the doc says that more do", f, gone, moved, len(keys))
+			}
+		}
+		table += " |\n"
+	}
+	t.Log(table)
+}
