@@ -18,7 +18,7 @@ import (
 // The table of docs/strategies.md:
 //
 //	go test ./strategies/selector -run TestDistribution -picks 1000000 -v
-var picks = flag.Int("picks", 20_000, "how many picks TestDistribution makes of each selector and size")
+var picks = flag.Int("picks", 10_000, "how many picks TestDistribution makes of each selector and size")
 
 // sizes are brokers with a number of queues each, 1 to 64 queues in all.
 var sizes = []struct{ brokers, queues int }{
