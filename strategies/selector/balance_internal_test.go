@@ -162,6 +162,43 @@ func TestBrokersAreForgotten(t *testing.T) {
 	}
 }
 
+// A broker that was forgotten although its route is in use is met again, and what is learnt from
+// then on is seen by the next pick.
+func TestAForgottenBrokerIsMetAgain(t *testing.T) {
+	f, err := NewPowerOfTwo(PowerOfTwoConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	power, least := f.(*powerOfTwo), LeastInFlight().(*leastInFlight)
+	ps, lss := power.ForTopic("T").(*powerSelector), least.ForTopic("T").(*leastSelector)
+	for _, tt := range []struct {
+		s       core.QueueSelector
+		loads   *loads
+		brokers *perRoute[loaded]
+	}{{ps, power.loads, &ps.brokers}, {lss, least.loads, &lss.brokers}} {
+		cfg := coretest.Config(&coretest.Transport{})
+		cfg.Routes = coretest.Routes(2, "a")
+		cfg.Selector = core.SelectorFactoryFunc(func(string) core.QueueSelector { return tt.s })
+		p := coretest.Start(t, cfg)
+		send := func() *load {
+			if _, err := p.Send(t.Context(), coretest.Message("x")); err != nil {
+				t.Fatal(err)
+			}
+			return tt.loads.table.Find(core.Broker{Addr: "a:10911"})
+		}
+		before := send()
+		tt.loads.table.RouteChanged(&core.RouteReport{}) // no route is known to lead to a
+		send()
+		after := send()
+		if after == before {
+			t.Fatal("the broker was not forgotten")
+		}
+		if k := tt.brokers.kept.Load(); k == nil || k.value.loads[0] != after || underWay(tt.loads) != 0 {
+			t.Errorf("%T: picks go by what was forgotten", tt.s)
+		}
+	}
+}
+
 // A peak estimate: longer at once, shorter by the time since the last one, and it fades.
 func TestEstimate(t *testing.T) {
 	d := &decay{tau: 1000}

@@ -10,17 +10,18 @@ import (
 // package comment), that has the fewest attempts under way, and there to a random queue. Of
 // several such brokers it takes a random one.
 //
-// A slow broker has its attempts under way for longer, so it gets fewer of them: how many is
-// in proportion to how fast it answers, as long as many are under way at once. A producer whose sends
-// are one after the other has none under way at a choice, and then this is a random broker.
-// It reacts to a hung broker by as many attempts as others have under way, and no latency has
-// to be learnt. What it does not see is the load that other producers make. A broker that fails
-// at once looks idle: use it with a health view, which the default producer has.
+// A slow broker has its attempts under way for longer, so it gets fewer of them: in
+// proportion to how fast it answers, as long as many are under way at once. A producer whose
+// sends are one after the other has none under way at a choice, and then this is a random
+// broker. A hung broker gets as many attempts as the others have under way, and then no
+// more. What it does not see is the load that other producers make. A broker that fails at
+// once looks idle: use it with a health view, which the default producer has.
 //
-// Counted is what this factory's selectors chose, over all topics and producers that share it.
-// Where all brokers are idle, each gets the same, give or take what chance does (a standard
-// deviation of the square root of n*p*(1-p) for n messages and a share p); how many queues a broker has does not change its
-// share. A pick costs a look at each broker.
+// Counted is what this factory's selectors chose, over all topics and producers that share
+// it. Brokers to which no route leads are forgotten. Where all brokers are idle, each gets the
+// same, give or take what chance does (a standard deviation of the square root of n*p*(1-p) for
+// n messages and a share p); how many queues a broker has does not change its share. A pick
+// costs a look at each broker.
 func LeastInFlight() core.SelectorFactory {
 	return &leastInFlight{newLoads("least in flight")}
 }
@@ -60,5 +61,7 @@ func (s *leastSelector) Select(_ context.Context, sel *core.Selection) (int, err
 
 // AttemptDone implements [core.AttemptListener].
 func (s *leastSelector) AttemptDone(_ context.Context, r *core.AttemptReport) {
-	s.loads.release(r.Attempt.Call())
+	if _, old := s.loads.done(r.Attempt); old {
+		s.brokers.forget()
+	}
 }

@@ -13,7 +13,8 @@ import (
 type load struct {
 	inFlight atomic.Int64 // attempts that were chosen for it and are not done
 	latency  estimate
-	_        [48]byte // a cache line of its own: all goroutines write to it
+	broker   core.Broker // as it was when it was met
+	_        [48]byte    // cache lines of its own: all goroutines write to it
 }
 
 // loads are the loads of the brokers that a factory's selectors choose from, of all topics
@@ -25,7 +26,7 @@ type loads struct {
 
 func newLoads(name string) *loads {
 	return &loads{
-		table: perbroker.New(func(core.Broker) *load { return new(load) }),
+		table: perbroker.New(func(b core.Broker) *load { return &load{broker: b} }),
 		taken: core.NewSlot[*load](name),
 	}
 }
@@ -38,13 +39,25 @@ func (ls *loads) take(c *core.Call, l *load) {
 	ls.taken.Set(c, l)
 }
 
-// release ends what take began. An attempt for which nothing was chosen has nothing to end:
-// its message names the queue, or its retry policy wanted the same queue again.
-func (ls *loads) release(c *core.Call) {
-	if l, _ := ls.taken.Get(c); l != nil {
+// release ends what take began, and gives the load that it was counted for. An attempt for which
+// nothing was chosen has nothing to end: its message names the queue, or its retry policy
+// wanted the same queue again.
+func (ls *loads) release(c *core.Call) *load {
+	l, _ := ls.taken.Get(c)
+	if l != nil {
 		l.inFlight.Add(-1)
 		ls.taken.Set(c, nil)
 	}
+	return l
+}
+
+// done ends the count of an attempt, and gives the load of its broker. A broker that was
+// forgotten and met again has a new one; old reports that the attempt was counted for the
+// one before, so what was worked out of the route is outdated.
+func (ls *loads) done(at *core.Attempt) (l *load, old bool) {
+	taken, b := ls.release(at.Call()), at.Broker()
+	l = ls.table.Get(b)
+	return l, taken != nil && taken != l && taken.broker.Addr == b.Addr && taken.broker.Network == b.Network
 }
 
 // loaded are the brokers of a route with their loads, in one order.

@@ -9,8 +9,8 @@ import (
 )
 
 // perRoute keeps what a selector works out of a route, for as long as the route stays. It
-// takes no lock: where a route has just changed, several calls may work it out. Around a change, calls that still have the old route and
-// calls that have the new one displace each other's value for a moment.
+// takes no lock: where a route has just changed, several calls may work it out, and calls
+// with the old route and with the new one displace each other's value for a moment.
 type perRoute[T any] struct {
 	make func(r *core.Route) *T
 	kept atomic.Pointer[routed[T]]
@@ -30,6 +30,9 @@ func (p *perRoute[T]) of(r *core.Route) *T {
 	p.kept.Store(&routed[T]{r, v})
 	return v
 }
+
+// forget has the value worked out anew.
+func (p *perRoute[T]) forget() { p.kept.Store(nil) }
 
 // group is a broker of a route with the indices of its queues there, at least one.
 type group struct {

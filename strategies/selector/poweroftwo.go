@@ -65,15 +65,15 @@ func (c PowerOfTwoConfig) withDefaults() (PowerOfTwoConfig, error) {
 // [PowerOfTwoConfig].Decay says. To look at two and not at all keeps many producers from
 // running to the same best broker together.
 //
-// What counts: answers by their latency, also those that refuse a message; lost and refused connections and
-// answers such as SYSTEM_BUSY as the penalty at least; a time-out as the time that it took, if
-// that is longer than the estimate. What does not: attempts that a hook vetoed or the caller
-// cancelled, and one-way sends.
+// What counts: answers by their latency, also those that refuse a message; lost and refused
+// connections and answers such as SYSTEM_BUSY as the penalty at least; a time-out as the time
+// that it took, if that is longer than the estimate. What does not: attempts that a hook
+// vetoed or the caller cancelled, and one-way sends.
 //
 // Where all brokers answer alike, their shares are alike in the long run, and over some
-// seconds they differ, because a single slow answer moves load to the others. How many queues a broker has
-// does not change its share. Where none has answered yet it is a random broker. A pick costs
-// two looks, whatever the number of brokers, and one at each where both ail.
+// seconds they differ, because a single slow answer moves load to the others. How many queues
+// a broker has does not change its share. Where none has answered yet it is a random broker.
+// A pick costs two looks, whatever the number of brokers, and one at each where both ail.
 //
 // What is learnt is shared by the selectors of all topics and producers that share this
 // factory. Brokers to which no route leads are forgotten.
@@ -156,7 +156,10 @@ func (s *powerSelector) cost(l *load, now uint32) float64 {
 
 // AttemptDone implements [core.AttemptListener].
 func (s *powerSelector) AttemptDone(ctx context.Context, r *core.AttemptReport) {
-	s.shared.loads.release(r.Attempt.Call())
+	l, old := s.shared.loads.done(r.Attempt)
+	if old {
+		s.brokers.forget()
+	}
 	if r.Abandoned {
 		return
 	}
@@ -169,5 +172,5 @@ func (s *powerSelector) AttemptDone(ctx context.Context, r *core.AttemptReport) 
 	case verdict.TimedOut:
 		atLeast = true
 	}
-	s.shared.loads.table.Get(r.Attempt.Broker()).latency.observe(&s.shared.decay, s.shared.decay.now(), latency, atLeast)
+	l.latency.observe(&s.shared.decay, s.shared.decay.now(), latency, atLeast)
 }
