@@ -61,9 +61,10 @@ func (c StickyConfig) withDefaults() (StickyConfig, error) {
 // topic, and then goes to the next one. It reports all mistakes in cfg at once.
 //
 // So messages that are sent in a row lie in a row in one queue, where a consumer reads them
-// together, and a producer with little to say uses few connections at a time. In exchange one broker has all
-// the load of the producer meanwhile; many producers together are even. With RoundRobin
-// inside, and nothing but messages to count, each queue gets Messages of them and then the next one does.
+// together, and a producer with little to say uses few connections at a time. In exchange
+// one broker has all the load of the producer meanwhile; many producers together are even.
+// With [RoundRobin] inside, and without For, no queue is ahead of another by more than
+// Messages.
 //
 // It leaves a queue early whose broker is tried by the call or not healthy, for all calls.
 // Where no better one is found it chooses again at each attempt. Goroutines that choose at the

@@ -71,8 +71,8 @@ func (c *ZoneConfig) has(broker string) bool {
 }
 
 // NewZone makes a selector that chooses among a zone's brokers, and among the others where
-// one of those has a better rank (see the package comment) than all of the zone: where the zone's are
-// down, tried by the call, or in doubt. It reports all mistakes in cfg at once.
+// one of those has a better rank (see the package comment) than all of the zone: where the
+// zone's are down, tried by the call, or suspect. It reports all mistakes in cfg at once.
 //
 // So messages stay near, where that is quicker or costs less, and a zone without a broker does
 // not stop a producer in it. The trade-off: the load of a zone's brokers is what its producers
@@ -81,9 +81,9 @@ func (c *ZoneConfig) has(broker string) bool {
 // among the others.
 //
 // For a second choice of zones let Inner be such a selector too. A route whose brokers are all
-// of the zone, or none, is inner's alone. Messages whose choice inner requires to be consistent go where inner says,
-// among all queues: a key must not move with the zone's health. A pick costs what inner's
-// costs and, where the zone ails, a look at each broker.
+// of the zone, or none, is inner's alone. Messages whose choice inner requires to be
+// consistent go where inner says, among all queues: a key must not move with the zone's
+// health. A pick costs what inner's costs and, where the zone ails, a look at each broker.
 func NewZone(cfg ZoneConfig) (core.SelectorFactory, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
