@@ -161,7 +161,7 @@ func (c Config) withDefaults() (Config, error) {
 func (c *Config) ruleDefaults() error {
 	if c.Trip != nil {
 		if c.ConsecutiveFailures != 0 || c.FailureRatio != 0 || c.MinRequests != 0 {
-			return errors.New("Trip decides in place of ConsecutiveFailures, FailureRatio and MinRequests: give the one or the others")
+			return errors.New("a Trip decides in place of ConsecutiveFailures, FailureRatio and MinRequests: give the one or the others")
 		}
 		return nil
 	}

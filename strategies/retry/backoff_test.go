@@ -110,6 +110,7 @@ func TestDecorrelated(t *testing.T) {
 		{"near the top", 10 * ms, 500 * ms, 400 * ms, 10 * ms, 500 * ms},
 		{"after one beyond the top", 10 * ms, 500 * ms, time.Hour, 10 * ms, 500 * ms},
 		{"no top, after the longest", 10 * ms, math.MaxInt64, math.MaxInt64, 10 * ms, math.MaxInt64},
+		{"no top, after half of the longest", 10 * ms, math.MaxInt64, math.MaxInt64 / 2, 10 * ms, math.MaxInt64},
 		{"no base", 0, 500 * ms, 0, 0, 0},
 		{"no base, after a pause", 0, 500 * ms, 40 * ms, 0, 120*ms - 1},
 		{"a base below 0", -ms, 500 * ms, 0, 0, 0},
