@@ -207,13 +207,7 @@ func reached(rep *core.AttemptReport) bool {
 // answered notes that the broker was reached. The time is how long a message took, 0 for an
 // answer that is no measure of that.
 func (r *Reachability) answered(at core.Broker, took time.Duration) {
-	t := r.brokers.Find(at)
-	if t == nil && r.own && took > 0 {
-		t = r.brokers.Get(at)
-	}
-	if t == nil {
-		return
-	}
+	t := r.brokers.Get(at)
 	if took > 0 {
 		t.need.Answered(took)
 	}

@@ -237,6 +237,21 @@ func TestWhatIsUnreachable(t *testing.T) {
 		{"busy, by a transport's word", func(w *reach) { w.send(w.t.Context(), 0, classified(core.ClassBusy)) }, good, good},
 		{"unavailable, by a transport's word", func(w *reach) { w.send(w.t.Context(), 0, classified(core.ClassUnavailable)) }, good, good},
 		{"unexplained, by a transport's word", func(w *reach) { w.send(w.t.Context(), 0, classified(core.ClassBroker)) }, good, good},
+		{"a server behind it, by its word", func(w *reach) {
+			w.send(w.t.Context(), 0, &core.BrokerError{Class: core.ClassNetwork, Certainty: core.MaybeStored, Addr: brokerA.Addr})
+		}, good, good},
+		{"time-out, where refusals alone were quick", func(w *reach) {
+			for range 20 {
+				w.send(w.t.Context(), 300*ms, nil)
+			}
+			for range 100 {
+				w.send(w.t.Context(), ms, refusal.Of(rocketmq.CodeMessageIllegal, "", brokerA.Addr))
+			}
+			ctx, cancel := context.WithTimeout(w.t.Context(), 200*ms)
+			defer cancel()
+			w.tr.hang = true
+			w.send(ctx, 0, nil)
+		}, good, good},
 		{"message refused", func(w *reach) { w.send(w.t.Context(), 0, refusal.Of(rocketmq.CodeMessageIllegal, "", brokerA.Addr)) }, good, good},
 		{"forbidden", func(w *reach) { w.send(w.t.Context(), 0, core.ErrForbidden) }, good, good},
 	} {
@@ -259,6 +274,25 @@ func TestWhatIsUnreachable(t *testing.T) {
 				w.expect(tt.plain)
 			})
 		})
+	}
+}
+
+// A veto proves nothing, whatever its error looks like.
+func TestVetoIsNoFailure(t *testing.T) {
+	r, err := health.NewReachability(health.ReachabilityConfig{Probe: unreachable})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := coretest.Config(&script{}, core.AttemptStep("veto", core.AttemptWire, core.AttemptInterceptorFunc(
+		func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
+			return nil, core.ErrConnect
+		})))
+	c.Health, c.Routes = r, coretest.Routes(1, "broker-a")
+	if _, err := coretest.Start(t, c).Send(t.Context(), coretest.Message("x")); !errors.Is(err, core.ErrConnect) {
+		t.Errorf("got %v", err)
+	}
+	if got := r.Health(brokerA); got != core.HealthGood {
+		t.Errorf("after a veto it is %v", got)
 	}
 }
 
