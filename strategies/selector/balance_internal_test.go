@@ -36,6 +36,11 @@ func counting(t *testing.T) (fs []core.SelectorFactory, counts []*loads) {
 		func(a, b core.SelectorFactory) core.SelectorFactory {
 			return Filter(Fallback(a, b), func(q core.Queue) bool { return q.Broker != "c" })
 		},
+		func(a, _ core.SelectorFactory) core.SelectorFactory {
+			return core.SelectorFactoryFunc(func(topic string) core.QueueSelector {
+				return twice{a.ForTopic(topic).(*leastSelector)}
+			})
+		},
 		func(_, b core.SelectorFactory) core.SelectorFactory {
 			return must(NewZone(ZoneConfig{Brokers: []string{"a"}, Inner: b}))
 		},
@@ -52,6 +57,16 @@ func counting(t *testing.T) (fs []core.SelectorFactory, counts []*loads) {
 		counts = append(counts, a.(*leastInFlight).loads, b.(*powerOfTwo).loads)
 	}
 	return fs, counts
+}
+
+// twice asks twice and takes the second choice.
+type twice struct{ *leastSelector }
+
+func (s twice) Select(ctx context.Context, sel *core.Selection) (int, error) {
+	if _, err := s.leastSelector.Select(ctx, sel); err != nil {
+		return 0, err
+	}
+	return s.leastSelector.Select(ctx, sel)
 }
 
 // Whatever becomes of attempts, none of them is counted as under way afterwards, and none twice
@@ -199,6 +214,41 @@ func TestAForgottenBrokerIsMetAgain(t *testing.T) {
 	}
 }
 
+// elsewhere asks and goes to another broker all the same.
+type elsewhere struct{ *leastSelector }
+
+func (s elsewhere) Select(ctx context.Context, sel *core.Selection) (int, error) {
+	i, err := s.leastSelector.Select(ctx, sel)
+	return (i + 1) % sel.Len(), err
+}
+
+// An attempt that went elsewhere says nothing of what was worked out of the route: it stays.
+func TestAnAttemptElsewhere(t *testing.T) {
+	for _, b := range []core.Broker{{Name: "b", Addr: "b:1"}, {Name: "b", Addr: "a:1", Network: "tunnel"}} {
+		route, err := core.NewRoute([]core.Queue{{Broker: "a"}, {Broker: "b"}}, []core.Broker{{Name: "a", Addr: "a:1"}, b})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := LeastInFlight().(*leastInFlight)
+		s := elsewhere{f.ForTopic("T").(*leastSelector)}
+		cfg := coretest.Config(&coretest.Transport{})
+		cfg.Routes = coretest.RouteFunc(func(context.Context, string) (*core.Route, error) { return route, nil })
+		cfg.Selector = core.SelectorFactoryFunc(func(string) core.QueueSelector { return s })
+		p := coretest.Start(t, cfg)
+		var kept *routed[loaded]
+		for i := range 3 {
+			if _, err := p.Send(t.Context(), coretest.Message("x")); err != nil {
+				t.Fatal(err)
+			}
+			if k := s.brokers.kept.Load(); k == nil || i > 0 && k != kept || underWay(f.loads) != 0 {
+				t.Errorf("b at %v: what was worked out is %p, was %p", b, k, kept)
+			} else {
+				kept = k
+			}
+		}
+	}
+}
+
 // A peak estimate: longer at once, shorter by the time since the last one, and it fades.
 func TestEstimate(t *testing.T) {
 	d := &decay{tau: 1000}
@@ -213,30 +263,25 @@ func TestEstimate(t *testing.T) {
 	if at(5) != 0 {
 		t.Error("something is known of a broker that never answered")
 	}
-	e.observe(d, 10, 100*time.Millisecond, false)
+	e.observe(d, 10, 100*time.Millisecond)
 	near(at(10), 100)
 	near(at(1010), 36.788) // 100/e
-	e.observe(d, 10, 200*time.Millisecond, false)
+	e.observe(d, 10, 200*time.Millisecond)
 	near(at(10), 200) // at once
-	e.observe(d, 10, 50*time.Millisecond, false)
+	e.observe(d, 10, 50*time.Millisecond)
 	near(at(10), 200) // in the same millisecond
-	e.observe(d, 1010, 50*time.Millisecond, false)
+	e.observe(d, 1010, 50*time.Millisecond)
 	near(at(1010), 200*0.36788+50*(1-0.36788))
-	before := at(1010)
-	e.observe(d, 1010, 50*time.Millisecond, true) // at least so long
-	near(at(1010), before)
-	e.observe(d, 1010, 500*time.Millisecond, true)
-	near(at(1010), 500)
-	e.observe(d, 1000, 600*time.Millisecond, false) // a goroutine with an older clock
+	e.observe(d, 1000, 600*time.Millisecond) // a goroutine with an older clock
 	near(at(1010), 600)
 	if at(4_000_000_000) <= 0 {
 		t.Error("what is known has become unknown")
 	}
 	e = estimate{}
-	e.observe(d, 4_294_967_290, time.Second, false)
+	e.observe(d, 4_294_967_290, time.Second)
 	near(at(4), 1000*0.99005) // 10 ms later, the clock has gone round
 	e = estimate{}
-	if e.observe(d, 0, 0, false); at(0) <= 0 {
+	if e.observe(d, 0, 0); at(0) <= 0 {
 		t.Error("an answer in no time is not known")
 	}
 }

@@ -280,8 +280,9 @@ func TestHashRest(t *testing.T) {
 	if inner.attempts != 4 {
 		t.Errorf("it heard %d attempts, want 4", inner.attempts)
 	}
-	rest := made(t)(selector.NewHash(selector.HashConfig{Rest: selector.Hash()})).ForTopic("T")
-	if !rest.(core.ConsistentSelector).RequiresConsistency(keyed) {
+	noKey := ""
+	rest := made(t)(selector.NewHash(selector.HashConfig{Key: func(*core.Message) string { return noKey }, Rest: selector.Hash()}))
+	if s := rest.ForTopic("T").(core.ConsistentSelector); !s.RequiresConsistency(keyed) || s.RequiresConsistency(coretest.Message("x")) {
 		t.Error("the rest's consistency was lost")
 	}
 }

@@ -111,8 +111,9 @@ func (e *estimate) seconds(d *decay, now uint32) float64 {
 
 // observe takes a latency into account, one that was longer than the estimate in full, and a
 // shorter one by the time since the last. So those that come within a millisecond count as one,
-// and to hear of one attempt twice does no harm. With atLeast a shorter one proves nothing.
-func (e *estimate) observe(d *decay, now uint32, latency time.Duration, atLeast bool) {
+// and to hear of one attempt twice does no harm. No observation makes the estimate shorter than
+// it would have faded without.
+func (e *estimate) observe(d *decay, now uint32, latency time.Duration) {
 	seen := max(latency.Seconds(), 1e-6)
 	for {
 		old := e.word.Load()
@@ -121,13 +122,9 @@ func (e *estimate) observe(d *decay, now uint32, latency time.Duration, atLeast 
 			at = now
 		}
 		elapsed := since(at, now)
-		switch {
-		case seen >= value:
+		if f := d.factor(elapsed); seen >= value {
 			value = seen
-		case atLeast:
-			return
-		default:
-			f := d.factor(elapsed)
+		} else {
 			value = value*f + seen*(1-f)
 		}
 		if e.word.CompareAndSwap(old, uint64(math.Float32bits(float32(value)))<<32|uint64(at+elapsed)) {

@@ -67,8 +67,8 @@ func (c PowerOfTwoConfig) withDefaults() (PowerOfTwoConfig, error) {
 //
 // What counts: answers by their latency, also those that refuse a message; lost and refused
 // connections and answers such as SYSTEM_BUSY as the penalty at least; a time-out as the time
-// that it took, if that is longer than the estimate. What does not: attempts that a hook
-// vetoed or the caller cancelled, and one-way sends.
+// that it took, so that a caller's short time makes no broker look ill. What does not:
+// attempts that a hook vetoed or the caller cancelled, and one-way sends.
 //
 // Where all brokers answer alike, their shares are alike in the long run, and over some
 // seconds they differ, because a single slow answer moves load to the others. How many queues
@@ -163,14 +163,12 @@ func (s *powerSelector) AttemptDone(ctx context.Context, r *core.AttemptReport) 
 	if r.Abandoned {
 		return
 	}
-	latency, atLeast := r.Latency, false
+	latency := r.Latency
 	switch verdict.Of(ctx, r.Result, r.Err, r.Written) {
 	case verdict.Nothing:
 		return
 	case verdict.Failed:
 		latency = max(latency, s.shared.cfg.Penalty)
-	case verdict.TimedOut:
-		atLeast = true
 	}
-	l.latency.observe(&s.shared.decay, s.shared.decay.now(), latency, atLeast)
+	l.latency.observe(&s.shared.decay, s.shared.decay.now(), latency)
 }

@@ -141,3 +141,26 @@ func TestZoneConfig(t *testing.T) {
 		t.Errorf("the zone was changed from outside: %v", got)
 	}
 }
+
+// As long as the first broker of the zone is well, a pick asks for no other's health: one question
+// here, and one of RoundRobin.
+func TestCostOfAPickInAZone(t *testing.T) {
+	h := &countingHealth{}
+	cfg := coretest.Config(&coretest.Transport{})
+	cfg.Routes, cfg.Health = coretest.Routes(4, brokers(20)...), h
+	const n = 100
+	cfg.Selector = factory(func(ctx context.Context, sel *core.Selection) (int, error) {
+		s := zone(t, selector.ZoneConfig{Brokers: []string{"broker-00*"}}).ForTopic("T")
+		before := h.asked.Load()
+		for range n {
+			pick(t, ctx, s, sel)
+		}
+		if got := h.asked.Load() - before; got != 2*n {
+			t.Errorf("%d picks asked for the health %d times, want %d", n, got, 2*n)
+		}
+		return 0, nil
+	})
+	if _, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x")); err != nil {
+		t.Fatal(err)
+	}
+}
