@@ -43,6 +43,24 @@ type inner struct {
 func (i *inner) UnmarshalJSON(data []byte) error { return confjson.Unmarshal(data, i) }
 func (i inner) MarshalJSON() ([]byte, error)     { return confjson.Marshal(i) }
 
+// Numbers that need not be whole.
+func TestFloats(t *testing.T) {
+	var got struct {
+		Share float64 `json:"share"`
+		Small float32 `json:"small"`
+	}
+	if err := confjson.Unmarshal([]byte(`{"share":0.25,"small":3}`), &got); err != nil || got.Share != 0.25 || got.Small != 3 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	err := confjson.Unmarshal([]byte(`{"share":"a","small":true}`), &got)
+	if want := "share: string does not fit: want a number\nsmall: bool does not fit: want a number"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if out, err := confjson.Marshal(got); err != nil || string(out) != `{"share":0.25,"small":3}` {
+		t.Errorf("got %s, %v", out, err)
+	}
+}
+
 func TestThereAndBack(t *testing.T) {
 	const text = `{"name":"a","wait":"1.5s","waits":["0s","-2h0m0s"],"most":9223372036854775807,"on":true,"names":["x","y"],` +
 		`"when":"2030-01-31T08:00:00Z","plain":{"step":"3ms"},"own":{"wait":"1ns","Bare":2},"Bare":1}`

@@ -108,18 +108,18 @@ const (
 )
 
 // judge says what an attempt's end means.
-func (b *follower) judge(ctx context.Context, at *core.Attempt, res *core.Result, err error, took time.Duration) signal {
+func (f *follower) judge(ctx context.Context, at *core.Attempt, res *core.Result, err error, took time.Duration) signal {
 	if at.Call().Mode() == core.Oneway || err != nil && !at.Entered() {
 		return nothing
 	}
 	switch verdict.Of(ctx, res, err, at.Written()) {
 	case verdict.Served:
-		b.need.Answered(took)
+		f.need.Answered(took)
 		return served
 	case verdict.Failed:
 		return overloaded
 	case verdict.TimedOut:
-		if took >= verdict.Enough(verdict.MinWait, b.need.Time()) {
+		if took >= verdict.Enough(verdict.MinWait, f.need.Time()) {
 			return overloaded
 		}
 	}

@@ -1,48 +1,337 @@
 package limit_test
 
 import (
+	"context"
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/liftoff-mq/liftoff/core/coretest"
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/race"
 	"github.com/liftoff-mq/liftoff/strategies/limit"
 )
 
-func TestExplore(t *testing.T) {
+// one is a configuration with one broker.
+func one(t core.Transport, steps ...core.Step) core.Config {
+	cfg := patient(t, steps...)
+	cfg.Routes = coretest.Routes(1, "broker-a")
+	return cfg
+}
+
+// load is a number of callers that send one message after the other for a time.
+type load struct {
+	done atomic.Int64
+	sum  atomic.Int64 // of the times of attempts at the transport
+}
+
+// AttemptDone implements [core.AttemptListener].
+func (l *load) AttemptDone(_ context.Context, r *core.AttemptReport) {
+	if r.Err == nil {
+		l.done.Add(1)
+		l.sum.Add(int64(r.Latency))
+	}
+}
+
+// take gives what was done since the last take, with the mean time of it.
+func (l *load) take() (done int64, mean time.Duration) {
+	done = l.done.Swap(0)
+	return done, time.Duration(l.sum.Swap(0) / max(done, 1))
+}
+
+// With many more callers than the broker can work on it is as busy as it can be, and its queue
+// stays short. When it becomes ten times slower the limit follows, and again when it recovers.
+func TestAdaptiveFollows(t *testing.T) {
+	callers := 200
+	if race.Enabled {
+		callers = 100
+	}
 	for _, tt := range []struct {
-		threads int
+		threads   int
 		each, far time.Duration
 	}{
-		{1, ms, ms}, {1, 100*time.Microsecond, 200*time.Microsecond}, {4, ms, ms}, {16, 10*ms, ms}, {1, ms, 100*ms}, {200, 100*ms, ms},{1, 10*ms, 0},
+		{1, ms, ms},
+		{1, 500 * time.Microsecond, 200 * time.Microsecond},
+		{4, ms, ms},
+		{16, 10 * ms, ms},
+		{1, ms, 50 * ms},
+		{64, 10 * ms, ms},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			s := newServer(tt.threads, tt.each, tt.far)
-			a := newAdaptive(t, limit.AdaptiveConfig{})
-			cfg := coretest.Config(world{"broker-a": s}, a.Step())
-			cfg.Routes = coretest.Routes(1, "broker-a")
-			cfg.Timeout = 5 * time.Minute
-			p := coretest.Start(t, cfg)
-			var all sends
-			stop := time.Now().Add(60 * time.Second)
-			done := 0
-			for range 500 {
-				all.wg.Go(func() {
-					for time.Now().Before(stop) {
-						if _, err := p.Send(bg, coretest.Message("x")); err != nil { t.Error(err) }
-						all.mu.Lock(); done++; all.mu.Unlock()
+		t.Run(fmt.Sprintf("%d threads, %v each, %v away", tt.threads, tt.each, tt.far), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, a, l := newServer(tt.threads, tt.each, tt.far), newAdaptive(t, limit.AdaptiveConfig{}), new(load)
+				p := coretest.Start(t, one(s, a.Step(), core.ListenerStep("load", l)))
+				var all sends
+				ctx, cancel := context.WithCancel(bg)
+				for range callers {
+					all.wg.Go(func() {
+						for ctx.Err() == nil {
+							_, _ = p.Send(ctx, coretest.Message("x"))
+						}
+					})
+				}
+				for i, each := range []time.Duration{tt.each, 10 * tt.each, tt.each} {
+					s.takes(each)
+					const settle, measured = 12 * time.Second, 3 * time.Second
+					time.Sleep(settle)
+					l.take()
+					time.Sleep(measured)
+					done, mean := l.take()
+					best := int64(tt.threads) * int64(measured/each)
+					alone := tt.far + each
+					t.Logf("%v each: %d of %d, in %v; alone %v; %+v", each, done, best, mean, alone, a.States()[0])
+					if done < best*85/100 {
+						t.Errorf("%d: %d messages, the broker can do %d", i, done, best)
 					}
-				})
-			}
-			for i := range 24 {
-				time.Sleep(2500*ms)
-				if i == 11 { t.Logf("now 10 times slower; %d done", done); done=0; s.takes(tt.each*10) }
-				if i%2==1 { t.Logf("%v %+v", i, a.States()[0]) }
-			}
-			all.wg.Wait()
-			t.Logf("%d threads %v each %v far: %d done of %d", tt.threads, tt.each, tt.far, done, int(30*time.Second/(tt.each*10))*tt.threads)
+					// So long do Min attempts take one after the other, if they have to.
+					least := tt.far + each*time.Duration(max(limit.DefaultAdaptiveMin/tt.threads, 1))
+					if most := 2*least + 2*limit.DefaultTarget; mean > most {
+						t.Errorf("%d: a message takes %v, at most %v are expected", i, mean, most)
+					}
+				}
+				cancel()
+				all.wg.Wait()
+			})
 		})
 	}
-	_ = core.ErrTimeout
+}
+
+// Senders that never have much under way do not widen the limit: the broker was not seen to
+// take so many.
+func TestUnusedLimitStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAdaptive(t, limit.AdaptiveConfig{})
+		p := coretest.Start(t, one(newServer(1, ms, ms), a.Step()))
+		for range 1000 {
+			if _, err := p.Send(bg, coretest.Message("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := limit.Status{Broker: "broker-a", Addr: "broker-a:10911", Limit: 32, Quickest: 2 * ms}
+		if got := a.States()[0]; got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	})
+}
+
+// gated starts so many sends at broker-a and gives their attempts.
+func gated(t *testing.T, g *gate, p *core.Producer, all *sends, n int) []*attempt {
+	t.Helper()
+	for range n {
+		all.start(bg, p, to("broker-a"))
+		synctest.Wait()
+	}
+	if g.under() != n {
+		t.Fatalf("%d attempts are under way, want %d", g.under(), n)
+	}
+	out := make([]*attempt, n)
+	for i := range out {
+		out[i] = <-g.attempts
+	}
+	return out
+}
+
+func end(err error, attempts ...*attempt) {
+	for _, a := range attempts {
+		a.end <- err
+		synctest.Wait()
+	}
+}
+
+// What the ends of attempts do to a limit of 32.
+func TestAdaptiveSignals(t *testing.T) {
+	answer := func(code rocketmq.ResponseCode) error {
+		return coretest.Refuse(&core.Attempt{}, code, "")
+	}
+	for name, tt := range map[string]struct {
+		err  error
+		took time.Duration
+		want int
+	}{
+		"answered soon":       {nil, 10 * ms, 37}, // 32 and its root
+		"answered soon after": {nil, 15 * ms, 37},
+		"answered late":       {nil, 20 * ms, 24}, // 15 of 20
+		"answered very late":  {nil, 100 * ms, 16},
+		"busy":                {answer(rocketmq.CodeSystemBusy), 0, 16},
+		"flow control":        {answer(rocketmq.CodeFlowControl), 0, 16},
+		"unavailable":         {answer(rocketmq.CodeServiceNotAvailable), 0, 16},
+		"lost":                {core.ErrConnectionLost, 0, 16},
+		"timed out":           {core.ErrTimeout, time.Second, 16},
+		"timed out too early": {core.ErrTimeout, 10 * ms, 32},
+		"the message's fault": {answer(rocketmq.CodeMessageIllegal), 0, 32},
+		"cancelled":           {context.Canceled, 0, 32},
+		"veto":                {core.ErrForbidden, 0, 32},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g, a := newGate(), newAdaptive(t, limit.AdaptiveConfig{})
+				p := coretest.Start(t, patient(g, a.Step()))
+				var all sends
+				// A first round of few attempts shows how far the broker is.
+				few := gated(t, g, p, &all, 8)
+				time.Sleep(10 * ms)
+				end(nil, few...)
+				got := gated(t, g, p, &all, 16)
+				time.Sleep(tt.took)
+				end(tt.err, got[:8]...)
+				if s := state(a.States(), "broker-a"); s.Limit != tt.want || s.Quickest != 10*ms {
+					t.Errorf("got %+v, want a limit of %d", s, tt.want)
+				}
+				// What was under way then tells of the same load.
+				end(core.ErrConnectionLost, got[8:12]...)
+				if s := state(a.States(), "broker-a"); tt.want != 32 && s.Limit != tt.want {
+					t.Errorf("the rest made the limit %d, want %d", s.Limit, tt.want)
+				}
+				end(nil, got[12:]...)
+				all.wg.Wait()
+			})
+		})
+	}
+}
+
+// A round ends after a second where there are few answers.
+func TestSlowRound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, a := newGate(), newAdaptive(t, limit.AdaptiveConfig{Max: 4})
+		p := coretest.Start(t, patient(g, a.Step()))
+		var all sends
+		got := gated(t, g, p, &all, 4)
+		time.Sleep(time.Second - 1)
+		end(nil, got[0])
+		if s := state(a.States(), "broker-a"); s.Quickest != 0 {
+			t.Errorf("the round ended early: %+v", s)
+		}
+		time.Sleep(time.Nanosecond)
+		end(nil, got[1])
+		if s := state(a.States(), "broker-a"); s.Quickest != time.Second-1 {
+			t.Errorf("after a second: %+v", s)
+		}
+		end(nil, got[2:]...)
+		all.wg.Wait()
+	})
+}
+
+// One-way attempts and vetoes take room and teach nothing, whatever their end.
+func TestWhatTeachesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := &coretest.Transport{}
+		fail := core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+			if string(at.Call().Message().Body) == "veto" {
+				return nil, core.ErrConnectionLost
+			}
+			return next(ctx, at)
+		})
+		tr.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+			if string(at.Call().Message().Body) == "fail" {
+				return nil, core.ErrConnectionLost
+			}
+			return tr.Ack(at), nil
+		}
+		a := newAdaptive(t, limit.AdaptiveConfig{})
+		p := coretest.Start(t, one(tr, a.Step(), core.AttemptStep("fail", core.AttemptWire, fail)))
+		for range 100 {
+			_ = p.SendOneway(bg, coretest.Message("x"))
+			_ = p.SendOneway(bg, coretest.Message("fail"))
+			_, _ = p.Send(bg, coretest.Message("veto"))
+		}
+		want := limit.Status{Broker: "broker-a", Addr: "broker-a:10911", Limit: 32}
+		if got := a.States()[0]; got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	})
+}
+
+// The limit keeps within its bounds, and lets Min attempts through however ill the broker is.
+func TestAdaptiveBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, a := newGate(), newAdaptive(t, limit.AdaptiveConfig{Min: 3, Max: 40})
+		p := coretest.Start(t, patient(g, a.Step()))
+		var all sends
+		for _, tt := range []struct {
+			err  error
+			want int
+		}{{nil, 40}, {core.ErrConnectionLost, 3}, {nil, 40}} {
+			for range 100 {
+				end(tt.err, gated(t, g, p, &all, state(a.States(), "broker-a").Limit+b2i(len(a.States()) == 0)*32)...)
+			}
+			if got := state(a.States(), "broker-a").Limit; got != tt.want {
+				t.Errorf("with %v: a limit of %d, want %d", tt.err, got, tt.want)
+			}
+		}
+		all.wg.Wait()
+	})
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// The quickest answer is measured anew after ten seconds, with a quarter of what was under way
+// before; then the old limit is back.
+func TestMeasuresAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, a := newGate(), newAdaptive(t, limit.AdaptiveConfig{Max: 32})
+		p := coretest.Start(t, patient(g, a.Step()))
+		var all sends
+		limits := func() (int, time.Duration) {
+			s := state(a.States(), "broker-a")
+			return s.Limit, s.Quickest
+		}
+		got := gated(t, g, p, &all, 20)
+		end(nil, got...)
+		time.Sleep(10 * time.Second)
+		got = gated(t, g, p, &all, 20)
+		time.Sleep(4 * ms)
+		end(nil, got[:8]...)
+		if l, q := limits(); l != 5 || q != 1 { // virtual time: the first answers took none
+			t.Errorf("a limit of %d, quickest %v", l, q)
+		}
+		all.start(bg, p, to("broker-a")) // has to wait
+		synctest.Wait()
+		if g.under() != 0 {
+			t.Error("the queue does not run empty")
+		}
+		end(nil, got[8:]...)
+		got = append([]*attempt{<-g.attempts}, gated(t, g, p, &all, 4)...)
+		time.Sleep(9 * ms)
+		end(nil, got...)
+		got = gated(t, g, p, &all, 4)
+		time.Sleep(7 * ms)
+		end(nil, got[:2]...)
+		end(core.ErrForbidden, got[2]) // says nothing
+		if l, q := limits(); l != 5 || q != 1 {
+			t.Errorf("seven answers made the limit %d, quickest %v", l, q)
+		}
+		end(nil, got[3])
+		if l, q := limits(); l != 32 || q != 7*ms {
+			t.Errorf("after the round: a limit of %d, quickest %v", l, q)
+		}
+		all.wg.Wait()
+	})
+}
+
+// A failure while the quickest answer is measured halves the limit from before.
+func TestFailureWhileMeasuring(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, a := newGate(), newAdaptive(t, limit.AdaptiveConfig{Max: 32})
+		p := coretest.Start(t, patient(g, a.Step()))
+		var all sends
+		end(nil, gated(t, g, p, &all, 20)...)
+		time.Sleep(10 * time.Second)
+		end(nil, gated(t, g, p, &all, 20)...)
+		if s := state(a.States(), "broker-a"); s.Limit != 5 {
+			t.Fatalf("it does not measure: %+v", s)
+		}
+		end(core.ErrConnectionLost, gated(t, g, p, &all, 1)...)
+		if s := state(a.States(), "broker-a"); s.Limit != 16 {
+			t.Errorf("got %+v, want half of 32", s)
+		}
+		all.wg.Wait()
+	})
 }

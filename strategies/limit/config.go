@@ -134,7 +134,7 @@ func (c AdaptiveConfig) withDefaults() (AdaptiveConfig, error) {
 		plausible.Named("Target", plausible.Time(c.Target, minTarget, maxTarget)),
 	}
 	if c.Min > c.Max && c.Max > 0 {
-		errs = append(errs, fmt.Errorf("Min, %d, is larger than Max, %d", c.Min, c.Max))
+		errs = append(errs, fmt.Errorf("the smallest limit, %d attempts, is larger than the largest, %d", c.Min, c.Max))
 	}
 	return c, errors.Join(errs...)
 }
