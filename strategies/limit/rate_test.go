@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -280,43 +279,6 @@ func TestRateForgets(t *testing.T) {
 			t.Errorf("left are %v, want %v", left, want)
 		}
 		all.wg.Wait()
-	})
-}
-
-// Where too many topics are in use at once the rest share a bucket.
-func TestRateOfTooManyTopics(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRate(t, limit.RateConfig{PerSecond: 0.001, Burst: 2, Excess: limit.Refuse})
-		p := coretest.Start(t, patient(&coretest.Transport{Forget: true}, r.Step()))
-		send := func(topic string) error {
-			m := coretest.Message("x")
-			m.Topic = topic
-			_, err := p.Send(bg, m)
-			return err
-		}
-		const most = 16_384
-		for i := range most + 2 {
-			if err := send(fmt.Sprint("t", i)); err != nil {
-				t.Fatal(i, err)
-			}
-		}
-		if err := send("more"); core.ClassOf(err) != core.ClassInFlight {
-			t.Errorf("a third message beyond: %v", err)
-		}
-		if err := send("t0"); err != nil {
-			t.Errorf("a topic with a bucket of its own: %v", err)
-		}
-		got := r.States()
-		if len(got) != most+1 || got[0].Topic != "" || math.Round(got[0].Tokens) != 0 {
-			t.Errorf("%d topics, first %+v", len(got), got[0])
-		}
-		time.Sleep(time.Hour) // they are full again
-		if err := send("more"); err != nil {
-			t.Error(err)
-		}
-		if got := len(r.States()); got != 2 {
-			t.Errorf("%d topics are left", got)
-		}
 	})
 }
 
