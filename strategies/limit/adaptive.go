@@ -16,8 +16,8 @@ import (
 // A broker that works on all it has answers as quickly as it can. Once it has more than it
 // can work on, the rest waits in its queue, and every answer takes longer by that wait. So the
 // limit is judged by the answers' time, a round at a time. A round ends with the 8th answer to
-// attempts that began in it, or with the first one after a second, and what counts is the
-// quickest of them: a queue that empties now and then is none.
+// attempts that began in it, or with the first one after a second. What counts is the quickest of
+// them: a queue that empties now and then is none.
 //
 //   - Up to [AdaptiveConfig].Target, or half as long again, beyond the quickest answer that is
 //     known is soon enough. Then the limit grows by its square root, if at least half of it was
@@ -27,10 +27,11 @@ import (
 //     answer in the time that others' answers take) halves it, once for all attempts under way.
 //   - It stays between Min and Max, and starts at 32, or at the nearer of the two.
 //
-// The quickest answer may become too old to compare with: the broker has moved, or has a slower
-// disk. A round with no more than Min attempts under way measures it anew. Where there was no
-// such round for 10 s, one is made: for that round a quarter of what was under way before
-// is let in, so that the broker's queue runs empty.
+// The quickest answer may become wrong: the broker has moved, or has a slower disk. So it is
+// measured anew every 10 s. For 50 ms, or twice the time of an answer, a quarter of what was
+// under way before is let in, unless that was less than Min: the broker's queue runs empty then. Producers that share a broker do it at the same time, as far as the clocks of their
+// machines agree, because the queue does not run empty while others fill it. Each broker
+// has a moment of its own.
 //
 // One-way attempts take room and teach nothing. So do attempts that the caller cancelled, those
 // that a hook vetoed, and refusals that blame the message.
@@ -65,7 +66,7 @@ func NewAdaptive(cfg AdaptiveConfig) (*Adaptive, error) {
 	a := &Adaptive{cfg: cfg, guard: newGuard("brokers whose adaptive limit was reached")}
 	a.brokers = perbroker.New(func(at core.Broker) *follower {
 		start := min(max(firstLimit, a.cfg.Min), a.cfg.Max)
-		return &follower{gate: a.guard.newGate(at, start), cfg: &a.cfg, size: float64(start), begun: time.Now()}
+		return &follower{gate: a.guard.newGate(at, start), cfg: &a.cfg, size: float64(start), phase: phaseOf(at.Addr), begun: time.Now()}
 	})
 	return a, nil
 }

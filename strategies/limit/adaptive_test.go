@@ -272,46 +272,129 @@ func b2i(b bool) int {
 	return 0
 }
 
-// The quickest answer is measured anew after ten seconds, with a quarter of what was under way
-// before; then the old limit is back.
+// Every ten seconds the quickest answer is measured anew, with a quarter of what was under way
+// before, for a time in which the queue runs empty. Then the old limit is back.
 func TestMeasuresAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, a := newGate(), newAdaptive(t, limit.AdaptiveConfig{Max: 32})
 		p := coretest.Start(t, patient(g, a.Step()))
 		var all sends
-		limits := func() (int, time.Duration) {
-			s := state(a.States(), "broker-a")
-			return s.Limit, s.Quickest
+		expect := func(l int, quickest time.Duration) {
+			t.Helper()
+			if s := state(a.States(), "broker-a"); s.Limit != l || s.Quickest != quickest {
+				t.Errorf("got %+v, want a limit of %d and %v", s, l, quickest)
+			}
 		}
 		got := gated(t, g, p, &all, 20)
+		time.Sleep(ms)
 		end(nil, got...)
 		time.Sleep(10 * time.Second)
 		got = gated(t, g, p, &all, 20)
-		time.Sleep(4 * ms)
-		end(nil, got[:8]...)
-		if l, q := limits(); l != 5 || q != 1 { // virtual time: the first answers took none
-			t.Errorf("a limit of %d, quickest %v", l, q)
-		}
+		time.Sleep(40 * ms)
+		expect(32, ms)
+		end(nil, got[0]) // the first after a second
+		expect(5, ms)
 		all.start(bg, p, to("broker-a")) // has to wait
 		synctest.Wait()
 		if g.under() != 0 {
 			t.Error("the queue does not run empty")
 		}
-		end(nil, got[8:]...)
-		got = append([]*attempt{<-g.attempts}, gated(t, g, p, &all, 4)...)
-		time.Sleep(9 * ms)
-		end(nil, got...)
-		got = gated(t, g, p, &all, 4)
-		time.Sleep(7 * ms)
-		end(nil, got[:2]...)
-		end(core.ErrForbidden, got[2]) // says nothing
-		if l, q := limits(); l != 5 || q != 1 {
-			t.Errorf("seven answers made the limit %d, quickest %v", l, q)
+		end(nil, got[1:]...)
+		got = []*attempt{<-g.attempts}
+		for range 7 { // more than enough answers, too early
+			time.Sleep(11 * ms)
+			end(nil, got...)
+			expect(5, ms)
+			got = gated(t, g, p, &all, 5)
 		}
-		end(nil, got[3])
-		if l, q := limits(); l != 32 || q != 7*ms {
-			t.Errorf("after the round: a limit of %d, quickest %v", l, q)
+		time.Sleep(3*ms - 1) // twice the 40 ms of the round before
+		end(nil, got[0])
+		expect(5, ms)
+		time.Sleep(1 * time.Nanosecond)
+		end(nil, got[1])
+		expect(32, 3*ms-1)
+		// Until the next turn a quicker answer counts, and a slower one does not.
+		end(nil, got[2:]...)
+		for _, took := range []time.Duration{5 * ms, 2 * ms, 5 * ms} {
+			got = gated(t, g, p, &all, 8)
+			time.Sleep(took)
+			end(nil, got...)
 		}
+		expect(32, 2*ms)
+		all.wg.Wait()
+	})
+}
+
+// A producer with little under way is not held back while it measures.
+func TestMeasuresUnderLittleLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, a := newGate(), newAdaptive(t, limit.AdaptiveConfig{})
+		p := coretest.Start(t, patient(g, a.Step()))
+		var all sends
+		start := time.Now()
+		for time.Since(start) < 40*time.Second {
+			took := ms
+			if time.Since(start) > 10*time.Second {
+				took = 30 * ms
+			}
+			got := gated(t, g, p, &all, 3)
+			time.Sleep(took)
+			end(nil, got...)
+			if s := state(a.States(), "broker-a"); s.Limit < 4 {
+				t.Fatalf("after %v: %+v", time.Since(start), s)
+			}
+		}
+		if s := state(a.States(), "broker-a"); s.Quickest != 30*ms {
+			t.Errorf("got %+v", s)
+		}
+		all.wg.Wait()
+	})
+}
+
+// Producers that do not know of each other share a broker: each has its part of what it can
+// do, and its queue stays short.
+func TestProducersShareABroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const producers, settle, measured = 4, 35 * time.Second, 10 * time.Second
+		s := newServer(4, 2*ms, ms)
+		ctx, cancel := context.WithCancel(bg)
+		var all sends
+		var loads []*load
+		for range producers {
+			l := new(load)
+			loads = append(loads, l)
+			p := coretest.Start(t, one(s, newAdaptive(t, limit.AdaptiveConfig{}).Step(), core.ListenerStep("load", l)))
+			for range 30 {
+				all.wg.Go(func() {
+					for ctx.Err() == nil {
+						_, _ = p.Send(ctx, coretest.Message("x"))
+					}
+				})
+			}
+			time.Sleep(1700 * ms)
+		}
+		time.Sleep(settle)
+		for _, l := range loads {
+			l.take()
+		}
+		time.Sleep(measured)
+		best := int64(4 * measured / (2 * ms))
+		total := int64(0)
+		for i, l := range loads {
+			done, mean := l.take()
+			t.Logf("producer %d: %d of %d, in %v", i, done, best, mean)
+			total += done
+			if done < best/producers*2/3 || done > best/producers*3/2 {
+				t.Errorf("producer %d has %d of %d", i, done, best)
+			}
+			if mean > 20*ms {
+				t.Errorf("producer %d: a message takes %v", i, mean)
+			}
+		}
+		if total < best*95/100 {
+			t.Errorf("%d of %d", total, best)
+		}
+		cancel()
 		all.wg.Wait()
 	})
 }

@@ -2,6 +2,7 @@ package limit
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 )
@@ -75,7 +76,7 @@ func TestEndlessWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := r.newBucket()
-	if got := b.until(time.Now(), 1<<40); got != 1<<63-1 {
+	if got := b.until(time.Now(), math.MaxInt32); got != 1<<63-1 {
 		t.Errorf("got %v", got)
 	}
 	if got := b.until(time.Now(), 0); got != 0 {
