@@ -9,7 +9,8 @@ import (
 	"github.com/liftoff-mq/liftoff/internal/fifo"
 )
 
-// gate lets a limited number of attempts at one broker be under way.
+// gate lets a limited number of attempts at one broker be under way. Nobody waits while there is
+// room: whatever makes room, or widens the limit, lets those in that wait.
 type gate struct {
 	at   core.Broker
 	mark uint64 // one bit, which tells it from most other gates
@@ -30,11 +31,11 @@ type waiter struct {
 	node   fifo.Node[waiter]
 }
 
-// try lets an attempt in and gives its number, unless there is no room, or others wait.
+// try lets an attempt in and gives its number, unless there is no room.
 func (g *gate) try() (number uint64, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.line.Len() > 0 || g.under >= g.limit {
+	if g.under >= g.limit {
 		return 0, false
 	}
 	return g.take(), true
@@ -70,7 +71,7 @@ func (g *gate) admit() {
 func (g *gate) queue(w *waiter) (waits bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.line.Len() == 0 && g.under < g.limit {
+	if g.under < g.limit {
 		w.number = g.take()
 		return false
 	}
