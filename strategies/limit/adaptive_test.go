@@ -160,6 +160,7 @@ func TestAdaptiveSignals(t *testing.T) {
 		"unavailable":         {answer(rocketmq.CodeServiceNotAvailable), 0, 16},
 		"lost":                {core.ErrConnectionLost, 0, 16},
 		"timed out":           {core.ErrTimeout, time.Second, 16},
+		"timed out late":      {core.ErrTimeout, 60 * ms, 16}, // the broker needs less than 50 ms
 		"timed out too early": {core.ErrTimeout, 10 * ms, 32},
 		"the message's fault": {answer(rocketmq.CodeMessageIllegal), 0, 32},
 		"cancelled":           {context.Canceled, 0, 32},
@@ -189,6 +190,59 @@ func TestAdaptiveSignals(t *testing.T) {
 				all.wg.Wait()
 			})
 		})
+	}
+}
+
+// What counts is how many were under way at most in the round, not at its end.
+func TestLimitWasInUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, a := newGate(), newAdaptive(t, limit.AdaptiveConfig{})
+		p := coretest.Start(t, patient(g, a.Step()))
+		var all sends
+		got := gated(t, g, p, &all, 16)
+		end(core.ErrForbidden, got[:9]...)
+		got = append(got[9:], gated(t, g, p, &all, 1)...)
+		end(nil, got...)
+		if s := state(a.States(), "broker-a"); s.Limit != 37 {
+			t.Errorf("got %+v", s)
+		}
+		all.wg.Wait()
+	})
+}
+
+// At a far broker half as long again is soon enough.
+func TestFarBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, a := newGate(), newAdaptive(t, limit.AdaptiveConfig{})
+		p := coretest.Start(t, patient(g, a.Step()))
+		var all sends
+		for _, tt := range []struct {
+			took time.Duration
+			want int
+		}{{100 * ms, 37}, {150 * ms, 43}, {160 * ms, 41}} {
+			got := gated(t, g, p, &all, 24)
+			time.Sleep(tt.took)
+			end(nil, got[:8]...)
+			end(core.ErrForbidden, got[8:]...)
+			if s := state(a.States(), "broker-a"); s.Limit != tt.want {
+				t.Errorf("after %v: %+v, want a limit of %d", tt.took, s, tt.want)
+			}
+		}
+		all.wg.Wait()
+	})
+}
+
+// The first limit is within the bounds.
+func TestFirstLimit(t *testing.T) {
+	for cfg, want := range map[limit.AdaptiveConfig]int{{}: 32, {Max: 7}: 7, {Min: 50}: 50} {
+		a := newAdaptive(t, cfg)
+		p := coretest.Start(t, one(&coretest.Transport{}, a.Step()))
+		if _, err := p.Send(bg, coretest.Message("x")); err != nil {
+			t.Error(err)
+		}
+		if got := a.States()[0].Limit; got != want {
+			t.Errorf("%+v: %d, want %d", cfg, got, want)
+		}
 	}
 }
 
@@ -395,6 +449,31 @@ func TestProducersShareABroker(t *testing.T) {
 			t.Errorf("%d of %d", total, best)
 		}
 		cancel()
+		all.wg.Wait()
+	})
+}
+
+// The measurement of a quick broker lasts 50 ms, and one attempt at least is let in.
+func TestMeasuresAQuickBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, a := newGate(), newAdaptive(t, limit.AdaptiveConfig{Min: 1, Max: 8})
+		p := coretest.Start(t, patient(g, a.Step()))
+		var all sends
+		for range 3 {
+			time.Sleep(10 * time.Second)
+			end(nil, gated(t, g, p, &all, 2)...)
+		}
+		start := time.Now()
+		for state(a.States(), "broker-a").Limit == 1 {
+			time.Sleep(ms)
+			end(nil, gated(t, g, p, &all, 1)...)
+		}
+		if took := time.Since(start); took != 50*ms {
+			t.Errorf("it took %v", took)
+		}
+		if s := state(a.States(), "broker-a"); s.Limit != 8 {
+			t.Errorf("got %+v", s)
+		}
 		all.wg.Wait()
 	})
 }

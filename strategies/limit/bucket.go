@@ -78,10 +78,7 @@ func (b *bucket) advance(now time.Time) {
 		t.ready <- struct{}{}
 	}
 	if b.line.Len() == 0 {
-		if b.timer != nil {
-			b.timer.Stop()
-		}
-		return
+		return // the timer may still ring, and finds nobody
 	}
 	// Rounding may leave the smallest part of a token missing.
 	d := max(b.until(now, b.part(b.line.First().n)), time.Microsecond)

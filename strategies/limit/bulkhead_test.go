@@ -174,6 +174,38 @@ func TestBoundMessagesWait(t *testing.T) {
 	}
 }
 
+// A selector that goes to and fro between full brokers, with a third one free that it does not
+// think of, makes the send wait and not fail.
+func TestSelectorThatComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, b := newGate(), newBulkhead(t, 1)
+		cfg := patient(g, b.Step())
+		cfg.Routes = coretest.Routes(1, "a", "b", "c")
+		n := 0
+		cfg.Selector = keyed{core.QueueSelectorFunc(func(context.Context, *core.Selection) (int, error) {
+			n++
+			return n % 2, nil
+		})}
+		p := coretest.Start(t, cfg)
+		var all sends
+		all.start(bg, p, to("a"))
+		all.start(bg, p, to("b"))
+		synctest.Wait()
+		all.start(bg, p, coretest.Message("x"))
+		synctest.Wait()
+		if n != 3 || state(b.States(), "b").Waiting != 1 {
+			t.Errorf("asked %d times, %+v", n, b.States())
+		}
+		for range 3 {
+			(<-g.attempts).end <- nil
+		}
+		all.wg.Wait()
+		if oks, errs := all.ended(); oks != 3 {
+			t.Errorf("%v", errs)
+		}
+	})
+}
+
 func async(p *core.Producer, m *core.Message) error {
 	done := make(chan error, 1)
 	p.SendAsync(bg, m, func(_ core.Result, err error) { done <- err })
@@ -359,11 +391,21 @@ func TestOrderOfSteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	rate := newRate(t, limit.RateConfig{PerSecond: 1})
-	validate := core.CallStep("validate", core.StageGuard, core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
-		return next(ctx, c)
-	}))
+	pass := core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) { return next(ctx, c) })
+	rules, validate := core.CallStep("sendrules", core.StageGuard, pass), core.CallStep("validate", core.StageGuard, pass).After("sendrules")
+	if p, err := core.Resolve(core.Order{}, br.Step(), newBulkhead(t, 1).Step()); err != nil || p.Steps()[0].Name != "limit.bulkhead" {
+		t.Errorf("%v, %v", p, err)
+	}
+	if p, err := core.Resolve(core.Order{}, br.Step(), newAdaptive(t, limit.AdaptiveConfig{}).Step()); err != nil || p.Steps()[0].Name != "limit.adaptive" {
+		t.Errorf("%v, %v", p, err)
+	}
+	for _, guard := range []core.Step{core.CallStep("validate", core.StageGuard, pass), rules} {
+		if p, err := core.Resolve(core.Order{}, rate.Step(), guard); err != nil || p.Steps()[1].Name != "limit.rate" {
+			t.Errorf("%v, %v", p, err)
+		}
+	}
 	for range 5 {
-		p, err := core.Resolve(core.Order{}, pc.Step(), br.Step(), newAdaptive(t, limit.AdaptiveConfig{}).Step(), newBulkhead(t, 1).Step(), rate.Step(), validate)
+		p, err := core.Resolve(core.Order{}, pc.Step(), br.Step(), newAdaptive(t, limit.AdaptiveConfig{}).Step(), newBulkhead(t, 1).Step(), rate.Step(), validate, rules)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -374,7 +416,7 @@ func TestOrderOfSteps(t *testing.T) {
 			}
 		}
 		want := []string{
-			"call guard validate", "call guard limit.rate",
+			"call guard sendrules", "call guard validate", "call guard limit.rate",
 			"attempt protect limit.bulkhead", "attempt protect limit.adaptive", "attempt protect breaker", "attempt protect pace",
 		}
 		if !slices.Equal(got, want) {

@@ -53,7 +53,7 @@ func (f *follower) done(number uint64, says signal, took time.Duration, now time
 	switch {
 	case number <= f.after: // it tells of a limit that is no longer so
 	case says == overloaded:
-		f.round(max(f.size, f.resume)/2, now)
+		f.round(f.size/2, now)
 	case says == served:
 		f.answered(max(took, 1), now)
 	}
@@ -131,6 +131,6 @@ func (f *follower) measure(now time.Time) {
 }
 
 func (f *follower) begin(limit int, now time.Time) {
-	f.limit, f.peak = limit, f.under
+	f.limit, f.peak = limit, 0
 	f.begun, f.after, f.answers = now, f.entered, 0
 }

@@ -18,7 +18,7 @@ type gate struct {
 	mu      sync.Mutex
 	limit   int
 	under   int               // attempts under way
-	peak    int               // the most of them at a time since it was last set back
+	peak    int               // the most of them that one found when it came, itself included
 	entered uint64            // attempts that were let in
 	line    fifo.List[waiter] // attempts that wait, in order of arrival
 }

@@ -28,8 +28,8 @@ const (
 // what it had too much is made up for. So no batch is too large, and the rate holds.
 //
 // Calls of one topic that wait do so in the order in which they came, and a large batch is
-// not overtaken. A call fails at once where it would wait for longer than it has: it needs no
-// time to find that out. The error is a [*RateError].
+// not overtaken. A call whose turn would come after its time fails at once: waiting could
+// not help it. The error is a [*RateError].
 //
 // An asynchronous send that waits keeps its worker (see core's Config.MaxWorkers): a producer
 // whose calls wait most of the time sends other topics late. [Refuse] does not wait.
@@ -91,7 +91,7 @@ func (r *Rate) pass(ctx context.Context, call *core.Call) error {
 		return nil
 	}
 	after := b.after(now, n)
-	if r.cfg.Excess == Refuse || after > call.Deadline().Sub(now) {
+	if r.cfg.Excess == Refuse || after >= call.Deadline().Sub(now) {
 		r.mu.Unlock()
 		return r.exceeded(topic, n, after, core.ErrTooManyInFlight)
 	}

@@ -54,6 +54,30 @@ func TestTooManyTopics(t *testing.T) {
 	}
 }
 
+// However many topics were in use at the last look, the next one comes before their number ends.
+func TestLooksBeforeTheEnd(t *testing.T) {
+	r, err := NewRate(RateConfig{PerSecond: 0.001, Burst: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	fill := func(prefix string, n int) {
+		for i := range n {
+			r.bucket(fmt.Sprint(prefix, i), now).take(now, 1)
+		}
+	}
+	fill("t", 9000)
+	now = now.Add(sweepGap)
+	fill("u", maxTopics-9000)
+	if len(r.topics) != maxTopics || r.sweepAt != maxTopics {
+		t.Fatalf("%d topics, the next look is at %d", len(r.topics), r.sweepAt)
+	}
+	now = now.Add(time.Hour)
+	if fill("v", 1); len(r.topics) != 1 {
+		t.Errorf("%d topics are left", len(r.topics))
+	}
+}
+
 // A call that gives up at the moment of its turn leaves no turn behind: what waits next would
 // take it for its own.
 func TestTurnThatCameTooLate(t *testing.T) {
@@ -62,6 +86,11 @@ func TestTurnThatCameTooLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	b, one := r.newBucket(), &turn{n: 1, ready: make(chan struct{}, 1)}
+	b.line.Push(&one.node, one)
+	if b.idle(time.Now()) {
+		t.Error("a bucket with a call in line is idle")
+	}
+	b.line.Remove(&one.node)
 	b.queue(one, time.Now())
 	r.giveUp(b, one)
 	if len(one.ready) != 0 || b.waiting != 0 || b.line.Len() != 0 {

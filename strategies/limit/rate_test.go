@@ -88,7 +88,7 @@ func TestRateRefuses(t *testing.T) {
 		for _, tt := range []struct {
 			n     int
 			after time.Duration // -1 for none
-		}{{1, -1}, {2, 100 * ms}, {1, -1}, {1, 100 * ms}} {
+		}{{1, -1}, {2, 100 * ms}, {5, 100 * ms}, {1, -1}, {1, 100 * ms}} {
 			_, err := p.SendBatch(bg, batch(tt.n, "x"))
 			var e *limit.RateError
 			if (err == nil) != (tt.after < 0) || err != nil && !errors.As(err, &e) {
@@ -134,7 +134,7 @@ func TestRateFailsAtOnceWithoutTime(t *testing.T) {
 		all.start(bg, p, coretest.Message("b"))
 		synctest.Wait()
 		start := time.Now()
-		_, err := p.Send(bg, coretest.Message("c"), core.SendTimeout(199*ms))
+		_, err := p.Send(bg, coretest.Message("c"), core.SendTimeout(200*ms)) // its turn is its end
 		var e *limit.RateError
 		if !errors.As(err, &e) || e.After != 200*ms || core.ClassOf(err) != core.ClassInFlight || time.Since(start) != 0 {
 			t.Errorf("after %v: %v", time.Since(start), err)
@@ -217,6 +217,37 @@ func TestRateWaitEnds(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A large batch is not overtaken by calls for which there would be a token, and when it leaves
+// they need not wait for what it would have taken.
+func TestLargeBatchInFront(t *testing.T) {
+	for _, stays := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newRecord()
+			p := coretest.Start(t, patient(l, newRate(t, limit.RateConfig{PerSecond: 10, Burst: 3}).Step()))
+			if _, err := p.SendBatch(bg, batch(3, "a")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(200 * ms) // two tokens
+			ctx, cancel := context.WithCancel(bg)
+			var all sync.WaitGroup
+			all.Go(func() { _, _ = p.SendBatch(ctx, batch(3, "b")) })
+			synctest.Wait()
+			all.Go(func() { _, _ = p.SendBatch(bg, batch(2, "c")) })
+			synctest.Wait()
+			want := "a@0 b@300 c@500"
+			if !stays {
+				cancel()
+				want = "a@0 c@200"
+			}
+			all.Wait()
+			if got := l.all(); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+			cancel()
+		})
 	}
 }
 
