@@ -408,6 +408,9 @@ func TestMeasuresUnderLittleLoad(t *testing.T) {
 // Producers that do not know of each other share a broker: each has its part of what it can
 // do, and its queue stays short.
 func TestProducersShareABroker(t *testing.T) {
+	if race.Enabled {
+		t.Skip("too many messages for the race detector")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		const producers, settle, measured = 4, 35 * time.Second, 10 * time.Second
 		s := newServer(4, 2*ms, ms)
