@@ -29,9 +29,10 @@ import (
 //
 // The quickest answer may become wrong: the broker has moved, or has a slower disk. So it is
 // measured anew every 10 s. For 50 ms, or twice the time of an answer, a quarter of what was
-// under way before is let in, unless that was less than Min: the broker's queue runs empty then. Producers that share a broker do it at the same time, as far as the clocks of their
-// machines agree, because the queue does not run empty while others fill it. Each broker
-// has a moment of its own.
+// under way before is let in, unless that was less than Min: the broker's queue runs empty
+// then. Producers that share a broker do it at the same time, as far as the clocks of their
+// machines agree, because the queue does not run empty while others fill it. Each broker has a
+// moment of its own.
 //
 // One-way attempts take room and teach nothing. So do attempts that the caller cancelled, those
 // that a hook vetoed, and refusals that blame the message.
