@@ -79,7 +79,7 @@ func split(r *core.Route, in func(core.Queue) bool) (inside, outside part) {
 	return inside, outside
 }
 
-// rank is the best rank of the part's queues, of which there is one at least.
+// rank is the best rank of the part's queues, worst where there are none.
 func (p *part) rank(whole *core.Selection) rank {
 	top, broker := worst, ""
 	for k, i := range p.index {

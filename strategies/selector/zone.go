@@ -127,12 +127,6 @@ func (s *zone) Select(ctx context.Context, sel *core.Selection) (int, error) {
 		return s.inside.Select(ctx, sel)
 	}
 	p := s.parts.of(sel.Route())
-	switch {
-	case p.outside.empty():
-		return s.inside.Select(ctx, sel)
-	case p.inside.empty():
-		return s.outside.Select(ctx, sel)
-	}
 	if near := p.inside.rank(sel); near == fresh || near <= p.outside.rank(sel) {
 		return p.inside.choose(ctx, s.inside, sel)
 	}
