@@ -151,17 +151,17 @@ func TestLeastInFlightCountsAllTopics(t *testing.T) {
 func TestPowerOfTwoAvoidsASlowBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, powerOfTwo(t, selector.PowerOfTwoConfig{}))
-		healthy := map[string]time.Duration{"a": 2 * ms, "b": 2 * ms, "c": 2 * ms}
+		healthy := map[string]time.Duration{"a": 10 * ms, "b": 10 * ms, "c": 10 * ms}
 		w.set(healthy)
 		counts := w.run(30, time.Second)
 		for _, b := range []string{"a", "b", "c"} {
 			w.wantShare(counts, b, 0.30, 0.37)
 		}
-		w.set(map[string]time.Duration{"a": 2 * ms, "b": 2 * ms, "c": 500 * ms})
-		w.run(30, time.Second) // c is found to be slow
-		w.wantShare(w.run(30, 5*time.Second), "c", 0, 0.001)
+		w.set(map[string]time.Duration{"a": 10 * ms, "b": 10 * ms, "c": 2 * time.Second})
+		w.run(30, 3*time.Second) // c is found to be slow
+		w.wantShare(w.run(30, 5*time.Second), "c", 0, 0.002)
 		w.set(healthy)
-		w.run(30, 15*time.Second) // 3 s * ln(500/2) is 16.6 s, less what is under way at the others
+		w.run(30, 15*time.Second) // 3 s * ln(2000/10) is 15.9 s, less what is under way at the others
 		counts = w.run(30, time.Second)
 		for _, b := range []string{"a", "b", "c"} {
 			w.wantShare(counts, b, 0.25, 0.42)
@@ -183,7 +183,7 @@ func TestPowerOfTwoOfOneCaller(t *testing.T) {
 func TestPowerOfTwoAvoidsABrokerThatFailsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, powerOfTwo(t, selector.PowerOfTwoConfig{}))
-		w.set(map[string]time.Duration{"a": 2 * ms, "b": 2 * ms, "c": 0})
+		w.set(map[string]time.Duration{"a": 10 * ms, "b": 10 * ms, "c": 0})
 		w.err["c"] = core.ErrConnect
 		w.wantShare(w.run(30, 5*time.Second), "c", 0, 0.01)
 		w.mu.Lock()
@@ -198,7 +198,7 @@ func TestPowerOfTwoAvoidsABrokerThatFailsAtOnce(t *testing.T) {
 func TestPowerOfTwoAvoidsABrokerThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, powerOfTwo(t, selector.PowerOfTwoConfig{}))
-		w.set(map[string]time.Duration{"a": 2 * ms, "b": 2 * ms, "c": time.Hour})
+		w.set(map[string]time.Duration{"a": 10 * ms, "b": 10 * ms, "c": time.Hour})
 		// At first nothing is known of any, and each gets ten.
 		if counts := w.run(30, 2*time.Second); counts["c"] == 0 || counts["c"] > 16 {
 			t.Errorf("a broker that hangs got %v", counts)
