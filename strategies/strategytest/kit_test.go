@@ -15,7 +15,10 @@ import (
 	"github.com/liftoff-mq/liftoff/strategies/strategytest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Some of the broken strategies leave a goroutine in virtual time that has ended.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/liftoff-mq/liftoff/strategies/strategytest.leftBehind"))
+}
 
 // Liftoff's own strategies keep the rules.
 
@@ -35,9 +38,7 @@ func TestSelectors(t *testing.T) {
 		})
 	}
 	t.Run("in order", func(t *testing.T) {
-		strategytest.TestSelector(t, coretest.InOrder, strategytest.SelectorOptions{Skip: map[string]string{
-			"S3": "it takes the first queue", "S5": "health does not matter to it",
-		}})
+		strategytest.TestSelector(t, coretest.InOrder, strategytest.SelectorOptions{Narrow: true, IgnoresHealth: true})
 	})
 }
 
