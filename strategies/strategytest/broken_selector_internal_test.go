@@ -207,6 +207,7 @@ func TestBrokenSelectors(t *testing.T) {
 	var over atomic.Bool
 	jam := newJammed()
 	var kept sync.Map
+	covered := ""
 	for _, tt := range []struct {
 		name  string
 		make  func() core.SelectorFactory
@@ -473,12 +474,14 @@ func TestBrokenSelectors(t *testing.T) {
 			return &hearing{}
 		}, "S15", "when all was over, it had goroutines left", SelectorOptions{Limit: quick}},
 	} {
+		covered += " " + tt.rules
 		t.Run(tt.name, func(t *testing.T) {
 			over.Store(false)
 			jam = newJammed()
 			expect(t, tt.rules, tt.says, func() { over.Store(true); jam.free() }, func(r *recorder) { TestSelector(r, tt.make, tt.opts) })
 		})
 	}
+	allBroken(t, selectorContract, covered)
 }
 
 // selects is a factory of selectors that are made alike.

@@ -205,16 +205,14 @@ func healthAtOnce(k *kit, s healthSubject) {
 			w.view.Health(brokerOf("a"))
 		}
 	})
-	w.happens(func(at *core.Attempt) end {
-		if at.Broker().Name == "a" {
-			return refused
-		}
-		return stored
-	})
-	k.parallel(8, func(i int) {
+	w.stop()
+	s.start(k).sicken()
+	w = s.start(k)
+	w.allEnd(refused)
+	k.parallel(8, func(int) {
 		for range s.Failures {
 			m := message("T")
-			m.Queue = &core.Queue{Broker: []string{"a", "b"}[i%2]}
+			m.Queue = &core.Queue{Broker: "a"}
 			_ = w.send(bySync, m)
 		}
 	})

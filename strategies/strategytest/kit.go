@@ -33,10 +33,11 @@ type kit struct {
 	ending  bool     // the check is over, and what it made comes to its end
 
 	mu      sync.Mutex
-	over    bool // what is found from now on is dropped
-	broken  bool // the check makes no sense any more
-	ended   bool // the check is over, and all that it made has ended
-	stuck   bool // something blocks: what comes after that is its consequence
+	over    bool   // what is found from now on is dropped
+	broken  bool   // the check makes no sense any more
+	hurt    string // the rule about its methods that it broke in this check
+	ended   bool   // the check is over, and all that it made has ended
+	stuck   bool   // something blocks: what comes after that is its consequence
 	found   []finding
 	skipped string         // why something was not checked
 	inside  map[string]int // methods of the strategy under way
@@ -148,6 +149,12 @@ func (k *kit) find(rule, key, format string, args ...any) {
 	if k.over || k.stuck || k.skip[rule] != "" {
 		return
 	}
+	if rule == k.panics || rule == k.waits {
+		k.hurt = rule
+	} else if k.hurt != "" { // a consequence
+		k.skipped = "it breaks " + k.hurt
+		return
+	}
 	n := 0
 	for _, f := range k.found {
 		if f.rule == rule {
@@ -160,6 +167,13 @@ func (k *kit) find(rule, key, format string, args ...any) {
 	if n < most {
 		k.found = append(k.found, finding{rule, key, fmt.Sprintf(format, args...)})
 	}
+}
+
+// knows reports whether there is such a finding.
+func (k *kit) knows(rule, key string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.ContainsFunc(k.found, func(f finding) bool { return f.rule == rule && f.key == key })
 }
 
 // failf notes that the rule under check is broken.
@@ -290,7 +304,10 @@ func (k *kit) blocked(limit time.Duration) {
 
 // call calls a method of the strategy. It keeps a panic, and notes what a method must not do.
 // It reports whether the method returned.
-func (k *kit) call(method string, f func()) (returned bool) {
+func (k *kit) call(method string, f func()) (returned bool) { return k.enclose(method, false, f) }
+
+// enclose is call for methods some of which may wait.
+func (k *kit) enclose(method string, mayWait bool, f func()) (returned bool) {
 	k.enter(method, 1)
 	start := time.Now()
 	defer func() {
@@ -298,10 +315,12 @@ func (k *kit) call(method string, f func()) (returned bool) {
 		k.enter(method, -1)
 		switch took := time.Since(start); {
 		case v != nil:
-			k.find(k.panics, method, "panic in %s: %v\n%s", method, v, debug.Stack())
+			if !k.knows(k.panics, method) { // a stack takes its time
+				k.find(k.panics, method, "panic in %s: %v\n%s", method, v, debug.Stack())
+			}
 		case !returned:
 			k.spoil(k.panics, method, "%s ended its goroutine", method)
-		case k.virtual && took > 0:
+		case k.virtual && took > 0 && !mayWait:
 			k.find(k.waits, method, "%s waited for %v", method, took)
 		}
 	}()

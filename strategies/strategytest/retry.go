@@ -176,12 +176,13 @@ func stateless(k *kit, s retrySubject) {
 		all := failures()
 		first := make([]core.Decision, len(all))
 		longest := make([]time.Duration, len(all))
-		for i := range all {
-			first[i] = p.Next(&all[i])
+		for i, f := range all {
+			first[i] = p.Next(&f)
 			longest[i] = longestWait(p, all[i])
 		}
 		for i := len(all) - 1; i >= 0; i-- { // another order, as other calls come in between
-			d := p.Next(&all[i])
+			f := all[i]
+			d := p.Next(&f)
 			if d.Retry != first[i].Retry || d.Reroute != first[i].Reroute || d.Restore != first[i].Restore {
 				k.fatalf("%+v, later %+v, after %s", first[i], d, describe(&all[i]))
 			}
@@ -221,6 +222,9 @@ func failureStays(k *kit, s retrySubject) {
 }
 
 func askAtOnce(k *kit, s retrySubject) {
+	if k.seen.known["R4"] {
+		k.skipf("its decisions change by themselves: it breaks R4")
+	}
 	p := s.policy(k)
 	var want []core.Decision
 	k.ask(p, func(_ *core.Failure, d core.Decision) { want = append(want, d) })

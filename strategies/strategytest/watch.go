@@ -54,18 +54,18 @@ func (e ears) StateChanged(r *core.StateReport) {
 // Start and Shutdown may take their time, but not for ever.
 func (e ears) Start(ctx context.Context) (err error) {
 	if s, ok := e.part.(core.Service); ok {
-		e.k.enter(method(e.part, "Start"), 1)
-		defer e.k.enter(method(e.part, "Start"), -1)
-		err = s.Start(ctx)
+		name := method(e.part, "Start")
+		returned := e.k.enclose(name, true, func() { err = s.Start(ctx) })
+		if !returned || err != nil {
+			e.k.spoil(e.k.given, name, "%s gave the error: %v", name, err)
+		}
 	}
 	return err
 }
 
 func (e ears) Shutdown(ctx context.Context) (err error) {
 	if s, ok := e.part.(core.Service); ok {
-		e.k.enter(method(e.part, "Shutdown"), 1)
-		defer e.k.enter(method(e.part, "Shutdown"), -1)
-		err = s.Shutdown(ctx)
+		e.k.enclose(method(e.part, "Shutdown"), true, func() { err = s.Shutdown(ctx) })
 	}
 	return err
 }
