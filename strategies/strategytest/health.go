@@ -84,7 +84,7 @@ func (s healthSubject) start(k *kit) *healthWorld {
 		k.spoil(k.given, "nil", "the view is nil")
 		k.do(func() {})
 	}
-	view := &watchedView{ears{k, v}, v}
+	view := watchView(hears(k, v), v)
 	for _, step := range steps {
 		if slices.ContainsFunc(step.Parts(), func(part any) bool { return same(part, v) }) {
 			view.ears = deaf(k) // it hears as a step
@@ -297,7 +297,7 @@ func healthStorm(k *kit, s healthSubject) {
 	for e := range ends {
 		w.allEnd(e)
 		for by := range modes {
-			w.sendsTo(s.Failures, by, "T", "a")
+			w.sendsTo(min(s.Failures, 20), by, "T", "a")
 		}
 	}
 }

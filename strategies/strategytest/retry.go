@@ -74,7 +74,7 @@ func (s retrySubject) policy(k *kit) *watchedPolicy {
 		k.spoil(k.given, "nil", "the policy is nil")
 		k.do(func() {})
 	}
-	return &watchedPolicy{ears{k, p}, p}
+	return &watchedPolicy{hears(k, p), p, method(p, "Next")}
 }
 
 // ask asks a policy about each failure, on a goroutine of its own.
@@ -176,18 +176,13 @@ func stateless(k *kit, s retrySubject) {
 		all := failures()
 		first := make([]core.Decision, len(all))
 		longest := make([]time.Duration, len(all))
+		// As other calls come in between, each failure comes again, in another order.
 		for i, f := range all {
 			first[i] = p.Next(&f)
-			longest[i] = longestWait(p, all[i])
+			longest[i] = k.again(p, all[i], first[i], asked(i))
 		}
-		for i := len(all) - 1; i >= 0; i-- { // another order, as other calls come in between
-			f := all[i]
-			d := p.Next(&f)
-			if d.Retry != first[i].Retry || d.Reroute != first[i].Reroute || d.Restore != first[i].Restore {
-				k.fatalf("%+v, later %+v, after %s", first[i], d, describe(&all[i]))
-			}
-			// A wait may have a jitter. The longest of many hardly changes by it.
-			early, late := longest[i], longestWait(p, all[i])
+		for i := len(all) - 1; i >= 0; i-- {
+			early, late := longest[i], k.again(p, all[i], first[i], asked(i))
 			if early > 2*late+time.Millisecond || late > 2*early+time.Millisecond {
 				k.fatalf("waits of up to %v, later of up to %v, after %s", early, late, describe(&all[i]))
 			}
@@ -195,12 +190,28 @@ func stateless(k *kit, s retrySubject) {
 	})
 }
 
-// longestWait is the longest of many waits after one failure.
-func longestWait(p core.RetryPolicy, f core.Failure) (longest time.Duration) {
-	for range 60 {
+// asked is how often a policy is asked about failure i. A wait may have a jitter: the longest
+// of many hardly changes by it. Of a few a policy is asked so often.
+func asked(i int) int {
+	if i%7 == 0 {
+		return 50
+	}
+	return 0
+}
+
+// again asks n more times, and once at least, about a failure. The decision may not change. It gives the
+// longest wait, if it asks so often that it means something.
+func (k *kit) again(p core.RetryPolicy, f core.Failure, first core.Decision, n int) (longest time.Duration) {
+	for range max(n, 1) {
 		own := f
-		own.Message = clone(f.Message)
-		longest = max(longest, p.Next(&own).After)
+		d := p.Next(&own)
+		if d.Retry != first.Retry || d.Reroute != first.Reroute || d.Restore != first.Restore {
+			k.fatalf("%+v, later %+v, after %s", first, d, describe(&f))
+		}
+		longest = max(longest, d.After)
+	}
+	if n == 0 {
+		return 0
 	}
 	return longest
 }

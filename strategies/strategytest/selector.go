@@ -92,7 +92,7 @@ func (s selectorSubject) factory(k *kit) *watchedFactory {
 		k.spoil(k.given, "nil", "the factory is nil")
 		k.do(func() {})
 	}
-	return &watchedFactory{ears: ears{k, f}, inner: f, log: &choices{noChoice: k.blame("S6"), outside: k.blame("S2")}}
+	return &watchedFactory{ears: hears(k, f), inner: f, log: &choices{noChoice: k.blame("S6"), outside: k.blame("S2")}}
 }
 
 // blame is the rule that a wrong choice breaks. If choices are right as long as there is one at
@@ -109,7 +109,7 @@ func (s selectorSubject) start(k *kit, route *core.Route, attempts int) (*world,
 	f := s.factory(k)
 	cfg := core.Config{Selector: f, Retry: coretest.Retry(attempts)}
 	if v, ok := f.inner.(core.HealthView); ok {
-		cfg.Health = &watchedView{deaf(k), v}
+		cfg.Health = watchView(deaf(k), v)
 	}
 	return k.start(route, cfg), f
 }
@@ -145,7 +145,7 @@ func inRange(k *kit, s selectorSubject) {
 }
 
 // laps is how often each queue would be used in its share of the messages.
-const laps = 40
+const laps = 25
 
 // spread sends messages, and says which queues of the route were used.
 func (s selectorSubject) spread(w *world, f *watchedFactory, r *core.Route) (used map[core.Queue]bool, n int) {
@@ -244,7 +244,7 @@ func alwaysAChoice(k *kit, s selectorSubject) {
 		for _, h := range []core.Health{core.HealthGood, core.HealthSuspect, core.HealthDown} {
 			w.grade(h, brokersOf(r)...)
 			for by := range modes {
-				w.sends(5, by, s.message())
+				w.sends(3, by, s.message())
 			}
 		}
 		f.log.take()

@@ -90,7 +90,7 @@ func selectorStorm(k *kit, s selectorSubject) {
 		for e := range ends {
 			w.allEnd(e)
 			for by := range modes {
-				w.sends(2, by, s.message())
+				w.sends(1, by, s.message())
 				if s.Keyed != nil {
 					w.sends(1, by, s.Keyed)
 				}
@@ -141,7 +141,7 @@ func selectorTide(k *kit, s selectorSubject) {
 		w, _ := s.start(k, r, 2)
 		for _, e := range []end{slowly, hung, stored} {
 			w.allEnd(e)
-			w.k.parallel(16, func(i int) {
+			w.k.parallel(8, func(i int) {
 				for by := range modes {
 					_ = w.send(by, s.message())
 				}
@@ -170,8 +170,8 @@ func balance(k *kit, s selectorSubject) {
 		for by := range modes {
 			w.sends(20, by, s.message())
 		}
-		w.k.parallel(8, func(i int) {
-			for j := range 12 {
+		w.k.parallel(8, func(int) {
+			for j := range 8 {
 				_ = w.send(mode(j%int(modes)), s.message())
 			}
 		})

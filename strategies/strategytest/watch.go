@@ -15,9 +15,12 @@ import (
 
 // ears passes on what a strategy hears and how it lives, for those of these roles that it has.
 type ears struct {
-	k    *kit
-	part any // the strategy
+	k           *kit
+	part        any    // the strategy
+	attemptDone string // the name of the method that is called most
 }
+
+func hears(k *kit, part any) ears { return ears{k, part, method(part, "AttemptDone")} }
 
 func method(of any, name string) string { return fmt.Sprintf("%T.%s", of, name) }
 
@@ -29,7 +32,7 @@ func (e ears) CallDone(ctx context.Context, r *core.CallReport) {
 
 func (e ears) AttemptDone(ctx context.Context, r *core.AttemptReport) {
 	if l, ok := e.part.(core.AttemptListener); ok {
-		e.k.call(method(e.part, "AttemptDone"), func() { l.AttemptDone(ctx, r) })
+		e.k.call(e.attemptDone, func() { l.AttemptDone(ctx, r) })
 	}
 }
 
@@ -71,7 +74,7 @@ func (e ears) Shutdown(ctx context.Context) (err error) {
 }
 
 // deaf are the ears of a value that hears as something else already.
-func deaf(k *kit) ears { return ears{k, struct{}{}} }
+func deaf(k *kit) ears { return ears{k: k} }
 
 // same reports whether two values are one.
 func same(a, b any) bool {
@@ -105,7 +108,7 @@ func (f *watchedFactory) ForTopic(topic string) core.QueueSelector {
 	f.mu.Lock()
 	f.made = append(f.made, s)
 	f.mu.Unlock()
-	w := &watchedSelector{ears{k, s}, s, f.log}
+	w := &watchedSelector{hears(k, s), s, f.log, method(s, "Select"), method(s, "RequiresConsistency")}
 	if same(s, f.inner) { // it hears already
 		w.ears = deaf(k)
 	}
@@ -117,11 +120,12 @@ type watchedSelector struct {
 	ears
 	inner core.QueueSelector
 	log   *choices
+
+	selects, requires string // the methods' names
 }
 
 func (s *watchedSelector) Select(ctx context.Context, sel *core.Selection) (int, error) {
-	k := s.k
-	name := method(s.inner, "Select")
+	k, name := s.k, s.selects
 	var (
 		i   int
 		err error
@@ -143,9 +147,8 @@ func (s *watchedSelector) Select(ctx context.Context, sel *core.Selection) (int,
 
 func (s *watchedSelector) RequiresConsistency(m *core.Message) (requires bool) {
 	if c, ok := s.inner.(core.ConsistentSelector); ok {
-		name := method(c, "RequiresConsistency")
-		if !s.k.call(name, func() { requires = c.RequiresConsistency(m) }) {
-			s.k.spoil(s.k.panics, name, "%s did not return", name)
+		if !s.k.call(s.requires, func() { requires = c.RequiresConsistency(m) }) {
+			s.k.spoil(s.k.panics, s.requires, "%s did not return", s.requires)
 		}
 	}
 	return requires
@@ -155,10 +158,15 @@ func (s *watchedSelector) RequiresConsistency(m *core.Message) (requires bool) {
 type watchedView struct {
 	ears
 	inner core.HealthView
+	name  string // of Health
+}
+
+func watchView(e ears, v core.HealthView) *watchedView {
+	return &watchedView{e, v, method(v, "Health")}
 }
 
 func (v *watchedView) Health(b core.Broker) (h core.Health) {
-	name := method(v.inner, "Health")
+	name := v.name
 	if !v.k.call(name, func() { h = v.inner.Health(b) }) {
 		v.k.spoil(v.k.panics, name, "%s did not return", name)
 	}
@@ -172,10 +180,11 @@ func (v *watchedView) Health(b core.Broker) (h core.Health) {
 type watchedPolicy struct {
 	ears
 	inner core.RetryPolicy
+	name  string // of Next
 }
 
 func (p *watchedPolicy) Next(f *core.Failure) (d core.Decision) {
-	name := method(p.inner, "Next")
+	name := p.name
 	if !p.k.call(name, func() { d = p.inner.Next(f) }) {
 		p.k.spoil(p.k.panics, name, "%s did not return", name)
 	}

@@ -391,7 +391,7 @@ func routesByDefault() []*core.Route {
 		queues(4, "a", "b", "c"),
 		queues(1, "a", "b"),
 		queues(4, "x", "y", "z"),
-		queues(16, "a", "b", "c"),
+		queues(8, "a", "b", "c"),
 		uneven,
 		queues(1, "b"),
 		queues(1, many...),
