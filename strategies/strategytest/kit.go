@@ -82,11 +82,7 @@ func (k *kit) bubble(t TB, f func()) {
 	}
 	switch t := t.(type) {
 	case *testing.T:
-		if !inBubble() {
-			synctest.Test(t, func(*testing.T) { inner() })
-			return
-		}
-		inner()
+		synctest.Test(t, func(*testing.T) { inner() })
 	case virtualTB:
 		t.bubble(inner)
 	default:
@@ -107,13 +103,6 @@ func (k *kit) whole(check func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.ended = true
-}
-
-// inBubble reports whether the test runs in virtual time already.
-func inBubble() (in bool) {
-	defer func() { in = recover() == nil }()
-	synctest.Wait()
-	return true
 }
 
 // goAndWait runs f on a goroutine that may end early.
@@ -296,7 +285,7 @@ func (k *kit) blocked(limit time.Duration) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.over {
+	if !k.over && !k.stuck {
 		k.broken, k.stuck = true, true
 		k.seen.blocked, k.skipped = who, who
 	}

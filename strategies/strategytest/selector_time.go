@@ -108,7 +108,7 @@ func (s selectorSubject) together(w *world, each int) {
 		if i == 8 {
 			for _, r := range s.Routes {
 				w.setRoute("", r)
-				_ = w.send(bySync, nowhere(s.Topics[0]))
+				_ = w.send(bySync, nowhere(s.Topics[0]), lookUpTime)
 			}
 			return
 		}

@@ -67,9 +67,11 @@ func run[S any, T Runner[T]](t T, c contract[S], subject S, o settings) {
 			t.Helper()
 			if reason := o.skip[r.id]; reason != "" {
 				t.Skipf("%s: %s: skipped: %s", r.id, r.text, reason)
+				return
 			}
 			if seen.blocked != "" {
 				t.Skipf("%s: %s: not checked, because %s", r.id, r.text, seen.blocked)
+				return
 			}
 			k := &kit{
 				rule: r.id, numbers: c.numbers, skip: o.skip, limit: cmp.Or(o.limit, DefaultLimit), seen: seen, inside: map[string]int{},

@@ -84,6 +84,8 @@ func (w *world) ending(at *core.Attempt) end {
 		return lost
 	case e == slowly:
 		return stored
+	case e == noTopic, e == noWriting: // after which the route is looked up
+		return rejected
 	default:
 		return e
 	}
@@ -176,6 +178,9 @@ func (k *kit) start(route *core.Route, cfg core.Config) *world {
 	w.ack.Forget = true
 	cfg.Group, cfg.Transport, cfg.Routes = "strategytest", w, w
 	cfg.Timeout, cfg.AttemptTimeout, cfg.RouteRefresh = 3*time.Second, time.Second, 300*24*time.Hour
+	if !k.virtual { // nobody waits for pauses
+		cfg.Timeout, cfg.AttemptTimeout = 50*time.Millisecond, 10*time.Millisecond
+	}
 	if cfg.Selector == nil {
 		cfg.Selector = coretest.InOrder()
 	}
@@ -273,7 +278,7 @@ func (w *world) sendsTo(n int, by mode, topic, broker string, opts ...core.SendO
 // replace gives a topic another route, and makes the producer notice.
 func (w *world) replace(topic string, r *core.Route) {
 	w.setRoute(topic, r)
-	w.sends(1, bySync, nowhere(topic))
+	w.sends(1, bySync, nowhere(topic), lookUpTime)
 	w.k.settle()
 }
 
@@ -286,6 +291,9 @@ func (w *world) setRoute(topic string, r *core.Route) {
 	defer w.mu.Unlock()
 	w.routes[topic] = r
 }
+
+// lookUpTime is time enough for a look-up: two have some time between them.
+var lookUpTime = core.SendTimeout(3 * time.Second)
 
 // nowhere is a message for a queue that no route has: it is never sent, but it has the route
 // looked up.
