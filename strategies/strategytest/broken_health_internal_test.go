@@ -196,7 +196,12 @@ func TestBrokenHealthViews(t *testing.T) {
 			}
 			return down(n, since, b)
 		}), "H1", "the broker is suspect and was never seen", HealthOptions{}},
-		{"a grade of its own", graded(func(n int, since time.Duration, b core.Broker) core.Health { return 2 * down(n, since, b) }), "H1", "*strategytest.view.Health gave the grade 4", HealthOptions{}},
+		{"a grade of its own", graded(func(n int, since time.Duration, b core.Broker) core.Health {
+			if h := down(n, since, b); h != core.HealthDown {
+				return h
+			}
+			return core.HealthDown + 1
+		}), "H1", "*strategytest.view.Health gave the grade 3", HealthOptions{}},
 		{"learns nothing", func() core.HealthView { return &view{counts: func(*core.AttemptReport) verdict { return nothing }} }, "H2", "the broker is good after 20 attempts that were not connected", HealthOptions{}},
 		{"needs one more failure", func() core.HealthView { return &view{} }, "H2", "after 4 attempts", HealthOptions{Failures: 4}},
 		{"hears no silence", also(ofClass(core.ClassTimeout), nothing), "H2", "attempts that were hung", HealthOptions{}},
@@ -254,6 +259,21 @@ func TestBrokenHealthViews(t *testing.T) {
 				return sensible(r)
 			}
 			return v
+		}, "H9", "with one-way attempts between them", HealthOptions{}},
+		{"counts one-way attempts in a rate", func() core.HealthView {
+			failed, written := 0, 0
+			return &view{counts: func(r *core.AttemptReport) verdict {
+				v := sensible(r)
+				if r.Err == nil && !r.Result.Acked() {
+					written++
+				}
+				if v == failure {
+					if failed++; failed < written { // less than half
+						return nothing
+					}
+				}
+				return v
+			}}
 		}, "H9", "with one-way attempts between them", HealthOptions{}},
 		{"blames for messages", also(ofClass(core.ClassRejected), failure), "H10", "after attempts that were rejected", HealthOptions{}},
 		{"blames for credentials", also(ofClass(core.ClassAuth), failure), "H10", "not authorized", HealthOptions{}},

@@ -62,6 +62,9 @@ func TestBrokenRetryPolicies(t *testing.T) {
 		{"restores, and says so", decides(func(f *core.Failure) core.Decision {
 			return core.Decision{Retry: f.Attempt < 3 && !hopeless(f), Restore: true}
 		}), "", "", RetryOptions{RestoresWeak: true}},
+		{"asks for what the engine does not do", decides(func(f *core.Failure) core.Decision {
+			return core.Decision{Retry: f.Attempt < 3 && !hopeless(f)} // also for a weak result
+		}), "", "", RetryOptions{}},
 		{"as many attempts as it may have", decides(attempts(7)), "", "", RetryOptions{MaxAttempts: 7}},
 		{"as many without a pause as it may have", decides(unpaused(5)), "", "", RetryOptions{Unpaused: 4}},
 
@@ -195,12 +198,9 @@ func TestBrokenRetryPolicies(t *testing.T) {
 		}, "R11", "panic in strategytest.told.RetryScheduled: boo", RetryOptions{}},
 		{"sleeps", but(func(f *core.Failure) { time.Sleep(time.Duration(f.Attempt) * time.Microsecond) }), "R12", "core.RetryPolicyFunc.Next waited for 1µs", RetryOptions{}},
 		{"never returns", but(func(*core.Failure) { jam.wait() }), "R12", "core.RetryPolicyFunc.Next has not returned", RetryOptions{Limit: quick}},
-		{"hammers a queue", decides(func(f *core.Failure) core.Decision {
-			return core.Decision{Retry: f.Err != nil && !hopeless(f) && f.Attempt < 50, Reroute: core.SameQueue}
-		}), "R13", "49 attempts follow each other at one broker without a pause", RetryOptions{}},
-		{"hammers the last broker", decides(func(f *core.Failure) core.Decision {
-			return core.Decision{Retry: f.Err != nil && !hopeless(f) && f.Attempt < 50}
-		}), "R13", "without a pause", RetryOptions{}},
+		{"hammers a queue", hammers(func(f *core.Failure) bool { return f.Untried > 0 && !f.Consistent }, core.SameQueue), "R13", "49 attempts follow each other at one broker without a pause", RetryOptions{}},
+		{"hammers the last broker", hammers(func(f *core.Failure) bool { return f.Untried == 0 && !f.Consistent }, core.AvoidBroker), "R13", "without a pause", RetryOptions{}},
+		{"hammers the queue of a key", hammers(func(f *core.Failure) bool { return f.Untried > 0 && f.Consistent }, core.AvoidBroker), "R13", "without a pause", RetryOptions{}},
 		{"one too many without a pause", decides(unpaused(6)), "R13", "5 attempts follow each other", RetryOptions{Unpaused: 4}},
 		{"ends by time alone", decides(func(f *core.Failure) core.Decision {
 			return core.Decision{Retry: f.Err != nil && !hopeless(f) && f.Elapsed < 2*time.Second}
@@ -232,6 +232,16 @@ func TestBrokenRetryPolicies(t *testing.T) {
 		})
 	}
 	allBroken(t, retryContract, covered)
+}
+
+// hammers makes fifty attempts without a pause after failures of a kind.
+func hammers(kind func(f *core.Failure) bool, where core.Reroute) func() core.RetryPolicy {
+	return decides(func(f *core.Failure) core.Decision {
+		if f.Err == nil || hopeless(f) || !kind(f) {
+			return core.Decision{}
+		}
+		return core.Decision{Retry: f.Attempt < 50, Reroute: where}
+	})
 }
 
 // attempts is a policy of so many attempts, with pauses.

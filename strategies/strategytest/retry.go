@@ -97,12 +97,11 @@ func walk(p core.RetryPolicy, f core.Failure, each time.Duration, most int, visi
 		f.Elapsed += each
 		f.Remaining = max(f.Remaining-each, each)
 		own := f
-		own.Message = clone(f.Message)
 		d := p.Next(&own)
 		if visit(&f, d); !d.Retry {
 			return
 		}
-		if d.Reroute != core.SameQueue {
+		if d.Reroute != core.SameQueue && !f.Consistent {
 			f.Untried = max(f.Untried-1, 0)
 		}
 		f.Elapsed += d.After
@@ -199,8 +198,8 @@ func asked(i int) int {
 	return 0
 }
 
-// again asks n more times, and once at least, about a failure. The decision may not change. It gives the
-// longest wait, if it asks so often that it means something.
+// again asks n more times, and once at least, about a failure. The decision may not change. It
+// gives the longest wait, if it asks so often that it means something.
 func (k *kit) again(p core.RetryPolicy, f core.Failure, first core.Decision, n int) (longest time.Duration) {
 	for range max(n, 1) {
 		own := f
