@@ -62,12 +62,13 @@ type delivery struct {
 	topic      *topic
 	look       *lookUp // that is waited for
 	route      *Route
-	index      int    // of the chosen queue
-	consistent bool   // the queue carries meaning: no other may be used
-	same       bool   // the policy wants the same queue again, which the route still has
-	sought     bool   // the route was looked up because it lacks the message's own queue
-	rejected   int    // attempts that breakers refused in this round
-	weak       Result // stored with a weaker status, while the policy asks for more
+	index      int           // of the chosen queue
+	consistent bool          // the queue carries meaning: no other may be used
+	same       bool          // the policy wants the same queue again, which the route still has
+	sought     bool          // the route was looked up because it lacks the message's own queue
+	rejected   int           // attempts that breakers refused in this round
+	paused     time.Duration // before the last attempt, by the policy's decision
+	weak       Result        // stored with a weaker status, while the policy asks for more
 	weakAnswer batchAnswer
 	hasWeak    bool
 	res        *Result // the outcome, once over
@@ -234,7 +235,7 @@ func (e *engine) attempt(ctx context.Context, c *Call) (w wait, must bool) {
 // retry prepares the next attempt.
 func (e *engine) retry(ctx context.Context, c *Call, d Decision) (w wait, must bool) {
 	e.retryScheduled(ctx, c, d)
-	c.same = d.Reroute == SameQueue
+	c.same, c.paused = d.Reroute == SameQueue, d.After
 	if d.Reroute == AnyQueue {
 		c.tried, c.rejected = c.tried[:0], 0
 	}
