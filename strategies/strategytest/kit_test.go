@@ -89,8 +89,8 @@ func TestRetryPolicies(t *testing.T) {
 		"patient":       retry.AtLeastOnce(retry.Retries(50)),
 		"java 5":        retry.Java5(),
 		"java 4.9":      retry.Java49(),
-		"elsewhere, of docs/pipeline.md": core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
-			if f.Class == core.ClassForbidden && !f.Answered && f.Untried > 0 {
+		"elsewhere after a veto": core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+			if f.Class == core.ClassForbidden && !f.Answered && f.Untried > 0 && !f.Consistent {
 				return core.Decision{Retry: true}
 			}
 			return retry.AtLeastOnce().Next(f)

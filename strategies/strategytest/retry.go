@@ -104,6 +104,7 @@ func walk(p core.RetryPolicy, f core.Failure, each time.Duration, most int, visi
 		if d.Reroute != core.SameQueue && !f.Consistent {
 			f.Untried = max(f.Untried-1, 0)
 		}
+		f.Paused = d.After
 		f.Elapsed += d.After
 	}
 }
