@@ -30,7 +30,6 @@ type kit struct {
 	virtual bool // the check runs in virtual time
 	seen    *seen
 	worlds  []*world // made in the check
-	ending  bool     // the check is over, and what it made comes to its end
 
 	mu      sync.Mutex
 	over    bool   // what is found from now on is dropped
@@ -93,7 +92,6 @@ func (k *kit) bubble(t TB, f func()) {
 // whole runs a check and ends what it left.
 func (k *kit) whole(check func()) {
 	k.goAndWait(check)
-	k.ending = true
 	for _, w := range k.worlds {
 		k.goAndWait(w.stop)
 	}
@@ -253,7 +251,7 @@ func (k *kit) await(done <-chan struct{}) {
 		k.blocked(wait)
 		runtime.Goexit()
 	}
-	if k.isBroken() && !k.ending {
+	if k.isBroken() {
 		runtime.Goexit()
 	}
 }

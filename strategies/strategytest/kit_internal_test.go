@@ -119,6 +119,20 @@ func TestWhatBlocksEndsTheRest(t *testing.T) {
 	}
 }
 
+// What blocks may be a step through which a view learns, of which the kit does not know when
+// it is under way.
+func TestStepThatBlocks(t *testing.T) {
+	slow := core.AttemptInterceptorFunc(func(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
+		time.Sleep(2 * patience)
+		return next(ctx, at)
+	})
+	expect(t, "H1", "no method of the strategy is under way; does one of its steps block?", func() {}, func(r *recorder) {
+		TestHealth(r, func() (core.HealthView, []core.Step) {
+			return newView(&view{}), []core.Step{core.AttemptStep("slow", core.AttemptProtect, slow)}
+		}, HealthOptions{})
+	})
+}
+
 // Without virtual time the kit checks what needs none.
 func TestRealTime(t *testing.T) {
 	routes := []*core.Route{queues(1, "a"), queues(2, "a", "b")}
