@@ -19,11 +19,11 @@
 // listener is what it will hear. Topics and routes are the author's choice, too.
 //
 // With a *testing.T the rules run in virtual time (testing/synctest): hours pass at once, and a
-// method that waits is found however short the wait is. What a strategy has to do with
-// goroutines outside of the test then blocks the virtual time. Whatever a method does, the
-// test goes on: one that panics, ends its goroutine or never returns fails the rule about
-// that, by the name of its type, also where another rule meets it. Run the kit with -race as
-// well: only that finds a data race that does no harm today.
+// method that waits is found however short the wait is. A strategy that has to do with
+// goroutines outside of the test says RealTime. Whatever a method does, the test goes on:
+// one that panics, ends its goroutine or never returns fails the rule about that, by the name
+// of its type, also where another rule meets it. Run the kit with -race as well: only that
+// finds a data race that does no harm today.
 //
 // The rules of selectors and their factories:
 //

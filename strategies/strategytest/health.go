@@ -19,6 +19,9 @@ type HealthOptions struct {
 	// Recovery is how long after its last failure a broker is good again at the latest, an
 	// hour by default. It costs no time where the test has a *testing.T.
 	Recovery time.Duration
+	// RealTime checks without virtual time, for a strategy that has to do with goroutines or
+	// channels outside of the test. Rules that need hours are skipped then.
+	RealTime bool
 	// Limit is the time of one rule, [DefaultLimit] by default.
 	Limit time.Duration
 	// Skip gives the reason why a rule is not checked, by its number.
@@ -36,7 +39,7 @@ func TestHealth[T Runner[T]](t T, newView func() (core.HealthView, []core.Step),
 	if opts.Recovery == 0 {
 		opts.Recovery = time.Hour
 	}
-	run(t, healthContract, healthSubject{newView, opts}, settings{opts.Skip, opts.Limit})
+	run(t, healthContract, healthSubject{newView, opts}, settings{opts.Skip, opts.Limit, opts.RealTime})
 }
 
 type healthSubject struct {

@@ -54,12 +54,16 @@ const most = 3
 const patience = time.Hour
 
 // run runs a check within its limit.
-func (k *kit) run(t TB, check func()) {
+func (k *kit) run(t TB, real bool, check func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		defer k.recovered("the check")
-		k.bubble(t, check)
+		if real {
+			k.whole(check)
+		} else {
+			k.bubble(t, check)
+		}
 	}()
 	timer := time.NewTimer(k.limit)
 	defer timer.Stop()
@@ -94,9 +98,6 @@ func (k *kit) whole(check func()) {
 	k.goAndWait(check)
 	for _, w := range k.worlds {
 		k.goAndWait(w.stop)
-	}
-	if k.isBroken() {
-		k.sleep(3 * patience) // what blocks may end
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -196,7 +197,7 @@ func (k *kit) skipf(format string, args ...any) {
 // needsTime skips the check where there is no virtual time.
 func (k *kit) needsTime() {
 	if !k.virtual {
-		k.skipf("it takes virtual time, which only a *testing.T gives")
+		k.skipf("it takes virtual time, and the test has none")
 	}
 }
 

@@ -144,10 +144,15 @@ func TestRealTime(t *testing.T) {
 	}
 	for _, id := range []string{"H8", "H12"} {
 		if !slices.ContainsFunc(good.skips, func(s string) bool {
-			return strings.HasPrefix(s, id+": ") && strings.HasSuffix(s, "which only a *testing.T gives")
+			return strings.HasPrefix(s, id+": ") && strings.HasSuffix(s, "and the test has none")
 		}) {
 			t.Errorf("%s is not skipped: %q", id, good.skips)
 		}
+	}
+	asked := &recorder{t: t}
+	TestHealth(asked, func() (core.HealthView, []core.Step) { return newView(&view{}), nil }, HealthOptions{RealTime: true})
+	if len(asked.failures) > 0 || len(asked.skips) != 2 {
+		t.Errorf("failures %q, skips %q", asked.failures, asked.skips)
 	}
 	bad := &plain{}
 	TestSelector(bad, func() core.SelectorFactory {
@@ -197,7 +202,7 @@ func TestOneValueHearsOnce(t *testing.T) {
 		t.Helper()
 		r := &recorder{t: t}
 		k := &kit{rule: "X", limit: DefaultLimit, seen: &seen{known: map[string]bool{}}, inside: map[string]int{}}
-		k.run(r, func() { f(k) })
+		k.run(r, false, func() { f(k) })
 		if len(k.found) > 0 {
 			t.Errorf("%v", k.found)
 		}

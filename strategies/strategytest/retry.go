@@ -21,6 +21,9 @@ type RetryOptions struct {
 	// Unpaused is the number of attempts that may follow each other at one broker without a
 	// pause, 10 if it is 0.
 	Unpaused int
+	// RealTime checks without virtual time, for a strategy that has to do with goroutines or
+	// channels outside of the test. Rules that need hours are skipped then.
+	RealTime bool
 	// Limit is the time of one rule, [DefaultLimit] by default.
 	Limit time.Duration
 	// Skip gives the reason why a rule is not checked, by its number.
@@ -37,7 +40,7 @@ func TestRetryPolicy[T Runner[T]](t T, newPolicy func() core.RetryPolicy, opts R
 	if opts.Unpaused == 0 {
 		opts.Unpaused = 10
 	}
-	run(t, retryContract, retrySubject{newPolicy, opts}, settings{opts.Skip, opts.Limit})
+	run(t, retryContract, retrySubject{newPolicy, opts}, settings{opts.Skip, opts.Limit, opts.RealTime})
 }
 
 type retrySubject struct {

@@ -35,6 +35,9 @@ type SelectorOptions struct {
 	// Rest is how long after its last failure a broker is used again at the latest, an hour
 	// by default. It costs no time where the test has a *testing.T.
 	Rest time.Duration
+	// RealTime checks without virtual time, for a strategy that has to do with goroutines or
+	// channels outside of the test. Rules that need hours are skipped then.
+	RealTime bool
 	// Limit is the time of one rule, [DefaultLimit] by default.
 	Limit time.Duration
 	// Skip gives the reason why a rule is not checked, by its number.
@@ -55,7 +58,7 @@ func TestSelector[T Runner[T]](t T, newFactory func() core.SelectorFactory, opts
 	if opts.Rest == 0 {
 		opts.Rest = time.Hour
 	}
-	run(t, selectorContract, selectorSubject{newFactory, opts}, settings{opts.Skip, opts.Limit})
+	run(t, selectorContract, selectorSubject{newFactory, opts}, settings{opts.Skip, opts.Limit, opts.RealTime})
 }
 
 type selectorSubject struct {

@@ -44,6 +44,7 @@ type numbers struct{ given, panics, waits, leaves string }
 type settings struct {
 	skip  map[string]string
 	limit time.Duration
+	real  bool // without virtual time
 }
 
 // run checks every rule in a sub-test of its own.
@@ -76,7 +77,7 @@ func run[S any, T Runner[T]](t T, c contract[S], subject S, o settings) {
 			k := &kit{
 				rule: r.id, numbers: c.numbers, skip: o.skip, limit: cmp.Or(o.limit, DefaultLimit), seen: seen, inside: map[string]int{},
 			}
-			k.run(t, func() { r.check(k, subject) })
+			k.run(t, o.real, func() { r.check(k, subject) })
 			k.tell(t, texts)
 		})
 	}
