@@ -218,6 +218,9 @@ func TestBrokenSelectors(t *testing.T) {
 		{"good", func() core.SelectorFactory { return alike(func() core.QueueSelector { return new(turns) }) }, "", "", SelectorOptions{}},
 		{"good and hears", func() core.SelectorFactory { return &hearing{} }, "", "", SelectorOptions{}},
 		{"good and counts", func() core.SelectorFactory { return newInFlight(nil, false) }, "", "", SelectorOptions{}},
+		{"good and bears a grudge for a while", grudges(30 * time.Minute), "", "", SelectorOptions{}},
+		{"bears it as long as it may", grudges(30 * time.Minute), "", "", SelectorOptions{Rest: 30 * time.Minute}},
+		{"bears it longer than it may", grudges(2 * time.Hour), "S13", "did not use a", SelectorOptions{}},
 		{"good and keyed", func() core.SelectorFactory {
 			return alike(func() core.QueueSelector {
 				return keyed{new(turns), func(sel *core.Selection) int { return hashed(sel.Message().ShardingKey) }}
@@ -499,6 +502,39 @@ func tells(attempt func(r *core.AttemptReport)) func() core.SelectorFactory {
 
 func counts(skip func(r *core.AttemptReport) bool) func() core.SelectorFactory {
 	return func() core.SelectorFactory { return newInFlight(skip, false) }
+}
+
+// grudge keeps away from brokers that failed, for a time after the last failure.
+type grudge struct {
+	turns
+	d      time.Duration
+	mu     sync.Mutex
+	failed map[string]time.Time
+}
+
+func grudges(d time.Duration) func() core.SelectorFactory {
+	return func() core.SelectorFactory { return &grudge{d: d, failed: map[string]time.Time{}} }
+}
+
+func (g *grudge) ForTopic(string) core.QueueSelector { return g }
+
+func (g *grudge) AttemptDone(_ ctxt, r *core.AttemptReport) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if r.Err != nil {
+		g.failed[r.Attempt.Broker().Name] = time.Now()
+	}
+}
+
+func (g *grudge) Select(_ ctxt, sel *core.Selection) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	forgiven := func(i int) bool {
+		at, failed := g.failed[sel.Queue(i).Broker]
+		return !failed || time.Since(at) >= g.d
+	}
+	well := both(fresh(sel), up(sel))
+	return g.best(sel, both(well, forgiven), well, fresh(sel), up(sel)), nil
 }
 
 // choosy is consistent for messages that it is told.

@@ -205,7 +205,7 @@ func untriedFirst(k *kit, s selectorSubject) {
 		w.allEnd(lost)
 		w.sends(20, bySync, s.message())
 		for _, c := range f.log.take() {
-			if !c.fresh && c.other {
+			if !c.fresh {
 				k.fatalf("it chose %v, whose broker the call had tried, and there was another", c.queue)
 			}
 		}
@@ -226,7 +226,7 @@ func downLast(k *kit, s selectorSubject) {
 			w.grade(core.HealthDown, without(brokersOf(r), up)...)
 			w.sends(20, bySync, s.message())
 			for _, c := range f.log.take() {
-				if !c.up && c.other {
+				if !c.up {
 					k.fatalf("it chose %v, whose broker is down, and %s is not", c.queue, up)
 				}
 			}

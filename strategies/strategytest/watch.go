@@ -206,7 +206,6 @@ type choice struct {
 	keyed bool // by what the message says
 	up    bool // the broker is not down
 	fresh bool // it was not tried in this call
-	other bool // there was a broker that is both
 }
 
 func (c *choices) add(sel *core.Selection, i int, keyed bool) {
@@ -216,9 +215,6 @@ func (c *choices) add(sel *core.Selection, i int, keyed bool) {
 	one := choice{
 		queue: sel.Queue(i), keyed: keyed,
 		up: sel.Health(i) != core.HealthDown, fresh: !sel.Tried(i),
-	}
-	for j := range sel.Len() {
-		one.other = one.other || !sel.Tried(j) && sel.Health(j) != core.HealthDown
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
