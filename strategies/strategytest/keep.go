@@ -55,7 +55,7 @@ func (w *world) traces(newMessage func() *core.Message) (calls []weak.Pointer[co
 
 // forget drops everything of the producer's, as it holds the memory of its calls.
 func (w *world) forget() {
-	w.rule.Store(nil)
+	w.script.Store(nil)
 	w.p = nil
 }
 

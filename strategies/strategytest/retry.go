@@ -50,7 +50,7 @@ type retrySubject struct {
 
 var retryContract = contract[retrySubject]{
 	rules: []rule[retrySubject]{
-		{"R1", "every call comes to an end", ends1},
+		{"R1", "every call comes to an end", comesToAnEnd},
 		{"R2", "what cannot succeed is not retried", func(k *kit, s retrySubject) { s.notRetried(k, hopeless) }},
 		{"R3", "a decision to give up has no wait, and no wait is negative", soundWaits},
 		{"R4", "the decision depends on the failure alone", stateless},
@@ -112,7 +112,7 @@ func walk(p core.RetryPolicy, f core.Failure, each time.Duration, most int, visi
 	}
 }
 
-func ends1(k *kit, s retrySubject) {
+func comesToAnEnd(k *kit, s retrySubject) {
 	p := s.policy(k)
 	k.do(func() {
 		for _, f := range failures() {

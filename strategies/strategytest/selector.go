@@ -138,7 +138,7 @@ func everyTopic(k *kit, s selectorSubject) {
 
 func inRange(k *kit, s selectorSubject) {
 	w, f := s.start(k, s.Routes[0], 2)
-	for _, r := range append(s.Routes, s.Routes...) {
+	for _, r := range slices.Concat(s.Routes, s.Routes) {
 		w.replace(s.Topics[0], r)
 		for by := range modes {
 			w.sends(10+r.Len()/2, by, s.message()) // a lap and more
@@ -190,7 +190,7 @@ func allUsed(k *kit, s selectorSubject) {
 func newRouteUsed(k *kit, s selectorSubject) {
 	s.broad(k)
 	w, f := s.start(k, s.Routes[0], 1)
-	for _, r := range append(s.Routes, s.Routes[0]) {
+	for _, r := range slices.Concat(s.Routes, s.Routes[:1]) {
 		w.replace(s.Topics[0], r)
 		s.use(w, f, r)
 	}

@@ -17,10 +17,10 @@ import (
 // world is a real producer in which a strategy has to work, over a transport that does what
 // the kit says.
 type world struct {
-	k    *kit
-	p    *core.Producer
-	ack  coretest.Transport
-	rule atomic.Pointer[func(at *core.Attempt) end]
+	k      *kit
+	p      *core.Producer // nil when it has ended
+	ack    coretest.Transport
+	script atomic.Pointer[func(at *core.Attempt) end]
 
 	mu     sync.Mutex
 	routes map[string]*core.Route // by topic; "" is for all others
@@ -73,7 +73,7 @@ func (w *world) hook(ctx context.Context, at *core.Attempt, next core.AttemptHan
 }
 
 func (w *world) ending(at *core.Attempt) end {
-	f := w.rule.Load()
+	f := w.script.Load()
 	if f == nil {
 		return stored
 	}
@@ -219,7 +219,7 @@ func (w *world) stop() {
 }
 
 // happens says how attempts end from now on.
-func (w *world) happens(f func(at *core.Attempt) end) { w.rule.Store(&f) }
+func (w *world) happens(f func(at *core.Attempt) end) { w.script.Store(&f) }
 
 // allEnd lets every attempt end like this.
 func (w *world) allEnd(e end) { w.happens(func(*core.Attempt) end { return e }) }
