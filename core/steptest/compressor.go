@@ -59,9 +59,12 @@ func (c Compressor) bodies() [][]byte {
 
 const appends = "Compressor.Append"
 
-// pack packs a body behind dst. A codec that does not come back, or fails, ends the check:
-// that is another rule's business.
-func (k *kit) pack(c Compressor, dst, src []byte) (out []byte) {
+// pack packs a copy of a body behind dst. A codec that does not come back, or fails, ends the
+// check: that is another rule's business.
+func (k *kit) pack(c Compressor, dst, src []byte) (out []byte) { return k.packOwn(c, dst, bytes.Clone(src)) }
+
+// packOwn is pack without the copy.
+func (k *kit) packOwn(c Compressor, dst, src []byte) (out []byte) {
 	var err error
 	if wrong := k.packs(c, dst, src, &out, &err); wrong != "" || err != nil {
 		k.Skipf("a body is not packed")
@@ -193,7 +196,7 @@ func codecSource() Rule[Compressor] {
 		ofBodies(func(k *kit, c Compressor, body []byte) {
 			src := append(bytes.Clone(body), bytes.Repeat([]byte{roomByte}, room)...)
 			was := bytes.Clone(src)
-			out := k.pack(c, nil, src[:len(body)])
+			out := k.packOwn(c, nil, src[:len(body)])
 			if !bytes.Equal(src, was) {
 				k.Fatalf("it wrote to a body of %d bytes, or to the memory behind it", len(body))
 			}
@@ -251,7 +254,7 @@ func codecKept() Rule[Compressor] {
 				}
 				dst, src := make([]byte, 0, 2*len(body)+1024), bytes.Clone(body)
 				gone = append(gone, isGone(&dst[:1][0]), isGone(&src[0]))
-				k.pack(c, dst, src)
+				k.packOwn(c, dst, src)
 			}
 			if !k.forgotten(func() bool { return allGone(gone) }) {
 				k.Errorf("a dst or a src is still kept %v after %s", k.late, appends)
@@ -280,7 +283,7 @@ func codecConcurrency() Rule[Compressor] {
 					for range each {
 						var out []byte
 						var err error
-						wrong := k.packs(c, nil, bodies[g], &out, &err)
+						wrong := k.packs(c, nil, bytes.Clone(bodies[g]), &out, &err)
 						switch {
 						case wrong != "":
 							k.Errorf("among others: %s", wrong)

@@ -19,7 +19,9 @@ const (
 // copied is a message that shares nothing with m.
 func copied(m *core.Message) *core.Message {
 	c := *m
-	c.Body = slices.Concat(m.Body, bytes.Repeat([]byte{roomByte}, room))[:len(m.Body)]
+	if m.Body != nil {
+		c.Body = slices.Concat(m.Body, bytes.Repeat([]byte{roomByte}, room))[:len(m.Body)]
+	}
 	c.Keys, c.Properties = slices.Clone(m.Keys), maps.Clone(m.Properties)
 	if m.Queue != nil {
 		q := *m.Queue

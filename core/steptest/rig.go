@@ -98,6 +98,9 @@ const brokerName = "steptest-broker"
 func (r *rig) close() {
 	r.closeOnce.Do(func() {
 		ctx := r.k.expired
+		r.told.mu.Lock()
+		r.told.look = false
+		r.told.mu.Unlock()
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -257,21 +260,20 @@ func (r *rig) operation(op *core.Operation) *visit {
 type carrier rig
 
 // RoundTrip does with an attempt what its visit wants, and acknowledges all others.
-func (t *carrier) RoundTrip(_ context.Context, at *core.Attempt) (*core.Result, error) {
+func (t *carrier) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Result, error) {
 	at.MarkWritten()
 	v, _ := t.slot.Get(at.Call())
-	f := fate{}
-	if v != nil {
-		f = *v.fate.Load()
+	if v == nil {
+		return fate{}.answer(at.Result(), nil)
 	}
-	return f.answer(at.Result(), v)
+	return v.fateBelow(ctx).answer(at.Result(), v)
 }
 
 // Recall is the same for operations.
-func (t *carrier) Recall(_ context.Context, op *core.Operation, _ string) (string, error) {
+func (t *carrier) Recall(ctx context.Context, op *core.Operation, _ string) (string, error) {
 	op.MarkWritten()
 	v := (*rig)(t).operation(op)
-	if _, err := v.fate.Load().answer(&core.Result{}, v); err != nil {
+	if _, err := v.fateBelow(ctx).answer(&core.Result{}, v); err != nil {
 		return "", err
 	}
 	return "steptest", nil

@@ -69,14 +69,12 @@ func nextRule() Rule[Step] {
 		if v.plainly() != "" {
 			r.k.Skipf("a plain %v does not come through", sc)
 		}
-		st := v.one()
 		time.Sleep(r.k.moment())
 		r.k.patiently(func() bool { // what it started may call next still
 			now, _ := r.k.goroutines()
 			return now <= before
 		})
-		v.mu.Lock()
-		defer v.mu.Unlock()
+		st := v.one()
 		if st.late {
 			r.k.Errorf("%s called next after it had returned", v.what())
 		}
@@ -100,7 +98,10 @@ func nextRule() Rule[Step] {
 		v := r.begin(inMessage, how{mode: s.mode(), below: func(context.Context, *visit) fate {
 			return fate{err: failed(core.ErrConnectionLost)}
 		}})
-		if st := v.one(); v.plainly() == "" && st.calls > 1 && !st.overlaps && !st.late {
+		if v.plainly() != "" {
+			return
+		}
+		if st := v.one(); st.calls > 1 && !st.overlaps && !st.late {
 			k.Errorf("%s called next %d times after a failure; set Repeats if it may", v.what(), st.calls)
 		}
 	}}, check[Step]{"refused", func(k *kit, s Step) {
@@ -351,11 +352,8 @@ func onceRule() Rule[Step] {
 					r.k.Skipf("a plain %v does not come through", sc)
 				}
 				st := v.one()
-				v.mu.Lock()
-				late, n := st.late || st.overlaps, st.calls
-				v.mu.Unlock()
-				if n > 1 && !late {
-					r.k.Fatalf("%s called next %d times, for %s", v.what(), n, h.describe(sc))
+				if st.calls > 1 && !st.late && !st.overlaps {
+					r.k.Fatalf("%s called next %d times, for %s", v.what(), st.calls, h.describe(sc))
 				}
 			}
 		}, inAttempt, inOperation),

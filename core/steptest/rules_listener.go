@@ -55,7 +55,7 @@ func (l *listening) RetryScheduled(ctx context.Context, r *core.RetryReport) {
 func (l *listening) RouteChanged(r *core.RouteReport) {
 	for _, part := range l.parts {
 		if p, ok := part.(core.RouteListener); ok {
-			tell(l, "RouteListener.RouteChanged", r, nil, nil, func() { p.RouteChanged(r) })
+			l.contained(func() { tell(l, "RouteListener.RouteChanged", r, nil, nil, func() { p.RouteChanged(r) }) })
 		}
 	}
 }
@@ -64,9 +64,28 @@ func (l *listening) RouteChanged(r *core.RouteReport) {
 func (l *listening) StateChanged(r *core.StateReport) {
 	for _, part := range l.parts {
 		if p, ok := part.(core.StateListener); ok {
-			tell(l, "StateListener.StateChanged", r, nil, nil, func() { p.StateChanged(r) })
+			l.contained(func() { tell(l, "StateListener.StateChanged", r, nil, nil, func() { p.StateChanged(r) }) })
 		}
 	}
+}
+
+// contained tells of something that is no send's, on a goroutine of its own while nobody
+// looks: it is the producer's life that is told of then, and a listener must not end it.
+func (l *listening) contained(f func()) {
+	l.told.mu.Lock()
+	look := l.told.look
+	l.told.mu.Unlock()
+	if look {
+		f()
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { _ = recover() }() // another rule looks for panics
+		f()
+	}()
+	l.k.until(done, l.k.late)
 }
 
 // tell tells a listener and notes what it does with the report.

@@ -36,9 +36,7 @@ func resultRule() Rule[Step] {
 }
 
 // success says what is wrong with the end of a stay below which all is well.
-func (st *stay) success() string {
-	st.v.mu.Lock()
-	defer st.v.mu.Unlock()
+func (st record) success() string {
 	switch {
 	case st.res == nil && st.err == nil:
 		return "returned neither a result nor an error"
@@ -75,14 +73,10 @@ func errorRule() Rule[Step] {
 					below = &core.SendError{Class: core.ClassOf(why), Certainty: core.MaybeStored, Topic: "T", Cause: below}
 				}
 				v := r.begin(sc, how{mode: r.step.mode(), below: func(context.Context, *visit) fate { return fate{err: below} }})
-				if v.plainly() != "" {
-					r.k.Fatalf("with an error below %s", v.plainly())
+				if wrong := v.plainly(); wrong != "" {
+					r.k.Fatalf("with an error below %s", wrong)
 				}
-				st := v.one()
-				v.mu.Lock()
-				wrong := st.failure()
-				v.mu.Unlock()
-				if wrong != "" {
+				if wrong := v.one().failure(); wrong != "" {
 					r.k.Errorf("%s %s", v.what(), wrong)
 				}
 			}
@@ -91,7 +85,7 @@ func errorRule() Rule[Step] {
 }
 
 // failure says what is wrong with the end of a stay below which all fails.
-func (st *stay) failure() string {
+func (st record) failure() string {
 	switch {
 	case len(st.passes) == 0, st.overlaps, st.late: // a veto, or another rule's business
 		return ""
@@ -212,13 +206,8 @@ func (r *rig) numbered(n int, alone sent) how {
 		if other := visitOf(ctx); other != nil && other != v {
 			r.k.Errorf("among others %s gives next another caller's context", v.what())
 		}
-		v.mu.Lock()
-		var s sent
-		if st := v.stays[0]; len(st.passes) > 0 && len(st.passes[0].sent) > 0 {
-			s = st.passes[0].sent[0]
-		}
-		v.mu.Unlock()
 		if v.sc == inMessage {
+			s := v.one().passes[0].sent[0]
 			if key, _ := s.property("KEYS"); key != m.Keys[0] && !r.step.ChangesProperties {
 				r.k.Errorf("among others the message with the key %q is sent with the key %q", m.Keys[0], key)
 			}
@@ -245,8 +234,6 @@ func (e numberedError) Error() string { return fmt.Sprintf("failure %d", int(e))
 // ownEnd says what is wrong with the end of a numbered message.
 func (r *rig) ownEnd(v *visit, n int) string {
 	st := v.one()
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	var own numberedError
 	switch {
 	case r.step.Answers, st.overlaps, st.late:

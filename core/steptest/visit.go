@@ -54,12 +54,19 @@ type visit struct {
 
 // stay is one run of the step.
 type stay struct {
-	v        *visit
+	v     *visit
+	under sync.WaitGroup // passes under way
+	rec   record
+}
+
+// record is what is known of a stay. The lock of the visit guards it: a step may call next
+// at any time.
+type record struct {
 	calls    int     // of next
 	passes   []*pass // those that went on
 	running  int     // passes under way
 	ended    bool // it has returned
-	late     bool // next was called after that
+	late     bool // next was called, or still ran, after that
 	overlaps bool // next was called while it ran
 	panicked string
 	exited   bool // it ended its goroutine
@@ -187,9 +194,12 @@ func (v *visit) around(f func(st *stay) (*core.Result, error)) (res *core.Result
 			res, err = nil, errBroken
 		}
 		v.mu.Lock()
-		defer v.mu.Unlock()
-		st.ended, st.panicked, st.exited = true, panicked, !returned && panicked == ""
-		st.res, st.err = copiedResult(res), err
+		rec := &st.rec
+		rec.late = rec.late || rec.running > 0
+		rec.ended, rec.panicked, rec.exited = true, panicked, !returned && panicked == ""
+		rec.res, rec.err = copiedResult(res), err
+		v.mu.Unlock()
+		st.under.Wait() // a next that still runs must not find another's call
 	}()
 	res, err = f(st)
 	returned = true
@@ -223,23 +233,26 @@ func (v *visit) aroundOperation(
 func (st *stay) next(ctx context.Context, now func() []sent, below func(f fate) (*core.Result, error)) (*core.Result, error) {
 	v := st.v
 	v.mu.Lock()
-	st.late = st.late || st.ended
-	st.overlaps = st.overlaps || st.running > 0
-	st.calls++
-	if st.ended || st.running > 0 || v.sc != inMessage && len(st.passes) > 0 {
+	rec := &st.rec
+	rec.late = rec.late || rec.ended
+	rec.overlaps = rec.overlaps || rec.running > 0
+	rec.calls++
+	if rec.ended || rec.running > 0 || v.sc != inMessage && len(rec.passes) > 0 {
 		v.mu.Unlock()
 		return nil, errNext
 	}
 	p := &pass{sent: now()}
-	st.passes = append(st.passes, p)
-	st.running++
+	rec.passes = append(rec.passes, p)
+	rec.running++
+	st.under.Add(1)
 	v.mu.Unlock()
 	back := v.r.k.leave(v.what())
 	defer func() {
 		back()
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		st.running--
+		rec.running--
+		st.under.Done()
 	}()
 	v.once.Do(func() { close(v.reached) })
 	var f fate
@@ -247,8 +260,22 @@ func (st *stay) next(ctx context.Context, now func() []sent, below func(f fate) 
 		f = v.how.below(ctx, v)
 	}
 	res, err := below(f)
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	p.res, p.err = copiedResult(res), err
 	return res, err
+}
+
+// fateBelow is what becomes of the visit at the transport: what was decided when the step
+// called next, or is decided now, where the step has no part in the way.
+func (v *visit) fateBelow(ctx context.Context) fate {
+	if f := v.fate.Load(); f != nil {
+		return *f
+	}
+	if v.how.below != nil {
+		return v.how.below(ctx, v)
+	}
+	return fate{}
 }
 
 // what is the method that the visit comes to.
@@ -294,21 +321,25 @@ func (v *visit) back(after string) {
 	}
 }
 
-// all are the stays, and what they noted does not change any more once the send is over.
-func (v *visit) all() []*stay {
+// all are the step's stays as they are now.
+func (v *visit) all() []record {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.stays
+	out := make([]record, len(v.stays))
+	for i, st := range v.stays {
+		out[i] = st.rec
+	}
+	return out
 }
 
 // one is the step's stay of a send that is over. Without one the check ends: the message did
 // not come to the step.
-func (v *visit) one() *stay {
-	if all := v.all(); len(all) > 0 {
-		return all[0]
+func (v *visit) one() record {
+	all := v.all()
+	if len(all) == 0 {
+		v.r.k.Fatalf("the %v did not come to the step: %v", v.sc, v.err)
 	}
-	v.r.k.Fatalf("the %v did not come to the step: %v", v.sc, v.err)
-	return nil
+	return all[0]
 }
 
 // plainly says what is wrong with a plain send; "" if it came through.
@@ -316,10 +347,7 @@ func (v *visit) plainly() string {
 	if !v.over() {
 		return fmt.Sprintf("%s has not returned after %v", v.what(), v.r.k.late)
 	}
-	st := v.one()
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	switch {
+	switch st := v.one(); {
 	case st.panicked != "":
 		return fmt.Sprintf("panic in %s: %s", v.what(), st.panicked)
 	case st.exited:
@@ -330,9 +358,7 @@ func (v *visit) plainly() string {
 
 // repeated reports whether next was called before.
 func (v *visit) repeated() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return len(v.stays[0].passes) > 1
+	return len(v.one().passes) > 1
 }
 
 // works skips the check for a step that does not let a plain message through in this scope,
@@ -351,8 +377,6 @@ func (r *rig) works(sc scope) {
 // through reports whether a plain send that is over ended as it should.
 func (v *visit) through() bool {
 	st := v.one()
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	if st.err != nil {
 		return v.r.step.Vetoes
 	}
