@@ -220,7 +220,9 @@ func deflate(dst, src []byte) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-func inflate(packed []byte) ([]byte, error) { return io.ReadAll(flate.NewReader(bytes.NewReader(packed))) }
+func inflate(packed []byte) ([]byte, error) {
+	return io.ReadAll(flate.NewReader(bytes.NewReader(packed)))
+}
 
 // packing makes a codec with a mistake.
 func packing(change func(tb steptest.TB, c *codec)) func(tb steptest.TB) steptest.Compressor {
@@ -295,6 +297,21 @@ func brokenCompressors() []broken[steptest.Compressor] {
 			return c
 		}},
 
+		{"uses its buffer again", "C4 C8", "changes when another one is packed", packing(func(_ steptest.TB, c *codec) {
+			var mu sync.Mutex
+			var buffer []byte
+			c.append = func(dst, src []byte) ([]byte, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if len(dst) > 0 {
+					return deflate(dst, src)
+				}
+				var err error
+				buffer, err = deflate(buffer[:0], src)
+				return buffer, err
+			}
+		})},
+
 		// C5
 		{"cuts bodies", "C5", "is unpacked into another one", func(tb steptest.TB) steptest.Compressor {
 			c := appending(func(dst, src []byte) ([]byte, error) { return deflate(dst, src[:min(len(src), 100_000)]) })(tb)
@@ -314,7 +331,7 @@ func brokenCompressors() []broken[steptest.Compressor] {
 		}},
 
 		// C7
-		{"keeps bodies", "C7", "a dst or a src is still kept", packing(func(_ steptest.TB, c *codec) {
+		{"keeps bodies", "C7", "are still kept 1ms after Compressor.Append", packing(func(_ steptest.TB, c *codec) {
 			var mu sync.Mutex
 			c.append = func(dst, src []byte) ([]byte, error) {
 				mu.Lock()

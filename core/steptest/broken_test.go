@@ -227,7 +227,9 @@ func brokenSteps() []broken[steptest.Step] {
 
 		// I4
 		{"makes a context of its own", "I4", "gives next a context without the caller's values", callFunc(
-			func(_ context.Context, c *core.Call, next core.Handler) (*core.Result, error) { return next(context.Background(), c) })},
+			func(_ context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+				return next(context.Background(), c)
+			})},
 		{"frees the context from its end", "I4", "gives next a context that does not end with the caller's", callFunc(
 			func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 				return next(context.WithoutCancel(ctx), c)
@@ -239,7 +241,9 @@ func brokenSteps() []broken[steptest.Step] {
 				return next(ctx, at)
 			})},
 		{"loses the context around operations", "I4", "OperationInterceptor.InterceptOperation", operationFunc(
-			func(_ context.Context, op *core.Operation, next core.OperationHandler) error { return next(context.Background(), op) })},
+			func(_ context.Context, op *core.Operation, next core.OperationHandler) error {
+				return next(context.Background(), op)
+			})},
 
 		// I5
 		{"writes to the body", "I5", "the Body of message 0 is not what it was", func(steptest.TB) steptest.Step {
@@ -344,9 +348,13 @@ func brokenSteps() []broken[steptest.Step] {
 
 		// I10
 		{"forges a result", "I10", "made a success without next; set Answers", callFunc(
-			func(context.Context, *core.Call, core.Handler) (*core.Result, error) { return &core.Result{Status: core.SendOK}, nil })},
+			func(context.Context, *core.Call, core.Handler) (*core.Result, error) {
+				return &core.Result{Status: core.SendOK}, nil
+			})},
 		{"forges a result of an attempt", "I10", "made a success without next", attemptFunc(
-			func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) { return &core.Result{Status: core.SendOK}, nil })},
+			func(context.Context, *core.Attempt, core.AttemptHandler) (*core.Result, error) {
+				return &core.Result{Status: core.SendOK}, nil
+			})},
 		{"improves a result", "I10", "returned the result", callFunc(
 			func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 				res, err := next(ctx, c)

@@ -167,8 +167,16 @@ func events() []event {
 		return fate{err: failed(context.Canceled)}
 	}
 	sends := []how{
-		{}, {mode: core.Async}, {mode: core.Oneway}, {batch: true}, {below: lost}, {below: lost, mode: core.Oneway},
-		{below: lost, batch: true}, {below: weak}, {below: cancelled}, {vetoed: true},
+		{},
+		{mode: core.Async},
+		{mode: core.Oneway},
+		{batch: true},
+		{below: lost},
+		{below: lost, mode: core.Oneway},
+		{below: lost, batch: true},
+		{below: weak},
+		{below: cancelled},
+		{vetoed: true},
 	}
 	return []event{
 		{"call", is[core.CallListener], append([]how{{nothing: true}}, sends...), nil},

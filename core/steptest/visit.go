@@ -17,17 +17,17 @@ import (
 // how says how a message is sent. The zero value is a plain send of the first message, which
 // is stored.
 type how struct {
-	mode     core.Mode
-	batch    bool
-	message  *core.Message // to send a copy of
-	ctx      context.Context
-	timeout  time.Duration
-	below    func(ctx context.Context, v *visit) fate // what stands below the step does
-	through  bool                                     // message scope: what stands below is the engine
-	packed   bool                                     // it comes with a body that a codec has packed
-	again    bool                                     // it comes to the step twice
-	vetoed   bool                                     // its attempt is vetoed outside of the step
-	nothing  bool                                     // there is no message
+	mode    core.Mode
+	batch   bool
+	message *core.Message // to send a copy of
+	ctx     context.Context
+	timeout time.Duration
+	below   func(ctx context.Context, v *visit) fate // what stands below the step does
+	through bool                                     // message scope: what stands below is the engine
+	packed  bool                                     // it comes with a body that a codec has packed
+	again   bool                                     // it comes to the step twice
+	vetoed  bool                                     // its attempt is vetoed outside of the step
+	nothing bool                                     // there is no message
 }
 
 // visit is a send or an operation as it comes to the step.
@@ -65,9 +65,9 @@ type record struct {
 	calls    int     // of next
 	passes   []*pass // those that went on
 	running  int     // passes under way
-	ended    bool // it has returned
-	late     bool // next was called, or still ran, after that
-	overlaps bool // next was called while it ran
+	ended    bool    // it has returned
+	late     bool    // next was called, or still ran, after that
+	overlaps bool    // next was called while it ran
 	panicked string
 	exited   bool // it ended its goroutine
 	res      *core.Result
