@@ -174,7 +174,7 @@ func brokenSteps() []broken[steptest.Step] {
 				go func() { _, _ = next(ctx, c) }()
 				return nil, errMine
 			})},
-		{"calls next twice", "I2", "called next 2 times, and next had not failed", callFunc(
+		{"calls next twice", "I2", "called next 2 times, and it had not failed; set Repeats", callFunc(
 			func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 				if _, err := next(ctx, c); err != nil {
 					return nil, err

@@ -155,10 +155,9 @@ func codecAppend() Rule[Compressor] {
 			if size == 0 {
 				k.Fatalf("a body of %d bytes is packed into nothing", len(body))
 			}
-			for what, dst := range map[string][]byte{
-				"without room behind it": bytes.Clone(head)[:len(head):len(head)],
-				"with room behind it":    append(make([]byte, 0, len(head)+2*len(body)+1024), head...),
-			} {
+			for _, free := range []int{0, 2*len(body) + 1024} {
+				what := fmt.Sprintf("with room for %d bytes", free)
+				dst := append(make([]byte, 0, len(head)+free), head...)
 				out := k.pack(c, dst, body)
 				if !bytes.HasPrefix(out, head) {
 					k.Fatalf("what was in a dst %s is not in front", what)

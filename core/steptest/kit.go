@@ -94,7 +94,7 @@ func (k *kit) finish() {
 	rigs := k.rigs
 	k.mu.Unlock()
 	for _, r := range rigs {
-		k.within(max(k.late, defaultLate), r.close)
+		k.within(max(k.late, defaultLate), func() { r.close(k.Logf) })
 	}
 	for {
 		k.mu.Lock()

@@ -93,9 +93,9 @@ func (k *kit) rig(s Step, change ...func(cfg *core.Config)) *rig {
 
 const brokerName = "steptest-broker"
 
-// close ends the producer and the step's services. What the step does not let go of is the
-// business of the rules.
-func (r *rig) close() {
+// close ends the producer and the step's services. What is wrong with that is I15's business,
+// and given to tell; other rules only note it.
+func (r *rig) close(tell func(format string, args ...any)) {
 	r.closeOnce.Do(func() {
 		ctx := r.k.expired
 		r.told.mu.Lock()
@@ -108,7 +108,9 @@ func (r *rig) close() {
 		}()
 		<-done
 		for _, svc := range r.services {
-			r.k.await(r.k.begin(fmt.Sprintf("%T.Shutdown", svc), func() { _ = svc.Shutdown(ctx) }))
+			if wrong := r.k.tries(fmt.Sprintf("%T.Shutdown", svc), func() { _ = svc.Shutdown(ctx) }); wrong != "" {
+				tell("%s", wrong)
+			}
 		}
 	})
 }

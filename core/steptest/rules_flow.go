@@ -81,8 +81,8 @@ func nextRule() Rule[Step] {
 		if st.overlaps {
 			r.k.Errorf("%s called next while an earlier next was still running", v.what())
 		}
-		if n := st.calls; sc == inMessage && n > 1 && !st.late && !st.overlaps {
-			r.k.Errorf("%s called next %d times, and next had not failed", v.what(), n)
+		if sc == inMessage && st.calls > 1 && !r.step.Repeats && !st.late && !st.overlaps {
+			r.k.Errorf("%s called next %d times, and it had not failed; set Repeats if it may", v.what(), st.calls)
 		}
 		if st.calls == 0 && st.err != nil && !r.step.Vetoes {
 			r.k.Errorf("%s did not call next, but returned the error %v; set Vetoes if it may", v.what(), st.err)
@@ -128,7 +128,7 @@ func nextRule() Rule[Step] {
 		}
 	}})
 	return Rule[Step]{
-		"I2", "next", "it calls next, or returns an error that says why not; never later, never twice at a time, and again only after a failure",
+		"I2", "next", "it calls next, or returns an error that says why not; never later, never twice at a time, and again only with Repeats",
 		checks,
 	}
 }
@@ -228,6 +228,9 @@ func (r *rig) fill(sc scope, h how) *holding {
 	patience := r.k.late
 	if r.step.MayWait {
 		patience = min(patience, 10*r.k.moment())
+	}
+	if h.timeout > 0 { // after which a call does not wait any more
+		patience = min(patience, h.timeout/2)
 	}
 	for range r.step.permits() {
 		v := r.begin(sc, h)
@@ -376,7 +379,7 @@ func goroutinesRule() Rule[Step] {
 					r.begin(sc, h).over()
 				}
 			}
-			r.close()
+			r.close(k.Errorf)
 			k.noneLeft("the end of its calls")
 		}}},
 	}

@@ -299,7 +299,7 @@ func reportsKeptRule() Rule[Step] {
 		"L3", "kept", "it keeps neither the report nor a call, attempt or result in it",
 		inEvents(func(r *rig, e event) {
 			r.comes(e)
-			r.close()
+			r.close(r.k.Logf)
 			r.p = nil
 			r.told.mu.Lock()
 			gone := r.told.gone
@@ -340,7 +340,7 @@ func listenersGoroutinesRule() Rule[Step] {
 		"L5", "goroutines", "it leaves no goroutine behind",
 		inEvents(func(r *rig, e event) {
 			r.comes(e)
-			r.close()
+			r.close(r.k.Logf)
 			r.k.noneLeft("the last report")
 		}),
 	}

@@ -120,7 +120,7 @@ func keptRule() Rule[Step] {
 			for _, h := range r.kinds(sc) {
 				gone = append(gone, r.seen(sc, h)...)
 			}
-			r.close()
+			r.close(r.k.Logf)
 			r.p = nil
 			if !r.k.forgotten(func() bool { return allGone(gone) }) {
 				r.k.Errorf("a %v, or a part of it such as its result, is still kept %v after its end", map[scope]string{

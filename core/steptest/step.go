@@ -36,7 +36,7 @@ type Step struct {
 	// Permits is how many calls under way at a time fill the step up, so that the next one has to
 	// wait or is refused; 16 if it is 0. For a limiter it is more than the limit.
 	Permits int
-	// Repeats is for interceptors that call next again after a failure.
+	// Repeats is for interceptors that call next again: after a failure, or for another topic.
 	Repeats bool
 	// Answers is for interceptors that answer for the brokers: with a result of their own, or
 	// with one where next failed.
