@@ -297,13 +297,13 @@ func brokenCompressors() []broken[steptest.Compressor] {
 			return c
 		}},
 
-		{"uses its buffer again", "C4 C8", "changes when another one is packed", packing(func(_ steptest.TB, c *codec) {
+		{"uses its buffer for short bodies again", "C4", "changes when another one is packed", packing(func(_ steptest.TB, c *codec) {
 			var mu sync.Mutex
 			var buffer []byte
 			c.append = func(dst, src []byte) ([]byte, error) {
 				mu.Lock()
 				defer mu.Unlock()
-				if len(dst) > 0 {
+				if len(dst) > 0 || len(src) > 100 {
 					return deflate(dst, src)
 				}
 				var err error
