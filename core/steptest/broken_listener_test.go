@@ -4,7 +4,6 @@ import (
 	"context"
 	"runtime"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -26,8 +25,31 @@ func (f onRetry) RetryScheduled(_ context.Context, r *core.RetryReport)  { f(r) 
 func (f onRoute) RouteChanged(r *core.RouteReport)                       { f(r) }
 func (f onState) StateChanged(r *core.StateReport)                       { f(r) }
 
+// onAll listens to everything.
+type onAll func(report any)
+
+func (f onAll) CallDone(_ context.Context, r *core.CallReport)        { f(r) }
+func (f onAll) AttemptDone(_ context.Context, r *core.AttemptReport)  { f(r) }
+func (f onAll) RetryScheduled(_ context.Context, r *core.RetryReport) { f(r) }
+func (f onAll) RouteChanged(r *core.RouteReport)                      { f(r) }
+func (f onAll) StateChanged(r *core.StateReport)                      { f(r) }
+
 func listens(l any) func(steptest.TB) steptest.Step {
 	return always(virtual(steptest.Step{Step: core.ListenerStep("mine", l)}))
+}
+
+// oneAtATime makes a listener that panics when it is told two things at a time.
+func oneAtATime(listener func(f func()) any) func(steptest.TB) steptest.Step {
+	return func(tb steptest.TB) steptest.Step {
+		var busy sync.Mutex
+		return listens(listener(func() {
+			if !busy.TryLock() {
+				panic("one at a time")
+			}
+			defer busy.Unlock()
+			time.Sleep(time.Microsecond)
+		}))(tb)
+	}
 }
 
 // keeps makes a listener that keeps something of a report.
@@ -38,7 +60,7 @@ func keeps(listener func(k *keeper) any) func(steptest.TB) steptest.Step {
 func brokenListeners() []broken[steptest.Step] {
 	return []broken[steptest.Step]{
 		{"", "", "", listens(onCall(func(*core.CallReport) {}))},
-		{"", "", "", listens(onState(func(*core.StateReport) {}))},
+		{"", "", "", listens(onAll(func(any) {}))},
 
 		// L1
 		{"blocks at calls", "L1", `CallListener.CallDone of step "mine" has not returned`, func(tb steptest.TB) steptest.Step {
@@ -87,6 +109,9 @@ func brokenListeners() []broken[steptest.Step] {
 		{"writes to the states", "L2", `StateListener.StateChanged of step "mine" wrote to the report`, listens(
 			onState(func(r *core.StateReport) { r.Old = r.New }))},
 
+		{"writes to the routes", "L2", `RouteListener.RouteChanged of step "mine" wrote to the report`, listens(
+			onRoute(func(r *core.RouteReport) { r.Topic = "mine" }))},
+
 		// L3
 		{"keeps calls", "L3", "call: a report, or a part of it, is still kept", keeps(
 			func(k *keeper) any { return onCall(func(r *core.CallReport) { k.keep(r.Call) }) })},
@@ -102,28 +127,23 @@ func brokenListeners() []broken[steptest.Step] {
 		{"keeps route reports", "L3", "route: a report", keeps(
 			func(k *keeper) any { return onRoute(func(r *core.RouteReport) { k.keep(r) }) })},
 
+		{"keeps everything", "L3", "state: a report", keeps(func(k *keeper) any { return onAll(k.keep) })},
+
 		// L4
-		{"cannot be told two things at a time", "L4", "among others: panic in AttemptListener.AttemptDone", func(tb steptest.TB) steptest.Step {
-			var busy sync.Mutex
-			return listens(onAttempt(func(*core.AttemptReport) {
-				if !busy.TryLock() {
-					panic("one at a time")
-				}
-				defer busy.Unlock()
-				time.Sleep(time.Microsecond)
-			}))(tb)
-		}},
+		{"cannot be told of two calls at a time", "L4", "among others: panic in CallListener.CallDone", oneAtATime(
+			func(f func()) any { return onCall(func(*core.CallReport) { f() }) })},
+		{"cannot be told of two attempts at a time", "L4", "among others: panic in AttemptListener.AttemptDone", oneAtATime(
+			func(f func()) any { return onAttempt(func(*core.AttemptReport) { f() }) })},
+		{"cannot be told of two retries at a time", "L4", "among others: panic in RetryListener.RetryScheduled", oneAtATime(
+			func(f func()) any { return onRetry(func(*core.RetryReport) { f() }) })},
+		{"cannot be told of two routes at a time", "L4", "among others: panic in RouteListener.RouteChanged", oneAtATime(
+			func(f func()) any { return onRoute(func(*core.RouteReport) { f() }) })},
+		{"cannot be told of two states at a time", "L4", "among others: panic in StateListener.StateChanged", oneAtATime(
+			func(f func()) any { return onState(func(*core.StateReport) { f() }) })},
 
 		// L5
+		{"starts a goroutine for everything", "L5", "goroutines left", listens(onAll(func(any) { go time.Sleep(time.Hour) }))},
 		{"starts a goroutine for each report", "L5", "goroutines left", listens(
 			onCall(func(*core.CallReport) { go time.Sleep(time.Hour) }))},
 	}
-}
-
-// As for steps.
-func TestBrokenListeners(t *testing.T) {
-	for _, b := range brokenListeners() {
-		t.Run(b.bug, func(t *testing.T) { b.expect(t, steptest.StepRules()) })
-	}
-	everyRule(t, steptest.StepRules(), append(brokenSteps(), brokenListeners()...))
 }

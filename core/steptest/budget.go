@@ -90,15 +90,10 @@ func budgetCheck(run func(k *kit, b Budget, outage bool)) []check[Budget] {
 // asks deposits once and asks for one retry. It says what is wrong with that. The budget is as
 // before, or has one retry less.
 func (k *kit) asks(b Budget, outage bool) string {
-	for what, f := range map[string]func(){
-		withdraw: func() { b.Budget.Withdraw(failure(outage)) },
-		deposit:  b.Budget.Deposit,
-	} {
-		if wrong := k.tries(what, f); wrong != "" {
-			return wrong
-		}
+	if wrong := k.tries(deposit, b.Budget.Deposit); wrong != "" {
+		return wrong
 	}
-	return ""
+	return k.tries(withdraw, func() { b.Budget.Withdraw(failure(outage)) })
 }
 
 // tries calls a method that should return at once, and says what is wrong.

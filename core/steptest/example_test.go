@@ -8,7 +8,6 @@ import (
 	"io"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/steptest"
@@ -30,20 +29,20 @@ func (p printer) Run(_ string, f func(p printer)) bool {
 	return true
 }
 
-// A step that cuts long bodies, and makes some mistakes.
+// A step that puts bodies into capitals, forgets to say so, and knows nothing of compression.
 func ExampleTestStep() {
-	cut := core.InterceptorFunc(func(_ context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
-		if out := call.Outgoing(); len(out.Body()) > 1024 {
-			out.SetBody(out.Body()[:1024])
+	capitals := core.InterceptorFunc(func(ctx context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
+		for out := range call.All() {
+			out.SetBody(bytes.ToUpper(out.Body()))
 		}
-		return next(context.Background(), call)
+		return next(ctx, call)
 	})
 	steptest.TestStep(printer{}, func(steptest.TB) steptest.Step {
-		return steptest.Step{Step: core.CallStep("cut", core.StageEncode, cut), ChangesBody: true, Late: time.Second}
+		return steptest.Step{Step: core.CallStep("capitals", core.StageEncode, capitals)}
 	})
 	// Output:
-	// FAIL I4 context: message: Interceptor.Intercept of step "cut" gives next a context without the caller's values
-	// FAIL I4 context: message: Interceptor.Intercept of step "cut" gives next a context that does not end with the caller's
+	// FAIL I6 changes: message: a body of 15 bytes became one of 15, with the codec ""; set ChangesBody if it may
+	// FAIL I8 packed: message: Interceptor.Intercept of step "capitals" set the body of a message that a codec had packed
 }
 
 // credit is a budget that grants ten retries more than there were successes.

@@ -129,11 +129,11 @@ func packedRule() Rule[Step] {
 					return
 				}
 				if errors.Is(v.err, core.ErrEncoded) {
-					k.Errorf("%s set the body of a message that was packed: %v", v.what(), v.err)
+					k.Fatalf("%s set the body of a message that a codec had packed", v.what())
 				}
 				for _, p := range v.one().passes {
 					if now := p.sent[0]; !bytes.Equal(now.body, packedBody) || now.codec != packedCodec {
-						k.Errorf("%s changed a body that was packed by %q into another one by %q", v.what(), packedCodec, now.codec)
+						k.Fatalf("%s changed a body that was packed by %q into another one by %q", v.what(), packedCodec, now.codec)
 					}
 				}
 			}

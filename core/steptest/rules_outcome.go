@@ -123,8 +123,8 @@ func keptRule() Rule[Step] {
 			r.close(r.k.Logf)
 			r.p = nil
 			if !r.k.forgotten(func() bool { return allGone(gone) }) {
-				r.k.Errorf("a %v, or a part of it such as its result, is still kept %v after its end", map[scope]string{
-					inMessage: "call", inAttempt: "call or an attempt", inOperation: "operation",
+				r.k.Errorf("%s, or a part of it such as its result, is still kept %v after its end", map[scope]string{
+					inMessage: "a call", inAttempt: "a call or an attempt", inOperation: "an operation",
 				}[sc], r.k.late)
 			}
 		}, inMessage, inAttempt, inOperation),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -67,8 +68,8 @@ type broken[S steptest.Subject] struct {
 	open             func(tb steptest.TB) S
 }
 
-// expect runs all rules against a plugin.
-func (b broken[S]) expect(t *testing.T, rules []steptest.Rule[S]) {
+// expect runs all rules against a plugin, and gives what they say.
+func (b broken[S]) expect(t *testing.T, rules []steptest.Rule[S]) []string {
 	t.Helper()
 	failed, rec := verdict(t, rules, b.open)
 	for i, text := range rec.failures {
@@ -85,20 +86,31 @@ func (b broken[S]) expect(t *testing.T, rules []steptest.Rule[S]) {
 	if !strings.Contains(all, b.says) {
 		t.Errorf("no failure says %q:\n%s", b.says, all)
 	}
+	return rec.failures
 }
 
-// everyRule makes sure that each rule is broken by some plugin.
-func everyRule[S steptest.Subject](t *testing.T, rules []steptest.Rule[S], all []broken[S]) {
-	t.Helper()
-	caught := map[string]bool{}
+// expectAll makes a sub-test of each broken plugin.
+func expectAll[S steptest.Subject](t *testing.T, rules []steptest.Rule[S], all []broken[S]) {
+	var failures []string
 	for _, b := range all {
-		for id := range strings.FieldsSeq(b.rules) {
-			caught[id] = true
-		}
+		t.Run(b.bug, func(t *testing.T) { failures = append(failures, b.expect(t, rules)...) })
 	}
+	if !t.Failed() {
+		everyCheck(t, rules, failures)
+	}
+}
+
+// everyCheck makes sure that each check is failed by some broken plugin, of those whose failures
+// these are.
+func everyCheck[S steptest.Subject](t *testing.T, rules []steptest.Rule[S], failures []string) {
+	t.Helper()
 	for _, r := range rules {
-		if !caught[r.ID] {
-			t.Errorf("no broken plugin breaks %v", r)
+		for _, name := range r.Checks() {
+			_, check, _ := strings.Cut(name, "/")
+			prefix := fmt.Sprintf("%v: %s: ", r, check)
+			if !slices.ContainsFunc(failures, func(f string) bool { return strings.HasPrefix(f, prefix) }) {
+				t.Errorf("no broken plugin fails the check %s", name)
+			}
 		}
 	}
 }
