@@ -196,9 +196,9 @@ func misnamed[S Subject](rules []Rule[S], skip map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(skip)) {
 		switch {
 		case !known[name]:
-			return fmt.Errorf("Skip names %q, which is no rule and no check", name)
+			return fmt.Errorf("the subject's Skip names %q, which is no rule and no check", name)
 		case skip[name] == "":
-			return fmt.Errorf("Skip gives no reason for %s", name)
+			return fmt.Errorf("the subject's Skip gives no reason for %s", name)
 		}
 	}
 	return nil
