@@ -32,6 +32,8 @@ type (
 	// PolicyTable says which policy is for which topic: it is what [WithPolicies] takes. Its
 	// Default is required.
 	PolicyTable = core.PolicyTable
+	// PatternPolicy is the policy of topics that fit a pattern, in a [PolicyTable].
+	PatternPolicy = core.PatternPolicy
 )
 
 // The certainties. Their zero is CertaintyUnknown.

@@ -103,21 +103,34 @@ type PolicyDescription struct {
 	Retry          Description       `json:"retry"`
 	Budget         Description       `json:"budget"`
 	Health         Description       `json:"health"`
+	Steps          []PlacedStep      `json:"steps,omitempty"`    // its own, beside the producer's or in their places
+	Without        []string          `json:"without,omitempty"`  // steps of the producer's that it does not run
+	Requires       []string          `json:"requires,omitempty"` // steps that it has to run
 	Failures       []FailureForecast `json:"failures"`
 }
 
 // Steps are the steps in order, message scope first, then attempt scope, then those that
 // listen; a step that does several of these is there several times.
 func (p *Pipeline) Steps() []PlacedStep {
+	return p.placed(func(string) bool { return true })
+}
+
+// placed describes the steps of some names.
+func (p *Pipeline) placed(wanted func(name string) bool) []PlacedStep {
 	out := []PlacedStep{}
+	add := func(s PlacedStep) {
+		if wanted(s.Name) {
+			out = append(out, s)
+		}
+	}
 	for _, s := range p.call {
-		out = append(out, PlacedStep{Name: s.name, Scope: "call", Stage: s.stage, Description: Describe(s.use)})
+		add(PlacedStep{Name: s.name, Scope: "call", Stage: s.stage, Description: Describe(s.use)})
 	}
 	for _, s := range p.attempt {
-		out = append(out, PlacedStep{Name: s.name, Scope: "attempt", Stage: s.stage, Description: Describe(s.use)})
+		add(PlacedStep{Name: s.name, Scope: "attempt", Stage: s.stage, Description: Describe(s.use)})
 	}
 	for _, l := range p.listening {
-		out = append(out, PlacedStep{Name: l.name, Scope: "listener", Events: l.events, Description: Describe(l.part)})
+		add(PlacedStep{Name: l.name, Scope: "listener", Events: l.events, Description: Describe(l.part)})
 	}
 	return out
 }
@@ -190,6 +203,12 @@ func (p *policy) describe() PolicyDescription {
 	d := PolicyDescription{
 		Name: p.Name, Topics: p.topics, Timeout: p.Timeout.String(), AttemptTimeout: p.AttemptTimeout.String(),
 		Selector: Describe(p.Selector), Retry: Describe(p.Retry), Failures: p.forecast(),
+		Without: slices.Clone(p.Without), Requires: slices.Clone(p.Require),
+	}
+	if len(p.Steps) > 0 {
+		d.Steps = p.pipeline.placed(func(name string) bool {
+			return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.name == name })
+		})
 	}
 	d.Budget, d.Health = Description{Summary: noBudget}, Description{Summary: "none: every broker counts as good"}
 	if p.Budget != nil {

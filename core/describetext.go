@@ -141,6 +141,7 @@ func (out *page) policy(before []*policy, p *policy) {
 	fmt.Fprintf(out, "policy %q, for %s\n", d.Name, d.Topics)
 	out.field("time", Description{Summary: fmt.Sprintf("%s a call with all its attempts; %s an attempt, as long as another broker may take "+
 		"the message and the retry policy would go on to it", d.Timeout, d.AttemptTimeout)})
+	out.ownSteps(d)
 	out.field("selector", out.shared(before, d.Selector, p, func(o *policy) any { return o.Selector }))
 	out.field("retry", out.shared(before, d.Retry, p, func(o *policy) any { return o.Retry }))
 	out.field("budget", out.shared(before, d.Budget, p, func(o *policy) any { return o.Budget }))
@@ -162,6 +163,23 @@ func (out *page) field(name string, d Description) {
 	out.settings(2+width+4, d.Settings)
 }
 
+// ownSteps writes what the policy's pipeline has that the producer's has not, and the reverse.
+func (out *page) ownSteps(d PolicyDescription) {
+	if len(d.Steps) > 0 {
+		var list []Setting
+		for _, s := range d.Steps {
+			list = append(list, Setting{s.Name, strings.TrimSpace(s.Scope+" "+s.Stage) + ": " + s.Description.String()})
+		}
+		out.field("steps", Description{Summary: "its own, beside the producer's or in the place of one of the same name", Settings: list})
+	}
+	if len(d.Without) > 0 {
+		out.field("without", Description{Summary: "steps of the producer's that are left out: " + strings.Join(d.Without, ", ")})
+	}
+	if len(d.Requires) > 0 {
+		out.field("requires", Description{Summary: "steps that have to be there: " + strings.Join(d.Requires, ", ")})
+	}
+}
+
 // shared is d, or where the strategy stands already: in a policy before, or as a step.
 func (out *page) shared(before []*policy, d Description, p *policy, of func(*policy) any) Description {
 	for _, o := range before {
@@ -169,7 +187,7 @@ func (out *page) shared(before []*policy, d Description, p *policy, of func(*pol
 			return Description{Summary: fmt.Sprintf("shared with policy %q", o.Name)}
 		}
 	}
-	for _, s := range out.pipeline.steps {
+	for _, s := range slices.Concat(out.pipeline.steps, p.Steps) {
 		if slices.ContainsFunc(s.Parts(), func(part any) bool { return same(part, of(p)) }) {
 			return Description{Summary: "step " + s.name + ", above"}
 		}

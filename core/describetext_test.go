@@ -33,16 +33,28 @@ func (talkingEar) Describe() core.Description {
 	return core.Description{Summary: "counts", Settings: []core.Setting{{Name: "what", Value: "calls"}}}
 }
 
+// talkingLimit is a step that is a health view too.
+type talkingLimit struct{ core.AttemptInterceptorFunc }
+
+func (*talkingLimit) Health(core.Broker) core.Health { return core.HealthGood }
+func (*talkingLimit) Describe() core.Description {
+	return core.Description{Summary: "limits", Settings: []core.Setting{{Name: "at most", Value: "3"}}}
+}
+
 // What is there twice is described once, long texts go on below themselves, and a pipeline
 // without a producer has steps alone.
 func TestTextOfAPipeline(t *testing.T) {
-	part := &talking{}
+	part, described := &talking{}, &talkingLimit{}
 	cfg := coretest.Config(&coretest.Transport{}, core.CallStep("three.things", core.StageGuard, part).WithAttempt(core.AttemptGuard, part),
 		core.ListenerStep("counter", talkingEar{}), core.ListenerStep("silent", ear{}))
 	cfg.Retry, cfg.Budget = part, part
 	cfg.Policies = &core.PolicyTable{
 		Default: &core.Policy{Name: "default"},
 		ByTopic: map[string]*core.Policy{"A": {Name: "quick", Timeout: time.Second}, "B": {Name: "as default"}},
+		ByPrefix: map[string]*core.Policy{"limited-": {
+			Name: "limited", Without: []string{"silent"}, Require: []string{"counter", "three.things"}, Health: described,
+			Steps: []core.Step{core.AttemptStep("own.limit", core.AttemptProtect, described), core.ListenerStep("counter", talkingEar{})},
+		}},
 	}
 	cfg.Handlers = map[core.ServerRequestKind]core.ServerRequestHandler{
 		core.RequestReply: core.ServerRequestHandlerFunc(func(context.Context, *core.ServerRequest) {}),

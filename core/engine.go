@@ -28,20 +28,16 @@ import (
 //	                       │                             │ the route is outdated
 //	                       └────────────────────────── refreshing
 type engine struct {
-	cfg          *Config
-	producer     *Producer
-	listeners    listeners // of the pipeline's steps
-	lastStep     string    // of attempt scope
-	callChain    Handler
-	attemptChain AttemptHandler
-	opChain      OperationHandler
-	routes       *routeCache
-	policies     atomic.Pointer[policySet]
-	lacks        features // what the transport cannot carry
-	clientID     string   // by which servers know the transport's client
-	ids          idMaker
-	calls        sync.Pool
-	totals       totals
+	cfg      *Config
+	producer *Producer
+	chains   *chains // the producer's own steps
+	routes   *routeCache
+	policies atomic.Pointer[policySet]
+	lacks    features // what the transport cannot carry
+	clientID string   // by which servers know the transport's client
+	ids      idMaker
+	calls    sync.Pool
+	totals   totals
 
 	aborted chan struct{}   // closed when calls under way are given up
 	life    context.Context // ends with aborted, for waits that need a context
@@ -66,12 +62,13 @@ type delivery struct {
 	topic      *topic
 	look       *lookUp // that is waited for
 	route      *Route
-	index      int    // of the chosen queue
-	consistent bool   // the queue carries meaning: no other may be used
-	same       bool   // the policy wants the same queue again, which the route still has
-	sought     bool   // the route was looked up because it lacks the message's own queue
-	rejected   int    // attempts that breakers refused in this round
-	weak       Result // stored with a weaker status, while the policy asks for more
+	index      int           // of the chosen queue
+	consistent bool          // the queue carries meaning: no other may be used
+	same       bool          // the policy wants the same queue again, which the route still has
+	sought     bool          // the route was looked up because it lacks the message's own queue
+	rejected   int           // attempts that breakers refused in this round
+	paused     time.Duration // before the last attempt, by the policy's decision
+	weak       Result        // stored with a weaker status, while the policy asks for more
 	weakAnswer batchAnswer
 	hasWeak    bool
 	res        *Result // the outcome, once over
@@ -82,7 +79,7 @@ type delivery struct {
 // the retry policy gives up, or the call ends. Every failure is a *SendError.
 func (e *engine) deliver(ctx context.Context, c *Call) (*Result, error) {
 	if len(c.outs) == 0 {
-		return nil, calledLate(callerOf(e.producer.pipeline.call, len(e.producer.pipeline.call)))
+		return nil, calledLate(e.chains.lastCall)
 	}
 	defer c.thaw()
 	c.stop = StopNone
@@ -238,7 +235,7 @@ func (e *engine) attempt(ctx context.Context, c *Call) (w wait, must bool) {
 // retry prepares the next attempt.
 func (e *engine) retry(ctx context.Context, c *Call, d Decision) (w wait, must bool) {
 	e.retryScheduled(ctx, c, d)
-	c.same = d.Reroute == SameQueue
+	c.same, c.paused = d.Reroute == SameQueue, d.After
 	if d.Reroute == AnyQueue {
 		c.tried, c.rejected = c.tried[:0], 0
 	}
@@ -355,7 +352,7 @@ func (e *engine) try(ctx context.Context, c *Call) (res *Result, err error) {
 	if broken := e.limit(c); broken != nil {
 		return nil, broken
 	}
-	res, err = e.attemptChain(ctx, at)
+	res, err = c.served.policy.attempt(ctx, at)
 	if err == nil && c.misuse != nil {
 		return nil, c.misuse
 	}
@@ -411,7 +408,11 @@ func (c *Call) othersLeft() bool {
 
 // carry is the innermost handler of attempt scope: the transport.
 func (e *engine) carry(ctx context.Context, at *Attempt) (res *Result, err error) {
-	if err := at.descend(len(e.producer.pipeline.attempt), e.lastStep); err != nil {
+	if at.call == nil {
+		return nil, calledLate(e.chains.lastAttempt)
+	}
+	own := at.call.served.policy.chains
+	if err := at.descend(len(own.pipeline.attempt), own.lastAttempt); err != nil {
 		return nil, err
 	}
 	if at.call.misuse != nil {
@@ -456,13 +457,13 @@ func (e *engine) deposit(c *Call) {
 	b.Deposit()
 }
 
-// attemptDone reports the end of an attempt to the listeners of the pipeline, of the
-// policy, and to the selector.
+// attemptDone reports the end of an attempt to the listeners of the policy, and to the
+// selector.
 func (e *engine) attemptDone(ctx context.Context, c *Call, res *Result, err error) {
 	e.totals.attempt(&c.at, err)
 	ls := &c.served.policy.listeners
-	own := c.selectorListener(ctx, &e.listeners, ls)
-	if len(e.listeners.attempt) == 0 && len(ls.attempt) == 0 && own == nil {
+	own := c.selectorListener(ctx, ls)
+	if len(ls.attempt) == 0 && own == nil {
 		return
 	}
 	at := &c.at
@@ -470,7 +471,6 @@ func (e *engine) attemptDone(ctx context.Context, c *Call, res *Result, err erro
 		Attempt: at, Result: c.report(res), Err: err, Class: ClassOf(err),
 		Latency: at.latency, Written: at.written, Abandoned: !at.entered,
 	}
-	e.listeners.attemptDone(ctx, &c.attemptReport)
 	ls.attemptDone(ctx, &c.attemptReport)
 	if own != nil {
 		ls.guard("selector", "AttemptDone", func() { own.AttemptDone(ctx, &c.attemptReport) })
@@ -479,19 +479,14 @@ func (e *engine) attemptDone(ctx context.Context, c *Call, res *Result, err erro
 
 // selectorListener is the call's selector, if it listens and is not told already as its own
 // factory or as a step.
-func (c *Call) selectorListener(ctx context.Context, lists ...*listeners) AttemptListener {
+func (c *Call) selectorListener(ctx context.Context, told *listeners) AttemptListener {
 	s, err := c.queueSelector(ctx)
 	if err != nil {
 		return nil
 	}
 	own, _ := s.(AttemptListener)
-	if own == nil {
+	if own == nil || told.has(own) {
 		return nil
-	}
-	for _, ls := range lists {
-		if ls.has(own) {
-			return nil
-		}
 	}
 	return own
 }
@@ -499,10 +494,9 @@ func (c *Call) selectorListener(ctx context.Context, lists ...*listeners) Attemp
 func (e *engine) retryScheduled(ctx context.Context, c *Call, d Decision) {
 	e.totals.retries.Add(1)
 	ls := &c.served.policy.listeners
-	if len(e.listeners.retry)+len(ls.retry) == 0 {
+	if len(ls.retry) == 0 {
 		return
 	}
 	r := &RetryReport{Call: c, Attempt: c.attempts, Err: c.failure.Err, Delay: max(0, d.After)}
-	e.listeners.retryScheduled(ctx, r)
 	ls.retryScheduled(ctx, r)
 }

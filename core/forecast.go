@@ -84,7 +84,7 @@ func (p *policy) foresee(s *scenario) FailureForecast {
 	if s.answered {
 		err = &BrokerError{Class: s.class, Certainty: s.certainty}
 	}
-	left := p.Timeout
+	left, paused := p.Timeout, time.Duration(0)
 	for tried := 1; ; f.Attempts++ {
 		n, untried := f.Attempts+1, forecastBrokers-tried
 		if s.silent {
@@ -94,7 +94,7 @@ func (p *policy) foresee(s *scenario) FailureForecast {
 		}
 		d, broken := decide(p.Retry, &Failure{
 			Attempt: n, Err: err, Class: s.class, Certainty: s.certainty, Answered: s.answered,
-			Message: probeMessage, Elapsed: p.Timeout - left, Remaining: left, Untried: untried,
+			Message: probeMessage, Paused: paused, Elapsed: p.Timeout - left, Remaining: left, Untried: untried,
 		})
 		switch {
 		case broken != nil || !d.Retry:
@@ -104,7 +104,7 @@ func (p *policy) foresee(s *scenario) FailureForecast {
 			f.More, f.Stop = true, StopTime
 		default:
 			f.add(RetryForecast{1, untried > 0 && d.Reroute == AvoidBroker, d.Reroute == SameQueue, d.After > 0})
-			tried = afterReroute(tried, d.Reroute)
+			tried, paused = afterReroute(tried, d.Reroute), max(0, d.After)
 			continue
 		}
 		f.Attempts = n

@@ -91,7 +91,7 @@ func (c *Call) final() bool {
 func (e *engine) mayGoOn(c *Call) (Decision, ruling, error) {
 	f := &c.failure
 	f.Attempt, f.Mode, f.Message, f.Consistent = c.attempts, c.mode, c.Message(), c.consistent
-	f.Elapsed = time.Since(c.start)
+	f.Paused, f.Elapsed = c.paused, time.Since(c.start)
 	f.Remaining = time.Until(c.deadline)
 	f.Untried = c.untried(c.route)
 	var err error

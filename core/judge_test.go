@@ -75,6 +75,9 @@ func TestWhatAPolicySees(t *testing.T) {
 				t.Errorf("failure %d: %v, want %v", i+1, got.Err, w.Err)
 			}
 			w.Attempt, w.Err, w.Mode, w.Message = i+1, got.Err, core.Sync, m
+			if i > 0 {
+				w.Paused = 50 * time.Millisecond
+			}
 			w.Elapsed = time.Duration(i)*150*time.Millisecond + 100*time.Millisecond
 			w.Remaining = time.Second - w.Elapsed
 			if got != w {

@@ -68,7 +68,6 @@ func (p *Producer) setState(s State) {
 // stateChanged tells of a change of state.
 func (p *Producer) stateChanged(r *StateReport) {
 	p.cfg.Logger.Info("producer state", "group", r.Group, "old", r.Old.String(), "new", r.New.String())
-	p.engine.listeners.stateChanged(r)
 	p.engine.policies.Load().listeners.stateChanged(r)
 }
 

@@ -39,6 +39,7 @@ func (k *OperationKind) UnmarshalText(text []byte) error {
 // outcome.
 type Operation struct {
 	engine   *engine
+	policy   *policy
 	kind     OperationKind
 	topic    string // the user's
 	target   string // as steps changed it
@@ -196,14 +197,15 @@ func (p *Producer) Recall(ctx context.Context, topic, handle string) (messageID 
 		return "", op.failed(err)
 	}
 	defer p.inflight.leave(g)
-	op.deadline = op.start.Add(e.policies.Load().serve(topic).policy.Timeout)
+	op.policy = e.policies.Load().serve(topic).policy
+	op.deadline = op.start.Add(op.policy.Timeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(op.deadline) {
 		op.deadline = d
 	}
 	// A step may end the goroutine; the operation has an outcome then too.
 	err = errGoexit
 	defer func() { e.totals.operation(err) }()
-	if err = e.opChain(ctx, op); err != nil {
+	if err = op.policy.operation(ctx, op); err != nil {
 		if errors.Is(err, ErrAborted) {
 			p.undelivered.Add(1)
 		}
@@ -276,7 +278,7 @@ func (e *engine) brokerOf(ctx context.Context, name, broker string) (Broker, err
 
 // operate is the innermost handler of operations: the transport.
 func (e *engine) operate(ctx context.Context, op *Operation) (err error) {
-	outer, inner := e.producer.pipeline.outer, e.producer.pipeline.inner
+	outer, inner := op.policy.pipeline.outer, op.policy.pipeline.inner
 	caller := callerOf(inner, len(inner))
 	if len(inner) == 0 {
 		caller = callerOf(outer, len(outer))

@@ -33,6 +33,15 @@ type Policy struct {
 	Retry    RetryPolicy
 	Budget   RetryBudget
 	Health   HealthView
+	// Steps are run by calls of this policy beside the producer's. One with the name of a
+	// step of the producer's takes its place. Where [Config].Order is given, it has to list
+	// them too.
+	Steps []Step
+	// Without names steps of the producer's that calls of this policy do not run.
+	Without []string
+	// Require names steps that calls of this policy have to run. A producer or a change of
+	// policies without them is refused, so a hook that a team relies on cannot get lost.
+	Require []string
 }
 
 // PolicySource says which policy serves which topic.
@@ -49,54 +58,19 @@ type PolicySource interface {
 	Policies() []TopicPolicy
 }
 
-// TopicPolicy is a policy with the topics that it serves, in words: "Payments", "Orders.*",
+// TopicPolicy is a policy with the topics that it serves, in words: "Payments", "Orders*",
 // "every other topic".
 type TopicPolicy struct {
 	Topics string
 	Policy *Policy
 }
 
-// PolicyTable is a [PolicySource] of exact topics.
-type PolicyTable struct {
-	// Default serves every topic that is not in ByTopic. It is required. Where such topics
-	// are sent as the [Config] says, it is &Policy{Name: "default"}.
-	Default *Policy
-	// ByTopic has the policies of single topics.
-	ByTopic map[string]*Policy
-}
-
-// Policy implements [PolicySource].
-func (t *PolicyTable) Policy(topic string) *Policy {
-	if p, ok := t.ByTopic[topic]; ok {
-		return p
-	}
-	return t.Default
-}
-
-// Policies implements [PolicySource]: topics of one policy share a line, by name.
-func (t *PolicyTable) Policies() []TopicPolicy {
-	topics := map[*Policy][]string{}
-	for topic, p := range t.ByTopic {
-		topics[p] = append(topics[p], topic)
-	}
-	var out []TopicPolicy
-	for p, names := range topics {
-		slices.Sort(names)
-		out = append(out, TopicPolicy{strings.Join(names, ", "), p})
-	}
-	slices.SortFunc(out, func(a, b TopicPolicy) int { return strings.Compare(a.Topics, b.Topics) })
-	rest := "every topic"
-	if len(out) > 0 {
-		rest = "every other topic"
-	}
-	return append(out, TopicPolicy{rest, t.Default})
-}
-
 // policy is a policy with its gaps filled and everything about it that a send asks.
 type policy struct {
 	Policy
+	*chains
 	topics    string    // that it serves, in words
-	listeners listeners // of its strategies alone
+	listeners listeners // of its steps and strategies
 	capped    capTable
 }
 
@@ -106,7 +80,8 @@ type policySet struct {
 	source   PolicySource
 	policies map[*Policy]*policy
 	order    []*policy // as the source lists them
-	// listeners are those of all policies, each value once, for events that belong to no call.
+	// listeners are those of all steps and policies, each value once, for events that belong to
+	// no call.
 	listeners listeners
 	none      *served // of calls that are refused before they have a policy
 
@@ -139,21 +114,23 @@ type served struct {
 	err      error       // why no call can be sent
 }
 
-// newPolicySet fills the gaps of every policy of source with def's and checks them.
-func newPolicySet(source PolicySource, def Policy, told []any, log listeners) (*policySet, error) {
+// newPolicySet fills the gaps of every policy of source with the configuration's, composes its
+// steps and checks everything. listed is what the source lists.
+func (e *engine) newPolicySet(source PolicySource, listed []TopicPolicy) (*policySet, error) {
+	log := e.cfg.Logger
 	s := &policySet{
-		source: source, policies: map[*Policy]*policy{}, topics: map[string]*served{}, listeners: listeners{log: log.log},
+		source: source, policies: map[*Policy]*policy{}, topics: map[string]*served{}, listeners: e.chains.pipeline.listeners.with(log),
 	}
 	var errs []error
 	names := map[string]bool{}
-	listed, err := listPolicies(source)
-	if err != nil {
-		return nil, err
-	}
 	if len(listed) == 0 {
 		errs = append(errs, errors.New("policies: the source has none"))
 	}
+	known := stepNames(e.cfg.Steps, listed)
 	table, _ := source.(*PolicyTable)
+	if table != nil {
+		errs = append(errs, table.check()...)
+	}
 	_, own := source.(*ownPolicy)
 	for i, tp := range listed {
 		switch {
@@ -172,17 +149,21 @@ func newPolicySet(source PolicySource, def Policy, told []any, log listeners) (*
 			errs = append(errs, fmt.Errorf("policy %q: the name is used twice", tp.Policy.Name))
 		}
 		names[tp.Policy.Name] = true
-		p := &policy{Policy: *tp.Policy, topics: tp.Topics, listeners: listeners{log: log.log}}
-		errs = append(errs, p.fill(def, own)...)
-		p.listeners.subscribe(&p.Policy, told)
+		p := &policy{Policy: *tp.Policy, chains: e.chains, topics: tp.Topics}
+		errs = append(errs, p.fill(e.cfg.policy(), own)...)
+		errs = append(errs, p.place(e, known)...)
+		p.listeners = p.pipeline.listeners.with(log)
+		p.listeners.subscribe(&p.Policy, stepParts(p.pipeline.steps))
 		s.policies[tp.Policy] = p
 		s.order = append(s.order, p)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	told := stepParts(e.cfg.Steps)
 	for _, p := range s.order {
 		p.capped = newCapTable(p.Retry)
+		told = s.listeners.subscribeSteps(p.Policy.Steps, told)
 		told = s.listeners.subscribe(&p.Policy, told)
 	}
 	s.none = s.without("", ErrContract)
@@ -266,12 +247,27 @@ type namedPart struct {
 // breaker: it is told once. The result is told with the values that it now holds too.
 func (ls *listeners) subscribe(p *Policy, told []any) []any {
 	for _, s := range p.strategies() {
-		if !slices.ContainsFunc(told, func(t any) bool { return same(t, s.part) }) {
-			told = append(told, s.part)
-			ls.add(s.name, s.part)
+		told = ls.subscribePart(s.name, s.part, told)
+	}
+	return told
+}
+
+// subscribeSteps does the same for steps.
+func (ls *listeners) subscribeSteps(steps []Step, told []any) []any {
+	for i := range steps {
+		for _, part := range steps[i].Parts() {
+			told = ls.subscribePart(steps[i].name, part, told)
 		}
 	}
 	return told
+}
+
+func (ls *listeners) subscribePart(name string, part any, told []any) []any {
+	if slices.ContainsFunc(told, func(t any) bool { return same(t, part) }) {
+		return told
+	}
+	ls.add(name, part)
+	return append(told, part)
 }
 
 // maxCachedTopic is the longest topic, in bytes, whose entry is kept. Longer ones are no

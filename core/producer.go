@@ -43,7 +43,6 @@ func (s *State) UnmarshalText(text []byte) error { return enum.Unmarshal("state"
 type Producer struct {
 	cfg      Config
 	engine   *engine
-	pipeline *Pipeline
 	inbox    *Inbox
 	services []Service // in the order in which they start
 	drainers []namedPart
@@ -71,12 +70,13 @@ func NewProducer(cfg Config) (*Producer, error) {
 	cfg.Steps = slices.Clone(cfg.Steps)
 	cfg.Own = slices.Clone(cfg.Own)
 	cfg, cfgErr := cfg.withDefaults()
-	pipeline, pipeErr := Resolve(cfg.Order, cfg.Steps...)
+	listed, listErr := listPolicies(cfg.Policies)
+	pipeline, pipeErr := Resolve(cfg.Order.of(cfg.Steps, stepNames(cfg.Steps, listed)), cfg.Steps...)
 	if pipeErr != nil {
 		pipeline = &Pipeline{} // to find what else is wrong
 	}
 	p := &Producer{
-		cfg: cfg, pipeline: pipeline,
+		cfg:       cfg,
 		slots:     semaphore.NewWeighted(int64(max(0, cfg.MaxInFlight))),
 		bytes:     semaphore.NewWeighted(max(0, cfg.MaxInFlightBytes)),
 		lifecycle: make(chan struct{}, 1),
@@ -84,40 +84,32 @@ func NewProducer(cfg Config) (*Producer, error) {
 		batching:  newInflight(),
 		workers:   newWorkers(cfg.MaxWorkers),
 	}
-	e := newEngine(p)
-	policies, policyErr := newPolicySet(cfg.Policies, cfg.policy(), p.stepValues(), e.listeners)
+	e := newEngine(p, pipeline)
+	var policies *policySet
+	policyErr := listErr
+	if listErr == nil {
+		policies, policyErr = e.newPolicySet(cfg.Policies, listed)
+	}
 	capErr := p.askCapabilities()
 	if err := errors.Join(cfgErr, pipeErr, policyErr, capErr, p.checkParts(policies)); err != nil {
 		return nil, fmt.Errorf("producer %q: %w", cfg.Group, err)
 	}
 	e.policies.Store(policies)
 	p.services = p.findServices(policies)
-	p.drainers = p.findDrainers()
+	p.drainers = p.findDrainers(policies)
 	p.inbox = newInbox(&p.cfg, func() context.Context { return e.life })
 	p.batches.New = func() any { return &Batch{p: p} }
 	return p, nil
 }
 
-func newEngine(p *Producer) *engine {
-	e := &engine{cfg: &p.cfg, producer: p, aborted: make(chan struct{}), listeners: p.pipeline.listeners.with(p.cfg.Logger)}
+func newEngine(p *Producer, own *Pipeline) *engine {
+	e := &engine{cfg: &p.cfg, producer: p, aborted: make(chan struct{})}
 	p.engine = e
 	e.life, e.abort = context.WithCancel(context.Background())
 	e.routes = newRouteCache(&p.cfg, e.routeChanged, func() { e.policies.Load().forget() })
-	e.callChain = composeCall(e.deliver, p.pipeline.call)
-	e.attemptChain = composeAttempt(e.carry, p.pipeline.attempt)
-	e.lastStep = callerOf(p.pipeline.attempt, len(p.pipeline.attempt))
-	e.opChain = composeOperation(e.locate(composeOperation(e.operate, p.pipeline.inner, p.pipeline.outer)), p.pipeline.outer, nil)
+	e.chains = e.compose(own)
 	e.calls.New = func() any { return &Call{engine: e} }
 	return e
-}
-
-// stepValues are the values of all steps.
-func (p *Producer) stepValues() []any {
-	var out []any
-	for _, s := range p.cfg.Steps {
-		out = append(out, s.Parts()...)
-	}
-	return out
 }
 
 // parts are the steps' values and the strategies of all policies, each once. Without policies
@@ -129,7 +121,7 @@ func (p *Producer) parts(policies *policySet) []namedPart {
 			out = append(out, namedPart{name, part})
 		}
 	}
-	for _, s := range p.pipeline.steps {
+	for _, s := range p.engine.chains.pipeline.steps {
 		for _, part := range s.Parts() {
 			add("step "+s.name, part)
 		}
@@ -138,6 +130,11 @@ func (p *Producer) parts(policies *policySet) []namedPart {
 		return out
 	}
 	for _, pol := range policies.order {
+		for _, s := range pol.Steps {
+			for _, part := range s.Parts() {
+				add(fmt.Sprintf("step %s of policy %q", s.name, pol.Name), part)
+			}
+		}
 		for _, s := range pol.strategies() {
 			add(fmt.Sprintf("%s of policy %q", s.name, pol.Name), s.part)
 		}
@@ -183,9 +180,14 @@ func (p *Producer) findServices(policies *policySet) []Service {
 	return out
 }
 
-func (p *Producer) findDrainers() []namedPart {
+// findDrainers are the steps that are told of a shutdown, each once.
+func (p *Producer) findDrainers(policies *policySet) []namedPart {
+	steps := p.engine.chains.pipeline.steps
+	for _, pol := range policies.order {
+		steps = slices.Concat(steps, pol.Steps)
+	}
 	var out []namedPart
-	for _, s := range p.pipeline.steps {
+	for _, s := range steps {
 		for _, part := range s.Parts() {
 			_, drains := part.(Drainer)
 			if drains && !slices.ContainsFunc(out, func(o namedPart) bool { return same(o.part, part) }) {
@@ -196,12 +198,26 @@ func (p *Producer) findDrainers() []namedPart {
 	return out
 }
 
-// Pipeline is the resolved chain with the policies as they are now.
+// Pipeline is the producer's resolved chain with the policies as they are now.
 func (p *Producer) Pipeline() *Pipeline {
-	out := *p.pipeline
+	out := *p.engine.chains.pipeline
 	out.cfg = &p.cfg
 	out.policies = p.engine.policies.Load().order
 	return &out
+}
+
+// PipelineFor is the resolved chain of the sends to a topic, by the user's name of it: with the
+// steps of the policy that serves the topic now, and with that policy alone. The error is the
+// policy source's, of which every send to the topic would tell.
+func (p *Producer) PipelineFor(topic string) (*Pipeline, error) {
+	pol, err := p.engine.policies.Load().choose(topic)
+	if err != nil {
+		return nil, err
+	}
+	out := *pol.pipeline
+	out.cfg = &p.cfg
+	out.policies = []*policy{pol}
+	return &out, nil
 }
 
 // Group is the producer group.
@@ -211,7 +227,6 @@ func (p *Producer) Group() string { return p.cfg.Group }
 func (p *Producer) State() State { return State(p.state.Load()) }
 
 func (e *engine) routeChanged(r *RouteReport) {
-	e.listeners.routeChanged(r)
 	e.policies.Load().listeners.routeChanged(r)
 }
 
@@ -248,7 +263,11 @@ func (p *Producer) setPolicies(ctx context.Context, source PolicySource) (int, e
 		return 0, errors.New("the source is nil")
 	}
 	e := p.engine
-	policies, err := newPolicySet(source, p.cfg.policy(), p.stepValues(), e.listeners)
+	listed, err := listPolicies(source)
+	if err != nil {
+		return 0, err
+	}
+	policies, err := e.newPolicySet(source, listed)
 	if err != nil {
 		return 0, err
 	}
@@ -266,7 +285,7 @@ func (p *Producer) setPolicies(ctx context.Context, source PolicySource) (int, e
 		return 0, fmt.Errorf("it is %v", s)
 	}
 	e.policies.Store(policies)
-	p.services = services
+	p.services, p.drainers = services, p.findDrainers(policies)
 	if p.State() == StateRunning {
 		p.retire(without(old, services))
 	}

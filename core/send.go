@@ -241,7 +241,7 @@ func (e *engine) run(ctx context.Context, c *Call, wrong error) (Result, error) 
 		return e.outcome(ctx, c, nil, wrong)
 	}
 	c.begun = true
-	res, err := e.callChain(ctx, c)
+	res, err := c.served.policy.call(ctx, c)
 	return e.outcome(ctx, c, res, err)
 }
 
@@ -276,9 +276,8 @@ func (e *engine) outcome(ctx context.Context, c *Call, res *Result, err error) (
 	}
 	c.told = true
 	e.totals.call(c, err)
-	if ls := &c.served.policy.listeners; len(e.listeners.call)+len(ls.call) > 0 {
+	if ls := &c.served.policy.listeners; len(ls.call) > 0 {
 		c.callReport = CallReport{Call: c, Result: c.report(res), Err: err, Duration: time.Since(c.start)}
-		e.listeners.callDone(ctx, &c.callReport)
 		ls.callDone(ctx, &c.callReport)
 	}
 	if err != nil {

@@ -125,6 +125,7 @@ type Failure struct {
 	Status     SendStatus    // with Err nil: stored, but with this weaker status
 	Mode       Mode          // how the message is sent
 	Message    *Message      // read-only
+	Paused     time.Duration // the pause before that attempt, as its decision had it; 0 for the first
 	Elapsed    time.Duration // since the call began
 	Remaining  time.Duration // until its deadline
 	Untried    int           // brokers of the route that this call has not tried

@@ -19,7 +19,7 @@ import (
 // fixed queue, may fail while it cannot take them, but never because of an open breaker, and not later than a second
 // after it is back.
 func TestBoundSendsOutliveTheirBrokersTrouble(t *testing.T) {
-	eachVersion(t, func(t *testing.T, version string) {
+	oneVersion(t, func(t *testing.T, version string) {
 		// A short queue, so that a flood makes the broker say busy.
 		c := startCluster(t, realcluster.Options{Version: version, Brokers: 2, Settings: []string{
 			"broker-b:sendMessageThreadPoolNums=1", "broker-b:sendThreadPoolQueueCapacity=100",

@@ -55,8 +55,13 @@ func (l *ledger) note(body string, began, portBack time.Time, err error) {
 // what was reported as not sent or not stored is not, every send has one outcome, sends succeed again soon after the
 // port answers, and the producers leave no goroutine behind.
 func TestBrokerCrashUnderLoadLosesNothingAndLiesAboutNothing(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { // the versions run side by side
+		if err := goleak.Find(before); err != nil {
+			t.Errorf("after Shutdown: %v", err)
+		}
+	})
 	eachCluster(t, func(t *testing.T, c *cluster) {
-		before := goleak.IgnoreCurrent()
 		loads := map[string]*ledger{"sync": newLedger(), "async": newLedger()}
 		topics := map[string]string{}
 		for mode := range loads {
@@ -103,9 +108,6 @@ func TestBrokerCrashUnderLoadLosesNothingAndLiesAboutNothing(t *testing.T) {
 		time.Sleep(max(time.Until(began.Add(crashLoad)), 5*time.Second))
 		close(stop)
 		running.Wait()
-		if err := goleak.Find(before); err != nil {
-			t.Errorf("after Shutdown: %v", err)
-		}
 		for mode, l := range loads {
 			recovery := l.firstOK.Sub(port)
 			t.Logf("%s %s: %d sent, %d acknowledged, failed %v; down for %s; first success %s after the port answered",

@@ -45,7 +45,8 @@ func TestTenThousandLinesArriveOnceAndUnchanged(t *testing.T) {
 		var out, diag bytes.Buffer
 		cmd := exec.Command(liftoffBinary(t), "send", "--namesrv", c.NameServer(), "--topic", topic, "--group", "ten_thousand",
 			"--tag", "paid", "--keys", "k1 k2", "--property", "city=Zürich", "--property", "source=file",
-			"--concurrency", "16", "--file", file, "--json")
+			"--concurrency", "16", "--file", file, "--json",
+			"--retry", "safe", "--timeout", "30s") // on a slow machine a time-out would store a line twice
 		cmd.Stdout, cmd.Stderr = &out, &diag
 		began := time.Now()
 		if err := cmd.Run(); err != nil {

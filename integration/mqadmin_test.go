@@ -1,8 +1,11 @@
 package integration
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,30 +21,60 @@ import (
 	"github.com/liftoff-mq/liftoff/integration/realcluster"
 )
 
-// mqadmin runs RocketMQ's administration tool of a version and returns all that it printed.
-func mqadmin(t *testing.T, version, nameServer string, args ...string) string {
+// mqadmin is RocketMQ's administration tool of a version, in one process for all commands.
+type mqadmin struct {
+	t   *testing.T
+	in  io.Writer
+	out *bufio.Scanner
+}
+
+// endOfCommand is what the process prints after each command.
+const endOfCommand = "-- end of the command --"
+
+func startMqadmin(t *testing.T, version, nameServer string) *mqadmin {
 	t.Helper()
 	must(t, realcluster.NeedTools("java", "mvn", "bash"))
 	scripts, err := realcluster.Folder("rocketmq")
 	must(t, err)
 	jars, err := exec.Command(filepath.Join(scripts, "fetch"), version).Output()
 	must(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
 	home := t.TempDir() // the tool writes its logs below it, and that of 4.9 wants a configuration for them
 	must(t, os.Mkdir(filepath.Join(home, "conf"), 0o755))
 	must(t, os.WriteFile(filepath.Join(home, "conf", "logback_tools.xml"), []byte("<configuration/>"), 0o644))
-	cmd := exec.CommandContext(ctx, "java", append([]string{
-		"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true",
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // the test's own ends before its clean-up
+	cmd := exec.CommandContext(ctx, "java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true",
 		"--add-opens=java.base/java.nio=ALL-UNNAMED", "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
-		"-Drocketmq.home.dir=" + home, "-Duser.home=" + home, "-Drocketmq.namesrv.addr=" + nameServer,
-		"-cp", filepath.Join(strings.TrimSpace(string(jars)), "lib", "*"), "org.apache.rocketmq.tools.command.MQAdminStartup",
-	}, args...)...)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("mqadmin %s: %v\n%s", strings.Join(args, " "), err, tail(string(out), 4000))
+		"-Drocketmq.home.dir="+home, "-Duser.home="+home, "-Drocketmq.namesrv.addr="+nameServer,
+		"-cp", filepath.Join(strings.TrimSpace(string(jars)), "lib", "*"), filepath.Join("testdata", "MqadminSession.java"))
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	cmd.Stderr = os.Stderr
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		defer cancel()
+		if err := errors.Join(in.Close(), cmd.Wait()); err != nil {
+			t.Errorf("mqadmin: %v", err)
+		}
+	})
+	return &mqadmin{t: t, in: in, out: bufio.NewScanner(out)}
+}
+
+// run runs a command and returns all that it printed.
+func (m *mqadmin) run(args ...string) string {
+	m.t.Helper()
+	_, err := fmt.Fprintln(m.in, strings.Join(args, "\t"))
+	must(m.t, err)
+	var out strings.Builder
+	for m.out.Scan() {
+		if m.out.Text() == endOfCommand {
+			return out.String()
+		}
+		out.WriteString(m.out.Text() + "\n")
 	}
-	return string(out)
+	m.t.Fatalf("mqadmin %s ended the process: %v\n%s", strings.Join(args, " "), m.out.Err(), tail(out.String(), 4000))
+	return ""
 }
 
 // mqadmin found no message, showed no topic and no progress, called a group that consumes offline, and deleted nothing at
@@ -51,10 +84,12 @@ func TestMqadminAgainstLiftoffBroker(t *testing.T) {
 	send := officialProducer(t, nameServer)
 	for _, version := range versions(t) {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			topic, group := topicFor(t, "t"), topicFor(t, "g")
+			tool := startMqadmin(t, version, nameServer)
 			admin := func(want []string, args ...string) {
 				t.Helper()
-				out := mqadmin(t, version, nameServer, args...)
+				out := tool.run(args...)
 				for _, w := range want {
 					if !regexp.MustCompile(`(?m)` + w).MatchString(out) {
 						t.Errorf("mqadmin %s: no %s in\n%s", strings.Join(args, " "), w, tail(out, 3000))
@@ -76,10 +111,16 @@ func TestMqadminAgainstLiftoffBroker(t *testing.T) {
 			defer stop()
 			javaprog.ReadBack(t, version, nameServer, "%RETRY%"+group, 1, time.Minute)
 
-			// Before a first commit, after some seconds, the tool takes a group for offline, at real brokers too.
-			for begin := time.Now(); !strings.Contains(mqadmin(t, version, nameServer, "consumerProgress", "-g", group), "Diff Total"); {
-				if time.Since(begin) > 2*time.Minute {
-					t.Fatal("the group has no progress")
+			// The tool takes a group for offline before its first commit, and does not find a producer before its first
+			// heartbeat, at real brokers too.
+			for _, wait := range [][]string{
+				{"\n" + topic, "consumerProgress", "-g", group},
+				{"127.0.0.1", "producerConnection", "-g", "official_go_producer", "-t", topic},
+			} {
+				for begin := time.Now(); !strings.Contains(tool.run(wait[1:]...), wait[0]); time.Sleep(200 * time.Millisecond) {
+					if time.Since(begin) > 2*time.Minute {
+						t.Fatalf("mqadmin %s shows nothing", strings.Join(wait[1:], " "))
+					}
 				}
 			}
 
@@ -99,7 +140,7 @@ func TestMqadminAgainstLiftoffBroker(t *testing.T) {
 				admin([]string{"this broker has no attributes of topics: .message.type=FIFO"}, "updateTopic", "-c", "DefaultCluster", "-t", topic, "-a", "+message.type=FIFO")
 				admin([]string{"request type 401 not supported"}, "setConsumeMode", "-c", "DefaultCluster", "-t", topic, "-g", group, "-m", "POP", "-q", "1")
 			}
-			if out := mqadmin(t, version, nameServer, "topicList"); slices.Contains(strings.Fields(out), topic) {
+			if out := tool.run("topicList"); slices.Contains(strings.Fields(out), topic) {
 				t.Errorf("the topic is there:\n%s", out)
 			}
 		})

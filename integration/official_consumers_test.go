@@ -161,7 +161,7 @@ func TestOfficialConsumersFailMessages(t *testing.T) {
 		}
 		failMessages(t, nameServer, all)
 	})
-	eachVersionAtOnce(t, func(t *testing.T, version string) {
+	eachVersion(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{Version: version, Settings: []string{"messageDelayLevel=" + retryLevels}})
 		failMessages(t, c.NameServer(), clients(javaConsumer(version, "concurrently", "tag")))
 	})

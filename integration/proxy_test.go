@@ -17,7 +17,7 @@ import (
 // met as one that hangs: the send ends in time, maybe stored; afterwards sends go on.
 func TestProxyIsNameServerAndBroker(t *testing.T) {
 	const queues, each = 4, 200
-	eachVersionAtOnce(t, func(t *testing.T, version string) {
+	eachVersion(t, func(t *testing.T, version string) {
 		if version == "4.9.7" {
 			return // has no proxy
 		}
@@ -120,7 +120,7 @@ func sendsGoOn(t *testing.T, p *core.Producer, topic string) {
 
 // A message with a delivery time can be taken back through the proxy too.
 func TestRecallThroughTheProxy(t *testing.T) {
-	eachVersionAtOnce(t, func(t *testing.T, version string) {
+	eachVersion(t, func(t *testing.T, version string) {
 		if version == "4.9.7" {
 			return
 		}

@@ -3,8 +3,8 @@ package integration
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,7 +34,7 @@ func (c *cluster) routeBrokers(t testing.TB, topic string) []string {
 // the default topic (broker-a's) and not the topic, which lives on broker-b. No message leaves the topic's queues, from a
 // producer with default settings and from one that asks for its routes all the time.
 func TestNameServerRestartedBeforeABrokerHasRegistered(t *testing.T) {
-	eachVersionAtOnce(t, func(t *testing.T, version string) {
+	eachVersion(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{Version: version, Brokers: 2, Settings: []string{
 			"broker-a:registerNameServerPeriod=10000", "broker-b:registerNameServerPeriod=60000",
 		}})
@@ -95,24 +95,42 @@ func TestNameServerRestartedBeforeABrokerHasRegistered(t *testing.T) {
 // One of the two brokers of an ordered topic is killed. No key moves: those that live there fail, certainly not sent, and
 // are back in their places when it is.
 func TestOrderedTopicWithABrokerKilled(t *testing.T) {
-	eachVersionAtOnce(t, func(t *testing.T, version string) {
+	eachVersion(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{Version: version, Brokers: 2, Settings: []string{"namesrv:orderMessageEnable=true"}})
 		topic := topicFor(t, "t")
 		c.CreateTopic(t, topic, 4)
 		must(t, c.SetOrder(t.Context(), topic, "broker-a:4;broker-b:4"))
-		p := refreshing(t, c, "ordered", 200*time.Millisecond, 500*time.Millisecond)
+		p := refreshing(t, c, "ordered", 200*time.Millisecond, 5*time.Second)
 		const keys = 200
-		send := func(key int) (core.Result, error) {
-			return p.Send(t.Context(), &core.Message{Topic: topic, Body: []byte("x"), ShardingKey: fmt.Sprint("order-", key)})
+		type outcome struct {
+			queue core.Queue
+			err   error
 		}
-		place := map[int]core.Queue{}
-		onB := 0
-		for k := range keys {
-			res, err := send(k)
-			if err != nil {
-				t.Fatal(err)
+		send := func(keys []int) map[int]outcome { // all at once: those of a dead broker take their whole time
+			var mu sync.Mutex
+			var wg sync.WaitGroup
+			out := map[int]outcome{}
+			for _, k := range keys {
+				wg.Go(func() {
+					res, err := p.Send(t.Context(), &core.Message{Topic: topic, Body: []byte("x"), ShardingKey: fmt.Sprint("order-", k)})
+					mu.Lock()
+					defer mu.Unlock()
+					out[k] = outcome{res.Queue, err}
+				})
 			}
-			if place[k] = res.Queue; res.Queue.Broker == "broker-b" {
+			wg.Wait()
+			return out
+		}
+		all := make([]int, keys)
+		for k := range all {
+			all[k] = k
+		}
+		place, onB := send(all), 0
+		for k, o := range place {
+			if o.err != nil {
+				t.Fatalf("key %d: %v", k, o.err)
+			}
+			if o.queue.Broker == "broker-b" {
 				onB++
 			}
 		}
@@ -122,18 +140,17 @@ func TestOrderedTopicWithABrokerKilled(t *testing.T) {
 		}
 		time.Sleep(time.Second) // several refreshes
 		moved, failed := 0, 0
-		for k := range keys {
-			res, err := send(k)
+		for k, o := range send(all) {
 			var se *core.SendError
 			switch {
-			case err == nil && res.Queue != place[k]:
+			case o.err == nil && o.queue != place[k].queue:
 				moved++
-			case err != nil && place[k].Broker == "broker-a":
-				t.Errorf("key %d lives on broker-a: %v", k, err)
-			case err != nil:
+			case o.err != nil && place[k].queue.Broker == "broker-a":
+				t.Errorf("key %d lives on broker-a: %v", k, o.err)
+			case o.err != nil:
 				failed++
-				if !errors.As(err, &se) || se.Certainty != core.NotSent {
-					t.Errorf("key %d: %v", k, err)
+				if !errors.As(o.err, &se) || se.Certainty != core.NotSent {
+					t.Errorf("key %d: %v", k, o.err)
 				}
 			}
 		}
@@ -146,19 +163,20 @@ func TestOrderedTopicWithABrokerKilled(t *testing.T) {
 			}
 		}
 		c.Restart(t, "broker-b")
-		left := maps.Clone(place)
+		left := all
 		for began := time.Now(); len(left) > 0; {
-			for k := range left {
-				res, err := send(k)
-				if err == nil {
-					delete(left, k)
-					if res.Queue != place[k] {
-						t.Errorf("key %d is on %v, it was on %v", k, res.Queue, place[k])
-					}
-				} else if time.Since(began) > time.Minute {
-					t.Fatalf("a minute after the broker is back: %v", err)
+			var away []int
+			for k, o := range send(left) {
+				switch {
+				case o.err != nil && time.Since(began) > time.Minute:
+					t.Fatalf("a minute after the broker is back: %v", o.err)
+				case o.err != nil:
+					away = append(away, k)
+				case o.queue != place[k].queue:
+					t.Errorf("key %d is on %v, it was on %v", k, o.queue, place[k].queue)
 				}
 			}
+			left = away
 		}
 		t.Logf("%s: 0 of %d keys moved; the %d of the killed broker failed, not sent, and were back in their places afterwards", version, keys, failed)
 	})
@@ -166,7 +184,7 @@ func TestOrderedTopicWithABrokerKilled(t *testing.T) {
 
 // Brokers register an IPv6 address without brackets, as in ::1:10911. They can be reached there.
 func TestBrokerWithAnIPv6Address(t *testing.T) {
-	eachVersionAtOnce(t, func(t *testing.T, version string) {
+	eachVersion(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{Version: version, IPv6: true})
 		topic := topicFor(t, "t")
 		c.CreateTopic(t, topic, 4)

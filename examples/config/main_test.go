@@ -118,12 +118,17 @@ nameServers: ["a:1"]
 serialization: rocketmq
 `, &remoting.Config{Serialization: remoting.JSON}, &remoting.Config{NameServers: []string{"a:1"}}},
 		{"breaker", `
+consecutiveFailures: 6
+failureRatio: 0.25
+minRequests: 7
 window: 20s
 openFor: 2s
 probes: 3
 minWait: 4ms
 hangAfter: -1s
-`, &breaker.Config{}, &breaker.Config{Window: 20000 * ms, OpenFor: 2000 * ms, Probes: 3, MinWait: 4 * ms, HangAfter: -time.Second}},
+`, &breaker.Config{}, &breaker.Config{
+			ConsecutiveFailures: 6, FailureRatio: 0.25, MinRequests: 7, Window: 20000 * ms, OpenFor: 2000 * ms, Probes: 3, MinWait: 4 * ms, HangAfter: -time.Second,
+		}},
 		{"accumulate", `
 linger: 2ms
 maxCount: 3

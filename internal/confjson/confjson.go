@@ -181,6 +181,8 @@ func kindInWords(t reflect.Type) string {
 		return "text"
 	case t.Kind() == reflect.Slice:
 		return "a list"
+	case t.Kind() == reflect.Float64:
+		return "a number"
 	case t.ConvertibleTo(reflect.TypeFor[float64]()):
 		return "a whole number of type " + t.String()
 	}

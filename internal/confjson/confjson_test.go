@@ -20,6 +20,7 @@ type config struct {
 	Wait   time.Duration   `json:"wait"`
 	Waits  []time.Duration `json:"waits"`
 	Most   int64           `json:"most"`
+	Part   float64         `json:"part"`
 	On     bool            `json:"on"`
 	Names  []string        `json:"names"`
 	When   time.Time       `json:"when,omitempty"` // decodes itself
@@ -44,10 +45,10 @@ func (i *inner) UnmarshalJSON(data []byte) error { return confjson.Unmarshal(dat
 func (i inner) MarshalJSON() ([]byte, error)     { return confjson.Marshal(i) }
 
 func TestThereAndBack(t *testing.T) {
-	const text = `{"name":"a","wait":"1.5s","waits":["0s","-2h0m0s"],"most":9223372036854775807,"on":true,"names":["x","y"],` +
+	const text = `{"name":"a","wait":"1.5s","waits":["0s","-2h0m0s"],"most":9223372036854775807,"part":0.07,"on":true,"names":["x","y"],` +
 		`"when":"2030-01-31T08:00:00Z","plain":{"step":"3ms"},"own":{"wait":"1ns","Bare":2},"Bare":1}`
 	want := config{
-		Name: "a", Wait: 1500 * time.Millisecond, Waits: []time.Duration{0, -2 * time.Hour}, Most: 1<<63 - 1, On: true,
+		Name: "a", Wait: 1500 * time.Millisecond, Waits: []time.Duration{0, -2 * time.Hour}, Most: 1<<63 - 1, Part: 0.07, On: true,
 		Names: []string{"x", "y"}, When: time.Date(2030, 1, 31, 8, 0, 0, 0, time.UTC),
 		Plain: table{3 * time.Millisecond}, Own: inner{Wait: 1, Bare: 2}, Bare: 1,
 	}
@@ -88,13 +89,14 @@ func TestMistakes(t *testing.T) {
 		{`{"waits":["1s",2]}`, "waits: 2 " + unit},
 		{`{"waits":"1s"}`, "waits: string does not fit: want a list"},
 		{`{"plain":{"step":1}}`, "plain: step: 1 " + unit},
+		{`{"part":"half"}`, "part: string does not fit: want a number"},
 		{`{"plain":[]}`, "plain: array does not fit: want an object"},
 		{`{"own":{"wait":1,"most":"a"},"on":1}`, "on: number does not fit: want true or false\nown: most: string does not fit: want a whole number of type int64\nown: wait: 1 " + unit},
 		{`{"Bare":256}`, "Bare: number 256 does not fit: want a whole number of type uint8"},
 		{`{"wait":"1s","Wait":"2s"}`, "wait: it is given twice, in upper and lower case"},
 		{`{"name":1}`, "name: number does not fit: want text"},
 		{`{"plain":{"stepp":"1s"}}`, "plain: stepp: it is not known; there are step"},
-		{`{"Code":1}`, "Code: it is not known; there are name, wait, waits, most, on, names, when, plain, own, Bare"},
+		{`{"Code":1}`, "Code: it is not known; there are name, wait, waits, most, part, on, names, when, plain, own, Bare"},
 		{`"text"`, "string does not fit: want an object"},
 		{`{`, "unexpected end of JSON input"},
 	} {

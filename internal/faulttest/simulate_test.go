@@ -167,7 +167,7 @@ func newSimulation(t *testing.T, seed uint64, network *embedded.Network) *simula
 			p.safe = true
 			opts = append(opts, liftoff.WithRetry(retry.Safe()))
 		case 1:
-			opts = append(opts, liftoff.WithRetry(retry.WithBackoff(retry.AtLeastOnce(retry.Retries(4)), 20*time.Millisecond, time.Second, 0.5)))
+			opts = append(opts, liftoff.WithRetry(retry.WithBackoff(retry.AtLeastOnce(retry.Retries(4)), retry.Exponential(20*time.Millisecond, time.Second, 0.5))))
 		}
 		if rnd.IntN(4) == 0 {
 			opts = append(opts, liftoff.WithoutBreaker())

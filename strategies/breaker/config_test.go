@@ -3,6 +3,7 @@ package breaker_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"math"
@@ -46,12 +47,47 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
+// A rule that cannot be meant is refused, with everything that is wrong with it.
+func TestTripErrors(t *testing.T) {
+	for _, tt := range []struct {
+		cfg  breaker.Config
+		want []string
+	}{
+		{
+			breaker.Config{ConsecutiveFailures: 1_000_001, FailureRatio: 50, MinRequests: -1},
+			[]string{"ConsecutiveFailures is 1000001, at most 1000000", "FailureRatio is 50, at most 1 is allowed: it is a part, and 50% is 0.5", "MinRequests is negative: -1"},
+		},
+		{breaker.Config{FailureRatio: math.NaN()}, []string{"FailureRatio is NaN"}},
+		{breaker.Config{MinRequests: 1_000_001}, []string{"MinRequests is 1000001, at most 1000000"}},
+		{breaker.Config{FailureRatio: -1, MinRequests: 5}, []string{"MinRequests is 5, but FailureRatio is switched off"}},
+		{
+			breaker.Config{ConsecutiveFailures: -1, FailureRatio: -1, HangAfter: -1},
+			[]string{"ConsecutiveFailures, FailureRatio and HangAfter are all switched off"},
+		},
+		{breaker.Config{Trip: breaker.DefaultTrip, ConsecutiveFailures: 5}, []string{"Trip decides in place of"}},
+		{breaker.Config{Trip: breaker.DefaultTrip, FailureRatio: 0.5}, []string{"Trip decides in place of"}},
+		{breaker.Config{Trip: breaker.DefaultTrip, MinRequests: 5}, []string{"Trip decides in place of"}},
+	} {
+		_, err := breaker.New(tt.cfg)
+		for _, want := range tt.want {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%+v: %v, want %q", tt.cfg, err, want)
+			}
+		}
+	}
+}
+
 // What is just within the limits is accepted.
 func TestConfigLimits(t *testing.T) {
 	for _, cfg := range []breaker.Config{
 		{Window: 10 * time.Millisecond, Probes: 1, OpenFor: time.Millisecond, MinWait: time.Millisecond, HangAfter: time.Millisecond},
 		{Window: 24 * time.Hour, OpenFor: 24 * time.Hour, MinWait: 24 * time.Hour, HangAfter: 24 * time.Hour, Probes: 10_000},
 		{HangAfter: -1},
+		{ConsecutiveFailures: 1_000_000, FailureRatio: 1, MinRequests: 1_000_000},
+		{ConsecutiveFailures: 1, FailureRatio: math.SmallestNonzeroFloat64, MinRequests: 1},
+		{ConsecutiveFailures: -1, FailureRatio: -1},
+		{ConsecutiveFailures: -1, HangAfter: -1},
+		{FailureRatio: -1, HangAfter: -1},
 	} {
 		if _, err := breaker.New(cfg); err != nil {
 			t.Errorf("%+v: %v", cfg, err)
@@ -77,6 +113,77 @@ func TestDefaultTrip(t *testing.T) {
 		if got := breaker.DefaultTrip(tt.counts); got != tt.want {
 			t.Errorf("%+v: %v, want %v", tt.counts, got, tt.want)
 		}
+	}
+}
+
+// trips finds which failure of a plan of outcomes opens the breaker, from 1; 0 for none. In the
+// plan o is a success, x a failure, and h a failure of a broker that is silent for a second.
+func trips(t *testing.T, cfg breaker.Config, plan string) (at int) {
+	t.Helper()
+	inBubble(t, cfg, func(w *world) {
+		for i, c := range plan {
+			w.times(1, map[rune]behaviour{'o': ok, 'x': refused, 'h': hang}[c])
+			if at == 0 && w.state() == breaker.Open {
+				at = i + 1
+			}
+		}
+	})
+	return at
+}
+
+// The numbers of the configuration say when a breaker opens.
+func TestTripByNumbers(t *testing.T) {
+	many := strings.Repeat("o", 20)
+	for _, tt := range []struct {
+		name string
+		cfg  breaker.Config
+		plan string
+		want int
+	}{
+		{"five in a row", breaker.Config{}, many + "xxxxx", 25},
+		{"three in a row", breaker.Config{ConsecutiveFailures: 3}, many + "xxoxxx", 26},
+		{"one is enough", breaker.Config{ConsecutiveFailures: 1}, many + "x", 21},
+		{"not in a row", breaker.Config{ConsecutiveFailures: -1}, many + strings.Repeat("x", 19), 0},
+		{"but half of them", breaker.Config{ConsecutiveFailures: -1}, many + strings.Repeat("x", 20), 40},
+		{"a tenth", breaker.Config{FailureRatio: 0.1}, strings.Repeat("o", 18) + "xx", 20},
+		{"a tenth, of too few", breaker.Config{FailureRatio: 0.1}, strings.Repeat("o", 17) + "x", 0},
+		{"a tenth, of five", breaker.Config{FailureRatio: 0.1, MinRequests: 5}, "oooxx", 5},
+		{"7 of 100, which no binary fraction is", breaker.Config{ConsecutiveFailures: -1, FailureRatio: 0.07}, strings.Repeat("o", 93) + "xxxxxxx", 100},
+		{"all", breaker.Config{ConsecutiveFailures: -1, FailureRatio: 1, MinRequests: 3}, "oxxxx", 0},
+		{"all, none served", breaker.Config{ConsecutiveFailures: -1, FailureRatio: 1, MinRequests: 3}, "xxx", 3},
+		{"no part", breaker.Config{FailureRatio: -1}, strings.Repeat("xxxxo", 20), 0},
+		{"hung, whatever the numbers", breaker.Config{ConsecutiveFailures: -1, FailureRatio: -1}, "ooxxxxxxh", 9},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := trips(t, tt.cfg, tt.plan); got != tt.want {
+				t.Errorf("%s opened it at %d, want %d", tt.plan, got, tt.want)
+			}
+		})
+	}
+}
+
+// A Trip that is a copy of the default numbers, and the numbers, open at the same counts.
+func TestNumbersAndDefaultTripAgree(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		plan := rapid.StringOfN(rapid.RuneFrom([]rune("ooxxh")), 1, 60, -1).Draw(rt, "plan")
+		if a, b := trips(t, breaker.Config{}, plan), trips(t, breaker.Config{Trip: breaker.DefaultTrip}, plan); a != b {
+			rt.Errorf("the numbers open it at %d, DefaultTrip at %d", a, b)
+		}
+	})
+}
+
+func TestConfigAsText(t *testing.T) {
+	const text = `{"consecutiveFailures":-1,"failureRatio":0.25,"minRequests":8,"window":"20s","openFor":"2s","probes":3}`
+	var cfg breaker.Config
+	if err := json.Unmarshal([]byte(text), &cfg); err != nil {
+		t.Fatal(err)
+	}
+	back, err := json.Marshal(cfg)
+	if err != nil || string(back) != text {
+		t.Errorf("%s became %s, %v", text, back, err)
+	}
+	if err := json.Unmarshal([]byte(`{"failureRatio":"half"}`), &cfg); err == nil || err.Error() != "failureRatio: string does not fit: want a number" {
+		t.Errorf("a text for a number: %v", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -67,9 +68,13 @@ func (b *Breakers) describeTrip() string {
 	if b.ownTrip {
 		return fmt.Sprintf("a rule of the program's own over %v", b.cfg.Window)
 	}
-	rules := []string{
-		fmt.Sprintf("%d failures in a row", tripConsecutive),
-		fmt.Sprintf("%d%% failures among %d or more attempts within %v", tripPercent, tripVolume, b.cfg.Window),
+	var rules []string
+	if n := b.cfg.ConsecutiveFailures; n > 0 {
+		rules = append(rules, fmt.Sprintf("%d failures in a row", n))
+	}
+	if r := b.cfg.FailureRatio; r > 0 {
+		percent := strconv.FormatFloat(r*100, 'g', 4, 64)
+		rules = append(rules, fmt.Sprintf("%s%% failures among %d or more attempts within %v", percent, b.cfg.MinRequests, b.cfg.Window))
 	}
 	if b.cfg.HangAfter >= 0 {
 		rules = append(rules, fmt.Sprintf("1 attempt of %v or more without any answer from the broker", b.cfg.HangAfter))

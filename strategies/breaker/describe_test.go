@@ -53,6 +53,14 @@ func TestDescriptions(t *testing.T) {
 			"circuit breaker for each broker (opens after 5 failures in a row; or 50% failures among 20 or more attempts within 1m0s, open for 1s; meanwhile other brokers get the messages; those that no other may take go through, closes after 3 attempts that succeed; until then there are at most 3 at a time, failures no or lost connection, busy, unavailable, unexplained errors; time-outs of 1ms or more, if the broker lately needed less)",
 		},
 		{
+			breaker.Config{ConsecutiveFailures: 3, FailureRatio: 0.125, MinRequests: 8, HangAfter: -1},
+			"circuit breaker for each broker (opens after 3 failures in a row; or 12.5% failures among 8 or more attempts within 10s, open for 5s; meanwhile other brokers get the messages; those that no other may take go through, closes after 1 attempt that succeeds; until then there is 1 at a time, failures no or lost connection, busy, unavailable, unexplained errors; time-outs of 50ms or more, if the broker lately needed less)",
+		},
+		{
+			breaker.Config{ConsecutiveFailures: -1, FailureRatio: -1},
+			"circuit breaker for each broker (opens after 1 attempt of 500ms or more without any answer from the broker, open for 5s; meanwhile other brokers get the messages; those that no other may take go through, closes after 1 attempt that succeeds; until then there is 1 at a time, failures no or lost connection, busy, unavailable, unexplained errors; time-outs of 50ms or more, if the broker lately needed less)",
+		},
+		{
 			breaker.Config{Trip: breaker.DefaultTrip, Ignore: func(error) bool { return false }},
 			"circuit breaker for each broker (opens after a rule of the program's own over 10s, open for 5s; meanwhile other brokers get the messages; those that no other may take go through, closes after 1 attempt that succeeds; until then there is 1 at a time, failures no or lost connection, busy, unavailable, unexplained errors; time-outs of 50ms or more, if the broker lately needed less, ignores errors of the program's choice)",
 		},

@@ -16,12 +16,13 @@
 // Brokers are told apart by address and network ([core.Broker]). Producers of several clusters
 // may share one Breakers even if the clusters' brokers have the same names.
 //
-// A breaker opens by [DefaultTrip] or a rule of one's own, stays open for a
-// while, and then lets single attempts through: the first success closes it, the
-// first failure opens it again. A breaker never makes a send fail that could have
-// succeeded: where no other broker is left, or no other may take the message because of its
-// sharding key, its fixed queue or a retry at the same queue (see core's Attempt.LastResort),
-// it lets attempts through, and closes as soon as one of them succeeds.
+// A breaker opens after failures in a row, or when they are a large part of the attempts of a
+// while, or when its broker looks hung; the numbers are in [Config], and a rule of one's own can
+// replace them. It stays open for a while, and then lets single attempts through: the first
+// success closes it, the first failure opens it again. A breaker never makes a send fail that
+// could have succeeded: where no other broker is left, or no other may take the message because
+// of its sharding key, its fixed queue or a retry at the same queue (see core's
+// Attempt.LastResort), it lets attempts through, and closes as soon as one of them succeeds.
 //
 // What counts as a failure: no connection, a connection that broke, no answer
 // in the time that others' answers take, and answers by which a broker says that it cannot serve, such as

@@ -2,6 +2,7 @@ package breaker_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -117,4 +118,24 @@ func ExampleBreakers_Describe() {
 	// open for: 5s; meanwhile other brokers get the messages; those that no other may take go through
 	// closes after: 2 attempts that succeed; until then there are at most 2 at a time
 	// failures: no or lost connection, busy, unavailable, unexplained errors; time-outs of 50ms or more, if the broker lately needed less
+}
+
+// The numbers can come from a file: three failures in a row open a breaker, or a tenth of fifty
+// or more attempts within a minute.
+func ExampleConfig() {
+	var cfg breaker.Config
+	err := json.Unmarshal([]byte(`{"consecutiveFailures": 3, "failureRatio": 0.1, "minRequests": 50, "window": "1m"}`), &cfg)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	breakers, err := breaker.New(cfg)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	opens := breakers.Describe().Settings[0]
+	fmt.Println(opens.Name, opens.Value)
+	// Output:
+	// opens after 3 failures in a row; or 10% failures among 50 or more attempts within 1m0s; or 1 attempt of 500ms or more without any answer from the broker
 }

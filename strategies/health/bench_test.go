@@ -4,19 +4,21 @@ import (
 	"context"
 	"testing"
 
+	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
 	"github.com/liftoff-mq/liftoff/strategies/health"
 )
 
 // BenchmarkHealth is the question that a selector asks for each queue.
 func BenchmarkHealth(b *testing.B) {
-	l, err := health.NewLatency(health.Config{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		l.Health(brokerA)
+	l, r := must(health.NewLatency(health.Config{})), must(health.NewReachability(health.ReachabilityConfig{}))
+	for name, v := range map[string]core.HealthView{"latency": l, "reachability": r, "worst": health.Worst(l, r), "first": health.First(l, r)} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				v.Health(brokerA)
+			}
+		})
 	}
 }
 

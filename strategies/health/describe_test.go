@@ -52,7 +52,7 @@ func (v view) Describe() core.Description {
 	return core.Description{Summary: "the view " + string(v), Settings: []core.Setting{{Name: string(v), Value: "1"}}}
 }
 
-func TestWorstReportsAndDescribes(t *testing.T) {
+func TestCombinationsReportAndDescribe(t *testing.T) {
 	w := health.Worst(view("a"), fixed(core.HealthGood), step{"b"}, view("c"))
 	// What is a step reports as a step.
 	if got, want := w.(core.BrokerReporter).BrokerReport(brokerA), []core.Setting{{Name: "a", Value: "yes"}, {Name: "c", Value: "yes"}}; !slices.Equal(got, want) {
@@ -64,6 +64,8 @@ func TestWorstReportsAndDescribes(t *testing.T) {
 	}{
 		{w, "worst of the view a and health_test.fixed and the view b and the view c (a 1, b 1, c 1)"},
 		{health.Worst(), "worst of no views: every broker counts as good"},
+		{health.First(view("a"), health.Worst(view("b"), view("c"))), "first of the view a and worst of the view b and the view c (a 1, b 1, c 1)"},
+		{health.First(), "first of no views: every broker counts as good"},
 	} {
 		if got := core.Describe(tt.v).String(); got != tt.want {
 			t.Errorf("got  %s\nwant %s", got, tt.want)
@@ -116,6 +118,7 @@ func TestNilIsRefused(t *testing.T) {
 		"view":         health.Worst(fixed(core.HealthGood), nil),
 		"Latency":      health.Worst((*health.Latency)(nil), fixed(core.HealthGood)),
 		"view, within": health.Worst(health.Worst(nil)),
+		"first view":   health.First(nil, fixed(core.HealthGood)),
 	} {
 		cfg := coretest.Config(&coretest.Transport{})
 		cfg.Policies = &core.PolicyTable{Default: &core.Policy{Name: "orders", Health: v}}

@@ -3,6 +3,7 @@ package health_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -84,6 +85,81 @@ func ExampleWorst() {
 	b := core.Broker{Name: "broker-b", Addr: "10.0.0.2:10911"}
 	fmt.Println(view.Health(a), view.Health(b))
 	// Output: good down
+}
+
+// Of a broker that is being worked on the first view decides: it is used when no other is left,
+// however bad the second finds it.
+func ExampleFirst() {
+	soft := known{"broker-a": core.HealthSuspect}
+	hard := known{"broker-a": core.HealthDown, "broker-b": core.HealthDown}
+	a, b := core.Broker{Name: "broker-a", Addr: "10.0.0.1:10911"}, core.Broker{Name: "broker-b", Addr: "10.0.0.2:10911"}
+	first, worst := health.First(soft, hard), health.Worst(soft, hard)
+	fmt.Println(first.Health(a), first.Health(b))
+	fmt.Println(worst.Health(a), worst.Health(b))
+	// Output:
+	// suspect down
+	// down down
+}
+
+// known is a view of fixed grades.
+type known map[string]core.Health
+
+func (k known) Health(b core.Broker) core.Health { return k[b.Name] }
+
+// A broker whose connection broke is probed until it can be reached.
+func ExampleNewReachability() {
+	asked := make(chan string)
+	view, err := health.NewReachability(health.ReachabilityConfig{
+		Probe: func(_ context.Context, b core.Broker) error {
+			asked <- b.Name
+			return nil
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	tr := &coretest.Transport{}
+	tr.Do = func(context.Context, *core.Attempt) (*core.Result, error) { return nil, core.ErrConnectionLost }
+	cfg := coretest.Config(tr)
+	cfg.Health = view
+	p, err := core.NewProducer(cfg)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	if err := p.Start(ctx); err != nil { // which starts the view too
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = p.Shutdown(ctx) }()
+	broken := core.Broker{Name: "broker-a", Addr: "broker-a:10911"}
+	if _, err := p.Send(ctx, coretest.Message("hello")); err != nil {
+		fmt.Println(core.ClassOf(err), view.Health(broken))
+	}
+	fmt.Println("probed:", <-asked)
+	for view.Health(broken) != core.HealthGood {
+		time.Sleep(time.Millisecond)
+	}
+	fmt.Println(view.Health(broken))
+	// Output:
+	// network down
+	// probed: broker-a
+	// good
+}
+
+// A probe that opens connections as the client does.
+func ExampleDial() {
+	view, err := health.NewReachability(health.ReachabilityConfig{
+		Probe: health.Dial((&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}}).DialContext),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(view.Health(core.Broker{Name: "broker-a", Addr: "127.0.0.1:10911"}))
+	// Output: good
 }
 
 func ExampleJava5() {

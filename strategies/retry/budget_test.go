@@ -113,7 +113,7 @@ func TestBudgetBoundsRetries(t *testing.T) {
 		return tr.Ack(at), nil
 	}
 	cfg := coretest.Config(tr)
-	cfg.Retry = retry.AtLeastOnce(retry.Retries(5), retry.Pause(1, 1))
+	cfg.Retry = retry.AtLeastOnce(retry.Retries(5), retry.Pause(retry.Exponential(1, 1, 1)))
 	cfg.Budget = newBudget(t, 0.1, burst)
 	p := coretest.Start(t, cfg)
 	for range messages {
@@ -183,7 +183,7 @@ func TestThroughAProducer(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tr := &coretest.Transport{Do: func(_ context.Context, at *core.Attempt) (*core.Result, error) { return nil, tt.err(at) }}
 			cfg := coretest.Config(tr)
-			cfg.Retry = retry.AtLeastOnce(retry.Pause(1, 1))
+			cfg.Retry = retry.AtLeastOnce(retry.Pause(retry.Exponential(1, 1, 1)))
 			_, err := coretest.Start(t, cfg).Send(t.Context(), coretest.Message("x"))
 			var se *core.SendError
 			if !errors.As(err, &se) || len(se.Attempts) != tt.attempts {

@@ -2,10 +2,10 @@ package retry
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
@@ -21,8 +21,11 @@ func (p *policy) Describe() core.Description {
 	d.Settings = []core.Setting{
 		{Name: "retries", Value: strconv.Itoa(p.retries)},
 		{Name: "retries of a busy broker", Value: strconv.Itoa(p.busy)},
-		{Name: "pause", Value: "random up to " + rising(p.base, p.top)},
+		{Name: "pause", Value: core.Describe(p.pause).String()},
 		{Name: "stored twice", Value: twice},
+	}
+	if p.same {
+		d.Settings = append(d.Settings, core.Setting{Name: "queue", Value: "the same again"})
 	}
 	if len(p.codes) > 0 {
 		d.Settings = append(d.Settings, core.Setting{Name: "also retries", Value: codeNames(p.codes)})
@@ -48,10 +51,25 @@ func (j *java) Describe() core.Description {
 
 // Describe implements [core.Describer]: what inner says of itself, and the pauses.
 func (b *backoff) Describe() core.Description {
-	d := core.Describe(b.inner)
-	d.Settings = append(slices.Clip(d.Settings), core.Setting{
-		Name: "at least a pause of", Value: fmt.Sprintf("%s with %v of it random", rising(b.base, b.top), b.jitter),
-	})
+	return with(b.inner, "pause if longer", core.Describe(b.pause).String())
+}
+
+// Describe implements [core.Describer]: what inner says of itself, and the limits.
+func (l *limit) Describe() core.Description {
+	var list []string
+	for _, class := range slices.Sorted(maps.Keys(l.most)) {
+		list = append(list, fmt.Sprintf("%v:%d", class, max(0, l.most[class])))
+	}
+	if len(list) == 0 {
+		return core.Describe(l.inner)
+	}
+	return with(l.inner, "most retries by class of the last failure", strings.Join(list, " "))
+}
+
+// with is the description of a policy with one setting more.
+func with(inner core.RetryPolicy, name, value string) core.Description {
+	d := core.Describe(inner)
+	d.Settings = append(slices.Clip(d.Settings), core.Setting{Name: name, Value: value})
 	return d
 }
 
@@ -69,14 +87,6 @@ func (o *options) describeWeak() []core.Setting {
 		return nil
 	}
 	return []core.Setting{{Name: "weaker status", Value: "stored once more at another broker"}}
-}
-
-// rising is a back-off in words.
-func rising(base, top time.Duration) string {
-	if base == top {
-		return base.String()
-	}
-	return fmt.Sprintf("%v doubling to %v", base, top)
 }
 
 // codeNames joins names by blanks, because commas stand between settings.

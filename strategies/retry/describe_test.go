@@ -12,7 +12,7 @@ import (
 )
 
 func TestDescriptions(t *testing.T) {
-	own := core.RetryPolicyFunc(func(*core.Failure) core.Decision { return core.Decision{} })
+	given := core.RetryPolicyFunc(func(*core.Failure) core.Decision { return core.Decision{} })
 	for _, tt := range []struct {
 		part any
 		want string
@@ -20,15 +20,22 @@ func TestDescriptions(t *testing.T) {
 		{retry.AtLeastOnce(), "at least once (retries 2, retries of a busy broker 10, pause random up to 10ms doubling to 500ms, stored twice possible after an attempt without an answer)"},
 		{retry.Safe(), "safe (retries 2, retries of a busy broker 10, pause random up to 10ms doubling to 500ms, stored twice never)"},
 		{
-			retry.AtLeastOnce(retry.Retries(5), retry.Busy(1), retry.Pause(20*ms, 5*ms), retry.Codes(rocketmq.CodeTransactionFailed, 4711), retry.RestoreWeak()),
+			retry.AtLeastOnce(retry.Retries(5), retry.Busy(1), retry.Pause(retry.Exponential(20*ms, 5*ms, 1)), retry.Codes(rocketmq.CodeTransactionFailed, 4711), retry.RestoreWeak()),
 			"at least once (retries 5, retries of a busy broker 1, pause random up to 20ms, stored twice possible after an attempt without an answer, also retries TRANSACTION_FAILED CODE_4711, weaker status stored once more at another broker)",
 		},
-		{retry.Safe(retry.RestoreWeak(), retry.Pause(-1, -1)), "safe (retries 2, retries of a busy broker 10, pause random up to 0s, stored twice never)"},
+		{retry.Safe(retry.RestoreWeak(), retry.Pause(retry.Exponential(-1, -1, 1)), retry.SameQueue()), "safe (retries 2, retries of a busy broker 10, pause random up to 0s, stored twice never, queue the same again)"},
 		{
 			retry.Java5(retry.Retries(1), retry.Codes(rocketmq.CodeFlowControl), retry.RestoreWeak()),
 			"as the Java producer of 5.x (retries 1, pause none, stored twice possible after an attempt without an answer, retried answers TOPIC_NOT_EXIST SERVICE_NOT_AVAILABLE SYSTEM_ERROR NO_PERMISSION NO_BUYER_ID NOT_IN_CURRENT_UNIT SYSTEM_BUSY GO_AWAY FLOW_CONTROL in sync sends, weaker status stored once more at another broker)",
 		},
-		{retry.WithBackoff(own, ms, ms, 7), "core.RetryPolicyFunc (at least a pause of 1ms with 1 of it random)"},
+		{retry.WithBackoff(given, retry.Exponential(ms, ms, 7)), "core.RetryPolicyFunc (pause if longer random up to 1ms)"},
+		{retry.WithBackoff(given, retry.Exponential(ms, time.Second, 0)), "core.RetryPolicyFunc (pause if longer 1ms doubling to 1s)"},
+		{retry.WithBackoff(given, retry.Exponential(ms, time.Second, 0.5)), "core.RetryPolicyFunc (pause if longer 1ms doubling to 1s with 0.5 of it random)"},
+		{retry.WithBackoff(given, retry.Decorrelated(ms, time.Second)), "core.RetryPolicyFunc (pause if longer random from 1ms to three times the last pause and at most 1s)"},
+		{retry.WithBackoff(given, own(ms)), "core.RetryPolicyFunc (pause if longer retry_test.own)"},
+		{retry.Limit(given, map[core.Class]int{core.ClassTimeout: 1, core.ClassBusy: -4}), "core.RetryPolicyFunc (most retries by class of the last failure busy:0 timeout:1)"},
+		{retry.Limit(given, nil), "core.RetryPolicyFunc"},
+		{retry.None(), "none: one attempt"},
 		{newBudget(t, 0.25, 7), "token bucket (retries for each call that succeeds 0.25, burst 7, burst in an outage 7)"},
 		{newBudget(t, 0.1, 4096), "token bucket (retries for each call that succeeds 0.1, burst 4096, burst in an outage 1500)"},
 	} {
@@ -40,9 +47,9 @@ func TestDescriptions(t *testing.T) {
 
 // A description of a policy with a back-off is a copy: describing twice gives the same.
 func TestDescribingChangesNothing(t *testing.T) {
-	p := retry.WithBackoff(retry.WithBackoff(retry.Safe(), ms, ms, 0), 2*ms, time.Second, 0)
+	p := retry.WithBackoff(retry.WithBackoff(retry.Safe(), own(ms)), own(2*ms))
 	first := core.Describe(p).String()
-	if again := core.Describe(p).String(); again != first || strings.Count(first, "at least a pause of") != 2 {
+	if again := core.Describe(p).String(); again != first || strings.Count(first, "pause if longer") != 2 {
 		t.Errorf("first %s, then %s", first, again)
 	}
 }
@@ -55,8 +62,8 @@ func (s shared) Describe() core.Description     { return core.Description{Settin
 
 func TestDescriptionsShareNothing(t *testing.T) {
 	inner := shared{make([]core.Setting, 1, 8)}
-	first := core.Describe(retry.WithBackoff(inner, ms, ms, 0)).Settings
-	second := core.Describe(retry.WithBackoff(inner, 2*ms, 2*ms, 0)).Settings
+	first := core.Describe(retry.WithBackoff(inner, retry.Exponential(ms, ms, 0))).Settings
+	second := core.Describe(retry.WithBackoff(inner, retry.Exponential(2*ms, 2*ms, 0))).Settings
 	if first[1] == second[1] {
 		t.Errorf("both say %v", first[1])
 	}
@@ -98,9 +105,12 @@ func TestNilIsRefused(t *testing.T) {
 		"option of Safe":            retry.Safe(nil),
 		"option of Java5":           retry.Java5(nil),
 		"option of Java49":          retry.Java49(nil),
-		"inner policy":              retry.WithBackoff(nil, 1, 1, 1),
-		"inner function":            retry.WithBackoff(core.RetryPolicyFunc(nil), 1, 1, 1),
-		"option of an inner policy": retry.WithBackoff(retry.Safe(nil), 1, 1, 1),
+		"inner policy":              retry.WithBackoff(nil, own(1)),
+		"inner function":            retry.WithBackoff(core.RetryPolicyFunc(nil), own(1)),
+		"option of an inner policy": retry.WithBackoff(retry.Safe(nil), own(1)),
+		"back-off":                  retry.WithBackoff(retry.Safe(), nil),
+		"back-off of an option":     retry.Safe(retry.Pause(nil)),
+		"limited policy":            retry.Limit(nil, map[core.Class]int{core.ClassBusy: 1}),
 	} {
 		cfg := coretest.Config(&coretest.Transport{})
 		cfg.Policies = &core.PolicyTable{Default: &core.Policy{Name: "orders", Retry: p}}

@@ -5,7 +5,9 @@
 //     by message id see each message once.
 //   - [Safe] retries only what is surely not stored.
 //   - [Java5] and [Java49] retry what the Java producers of 5.x and 4.9 do.
-//   - [WithBackoff] adds pauses to a policy of one's own.
+//   - [None] makes one attempt.
+//   - [WithBackoff] adds pauses to any policy, and [Limit] limits by class of failure.
+//   - [Exponential] and [Decorrelated] are pauses, for WithBackoff and for [Pause].
 //   - [NewBudget] bounds the retries of all calls together.
 //
 // A policy decides by one [core.Failure] alone and keeps nothing of a call, so
@@ -13,6 +15,6 @@
 // not retry a call that was cancelled, is out of time or out of budget, nor a
 // one-way send that was perhaps written.
 //
-// Each describes itself with its numbers ([core.Describer]). Nil, as an option or as the
-// policy to wait for, makes a nil policy, which a producer refuses by the field's name.
+// Each describes itself with its numbers ([core.Describer]). Nil, as an option, a back-off or an
+// inner policy, makes a nil policy, which a producer refuses by the field's name.
 package retry

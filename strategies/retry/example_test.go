@@ -60,7 +60,7 @@ func ExampleWithBackoff() {
 	orders := core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
 		return core.Decision{Retry: f.Err != nil && f.Message.Topic == "Order" && f.Attempt < 5}
 	})
-	policy := retry.WithBackoff(orders, 10*time.Millisecond, time.Second, 0)
+	policy := retry.WithBackoff(orders, retry.Exponential(10*time.Millisecond, time.Second, 0))
 	for attempt := 1; attempt <= 5; attempt++ {
 		d := policy.Next(&core.Failure{Attempt: attempt, Err: core.ErrTimeout, Message: &core.Message{Topic: "Order"}})
 		fmt.Println(d.Retry, d.After)
@@ -73,9 +73,57 @@ func ExampleWithBackoff() {
 	// false 0s
 }
 
-func ExampleDelay() {
-	fmt.Println(retry.Delay(3, 10*time.Millisecond, 500*time.Millisecond))
-	// Output: 40ms
+// The pause doubles with each attempt, and half of it is random.
+func ExampleExponential() {
+	backoff := retry.Exponential(10*time.Millisecond, 500*time.Millisecond, 0.5)
+	pause := backoff.Pause(&core.Failure{Attempt: 3})
+	fmt.Println(20*time.Millisecond < pause && pause <= 40*time.Millisecond)
+	fmt.Println(core.Describe(backoff))
+	// Output:
+	// true
+	// 10ms doubling to 500ms with 0.5 of it random
+}
+
+// The pause is drawn from the last one, and begins where there was none.
+func ExampleDecorrelated() {
+	policy := retry.AtLeastOnce(retry.Pause(retry.Decorrelated(10*time.Millisecond, 500*time.Millisecond)))
+	first := *timeout
+	first.Untried = 0
+	fmt.Println(policy.Next(&first).After < 30*time.Millisecond)
+	second := first
+	second.Attempt, second.Paused = 2, 200*time.Millisecond
+	fmt.Println(policy.Next(&second).After <= 500*time.Millisecond)
+	// Output:
+	// true
+	// true
+}
+
+// A time-out is retried once, everything else as often as the inner policy has it.
+func ExampleLimit() {
+	policy := retry.Limit(retry.AtLeastOnce(retry.Retries(5)), map[core.Class]int{core.ClassTimeout: 1})
+	for attempt := 1; attempt <= 2; attempt++ {
+		f := *timeout
+		f.Attempt = attempt
+		fmt.Println("time-out of attempt", attempt, "is retried:", policy.Next(&f).Retry)
+	}
+	// Output:
+	// time-out of attempt 1 is retried: true
+	// time-out of attempt 2 is retried: false
+}
+
+func ExampleNone() {
+	fmt.Println(retry.None().Next(timeout).Retry)
+	fmt.Println(core.Describe(retry.None()))
+	// Output:
+	// false
+	// none: one attempt
+}
+
+// The same queue is asked again, after a pause, though another broker is left.
+func ExampleSameQueue() {
+	d := retry.AtLeastOnce(retry.SameQueue()).Next(timeout)
+	fmt.Println(d.Retry, d.Reroute)
+	// Output: true same-queue
 }
 
 func ExampleNewBudget() {
@@ -100,7 +148,7 @@ func ExampleRestoreWeak() {
 }
 
 func ExampleBusy() {
-	policy := retry.AtLeastOnce(retry.Retries(1), retry.Busy(3), retry.Pause(time.Millisecond, 5*time.Millisecond),
+	policy := retry.AtLeastOnce(retry.Retries(1), retry.Busy(3), retry.Pause(retry.Exponential(time.Millisecond, 5*time.Millisecond, 1)),
 		retry.Codes(rocketmq.CodeTransactionFailed))
 	busy := core.Failure{
 		Err: refusal.Of(rocketmq.CodeSystemBusy, "", "10.0.0.1:10911"), Class: core.ClassBusy,
@@ -133,8 +181,8 @@ func ExampleJava5Codes() {
 // A policy says what it does and with which numbers.
 func ExampleRetries() {
 	fmt.Println(core.Describe(retry.Safe(retry.Retries(1))))
-	fmt.Println(core.Describe(retry.WithBackoff(retry.Java49(), 10*time.Millisecond, time.Second, 0.5)))
+	fmt.Println(core.Describe(retry.WithBackoff(retry.Java49(), retry.Exponential(10*time.Millisecond, time.Second, 0.5))))
 	// Output:
 	// safe (retries 1, retries of a busy broker 1, pause random up to 10ms doubling to 500ms, stored twice never)
-	// as the Java producer of 4.9 (retries 2, pause none, stored twice possible after an attempt without an answer, retried answers TOPIC_NOT_EXIST SERVICE_NOT_AVAILABLE SYSTEM_ERROR NO_PERMISSION NO_BUYER_ID NOT_IN_CURRENT_UNIT in sync sends, at least a pause of 10ms doubling to 1s with 0.5 of it random)
+	// as the Java producer of 4.9 (retries 2, pause none, stored twice possible after an attempt without an answer, retried answers TOPIC_NOT_EXIST SERVICE_NOT_AVAILABLE SYSTEM_ERROR NO_PERMISSION NO_BUYER_ID NOT_IN_CURRENT_UNIT in sync sends, pause if longer 10ms doubling to 1s with 0.5 of it random)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 // The defaults of the options.
@@ -21,19 +22,20 @@ const (
 type Option func(*options)
 
 type options struct {
-	retries   int
-	busy      int
-	base, top time.Duration
-	restore   bool
-	codes     []rocketmq.ResponseCode
+	retries int
+	busy    int
+	pause   Backoff // nil after a mistake
+	same    bool
+	restore bool
+	codes   []rocketmq.ResponseCode
 }
 
 // unset stands for a number that no option names.
 const unset = -1
 
-// newOptions applies opts. It is not ok if one of them is nil.
+// newOptions applies opts. It is not ok if one of them is nil, or was given nil.
 func newOptions(opts []Option) (o options, ok bool) {
-	o = options{retries: unset, busy: unset, base: DefaultBase, top: DefaultMax}
+	o = options{retries: unset, busy: unset, pause: Exponential(DefaultBase, DefaultMax, 1)}
 	for _, opt := range opts {
 		if opt == nil {
 			return o, false
@@ -49,7 +51,7 @@ func newOptions(opts []Option) (o options, ok bool) {
 	if o.retries == unset {
 		o.retries = DefaultRetries
 	}
-	return o, true
+	return o, !absent.Is(o.pause)
 }
 
 // Retries bounds the attempts of a call to 1 + n, by default n is 2 (Java:
@@ -64,13 +66,18 @@ func Retries(n int) Option { return func(o *options) { o.retries = max(0, n) } }
 // garbage: Java's two retries without a pause are over before that.
 func Busy(n int) Option { return func(o *options) { o.busy = max(0, n) } }
 
-// Pause sets the back-off of [AtLeastOnce] and [Safe]: full jitter up to base
-// before the second attempt, twice that before the next and so on, at most top.
-// 10 ms and 500 ms by default. A base below 0 counts as 0, a top below base as base. Java's
-// policies have no pauses.
-func Pause(base, top time.Duration) Option {
-	return func(o *options) { o.base, o.top = sensible(base, top) }
-}
+// Pause sets the back-off of [AtLeastOnce] and [Safe], by default [Exponential] from 10 ms to
+// 500 ms with full jitter. A nil back-off is a mistake like a nil option. Java's policies have
+// no pauses.
+func Pause(b Backoff) Option { return func(o *options) { o.pause = b } }
+
+// SameQueue keeps the retries of [AtLeastOnce] and [Safe] at the queue of the first attempt, as
+// long as the route has it, with a pause before each. What only another broker could help is not
+// retried. So every copy of a message is in one queue. But the message shares the fate of that
+// broker, and its first attempt may take all of the call's time, because nothing is kept for
+// another broker. With it [RestoreWeak] does nothing. Java's policies have no use for it: they do
+// not retry a queue that is fixed.
+func SameQueue() Option { return func(o *options) { o.same = true } }
 
 // Codes adds broker codes that are retried, whatever this package thinks of
 // them (Java: addRetryResponseCode). [Safe] retries them only where the message
@@ -88,7 +95,7 @@ func RestoreWeak() Option { return func(o *options) { o.restore = true } }
 // weak decides on a message that is stored with a weaker status. Without
 // another broker the copy would be of no use.
 func (o *options) weak(f *core.Failure) core.Decision {
-	if !o.restore || f.Untried == 0 || f.Consistent {
+	if !o.restore || !o.elsewhere(f) {
 		return core.Decision{}
 	}
 	return core.Decision{Retry: true, Restore: true}

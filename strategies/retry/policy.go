@@ -60,21 +60,25 @@ func (p *policy) Next(f *core.Failure) core.Decision {
 	}
 	switch p.help(f) {
 	case anyBroker:
-		if elsewhere(f) && f.Class != core.ClassBusy {
+		if p.elsewhere(f) && f.Class != core.ClassBusy {
 			return core.Decision{Retry: true}
 		}
 		// Busy brokers share the load of one cluster: going on to the next at
 		// once would only spread the flood.
-		return core.Decision{Retry: true, After: jittered(Delay(f.Attempt, p.base, p.top), 1), Reroute: core.AvoidBroker}
+		d := core.Decision{Retry: true, After: max(0, p.pause.Pause(f)), Reroute: core.AvoidBroker}
+		if p.same {
+			d.Reroute = core.SameQueue
+		}
+		return d
 	case anotherBroker:
-		return core.Decision{Retry: elsewhere(f)}
+		return core.Decision{Retry: p.elsewhere(f)}
 	default:
 		return core.Decision{}
 	}
 }
 
 // elsewhere reports whether the next attempt can go to an untried broker.
-func elsewhere(f *core.Failure) bool { return f.Untried > 0 && !f.Consistent }
+func (o *options) elsewhere(f *core.Failure) bool { return f.Untried > 0 && !f.Consistent && !o.same }
 
 // help says where another attempt could help.
 type help uint8

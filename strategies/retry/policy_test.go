@@ -281,7 +281,7 @@ func TestPolicyProperties(t *testing.T) {
 		base := time.Duration(rapid.Int64Range(0, int64(time.Minute)).Draw(rt, "base"))
 		limit := time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(rt, "max"))
 		retries := rapid.IntRange(0, 60).Draw(rt, "retries")
-		opts := []retry.Option{retry.Retries(retries), retry.Pause(base, limit)}
+		opts := []retry.Option{retry.Retries(retries), retry.Pause(retry.Exponential(base, limit, 1))}
 		alo, safe := retry.AtLeastOnce(opts...).Next(f), retry.Safe(opts...).Next(f)
 		if safe.Retry && (!f.Certainty.Safe() || !alo.Retry) {
 			rt.Errorf("safe retries %+v", f)
@@ -305,7 +305,10 @@ func TestAllocatesNothing(t *testing.T) {
 	busy, connect := failure(broker(rocketmq.CodeSystemBusy, "")), failure(core.ErrConnect)
 	for name, p := range map[string]core.RetryPolicy{
 		"at least once": retry.AtLeastOnce(), "safe": retry.Safe(), "java 5": retry.Java5(),
-		"backoff": retry.WithBackoff(retry.Java49(), time.Millisecond, time.Second, 0.5),
+		"backoff":      retry.WithBackoff(retry.Java49(), retry.Exponential(time.Millisecond, time.Second, 0.5)),
+		"decorrelated": retry.AtLeastOnce(retry.Pause(retry.Decorrelated(time.Millisecond, time.Second)), retry.SameQueue()),
+		"limit":        retry.Limit(retry.Safe(), map[core.Class]int{core.ClassBusy: 3}),
+		"none":         retry.None(),
 	} {
 		if n := testing.AllocsPerRun(100, func() { p.Next(busy); p.Next(connect) }); n != 0 {
 			t.Errorf("%s: %v allocations a decision, want 0", name, n)

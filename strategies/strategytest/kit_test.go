@@ -53,7 +53,7 @@ func TestRetryPolicies(t *testing.T) {
 			}
 			return retry.AtLeastOnce().Next(f)
 		}),
-		"backoff": retry.WithBackoff(retry.Java5(), time.Millisecond, time.Second, 1),
+		"backoff": retry.WithBackoff(retry.Java5(), retry.Exponential(time.Millisecond, time.Second, 1)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			strategytest.TestRetryPolicy(t, func() core.RetryPolicy { return p }, strategytest.RetryOptions{})

@@ -2,6 +2,7 @@ package remoting_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -140,8 +141,8 @@ func TestInbox(t *testing.T) {
 				if s := log.String(); strings.Contains(s, "no handler") {
 					t.Errorf("log %s", s)
 				}
-			} else if !strings.Contains(log.String(), tt.logged) {
-				t.Errorf("the log does not say %q: %s", tt.logged, log.String())
+			} else { // lines come through a queue
+				eventually(t, fmt.Sprintf("the log says %q", tt.logged), func() bool { return strings.Contains(log.String(), tt.logged) })
 			}
 			if s := c.Stats(); s.Requests != 1 || s.RefusedRequests != tt.unhandled {
 				t.Errorf("stats %+v", s)
