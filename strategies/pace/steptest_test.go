@@ -13,11 +13,11 @@ func TestRules(t *testing.T) {
 	for _, mode := range []core.Mode{core.Sync, core.Oneway} {
 		t.Run(mode.String(), func(t *testing.T) {
 			steptest.TestStep(t, func(tb steptest.TB) steptest.Step {
-				p, err := pace.New(pace.Config{})
+				p, err := pace.New(pace.Config{MinWindow: 8, MaxWindow: 8})
 				if err != nil {
 					tb.Fatalf("%v", err)
 				}
-				return steptest.Step{Step: p.Step(), Modes: []core.Mode{mode}, MayWait: mode == core.Oneway, Permits: 200}
+				return steptest.Step{Step: p.Step(), Modes: []core.Mode{mode}, MayWait: mode == core.Oneway, Permits: 20}
 			})
 		})
 	}
