@@ -273,6 +273,19 @@ func brokenCompressors() []broken[steptest.Compressor] {
 			return deflate(dst, append(bytes.Clone(dst), src...))
 		})},
 
+		{"scribbles on dst", "C3", "it wrote to what was in a dst", appending(func(dst, src []byte) ([]byte, error) {
+			out, err := deflate(bytes.Clone(dst), src)
+			if len(dst) > 0 {
+				dst[0]++
+			}
+			return out, err
+		})},
+		{"packs into nothing", "C3", "a body of 1 bytes is packed into nothing", func(tb steptest.TB) steptest.Compressor {
+			c := appending(func(dst, _ []byte) ([]byte, error) { return dst, nil })(tb)
+			c.Unpack = nil
+			return c
+		}},
+
 		// C4
 		{"writes to src", "C4", "it wrote to a body of 1 bytes", appending(func(dst, src []byte) ([]byte, error) {
 			out, err := deflate(dst, src)

@@ -68,15 +68,21 @@ func brokenSteps() []broken[steptest.Step] {
 		// I2
 		{"never calls next", "I2", "did not call next, but returned the error mine", callFunc(
 			func(context.Context, *core.Call, core.Handler) (*core.Result, error) { return nil, errMine })},
-		{"calls next late", "I2", "called next after it had returned", callFunc(
+		{"calls next late", "I2", "called next after it had returned, or left it running", callFunc(
 			func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 				res, err := next(ctx, c)
 				go func() { _, _ = next(ctx, c) }()
 				return res, err
 			})},
-		{"calls next late only", "I2", "called next after it had returned", callFunc(
+		{"calls next late only", "I2", "called next after it had returned, or left it running", callFunc(
 			func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
 				go func() { _, _ = next(ctx, c) }()
+				return nil, errMine
+			})},
+		{"leaves next running", "I2", "called next after it had returned, or left it running", callFunc(
+			func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+				go func() { _, _ = next(ctx, c) }()
+				time.Sleep(time.Microsecond) // next has begun then
 				return nil, errMine
 			})},
 		{"calls next twice", "I2", "called next 2 times, and it had not failed; set Repeats", callFunc(
@@ -210,6 +216,14 @@ func brokenSteps() []broken[steptest.Step] {
 		{"sets the unique id", "I7", "is the unique id and cannot be set", callFunc(setting(rocketmq.PropertyUniqKey, "AC11"))},
 		{"sets too much", "I7", "at most 32255 are allowed", callFunc(setting("mine", strings.Repeat("x", 33_000)))},
 
+		{"sets what batches cannot have", "I7", "in a batch, where brokers ignore it", callFunc(
+			func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+				if c.Batch() {
+					c.Outgoing().SetProperty(rocketmq.SingleProperties()[0], "1")
+				}
+				return next(ctx, c)
+			})},
+
 		// I8
 		{"changes a packed body", "I8", "set the body of a message that a codec had packed", func(steptest.TB) steptest.Step {
 			s := calling(intercept(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
@@ -321,6 +335,22 @@ func brokenSteps() []broken[steptest.Step] {
 				return res, err
 			}
 		})},
+		{"loses one permit", "I12", "at first 8 calls could be under way at a time, after 32 that were cancelled only 7", limited(func(l *limiter) {
+			var lost sync.Once
+			l.run = func(permits <-chan struct{}, next func() (*core.Result, error)) (*core.Result, error) {
+				back := true
+				defer func() {
+					if back {
+						<-permits
+					}
+				}()
+				res, err := next()
+				if errors.Is(err, context.Canceled) {
+					lost.Do(func() { back = false })
+				}
+				return res, err
+			}
+		})},
 		{"loses permits and refuses", "I12", "only 0", func(tb steptest.TB) steptest.Step {
 			s := limited(func(l *limiter) {
 				l.wait = func(_ context.Context, _ *core.Call, permits chan<- struct{}) error {
@@ -364,6 +394,38 @@ func brokenSteps() []broken[steptest.Step] {
 				return next(ctx, c)
 			}))
 			return s
+		}},
+		{"mixes contexts up", "I14", "gives next another caller's context", func(steptest.TB) steptest.Step {
+			var mu sync.Mutex
+			var last context.Context
+			return calling(intercept(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+				mu.Lock()
+				last = ctx
+				mu.Unlock()
+				time.Sleep(time.Microsecond) // others come meanwhile
+				mu.Lock()
+				ctx = last
+				mu.Unlock()
+				return next(ctx, c)
+			}))
+		}},
+		{"mixes messages up", "I14", "is sent with the key", func(steptest.TB) steptest.Step {
+			var mu sync.Mutex
+			var last string
+			return calling(intercept(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+				keys, ok := c.Outgoing().Property("KEYS")
+				if !ok {
+					return next(ctx, c)
+				}
+				mu.Lock()
+				last = keys
+				mu.Unlock()
+				time.Sleep(time.Microsecond) // others come meanwhile
+				mu.Lock()
+				c.Outgoing().SetProperty("KEYS", last)
+				mu.Unlock()
+				return next(ctx, c)
+			}))
 		}},
 		{"mixes results up", "I14", "returns the result of message", func(steptest.TB) steptest.Step {
 			var mu sync.Mutex

@@ -76,7 +76,7 @@ func nextRule() Rule[Step] {
 		})
 		st := v.one()
 		if st.late {
-			r.k.Errorf("%s called next after it had returned", v.what())
+			r.k.Errorf("%s called next after it had returned, or left it running", v.what())
 		}
 		if st.overlaps {
 			r.k.Errorf("%s called next while an earlier next was still running", v.what())

@@ -177,8 +177,6 @@ func (k *kit) sameAgain(v *visit) {
 	switch {
 	case a.topic != b.topic:
 		k.Errorf("the topic is %q at first and then %q", a.topic, b.topic)
-	case a.codec != b.codec:
-		k.Errorf("the codec is %q at first and then %q", a.codec, b.codec)
 	case len(a.body) != len(b.body):
 		k.Errorf("the body has %d bytes at first and then %d", len(a.body), len(b.body))
 	case !slices.Equal(a.names(), b.names()):

@@ -156,14 +156,13 @@ func concurrencyRule() Rule[Step] {
 		"I14", "concurrency", "many calls may come at a time, and each gets what is its own",
 		in(func(r *rig, sc scope) {
 			r.works(sc)
-			alone := r.messageAlone(sc)
 			visits := make([]*visit, goroutines*each)
 			var wg sync.WaitGroup
 			for g := range goroutines {
 				wg.Go(func() {
 					for i := range each {
 						n := g*each + i
-						visits[n] = r.begin(sc, r.numbered(n, alone))
+						visits[n] = r.begin(sc, r.numbered(n))
 						r.k.until(visits[n].done, r.k.limit)
 					}
 				})
@@ -181,25 +180,8 @@ func concurrencyRule() Rule[Step] {
 	}
 }
 
-// messageAlone is what the step makes of a numbered message when it is alone: its topic, and
-// its body if it is the same each time.
-func (r *rig) messageAlone(sc scope) sent {
-	if sc != inMessage {
-		return sent{}
-	}
-	var all [2]sent
-	for i := range all {
-		v := r.begin(sc, how{mode: r.step.mode()})
-		v.over()
-		if passes := v.one().passes; len(passes) > 0 {
-			all[i] = passes[0].sent[0]
-		}
-	}
-	return all[1]
-}
-
 // numbered is a send of a message of its own, every third of which fails.
-func (r *rig) numbered(n int, alone sent) how {
+func (r *rig) numbered(n int) how {
 	m := copied(r.step.messages()[0])
 	m.Keys = []string{fmt.Sprintf("steptest-%d", n)}
 	return how{mode: r.step.mode(), message: m, below: func(ctx context.Context, v *visit) fate {
@@ -210,12 +192,6 @@ func (r *rig) numbered(n int, alone sent) how {
 			s := v.one().passes[0].sent[0]
 			if key, _ := s.property("KEYS"); key != m.Keys[0] && !r.step.ChangesProperties {
 				r.k.Errorf("among others the message with the key %q is sent with the key %q", m.Keys[0], key)
-			}
-			if s.topic != alone.topic {
-				r.k.Errorf("among others the topic is %q, and alone %q", s.topic, alone.topic)
-			}
-			if len(s.body) != len(alone.body) {
-				r.k.Errorf("among others a body has %d bytes, and alone %d", len(s.body), len(alone.body))
 			}
 		}
 		time.Sleep(time.Millisecond) // others come meanwhile
