@@ -44,7 +44,9 @@ type RetryListener interface {
 	RetryScheduled(ctx context.Context, r *RetryReport)
 }
 
-// RouteListener is told when a topic's route was found or has changed.
+// RouteListener is told when a topic's route was found or has changed. One that comes with
+// replaced policies ([Producer.SetPolicies]) is told of the routes that are known by then, as of
+// first ones. Reports of one topic may overtake each other: Old and New add up all the same.
 type RouteListener interface {
 	RouteChanged(r *RouteReport)
 }

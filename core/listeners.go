@@ -65,6 +65,17 @@ func (ls *listeners) has(l AttemptListener) bool {
 	return false
 }
 
+// without are the listeners of routes that others are not.
+func (ls *listeners) without(others *listeners) *listeners {
+	out := &listeners{log: ls.log}
+	for _, n := range ls.route {
+		if !slices.ContainsFunc(others.route, func(o named[RouteListener]) bool { return same(o.l, n.l) }) {
+			out.route = append(out.route, n)
+		}
+	}
+	return out
+}
+
 func (ls *listeners) callDone(ctx context.Context, r *CallReport) {
 	for _, n := range ls.call {
 		ls.guard(n.name, "CallDone", func() { n.l.CallDone(ctx, r) })

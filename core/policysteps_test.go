@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -319,4 +322,53 @@ func TestPolicyTableByPrefixAndPattern(t *testing.T) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
+}
+
+// A breaker or a limit that came with new policies forgot its brokers at the next change of a route: it had never heard
+// of the route before. Parts that come later hear of the routes that are known, the others are not told again.
+func TestPartsOfNewPoliciesHearOfKnownRoutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, later := &hearing{RetryPolicy: coretest.NoRetry()}, &hearing{RetryPolicy: coretest.NoRetry()}
+		var queues atomic.Int32
+		queues.Store(1)
+		cfg := coretest.Config(&coretest.Transport{}, core.CallStep("first", core.StageGuard, first))
+		cfg.RouteRefresh = time.Minute
+		cfg.Routes = coretest.RouteFunc(func(context.Context, string) (*core.Route, error) {
+			return coretest.Routes(int(queues.Load()), "broker-a").Route(context.Background(), "")
+		})
+		p := coretest.Start(t, cfg)
+		for _, topic := range []string{"A", "B"} {
+			if _, err := p.Send(t.Context(), &core.Message{Topic: topic, Body: []byte("x")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		expect := func(when string, h *hearing, want ...string) {
+			t.Helper()
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			slices.Sort(h.other)
+			if !slices.Equal(h.other, want) {
+				t.Errorf("%s: heard %v, want %v", when, h.other, want)
+			}
+			h.other = nil
+		}
+		expect("at first", first, "route A", "route B", "running")
+		if err := p.SetPolicies(t.Context(), &core.PolicyTable{Default: &core.Policy{Name: "new", Health: later}}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		expect("policies are replaced", first)
+		expect("policies are replaced", later, "route A", "route B")
+		queues.Store(2)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		expect("the routes change", first, "route A", "route B")
+		expect("the routes change", later, "route A", "route B")
+		if err := p.SetPolicies(t.Context(), &core.PolicyTable{Default: &core.Policy{Name: "newer", Health: later}}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		expect("the part stays", later)
+	})
 }

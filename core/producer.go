@@ -106,7 +106,7 @@ func newEngine(p *Producer, own *Pipeline) *engine {
 	e := &engine{cfg: &p.cfg, producer: p, aborted: make(chan struct{})}
 	p.engine = e
 	e.life, e.abort = context.WithCancel(context.Background())
-	e.routes = newRouteCache(&p.cfg, e.routeChanged, func() { e.policies.Load().forget() })
+	e.routes = newRouteCache(&p.cfg, func() *listeners { return &e.policies.Load().listeners }, func() { e.policies.Load().forget() })
 	e.chains = e.compose(own)
 	e.calls.New = func() any { return &Call{engine: e} }
 	return e
@@ -226,10 +226,6 @@ func (p *Producer) Group() string { return p.cfg.Group }
 // State is the service state now.
 func (p *Producer) State() State { return State(p.state.Load()) }
 
-func (e *engine) routeChanged(r *RouteReport) {
-	e.policies.Load().listeners.routeChanged(r)
-}
-
 // Flush waits until every send that was accepted before it has its outcome and,
 // if it is asynchronous, its done has returned. It returns the end of ctx if
 // that comes first. Called from a done function it waits for that, until ctx ends.
@@ -284,7 +280,11 @@ func (p *Producer) setPolicies(ctx context.Context, source PolicySource) (int, e
 	default:
 		return 0, fmt.Errorf("it is %v", s)
 	}
-	e.policies.Store(policies)
+	e.routes.replace(func() *listeners {
+		added := policies.listeners.without(&e.policies.Load().listeners)
+		e.policies.Store(policies)
+		return added
+	})
 	p.services, p.drainers = services, p.findDrainers(policies)
 	if p.State() == StateRunning {
 		p.retire(without(old, services))

@@ -21,9 +21,11 @@ import (
 type routeCache struct {
 	source  RouteSource
 	refresh time.Duration
-	timeout time.Duration      // of a look-up; 0 for as long as its caller has
-	changed func(*RouteReport) // tells the listeners
-	polled  func()             // is called once a poll
+	timeout time.Duration // of a look-up; 0 for as long as its caller has
+	polled  func()        // is called once a poll
+	// hearers are the listeners now. Which ones hear of a change is settled with the change,
+	// under mu, so that listeners that come later (see replace) miss none and hear of none twice.
+	hearers func() *listeners
 
 	mu     sync.RWMutex
 	topics map[string]*topic
@@ -108,10 +110,10 @@ func (l *lookUp) unfinished(topic string, why error) error {
 	return fmt.Errorf("route of %s: %w", words.Quote(topic), why)
 }
 
-func newRouteCache(cfg *Config, changed func(*RouteReport), polled func()) *routeCache {
+func newRouteCache(cfg *Config, hearers func() *listeners, polled func()) *routeCache {
 	life, stop := context.WithCancel(context.Background())
 	return &routeCache{
-		source: cfg.Routes, refresh: cfg.RouteRefresh, timeout: cfg.RouteTimeout, changed: changed, polled: polled,
+		source: cfg.Routes, refresh: cfg.RouteRefresh, timeout: cfg.RouteTimeout, hearers: hearers, polled: polled,
 		topics: map[string]*topic{}, life: life, stop: stop,
 	}
 }
@@ -213,13 +215,15 @@ func (rc *routeCache) run(t *topic, l *lookUp) {
 	case <-rc.life.Done():
 		l.start.Stop()
 	}
-	if old, changed := rc.renew(t, l); changed {
-		rc.changed(&RouteReport{Topic: t.name, Old: old, New: l.route})
+	if old, to := rc.renew(t, l); to != nil {
+		to.routeChanged(&RouteReport{Topic: t.name, Old: old, New: l.route})
 	}
 }
 
-// renew asks for t's route and ends the look-up, also if the source ends the goroutine.
-func (rc *routeCache) renew(t *topic, l *lookUp) (old *Route, changed bool) {
+// renew asks for t's route and ends the look-up, also if the source ends the goroutine. Where
+// the route is another one, it gives the listeners that are to hear of that.
+func (rc *routeCache) renew(t *topic, l *lookUp) (old *Route, to *listeners) {
+	changed := false
 	l.err = fmt.Errorf("%w: the route source ended its goroutine", ErrContract)
 	defer func() {
 		t.mu.Lock()
@@ -237,7 +241,7 @@ func (rc *routeCache) renew(t *topic, l *lookUp) (old *Route, changed bool) {
 	t.mu.Unlock()
 	l.route, l.err = rc.ask(l, t.name)
 	if l.err != nil && !errors.Is(l.err, ErrNotWritable) {
-		return nil, false
+		return nil, nil
 	}
 	// A topic that was forgotten meanwhile serves the sends that still have it, but
 	// listeners do not hear of its routes: their end was reported.
@@ -246,10 +250,13 @@ func (rc *routeCache) renew(t *topic, l *lookUp) (old *Route, changed bool) {
 	t.since.Store(time.Now().UnixNano())
 	if old = t.route.Load(); old.Equal(l.route) {
 		l.route = old // keep the identity of an unchanged route
-		return old, false
+		return old, nil
 	}
 	t.route.Store(l.route)
-	return old, !t.gone.Load()
+	if changed = !t.gone.Load(); changed {
+		to = rc.hearers()
+	}
+	return old, to
 }
 
 // limit is how long a look-up may take: what is configured, else what its caller has, and not
@@ -341,29 +348,49 @@ func (rc *routeCache) inUse() []*topic {
 			used = append(used, t)
 		}
 	}
+	to := rc.hearers()
 	rc.mu.Unlock()
 	if len(forgotten) > 0 {
 		rc.wg.Add(1)
-		go rc.tell(forgotten)
+		go rc.tell(to, forgotten)
 	}
 	return used
 }
 
-// tell tells listeners of routes that are forgotten. A listener that blocks or ends the
-// goroutine must not end the poll.
-func (rc *routeCache) tell(forgotten []RouteReport) {
+// tell tells listeners on a goroutine of its own. A listener that blocks or ends the goroutine
+// must end neither the poll nor a change of policies.
+func (rc *routeCache) tell(to *listeners, reports []RouteReport) {
 	defer rc.wg.Done()
 	next := 0
 	defer func() { // also after a listener ended the goroutine
-		if next < len(forgotten) {
+		if next < len(reports) {
 			rc.wg.Add(1)
-			go rc.tell(forgotten[next:])
+			go rc.tell(to, reports[next:])
 		}
 	}()
-	for next < len(forgotten) {
+	for next < len(reports) {
 		next++
-		rc.changed(&forgotten[next-1])
+		to.routeChanged(&reports[next-1])
 	}
+}
+
+// replace makes a change of the listeners, and tells those that are new of the routes that are
+// known by then.
+func (rc *routeCache) replace(change func() (added *listeners)) {
+	rc.mu.Lock()
+	defer rc.mu.Unlock()
+	added := change()
+	if rc.closed || len(added.route) == 0 {
+		return
+	}
+	var known []RouteReport
+	for _, t := range rc.topics {
+		if route := t.route.Load(); route != nil {
+			known = append(known, RouteReport{Topic: t.name, New: route})
+		}
+	}
+	rc.wg.Add(1)
+	go rc.tell(added, known)
 }
 
 // begin starts the poller. end stops it and every look-up, and waits for them.

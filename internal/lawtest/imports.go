@@ -27,6 +27,7 @@ const (
 	fx          = "go.uber.org/fx"
 	gobreaker   = "github.com/sony/gobreaker"
 	sync        = "golang.org/x/sync"
+	xtime       = "golang.org/x/time"
 	system      = "golang.org/x/sys"
 	klauspost   = "github.com/klauspost/compress"
 	lz4         = "github.com/pierrec/lz4"
@@ -51,12 +52,14 @@ var Law = []Rule{
 	{Folder: "hooks", Ours: []string{"core", "hooks/internal/plugin", "internal/words", "internal/plausible"}},
 	{Folder: "hooks/internal/plugin", Ours: []string{"internal/absent"}},
 	{Folder: "hooks/accumulate", Ours: []string{"core", "hooks/internal/plugin", "internal/words", "internal/confjson", "internal/plausible"}},
+	{Folder: "hooks/sendrules", Ours: []string{"core", "internal/words", "internal/confjson", "internal/enum", "internal/plausible"}},
 	{Folder: "hooks/compress", Ours: []string{"core", "hooks/internal/plugin", "internal/words"}, Theirs: []string{klauspost, lz4}},
 	{Folder: "hooks/tracing", Ours: []string{"core", "hooks/internal/conventions"}, Theirs: []string{otelAPI}},
 	{Folder: "hooks/metrics", Ours: []string{"core", "hooks/internal/conventions"}, Theirs: []string{otelAPI}},
 	{Folder: "hooks/internal/conventions", Ours: []string{"core", "internal/words"}, Theirs: []string{otelAPI}},
 	{Folder: "strategies", Ours: []string{"core", "strategies/internal", "internal/fifo", "internal/absent", "internal/confjson", "internal/plausible"}},
 	{Folder: "strategies/breaker", Ours: []string{"core", "strategies/internal", "internal/confjson", "internal/enum", "internal/plausible", "internal/logqueue"}, Theirs: []string{gobreaker}},
+	{Folder: "strategies/limit", Ours: []string{"core", "strategies/internal", "internal/fifo", "internal/confjson", "internal/enum", "internal/plausible", "internal/words"}, Theirs: []string{xtime}},
 	// The two transports share the wire format and nothing else. That and the embedded
 	// cluster speak RocketMQ's words and know no producer.
 	{Folder: "transport", Ours: []string{"core"}},
