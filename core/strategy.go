@@ -232,21 +232,47 @@ func (r *Reroute) UnmarshalText(text []byte) error {
 }
 
 // RetryBudget bounds the retries of all calls together, so that a sick cluster
-// is not flooded. It is safe for concurrent use.
+// is not flooded.
+//
+// The rules, as core/steptest checks them:
+//
+//   - B1 returns: both methods return at once. They do not block, panic or end their goroutine.
+//   - B2 bound: without a success a bounded number of retries is granted, also after many
+//     successes.
+//   - B3 refill: successes let an empty budget grant retries again, unless it grants by time.
+//   - B4 debt: a retry that is not granted costs nothing.
+//   - B5 failure: the failure and its message are the call's: they are read, not changed, and not
+//     kept.
+//   - B6 concurrency: it is safe for concurrent use, and many goroutines together get no more than
+//     one alone.
+//   - B7 goroutines: it leaves no goroutine behind.
 type RetryBudget interface {
 	// Withdraw takes the price of the retry after f, which the policy has asked for; false
-	// means: no retry now. It must not keep f, which is the call's.
+	// means: no retry now.
 	Withdraw(f *Failure) bool
 	// Deposit is called once for each call that succeeded.
 	Deposit()
 }
 
-// Compressor packs message bodies. It is safe for concurrent use.
+// Compressor packs message bodies.
+//
+// The rules, as core/steptest checks them:
+//
+//   - C1 returns: it packs every body, or returns an error. It does not block, panic or end its
+//     goroutine.
+//   - C2 name: Name is one dotted lower-case word, and always the same.
+//   - C3 append: what is in dst stays in front, and what comes behind it does not depend on it.
+//   - C4 source: src is not written to, and the result is nobody else's memory: not src's, and
+//     not what the next body is packed into.
+//   - C5 unpack: what it packed can be unpacked into the same body.
+//   - C6 same: a codec that says so packs the same body into the same bytes each time.
+//   - C7 kept: neither dst nor src is kept, but for those that a writer worked on last.
+//   - C8 concurrency: it is safe for concurrent use.
+//   - C9 goroutines: it leaves no goroutine behind.
 type Compressor interface {
 	// Name is the codec's name: "zlib", "lz4" and "zstd" are those that RocketMQ's
 	// consumers know. The transport tells consumers which one it was.
 	Name() string
-	// Append appends the packed form of src to dst and returns the result. It
-	// does not keep either.
+	// Append appends the packed form of src to dst and returns the result.
 	Append(dst, src []byte) ([]byte, error)
 }
