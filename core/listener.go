@@ -6,12 +6,23 @@ import (
 )
 
 // Listeners only observe. A step or strategy may implement any of the five; it
-// is found at construction and costs nothing where it is absent. Reports, and
-// the calls, attempts and results in them, are valid until the method returns and
-// for reading only. A listener is called by many goroutines at once, those of the
-// sends: it must be quick and must not block, or the send waits for it past its
-// deadline. StateChanged runs on the goroutine of Start or, while the producer shuts down, on one
-// of its own. A panic in a listener is recovered and logged and does not touch the send.
+// is found at construction and costs nothing where it is absent.
+//
+// The rules of all five, as core/steptest checks them:
+//
+//   - L1 returns: it returns at once. It does not block, panic or end its goroutine, whatever
+//     the report says: it runs on the goroutine of a send, which waits for it past its deadline.
+//     A panic is recovered and logged and does not touch the send.
+//   - L2 reading: it reads the report, and the call, attempt and result in it, and changes
+//     nothing.
+//   - L3 kept: it keeps neither the report nor what is in it: they are valid until the method
+//     returns.
+//   - L4 concurrency: it is safe for concurrent use. Many goroutines report at once, those of
+//     the sends.
+//   - L5 goroutines: it leaves no goroutine behind.
+//
+// StateChanged runs on the goroutine of Start or, while the producer shuts down, on one of its
+// own.
 
 // CallListener is told the one outcome of every call, also of one that was refused before it
 // began: by a producer that does not run, or for want of a message, of a batch or of room in

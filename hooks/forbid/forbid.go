@@ -13,7 +13,7 @@
 // of strategies/retry give up, so that a check can forbid a message altogether. A
 // check that only keeps it from one broker needs a policy that goes on:
 //
-//	if f.Class == core.ClassForbidden && !f.Answered && f.Untried > 0 {
+//	if f.Class == core.ClassForbidden && !f.Answered && f.Untried > 0 && !f.Consistent {
 //		return core.Decision{Retry: true} // another broker may have it
 //	}
 //

@@ -10,8 +10,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// start makes the send span, and in a batch the create spans, and injects.
-func (t *Tracing) start(ctx context.Context, call *core.Call) (context.Context, trace.Span) {
+// start makes the send span, and in a batch the create spans. It puts their contexts into the
+// messages if they still go somewhere.
+func (t *Tracing) start(ctx context.Context, call *core.Call, goes bool) (context.Context, trace.Span) {
 	m := call.Message()
 	opts := make([]trace.SpanStartOption, 0, 4)
 	// The span begins when the user called: an asynchronous send may have waited.
@@ -21,7 +22,7 @@ func (t *Tracing) start(ctx context.Context, call *core.Call) (context.Context, 
 	for out := range call.All() {
 		created := t.created(out.Message())
 		if !created.IsValid() && call.Batch() && t.createSpans {
-			created = t.create(ctx, call, out)
+			created = t.create(ctx, call, out, goes)
 		}
 		if created.IsValid() {
 			links = append(links, trace.Link{SpanContext: created})
@@ -37,7 +38,7 @@ func (t *Tracing) start(ctx context.Context, call *core.Call) (context.Context, 
 		opts = append(opts, trace.WithLinks(links...))
 	}
 	ctx, span := t.startSpan(ctx, kind, call, m, opts)
-	if injects {
+	if injects && goes {
 		for out := range call.All() {
 			if !t.created(out.Message()).IsValid() {
 				t.inject(ctx, out)
@@ -49,13 +50,15 @@ func (t *Tracing) start(ctx context.Context, call *core.Call) (context.Context, 
 
 // create makes the span of one message of a batch. It ends at once: what becomes
 // of the message is the send span's to tell.
-func (t *Tracing) create(ctx context.Context, call *core.Call, out *core.Outgoing) trace.SpanContext {
+func (t *Tracing) create(ctx context.Context, call *core.Call, out *core.Outgoing, goes bool) trace.SpanContext {
 	m := out.Message()
 	attrs := t.attrs(ctx, conventions.Create, m, call.ClientID())
 	attrs = t.appendMessage(attrs, m, out.MessageID())
 	ctx, span := t.tracer.Start(ctx, t.name(conventions.Create, m),
 		trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attrs...))
-	t.inject(ctx, out)
+	if goes {
+		t.inject(ctx, out)
+	}
 	span.End()
 	return span.SpanContext()
 }

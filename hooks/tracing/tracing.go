@@ -121,7 +121,7 @@ func (t *Tracing) Intercept(ctx context.Context, call *core.Call, next core.Hand
 		return next(ctx, call)
 	}
 
-	ctx, span := t.start(ctx, call)
+	ctx, span := t.start(ctx, call, true)
 	if !span.IsRecording() {
 		defer span.End()
 		return next(ctx, call)
@@ -158,7 +158,7 @@ func (t *Tracing) CallDone(ctx context.Context, r *core.CallReport) {
 	if t.filter != nil && !t.filter(ctx, r.Call) {
 		return
 	}
-	_, span := t.start(ctx, r.Call)
+	_, span := t.start(ctx, r.Call, false)
 	end(span, r.Call, nil, r.Err)
 }
 

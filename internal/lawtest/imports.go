@@ -46,6 +46,7 @@ var Law = []Rule{
 	{Folder: "core/rocketmq", Ours: []string{"internal/words", "internal/enum"}},
 	{Folder: "core", Ours: []string{"core", "internal/fifo", "internal/absent", "internal/words", "internal/enum", "internal/plausible", "internal/logqueue"}, Theirs: []string{sync}},
 	{Folder: "core/coretest", Ours: []string{"core"}},
+	{Folder: "core/steptest", Ours: []string{"core"}},
 	// Hooks and strategies know the core and the one library they are about. Those with
 	// a configuration know how it is written as JSON.
 	{Folder: "hooks", Ours: []string{"core", "hooks/internal/plugin", "internal/words", "internal/plausible"}},
