@@ -99,6 +99,23 @@ func NewStaticRoute(queues []Queue, brokers []Broker) (*Route, error) {
 	return r, nil
 }
 
+// Subset is a route of the queues with these indices, in this order, and of their brokers. It is
+// static if r is. It costs time in proportion to the sizes of both.
+func (r *Route) Subset(indices []int) *Route {
+	sub := &Route{static: r.static, queues: make([]Queue, len(indices)), brokerOf: make([]int32, len(indices))}
+	place := make([]int32, len(r.brokers)) // of r's brokers in sub, from 1
+	for i, from := range indices {
+		b := r.brokerOf[from]
+		if place[b] == 0 {
+			sub.brokers = append(sub.brokers, r.brokers[b])
+			place[b] = int32(len(sub.brokers))
+		}
+		sub.queues[i], sub.brokerOf[i] = r.queues[from], place[b]-1
+	}
+	sub.spread = alternate(sub.brokerOf, len(sub.brokers))
+	return sub
+}
+
 // alternate orders queues by their place among the queues of their broker, so
 // that neighbours are on different brokers as far as that is possible.
 func alternate(brokerOf []int32, brokers int) []int32 {
@@ -120,6 +137,10 @@ func alternate(brokerOf []int32, brokers int) []int32 {
 	}
 	return order
 }
+
+// Static reports whether the topic is a static one, whose queues are known by their numbers
+// alone ([NewStaticRoute]).
+func (r *Route) Static() bool { return r.static }
 
 // Len is the number of writable queues.
 func (r *Route) Len() int { return len(r.queues) }

@@ -61,5 +61,16 @@ func (s *Selection) Topic() string { return s.call.Outgoing().Topic() }
 // Attempt is the number of the attempt to choose for, from 1.
 func (s *Selection) Attempt() int { return s.call.attempts + 1 }
 
+// Route is the route whose queues these are. It is one value for as long as the route stays, so
+// a selector can keep what it worked out of a route, and work it out anew when this is another.
+func (s *Selection) Route() *Route { return s.route }
+
+// Over is a selection of the same call from the queues of another route, such as some of this
+// one's ([Route.Subset]), for a selector that wraps another one. It has a queue at least. An
+// index that is chosen from it is the other route's. It is valid as long as s is.
+func (s *Selection) Over(r *Route) Selection {
+	return Selection{route: r, call: s.call, health: s.health}
+}
+
 // Call is the call, for slots.
 func (s *Selection) Call() *Call { return s.call }

@@ -56,7 +56,7 @@ var Law = []Rule{
 	{Folder: "hooks/tracing", Ours: []string{"core", "hooks/internal/conventions"}, Theirs: []string{otelAPI}},
 	{Folder: "hooks/metrics", Ours: []string{"core", "hooks/internal/conventions"}, Theirs: []string{otelAPI}},
 	{Folder: "hooks/internal/conventions", Ours: []string{"core", "internal/words"}, Theirs: []string{otelAPI}},
-	{Folder: "strategies", Ours: []string{"core", "strategies/internal", "internal/fifo", "internal/absent", "internal/confjson", "internal/plausible"}},
+	{Folder: "strategies", Ours: []string{"core", "strategies/internal", "internal/fifo", "internal/absent", "internal/confjson", "internal/enum", "internal/plausible", "internal/random"}},
 	{Folder: "strategies/breaker", Ours: []string{"core", "strategies/internal", "internal/confjson", "internal/enum", "internal/plausible", "internal/logqueue"}, Theirs: []string{gobreaker}},
 	{Folder: "strategies/limit", Ours: []string{"core", "strategies/internal", "internal/fifo", "internal/confjson", "internal/enum", "internal/plausible", "internal/words"}, Theirs: []string{xtime}},
 	// The two transports share the wire format and nothing else. That and the embedded
@@ -64,7 +64,7 @@ var Law = []Rule{
 	{Folder: "transport", Ours: []string{"core"}},
 	{Folder: "transport/transporttest", Ours: []string{"core", "internal/enum"}},
 	{Folder: "transport/wire", Ours: []string{"core/rocketmq", "internal/words", "internal/enum"}},
-	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "transport/remoting/internal", "internal/absent", "internal/confjson", "internal/words", "internal/plausible", "internal/logqueue"}},
+	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "transport/remoting/internal", "internal/absent", "internal/confjson", "internal/words", "internal/plausible", "internal/logqueue", "internal/random"}},
 	// A connection knows frames and sockets, and of the core the errors that end a wait.
 	{Folder: "transport/remoting/internal/conn", Ours: []string{"core", "transport/wire", "internal/fifo"}, Theirs: []string{system}},
 	{Folder: "transport/embedded", Ours: []string{"core/rocketmq", "transport/wire"}, Theirs: []string{sync}},
@@ -76,10 +76,11 @@ var Law = []Rule{
 		"modules", "examples", "internal/absent", "internal/confjson", "internal/enum", "internal/fifo", "internal/plausible", "internal/race",
 		"internal/logqueue", "internal/faulttest", "internal/lawtest",
 	}, Theirs: []string{kong, progressbar, terminal, otelAPI}},
-	// A data structure, a check, the JSON of configurations, and loggers that cannot hurt, which
+	// A data structure, a check, chance, the JSON of configurations, and loggers that cannot hurt, which
 	// several floors share.
 	{Folder: "internal/fifo"},
 	{Folder: "internal/absent"},
+	{Folder: "internal/random"},
 	{Folder: "internal/words"},
 	{Folder: "internal/plausible", Ours: []string{"internal/words"}},
 	{Folder: "internal/enum", Ours: []string{"internal/words"}},

@@ -3,11 +3,11 @@ package retry
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/random"
 )
 
 // Backoff says how long to wait before the attempt that follows a failure. It is asked only
@@ -86,14 +86,14 @@ func (e *exponential) whole(attempt int) time.Duration {
 // jittered takes a random part of up to jitter, between 0 and 1, off d. Clients that
 // failed together must not come back together.
 func jittered(d time.Duration, jitter float64) time.Duration {
-	random := d
+	part := d
 	if jitter < 1 {
-		random = time.Duration(float64(d) * jitter)
+		part = time.Duration(float64(d) * jitter)
 	}
-	if random <= 0 {
+	if part <= 0 {
 		return d
 	}
-	return d - time.Duration(rand.Int64N(int64(random)))
+	return d - time.Duration(random.Int64N(int64(part)))
 }
 
 // Decorrelated is a random pause from base to three times the call's last one, at most top:
@@ -121,7 +121,7 @@ func (d *decorrelated) Pause(f *core.Failure) time.Duration {
 	if high <= d.base {
 		return d.base
 	}
-	return min(d.top, d.base+time.Duration(rand.Int64N(int64(high-d.base))))
+	return min(d.top, d.base+time.Duration(random.Int64N(int64(high-d.base))))
 }
 
 // sensible puts the limits of a back-off right.

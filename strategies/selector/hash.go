@@ -2,23 +2,32 @@ package selector
 
 import (
 	"context"
-	"unicode/utf16"
+	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/confjson"
+	"github.com/liftoff-mq/liftoff/internal/plausible"
 )
 
 // Hash gives messages with the same [core.Message.ShardingKey] to the same
 // queue, and those without one to the queues in turn. It computes the queue
 // like Java's SelectMessageQueueByHash, so that producers in both languages
-// agree, as long as both see the route's queues in the same order.
+// agree, as long as both see the route's queues in the same order. [NewHash] has other
+// functions.
 //
 // The choice is consistent in the sense of [core.ConsistentSelector]: it looks
 // at no broker's health and a retry does not leave the queue. When the number of
 // queues changes most keys move to another queue, as they do in Java.
 //
-// In a batch the first message's key decides for all.
+// How even it is depends on the keys: a key that many messages have fills its queue. Of many
+// random keys each queue gets the same number, give or take what chance does (a standard
+// deviation of the square root of keys/queues); [HashJava] says of which keys it does not. In
+// a batch the first message's key decides for all.
 func Hash() core.SelectorFactory {
-	return newHash("the sharding key", func(m *core.Message) string { return m.ShardingKey })
+	return newHash(HashConfig{})
 }
 
 // HashBy is [Hash] with a key of the caller's choice, such as a property. The
@@ -27,55 +36,102 @@ func Hash() core.SelectorFactory {
 // refuses it by the name of its field.
 func HashBy(key func(m *core.Message) string) core.SelectorFactory {
 	if key == nil {
-		return (*factory)(nil)
+		return (*outer)(nil)
 	}
-	return newHash("a key of the program's own", key)
+	return newHash(HashConfig{Key: key})
 }
 
-func newHash(what string, key func(m *core.Message) string) core.SelectorFactory {
-	return &factory{
-		core.Description{Summary: "hash of " + what + ", as in Java", Settings: []core.Setting{
-			{Name: "with a key", Value: "one queue whatever its broker's health"},
-			{Name: "without a key", Value: "round-robin"},
-			preference,
-		}},
-		func() core.QueueSelector { return &hash{key: key, rest: newRoundRobin()} },
+// HashConfig configures a hash selector. Its zero value is [Hash].
+//
+// What is data in it can be decoded from YAML, JSON and environment variables; the tags
+// have the names.
+type HashConfig struct {
+	// Function is the way from a key to a queue, [HashJava] by default.
+	Function HashFunc `json:"function" yaml:"function" env:"FUNCTION"`
+	// Key gives a message's key, by default its sharding key. It is called at each attempt, by
+	// many goroutines at once; "" means that any queue will do.
+	Key func(m *core.Message) string `json:"-" yaml:"-"`
+	// Rest chooses for messages without a key, [RoundRobin] by default. It listens, if it is
+	// a listener, as it would by itself.
+	Rest core.SelectorFactory `json:"-" yaml:"-"`
+}
+
+// UnmarshalJSON refuses unknown members.
+func (c *HashConfig) UnmarshalJSON(data []byte) error { return confjson.Unmarshal(data, c) }
+
+// MarshalJSON gives what is data and not zero.
+func (c HashConfig) MarshalJSON() ([]byte, error) { return confjson.Marshal(c) }
+
+// NewHash makes a selector like [Hash] with another function, key, or selector for the rest.
+// A pick by a remainder costs a walk over the key; the consistent functions say what they cost.
+// None allocates.
+func NewHash(cfg HashConfig) (core.SelectorFactory, error) {
+	var errs []error
+	if _, err := cfg.Function.MarshalText(); err != nil {
+		errs = append(errs, plausible.Named("Function", errors.New("is "+cfg.Function.String()+"; there are "+strings.Join(hashFuncNames, ", "))))
 	}
+	if cfg.Rest != nil && absent.Is(cfg.Rest) {
+		errs = append(errs, plausible.Named("Rest", fmt.Errorf("is a nil %T", cfg.Rest)))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("selector hash: %w", err)
+	}
+	return newHash(cfg), nil
+}
+
+// newHash makes the factory of a valid configuration.
+func newHash(cfg HashConfig) core.SelectorFactory {
+	what := "a key of the program's own"
+	if cfg.Key == nil {
+		what, cfg.Key = "the sharding key", func(m *core.Message) string { return m.ShardingKey }
+	}
+	own := cfg.Rest != nil
+	if !own {
+		cfg.Rest = RoundRobin()
+	}
+	o := outer{
+		inner: []core.SelectorFactory{cfg.Rest},
+		say: func(rest []core.Description) core.Description {
+			d := core.Description{Summary: "hash of " + what + ", " + hashFuncTexts[cfg.Function], Settings: []core.Setting{
+				{Name: "with a key", Value: "one queue whatever its broker's health"},
+			}}
+			if own {
+				d.Settings = append(d.Settings, core.Setting{Name: "without a key", Value: rest[0].String()})
+			} else {
+				d.Settings = append(d.Settings, core.Setting{Name: "without a key", Value: "round-robin"}, preference)
+			}
+			return d
+		},
+		around: func(rest []core.QueueSelector) (core.QueueSelector, requirer) {
+			h := &hash{key: cfg.Key, function: cfg.Function, rest: rest[0], restConsistent: consistencyOf(rest[0])}
+			h.scores.make = scoresOf
+			return h, h
+		},
+	}
+	return o.factory()
 }
 
 type hash struct {
-	key  func(m *core.Message) string
-	rest *roundRobin
+	key            func(m *core.Message) string
+	function       HashFunc
+	scores         perRoute[scores]
+	rest           core.QueueSelector
+	restConsistent requirer
 }
-
-var _ core.ConsistentSelector = (*hash)(nil)
 
 // Select implements [core.QueueSelector].
 func (h *hash) Select(ctx context.Context, sel *core.Selection) (int, error) {
 	key := h.key(sel.Message())
-	if key == "" {
+	switch {
+	case key == "":
 		return h.rest.Select(ctx, sel)
+	case h.function == HashRendezvous:
+		return h.scores.of(sel.Route()).highest(key), nil
 	}
-	// Java: abs(hashCode % n). The remainder of an int64 cannot be the one
-	// value that has no absolute.
-	i := int64(JavaHash(key)) % int64(sel.Len())
-	return int(max(i, -i)), nil
+	return h.function.remainder(key, sel.Len()), nil
 }
 
 // RequiresConsistency implements [core.ConsistentSelector].
-func (h *hash) RequiresConsistency(m *core.Message) bool { return h.key(m) != "" }
-
-// JavaHash is Java's String.hashCode: over UTF-16 units, so that a character
-// beyond U+FFFF counts as its two surrogates. A byte that is not UTF-8 counts as
-// U+FFFD, which is what Java makes of it when it decodes the string.
-func JavaHash(s string) int32 {
-	var h int32
-	for _, r := range s {
-		if high, low := utf16.EncodeRune(r); high != '\uFFFD' {
-			h = 31*h + high
-			r = low
-		}
-		h = 31*h + r
-	}
-	return h
+func (h *hash) RequiresConsistency(m *core.Message) bool {
+	return h.key(m) != "" || requires(h.restConsistent, m)
 }

@@ -70,6 +70,20 @@ func TestHashChoosesJavasQueue(t *testing.T) {
 	}
 }
 
+// What the doc of HashJava says of keys that end in digits.
+func TestJavasHashOfNumbers(t *testing.T) {
+	for queues, want := range map[int]int{31: 10, 30: 30} {
+		used := map[core.Queue]bool{}
+		keys := numbered(10000)
+		for _, q := range places(t, selector.HashJava, coretest.Routes(queues, "a"), keys[1000:]) { // of one length
+			used[q] = true
+		}
+		if len(used) != want {
+			t.Errorf("numbers use %d of %d queues, want %d", len(used), queues, want)
+		}
+	}
+}
+
 func TestHashConsistency(t *testing.T) {
 	s, ok := selector.Hash().ForTopic("T").(core.ConsistentSelector)
 	if !ok {

@@ -2,18 +2,20 @@ package selector
 
 import (
 	"context"
-	"math/rand/v2"
-	"reflect"
 	"slices"
 
 	"github.com/liftoff-mq/liftoff/core"
-	"github.com/liftoff-mq/liftoff/internal/absent"
+	"github.com/liftoff-mq/liftoff/internal/random"
 )
 
 // Healthy adds the avoidance of tried and ailing brokers to a selector that
 // knows nothing of them. It keeps inner's choice where that queue has the best
 // rank (see the package comment), and otherwise takes the best queue that a lap
 // from a random queue finds. Inner is asked once per attempt.
+//
+// The lap is cheap and not even: the queue behind an ailing broker's queues is found more
+// often. A selector that has to keep its shares while brokers ail ranks by itself, as all
+// selectors of this package do but those around others.
 //
 // A choice that inner requires to be consistent is kept whatever the health.
 // Inner's errors, and indices that are out of range, pass through. Listeners
@@ -24,103 +26,64 @@ import (
 // A nil inner is a mistake: the result is nil then, and a producer refuses it by the name
 // of its field.
 func Healthy(inner core.SelectorFactory) core.SelectorFactory {
-	if absent.Is(inner) {
-		return (*healthyFactory)(nil)
-	}
-	f := healthyFactory{inner}
-	attempt, isAttempt := inner.(core.AttemptListener)
-	route, isRoute := inner.(core.RouteListener)
-	switch {
-	case isAttempt && isRoute:
-		return &struct {
-			healthyFactory
-			core.AttemptListener
-			core.RouteListener
-		}{f, attempt, route}
-	case isAttempt:
-		return &struct {
-			healthyFactory
-			core.AttemptListener
-		}{f, attempt}
-	case isRoute:
-		return &struct {
-			healthyFactory
-			core.RouteListener
-		}{f, route}
-	default:
-		return &f
-	}
+	return avoid(inner, fresh, preference)
 }
 
-type healthyFactory struct{ inner core.SelectorFactory }
-
-// Describe implements [core.Describer]: what inner says of itself, and the avoidance.
-func (f healthyFactory) Describe() core.Description {
-	d := core.Describe(f.inner)
-	if !slices.Contains(d.Settings, preference) {
-		d.Settings = append(slices.Clip(d.Settings), preference)
-	}
-	return d
+// AvoidTried adds to a selector that a retry of a call goes to a broker that the call has not
+// tried, as long as there is one. A first attempt goes where inner says, whatever its
+// broker's health. It is for a selector that judges health by itself, or is not to be
+// disturbed by it; [Healthy] heeds both. Where inner's choice was tried, the best queue (see
+// the package comment) that a lap from a random queue finds is taken.
+//
+// Consistency, errors, listeners and a nil inner are as with [Healthy].
+func AvoidTried(inner core.SelectorFactory) core.SelectorFactory {
+	return avoid(inner, freshDown, core.Setting{Name: "prefers", Value: "brokers that are not tried yet"})
 }
 
-// ForTopic implements [core.SelectorFactory].
-func (f healthyFactory) ForTopic(topic string) core.QueueSelector {
-	inner := f.inner.ForTopic(topic)
-	if absent.Is(inner) {
-		return nil // core reports it
+// avoid makes a factory of selectors that keep an inner choice as good as kept or better.
+func avoid(inner core.SelectorFactory, kept rank, setting core.Setting) core.SelectorFactory {
+	if none(inner) {
+		return (*outer)(nil)
 	}
-	consistent, isConsistent := inner.(core.ConsistentSelector)
-	attempt, isAttempt := inner.(core.AttemptListener)
-	if isAttempt && reflect.ValueOf(inner).Comparable() && any(inner) == any(f.inner) {
-		isAttempt = false // the factory is its own selector and listens already
+	o := outer{
+		inner: []core.SelectorFactory{inner},
+		say: func(inner []core.Description) core.Description {
+			d := inner[0]
+			if !slices.Contains(d.Settings, preference) {
+				d.Settings = append(slices.Clip(d.Settings), setting)
+			}
+			return d
+		},
+		around: func(inner []core.QueueSelector) (core.QueueSelector, requirer) {
+			consistent := consistencyOf(inner[0])
+			return &avoiding{inner[0], consistent, kept}, consistent
+		},
 	}
-	s := healthy{inner: inner, consistent: consistent}
-	switch {
-	case isConsistent && isAttempt:
-		return &struct {
-			consistentHealthy
-			core.AttemptListener
-		}{consistentHealthy{s}, attempt}
-	case isConsistent:
-		return &consistentHealthy{s}
-	case isAttempt:
-		return &struct {
-			healthy
-			core.AttemptListener
-		}{s, attempt}
-	default:
-		return &s
-	}
+	return o.factory()
 }
 
-type healthy struct {
+// avoiding is the selector of [Healthy] and [AvoidTried].
+type avoiding struct {
 	inner      core.QueueSelector
-	consistent core.ConsistentSelector // inner, or nil
+	consistent requirer
+	kept       rank // the worst rank at which inner's choice is kept without a look at others
 }
 
 // Select implements [core.QueueSelector].
-func (s healthy) Select(ctx context.Context, sel *core.Selection) (int, error) {
+func (s *avoiding) Select(ctx context.Context, sel *core.Selection) (int, error) {
 	i, err := s.inner.Select(ctx, sel)
-	switch {
-	case err != nil || i < 0 || i >= sel.Len():
+	if err != nil || outside(i, sel) || requires(s.consistent, sel.Message()) {
 		return i, err
-	case s.consistent != nil && s.consistent.RequiresConsistency(sel.Message()):
-		return i, nil
 	}
 	own := rankOf(sel, i)
-	if own == fresh {
+	if own <= s.kept {
 		return i, nil
 	}
-	other := best(sel, rand.IntN(sel.Len()))
-	if rankOf(sel, other) < own {
+	if other := best(sel, random.IntN(sel.Len())); rankOf(sel, other) < own {
 		return other, nil
 	}
 	return i, nil
 }
 
-type consistentHealthy struct{ healthy }
-
-// RequiresConsistency implements [core.ConsistentSelector].
-func (s consistentHealthy) RequiresConsistency(m *core.Message) bool {
-	return s.consistent.RequiresConsistency(m)
-}
+// outside reports whether a choice is none, which core reports.
+func outside(i int, sel *core.Selection) bool { return i < 0 || i >= sel.Len() }

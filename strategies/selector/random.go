@@ -2,9 +2,9 @@ package selector
 
 import (
 	"context"
-	"math/rand/v2"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/random"
 )
 
 // throws is how many random queues are looked at before a lap begins. A lap's
@@ -22,7 +22,7 @@ func Random() core.SelectorFactory {
 func pickRandom(_ context.Context, sel *core.Selection) (int, error) {
 	var i int
 	for range throws {
-		i = rand.IntN(sel.Len())
+		i = random.IntN(sel.Len())
 		if rankOf(sel, i) == fresh {
 			return i, nil
 		}

@@ -2,10 +2,10 @@ package selector
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync/atomic"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/random"
 )
 
 // RoundRobin gives each topic's messages to its queues in turn, and neighbours
@@ -27,7 +27,7 @@ type roundRobin struct{ next atomic.Uint64 }
 func newRoundRobin() *roundRobin {
 	r := new(roundRobin)
 	// Far from the overflow, after which the turn would jump.
-	r.next.Store(uint64(rand.Uint32()))
+	r.next.Store(random.Uint64() >> 32)
 	return r
 }
 

@@ -2,14 +2,17 @@ package selector_test
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/internal/race"
 	"github.com/liftoff-mq/liftoff/strategies/selector"
 )
 
@@ -25,6 +28,32 @@ var ranked = map[string]func() core.SelectorFactory{
 			return n % sel.Len(), nil
 		}))
 	},
+	"weighted": func() core.SelectorFactory {
+		return must(selector.NewWeighted(selector.WeightedConfig{Weights: map[string]int{"a": 1}}))
+	},
+	"sticky":          func() core.SelectorFactory { return must(selector.NewSticky(selector.StickyConfig{Messages: 1})) },
+	"least in flight": selector.LeastInFlight,
+	"power of two":    func() core.SelectorFactory { return must(selector.NewPowerOfTwo(selector.PowerOfTwoConfig{})) },
+	"filter": func() core.SelectorFactory {
+		return selector.Filter(selector.Random(), func(core.Queue) bool { return true })
+	},
+	"fallback": func() core.SelectorFactory {
+		return selector.Fallback(selector.Filter(selector.Random(), func(core.Queue) bool { return false }), selector.RoundRobin())
+	},
+	"avoid tried": func() core.SelectorFactory { return selector.AvoidTried(selector.RoundRobin()) },
+	"zone of all": func() core.SelectorFactory {
+		return must(selector.NewZone(selector.ZoneConfig{Brokers: []string{"a", "b", "c", "broker-*"}, Inner: selector.LeastInFlight()}))
+	},
+	"a rest of keys": func() core.SelectorFactory {
+		return must(selector.NewHash(selector.HashConfig{Function: selector.HashRendezvous, Rest: must(selector.NewPowerOfTwo(selector.PowerOfTwoConfig{}))}))
+	},
+}
+
+func must(f core.SelectorFactory, err error) core.SelectorFactory {
+	if err != nil {
+		panic(err)
+	}
+	return f
 }
 
 const (
@@ -292,7 +321,22 @@ func TestSelectAllocatesNothing(t *testing.T) {
 		"tried": {tried: 2},
 		"key":   {msg: msg},
 	}
-	for name, newFactory := range ranked {
+	if race.Enabled {
+		t.Skip("the race detector makes pools forget")
+	}
+	all := maps.Clone(ranked)
+	for f := selector.HashJava; f <= selector.HashRendezvous; f++ {
+		all["hash "+f.String()] = func() core.SelectorFactory { return must(selector.NewHash(selector.HashConfig{Function: f})) }
+	}
+	for _, zone := range []string{"a", "b"} {
+		all["zone "+zone] = func() core.SelectorFactory {
+			return must(selector.NewZone(selector.ZoneConfig{Brokers: []string{zone}, Inner: selector.LeastInFlight()}))
+		}
+	}
+	all["sticky for a time"] = func() core.SelectorFactory {
+		return must(selector.NewSticky(selector.StickyConfig{For: time.Millisecond}))
+	}
+	for name, newFactory := range all {
 		for what, s := range situations {
 			t.Run(name+"/"+what, func(t *testing.T) {
 				in(t, s, func(ctx context.Context, sel *core.Selection) {

@@ -3,11 +3,11 @@ package remoting
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/random"
 	"github.com/liftoff-mq/liftoff/transport/remoting/internal/conn"
 )
 
@@ -35,7 +35,7 @@ func backoff(n int) time.Duration {
 		d *= 4
 	}
 	d = min(d, backoffMost)
-	return d - rand.N(d/2+1)
+	return d - time.Duration(random.Int64N(int64(d/2+1)))
 }
 
 // dialing is a dial under way; conn and err are set before done is closed.

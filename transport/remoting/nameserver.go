@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/random"
 	"github.com/liftoff-mq/liftoff/transport/remoting/internal/conn"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -33,7 +33,7 @@ const silentTime = 10 * time.Second
 func (n *nameServers) set(list []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	at := rand.IntN(len(list))
+	at := random.IntN(len(list))
 	if len(n.list) > 0 {
 		if i := slices.Index(list, n.list[n.at]); i >= 0 {
 			at = i

@@ -1,0 +1,40 @@
+package selector_test
+
+import (
+	"maps"
+	"testing"
+
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/strategies/selector"
+	"github.com/liftoff-mq/liftoff/strategies/strategytest"
+)
+
+// Every selector keeps the rules, and so does each around a random one and around a hash.
+func TestRules(t *testing.T) {
+	keyed := coretest.Message("x")
+	keyed.ShardingKey = "order-42"
+	all := maps.Clone(ranked)
+	all["healthy"] = func() core.SelectorFactory { return selector.Healthy(coretest.InOrder()) }
+	skip := map[string]map[string]string{
+		"healthy":            {"S3": "it keeps inner's first queue"},
+		"zone":               {"S3": "others than the zone's are spare"},
+		"zone around a hash": {"S3": "others than the zone's are spare"},
+	}
+	for f := selector.HashJava; f <= selector.HashRendezvous; f++ {
+		all["hash "+f.String()] = func() core.SelectorFactory { return made(t)(selector.NewHash(selector.HashConfig{Function: f})) }
+	}
+	for name, wrap := range around(t) {
+		all[name] = func() core.SelectorFactory { return wrap(selector.Random()) }
+		all[name+" around a hash"] = func() core.SelectorFactory { return wrap(selector.Hash()) }
+	}
+	all["zone"] = func() core.SelectorFactory { return zone(t, selector.ZoneConfig{Brokers: []string{"a"}}) }
+	all["zone around a hash"] = func() core.SelectorFactory {
+		return zone(t, selector.ZoneConfig{Brokers: []string{"a"}, Inner: selector.Hash()})
+	}
+	for name, newFactory := range all {
+		t.Run(name, func(t *testing.T) {
+			strategytest.TestSelector(t, newFactory, strategytest.SelectorOptions{Keyed: keyed, Skip: skip[name]})
+		})
+	}
+}
