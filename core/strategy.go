@@ -7,7 +7,8 @@ import (
 	"github.com/liftoff-mq/liftoff/internal/enum"
 )
 
-// SelectorFactory makes the queue selectors of a policy, one per topic.
+// SelectorFactory makes the queue selectors of a policy, one per topic. Its rules are those of
+// [QueueSelector].
 type SelectorFactory interface {
 	// ForTopic is called at the topic's first send, once for each topic and policy, for
 	// several topics at a time, and again for a topic that was not used for long. The
@@ -32,6 +33,26 @@ func (f SelectorFactoryFunc) ForTopic(topic string) QueueSelector { return f(top
 // It is not asked where the message names its queue or a retry policy wants the
 // same queue again. A selector that is an [AttemptListener] hears of those
 // attempts as well.
+//
+// The rules of selectors and their factories, by the numbers under which
+// strategies/strategytest checks them. S3 to S5 and S12 are what is usual; a selector may be
+// meant for something else.
+//
+//   - S1: every topic gets a selector
+//   - S2: an index is in range, also when the route grows, shrinks or is replaced
+//   - S3: every queue is used when all brokers are good
+//   - S4: a call goes to a broker that it has not tried as long as there is one
+//   - S5: a broker that is down is avoided as long as there is another
+//   - S6: there is a choice and no error, also when all brokers were tried, are down or absent
+//   - S7: a message that requires consistency goes to one queue as long as the route stays
+//   - S8: many goroutines may select at once
+//   - S9: the message stays as it is
+//   - S10: no method panics or ends its goroutine
+//   - S11: no method waits
+//   - S12: of a route that replaces another one every queue is used
+//   - S13: a broker is used again after attempts that failed, were vetoed or cancelled, or came without a Select
+//   - S14: nothing of a call is kept after its outcome
+//   - S15: no call starts a goroutine, and none is left
 type QueueSelector interface {
 	Select(ctx context.Context, sel *Selection) (index int, err error)
 }
@@ -48,7 +69,7 @@ func (f QueueSelectorFunc) Select(ctx context.Context, sel *Selection) (int, err
 // messages, such as a sharding key's queue. For a message that requires
 // consistency the engine makes each attempt at the queue that the selector chooses: neither a
 // failure nor a breaker moves it. A selector that looks at the message and at the route alone
-// chooses one queue for as long as the route stays.
+// chooses one queue for as long as the route stays (rule S7).
 // Each of its attempts is a last resort ([Attempt.LastResort]), so a breaker lets it through.
 type ConsistentSelector interface {
 	QueueSelector
@@ -81,6 +102,26 @@ func (h *Health) UnmarshalText(text []byte) error {
 // HealthView judges brokers, which their addresses tell apart ([Broker]). It is called often
 // and must be quick, must not block, and is safe for concurrent use. A view that learns from
 // attempts is an [AttemptListener] too; the producer subscribes it by itself.
+//
+// The rules of health views, by the numbers under which strategies/strategytest checks them:
+//
+//   - H1: an unknown broker is good, and every answer is one of the three grades
+//   - H2: a broker that fails again and again is not good, and the others still are
+//   - H3: success does not make a broker worse
+//   - H4: attempts that were vetoed or cancelled prove nothing
+//   - H5: a broker to which no route leads is forgotten
+//   - H6: many goroutines may ask and report at once
+//   - H7: a broker of the same name at another address, or in another network, is another broker
+//   - H8: some time after its last failure a broker is good again, also without attempts
+//   - H9: one-way attempts that were written prove nothing
+//   - H10: an answer that blames the message, the topic or the credentials is no failure
+//   - H11: a broker is not forgotten while a route leads to it
+//   - H12: a time-out counts only if the broker had longer than it needs for others
+//   - H13: no method panics or ends its goroutine
+//   - H14: no method waits
+//   - H15: there is a view
+//   - H16: nothing of a call is kept after its outcome
+//   - H17: no call starts a goroutine, and none is left
 type HealthView interface {
 	Health(b Broker) Health
 }
@@ -104,6 +145,25 @@ type HealthView interface {
 // engine goes on to the next broker without asking. Nor is a topic without a route:
 // where no name server can be asked, a send fails at once. However a policy decides,
 // a call ends after 1,000 attempts.
+//
+// The rules of retry policies, by the numbers under which strategies/strategytest checks
+// them. R7 is for policies that promise it, and R8 for all that do not promise the opposite.
+//
+//   - R1: every call comes to an end
+//   - R2: what cannot succeed is not retried
+//   - R3: a decision to give up has no wait, and no wait is negative
+//   - R4: the decision depends on the failure alone
+//   - R5: the failure and the message stay as they are
+//   - R6: many goroutines may ask at once
+//   - R7: with SafeOnly, what may be stored is not retried
+//   - R8: what is stored with a weaker status is not sent again
+//   - R9: there is a policy
+//   - R10: the choice of queues is one of the three
+//   - R11: no method panics or ends its goroutine
+//   - R12: no method waits
+//   - R13: attempts at one broker have pauses between them
+//   - R14: nothing of a call is kept after its outcome
+//   - R15: no decision starts a goroutine, and none is left
 type RetryPolicy interface {
 	Next(f *Failure) Decision
 }

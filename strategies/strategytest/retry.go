@@ -1,16 +1,11 @@
 package strategytest
 
 import (
-	"errors"
 	"reflect"
-	"sync"
-	"testing"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
-	"github.com/liftoff-mq/liftoff/core/coretest"
-	"github.com/liftoff-mq/liftoff/core/refusal"
-	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 // RetryOptions says what is special about a retry policy.
@@ -23,203 +18,298 @@ type RetryOptions struct {
 	// MaxAttempts is the number of attempts by which a call has come to its
 	// end, 100 if it is 0.
 	MaxAttempts int
+	// Unpaused is the number of attempts that may follow each other at one broker without a
+	// pause, 10 if it is 0.
+	Unpaused int
+	// RealTime checks without virtual time, for a strategy that has to do with goroutines or
+	// channels outside of the test. Rules that need hours are skipped then.
+	RealTime bool
+	// Limit is the time of one rule, [DefaultLimit] by default.
+	Limit time.Duration
 	// Skip gives the reason why a rule is not checked, by its number.
 	Skip map[string]string
 }
 
-// TestRetryPolicy checks a retry policy against the rules R1 to R8. The
-// function makes a fresh policy for each rule.
-func TestRetryPolicy(t *testing.T, newPolicy func() core.RetryPolicy, opts RetryOptions) {
+// TestRetryPolicy checks a retry policy against the rules R1 to R15, each in a sub-test of its
+// number. The function makes a fresh policy each time; it is called more than once for a rule.
+func TestRetryPolicy[T Runner[T]](t T, newPolicy func() core.RetryPolicy, opts RetryOptions) {
 	t.Helper()
 	if opts.MaxAttempts == 0 {
 		opts.MaxAttempts = 100
 	}
-	run(t, retryRules, retrySubject{newPolicy, opts}, opts.Skip)
+	if opts.Unpaused == 0 {
+		opts.Unpaused = 10
+	}
+	run(t, retryContract, retrySubject{newPolicy, opts}, settings{opts.Skip, opts.Limit, opts.RealTime})
 }
 
 type retrySubject struct {
-	policy func() core.RetryPolicy
-	opts   RetryOptions
+	newPolicy func() core.RetryPolicy
+	RetryOptions
 }
 
-var retryRules = []rule[retrySubject]{
-	{"R1", "every call comes to an end", func(t coretest.TB, s retrySubject) {
-		p := s.policy()
+var retryContract = contract[retrySubject]{
+	rules: []rule[retrySubject]{
+		{"R1", "every call comes to an end", comesToAnEnd},
+		{"R2", "what cannot succeed is not retried", func(k *kit, s retrySubject) { s.notRetried(k, hopeless) }},
+		{"R3", "a decision to give up has no wait, and no wait is negative", soundWaits},
+		{"R4", "the decision depends on the failure alone", stateless},
+		{"R5", "the failure and the message stay as they are", failureStays},
+		{"R6", "many goroutines may ask at once", askAtOnce},
+		{"R7", "with SafeOnly, what may be stored is not retried", safeOnly},
+		{"R8", "what is stored with a weaker status is not sent again", notRestored},
+		{"R9", "there is a policy", func(k *kit, s retrySubject) { s.policy(k) }},
+		{"R10", "the choice of queues is one of the three", knownReroute},
+		{"R11", "no method panics or ends its goroutine", retryStorm},
+		{"R12", "no method waits", retryStorm},
+		{"R13", "attempts at one broker have pauses between them", pauses},
+		{"R14", "nothing of a call is kept after its outcome", retryKeepsNothing},
+		{"R15", "no decision starts a goroutine, and none is left", retryStartsNothing},
+	},
+	numbers: numbers{given: "R9", panics: "R11", waits: "R12", leaves: "R15"},
+}
+
+// policy makes a policy behind the kit.
+func (s retrySubject) policy(k *kit) *watchedPolicy {
+	var p core.RetryPolicy
+	k.do(func() { p = s.newPolicy() })
+	if absent.Is(p) {
+		k.spoil(k.given, "nil", "the policy is nil")
+		k.do(func() {})
+	}
+	return &watchedPolicy{hears(k, p), p, method(p, "Next")}
+}
+
+// ask asks a policy about each failure, on a goroutine of its own.
+func (k *kit) ask(p *watchedPolicy, each func(f *core.Failure, d core.Decision)) {
+	k.do(func() {
 		for _, f := range failures() {
-			n := 1
-			for ; n < s.opts.MaxAttempts && retries(p, f, n); n++ {
-			}
-			if retries(p, f, n) {
-				t.Fatalf("after %d attempts it goes on with %s", n, describe(&f))
+			if d := p.Next(&f); !k.isBroken() {
+				each(&f, d)
 			}
 		}
-	}},
-	{"R2", "what cannot succeed is not retried", func(t coretest.TB, s retrySubject) {
-		notRetried(t, s.policy(), hopeless)
-	}},
-	{"R3", "a decision to give up has no wait, and no wait is negative", func(t coretest.TB, s retrySubject) {
-		p := s.policy()
-		told := map[string]bool{}
+	})
+}
+
+// walk asks a policy about the failures of one call, each like f, after attempts that take
+// so long, until it gives up or has been asked so often. Each gets a failure of its own, as a
+// policy may do with it what R5 finds.
+func walk(p core.RetryPolicy, f core.Failure, each time.Duration, most int, visit func(f *core.Failure, d core.Decision)) {
+	for n := 1; n <= most; n++ {
+		f.Attempt = n
+		f.Elapsed += each
+		f.Remaining = max(f.Remaining-each, each)
+		own := f
+		d := p.Next(&own)
+		if visit(&f, d); !d.Retry {
+			return
+		}
+		if d.Reroute != core.SameQueue && !f.Consistent {
+			f.Untried = max(f.Untried-1, 0)
+		}
+		f.Paused = d.After
+		f.Elapsed += d.After
+	}
+}
+
+func comesToAnEnd(k *kit, s retrySubject) {
+	p := s.policy(k)
+	k.do(func() {
 		for _, f := range failures() {
-			d := p.Next(&f)
-			if what := describe(&f); !told[what] && (d.After < 0 || !d.Retry && d.After != 0) {
-				told[what] = true
-				t.Errorf("%+v after %s", d, what)
+			retries := 0
+			walk(p, f, 100*time.Millisecond, s.MaxAttempts, func(_ *core.Failure, d core.Decision) {
+				if d.Retry {
+					retries++
+				}
+			})
+			if retries == s.MaxAttempts {
+				k.fatalf("after %d attempts it goes on with %s", retries, describe(&f))
 			}
 		}
-	}},
-	{"R4", "the decision depends on the failure alone", func(t coretest.TB, s retrySubject) {
-		p := s.policy()
+	})
+}
+
+func pauses(k *kit, s retrySubject) {
+	p := s.policy(k)
+	k.do(func() {
+		for _, f := range failures() {
+			row, worst := 0, 0
+			walk(p, f, time.Millisecond, s.MaxAttempts, func(f *core.Failure, d core.Decision) {
+				same := f.Consistent || f.Untried == 0 || d.Reroute == core.SameQueue
+				if row++; !d.Retry || !same || d.After > 0 {
+					row = 0
+				}
+				worst = max(worst, row)
+			})
+			if worst > s.Unpaused {
+				k.fatalf("%d attempts follow each other at one broker without a pause after %s", worst, describe(&f))
+			}
+		}
+	})
+}
+
+// notRetried reports the failures of a kind that the policy retries.
+func (s retrySubject) notRetried(k *kit, kind func(*core.Failure) bool) {
+	k.ask(s.policy(k), func(f *core.Failure, d core.Decision) {
+		if d.Retry && (f.Err != nil || d.Restore) && kind(f) {
+			k.failf("it retries %s", describe(f))
+		}
+	})
+}
+
+func soundWaits(k *kit, s retrySubject) {
+	k.ask(s.policy(k), func(f *core.Failure, d core.Decision) {
+		if d.After < 0 || !d.Retry && d.After != 0 {
+			k.failf("%+v after %s", d, describe(f))
+		}
+	})
+}
+
+func knownReroute(k *kit, s retrySubject) {
+	k.ask(s.policy(k), func(f *core.Failure, d core.Decision) {
+		if d.Reroute > core.SameQueue {
+			k.failf("%d after %s", d.Reroute, describe(f))
+		}
+	})
+}
+
+func stateless(k *kit, s retrySubject) {
+	p := s.policy(k)
+	k.do(func() {
 		all := failures()
 		first := make([]core.Decision, len(all))
-		for i := range all {
-			first[i] = p.Next(&all[i])
+		longest := make([]time.Duration, len(all))
+		// As other calls come in between, each failure comes again, in another order.
+		for i, f := range all {
+			first[i] = p.Next(&f)
+			longest[i] = k.again(p, all[i], first[i], asked(i))
 		}
-		for i := len(all) - 1; i >= 0; i-- { // another order, as other calls come in between
-			// The wait may have a jitter.
-			if d := p.Next(&all[i]); d.Retry != first[i].Retry || d.Reroute != first[i].Reroute {
-				t.Fatalf("%+v, later %+v, after %s", first[i], d, describe(&all[i]))
+		for i := len(all) - 1; i >= 0; i-- {
+			early, late := longest[i], k.again(p, all[i], first[i], asked(i))
+			if early > 2*late+time.Millisecond || late > 2*early+time.Millisecond {
+				k.fatalf("waits of up to %v, later of up to %v, after %s", early, late, describe(&all[i]))
 			}
 		}
-	}},
-	{"R5", "the failure and the message stay as they are", func(t coretest.TB, s retrySubject) {
-		p := s.policy()
+	})
+}
+
+// asked is how often a policy is asked about failure i. A wait may have a jitter: the longest
+// of many hardly changes by it. Of a few a policy is asked so often.
+func asked(i int) int {
+	if i%7 == 0 {
+		return 50
+	}
+	return 0
+}
+
+// again asks n more times, and once at least, about a failure. The decision may not change. It
+// gives the longest wait, if it asks so often that it means something.
+func (k *kit) again(p core.RetryPolicy, f core.Failure, first core.Decision, n int) (longest time.Duration) {
+	for range max(n, 1) {
+		own := f
+		d := p.Next(&own)
+		if d.Retry != first.Retry || d.Reroute != first.Reroute || d.Restore != first.Restore {
+			k.fatalf("%+v, later %+v, after %s", first, d, describe(&f))
+		}
+		longest = max(longest, d.After)
+	}
+	if n == 0 {
+		return 0
+	}
+	return longest
+}
+
+func failureStays(k *kit, s retrySubject) {
+	p := s.policy(k)
+	k.do(func() {
 		for _, f := range failures() {
 			before, m := f, clone(f.Message)
 			p.Next(&f)
-			if !reflect.DeepEqual(f.Message, m) {
-				t.Fatalf("the message %+v became %+v", *m, *f.Message)
+			if diff := changed(m, f.Message); diff != "" {
+				k.fatalf("%s", diff)
 			}
 			if !reflect.DeepEqual(f, before) {
-				t.Fatalf("the failure %+v became %+v", before, f)
+				k.fatalf("the failure %+v became %+v", before, f)
 			}
 		}
-	}},
-	{"R6", "many goroutines may ask at once", func(t coretest.TB, s retrySubject) {
-		p := s.policy()
-		var wg sync.WaitGroup
-		for range 8 {
-			wg.Go(func() {
-				defer noPanic(t)
-				for _, f := range failures() {
-					p.Next(&f)
-				}
-			})
-		}
-		wg.Wait()
-	}},
-	{"R7", "with SafeOnly, what may be stored is not retried", func(t coretest.TB, s retrySubject) {
-		if !s.opts.SafeOnly {
-			return
-		}
-		notRetried(t, s.policy(), func(f *core.Failure) bool { return !f.Certainty.Safe() })
-	}},
-	{"R8", "what is stored with a weaker status is not sent again", func(t coretest.TB, s retrySubject) {
-		if s.opts.RestoresWeak {
-			return
-		}
-		notRetried(t, s.policy(), func(f *core.Failure) bool { return f.Err == nil })
-	}},
+	})
 }
 
-// retries asks about the nth failure of a call like f, at the time and with the
-// brokers that are left by then. The policy gets a failure of its own, as it may do
-// with it what R5 finds.
-func retries(p core.RetryPolicy, f core.Failure, n int) bool {
-	const each = 100 * time.Millisecond
-	f.Untried = max(f.Untried-(n-f.Attempt), 0)
-	f.Elapsed = f.Elapsed + time.Duration(n)*each
-	f.Remaining = max(f.Remaining-time.Duration(n)*each, each)
-	f.Attempt, f.Message = n, clone(f.Message)
-	return p.Next(&f).Retry
-}
-
-// notRetried reports, once each, the failures of a kind that the policy retries.
-func notRetried(t coretest.TB, p core.RetryPolicy, kind func(*core.Failure) bool) {
-	told := map[string]bool{}
-	for _, f := range failures() {
-		d := p.Next(&f)
-		retried := d.Retry && (f.Err != nil || d.Restore)
-		if what := describe(&f); kind(&f) && !told[what] && retried {
-			told[what] = true
-			t.Errorf("it retries %s", what)
-		}
+func askAtOnce(k *kit, s retrySubject) {
+	if k.seen.known["R4"] {
+		k.skipf("its decisions change by themselves: it breaks R4")
 	}
-}
-
-// hopeless is what no other attempt can help, and what the producer asks about:
-// the message or the credentials are refused for good. A hook's veto is not one:
-// it may be about one queue or broker.
-func hopeless(f *core.Failure) bool {
-	return f.Class == core.ClassRejected || f.Class == core.ClassAuth
-}
-
-func describe(f *core.Failure) string {
-	if f.Err == nil {
-		return "no error, status " + f.Status.String()
-	}
-	return f.Class.String() + ", " + f.Certainty.String() + ": " + f.Err.Error()
-}
-
-// weak stands among the errors for a message that is stored with this status.
-type weak core.SendStatus
-
-func (w weak) Error() string { return core.SendStatus(w).String() }
-
-// lost stands among the errors for a failure of which nothing is known.
-type lost struct{}
-
-func (lost) Error() string          { return "it is not known what became of it" }
-func (lost) ErrorClass() core.Class { return core.ClassNetwork }
-
-// failures are failures of every kind, in each mode, early and late.
-func failures() []core.Failure {
-	const addr = "10.0.0.1:10911"
-	errs := []error{
-		core.ErrConnect, core.ErrConnectionLost, core.ErrTimeout, core.ErrForbidden, core.ErrInvalidMessage,
-		core.ErrNoRoute, core.ErrCircuitOpen, core.ErrTooManyInFlight, core.ErrClosed, core.ErrAborted,
-		core.ErrContract, &core.PanicError{Step: "x", Value: "y"}, errors.New("something else"),
-		weak(core.FlushDiskTimeout), weak(core.FlushSlaveTimeout), weak(core.SlaveNotAvailable),
-		refusal.Of(rocketmq.CodeNoPermission, "check signature failed", addr),
-		refusal.Of(rocketmq.CodeSystemError, "create mapped file failed", addr),
-		lost{},
-	}
-	for _, code := range []rocketmq.ResponseCode{1, 2, 3, 4, 13, 14, 15, 16, 17, 26, 29, 204, 205, 211, 215, 501, 604, 1500, 2017, 4711} {
-		errs = append(errs, refusal.Of(code, "", addr))
-	}
-	// Answers in a protocol without codes.
-	for _, class := range []core.Class{core.ClassRejected, core.ClassAuth, core.ClassBusy, core.ClassUnavailable, core.ClassBroker} {
-		errs = append(errs, &core.BrokerError{Class: class, Certainty: core.NotStored, Addr: addr}, &core.BrokerError{Class: class, Addr: addr})
-	}
-	var all []core.Failure
-	for _, err := range errs {
-		for _, mode := range []core.Mode{core.Sync, core.Async, core.Oneway} {
-			for _, attempt := range []int{1, 2, 7} {
-				f := core.Failure{
-					Attempt: attempt, Err: err, Class: core.ClassOf(err), Certainty: core.NotSent, Mode: mode,
-					Message: message(), Elapsed: 10 * time.Millisecond, Remaining: time.Second, Untried: 2 - attempt%3,
-				}
-				var be *core.BrokerError
-				var status weak
-				switch {
-				case errors.As(err, &status):
-					f.Err, f.Class = nil, core.ClassNone
-					f.Status, f.Certainty = core.SendStatus(status), core.Stored
-				case errors.As(err, &be):
-					f.Code, f.Answered, f.Certainty = be.Code, true, be.Certainty
-					if f.Certainty == core.CertaintyUnknown {
-						f.Certainty = core.MaybeStored // what the engine makes of it
-					}
-				case errors.As(err, &lost{}):
-					f.Certainty = core.CertaintyUnknown
-				case errors.Is(err, core.ErrConnectionLost), errors.Is(err, core.ErrTimeout):
-					f.Certainty = core.MaybeStored
-				}
-				all = append(all, f)
-				f.Consistent = true
-				all = append(all, f)
+	p := s.policy(k)
+	var want []core.Decision
+	k.ask(p, func(_ *core.Failure, d core.Decision) { want = append(want, d) })
+	k.parallel(8, func(int) {
+		for i, f := range failures() {
+			d := p.Next(&f)
+			if k.isBroken() {
+				return
+			}
+			if d.Retry != want[i].Retry || d.Reroute != want[i].Reroute {
+				k.fatalf("%+v, at the same time as others %+v, after %s", want[i], d, describe(&f))
 			}
 		}
+	})
+}
+
+func safeOnly(k *kit, s retrySubject) {
+	if !s.SafeOnly {
+		k.skipf("the options do not say SafeOnly")
 	}
-	return all
+	s.notRetried(k, func(f *core.Failure) bool { return !f.Certainty.Safe() })
+}
+
+func notRestored(k *kit, s retrySubject) {
+	if s.RestoresWeak {
+		k.skipf("the options say RestoresWeak")
+	}
+	s.notRetried(k, func(f *core.Failure) bool { return f.Err == nil })
+}
+
+func (s retrySubject) start(k *kit) (*world, *watchedPolicy) {
+	p := s.policy(k)
+	return k.start(queues(2, "a", "b", "c"), core.Config{Retry: p}), p
+}
+
+// retryStorm asks a policy about everything, alone and in a producer.
+func retryStorm(k *kit, s retrySubject) {
+	w, p := s.start(k)
+	k.ask(p, func(*core.Failure, core.Decision) {})
+	for e := range ends {
+		w.allEnd(e)
+		for by := range modes {
+			w.sends(1, by, message("T"))
+			w.sendsTo(1, by, "T", "a")
+		}
+	}
+	w.happens(anyEnd)
+	k.parallel(8, func(i int) {
+		for j := range 20 {
+			_ = w.send(mode((i+j)%int(modes)), message("T"))
+		}
+	})
+}
+
+func retryKeepsNothing(k *kit, s retrySubject) {
+	k.keeps(func() (*world, any) {
+		w, p := s.start(k)
+		w.allEnd(rejected) // one attempt for each call of most policies
+		return w, p
+	}, func() *core.Message { return message("T") })
+}
+
+func retryStartsNothing(k *kit, s retrySubject) {
+	p := s.policy(k)
+	f := failures()[0]
+	k.starts(func(n int) {
+		k.do(func() {
+			for range n {
+				own := f
+				p.Next(&own)
+			}
+		})
+	})
 }

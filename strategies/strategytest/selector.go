@@ -1,235 +1,277 @@
 package strategytest
 
 import (
-	"context"
-	"errors"
-	"maps"
-	"reflect"
 	"slices"
-	"sync"
-	"testing"
+	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
-// SelectorOptions says what is special about a selector.
+// SelectorOptions says what is special about a selector. The zero value expects one that
+// spreads messages over all queues and avoids brokers that were tried or are down.
 type SelectorOptions struct {
-	// Keyed is a message that requires consistency; without it S7 is checked
-	// only for selectors that are no [core.ConsistentSelector], where it is void.
+	// Keyed is a message that requires consistency. Selectors that are a
+	// [core.ConsistentSelector] need it for S7.
 	Keyed *core.Message
+	// Narrow is for selectors that use some queues only, such as a sticky one: S3, S12 and
+	// S13 are not checked.
+	Narrow bool
+	// IgnoresTried is for selectors that may choose a broker again that the call has tried:
+	// S4 is not checked.
+	IgnoresTried bool
+	// IgnoresHealth is for selectors that do not look at health: S5 is not checked. Nor is it
+	// for a factory that is the health view itself.
+	IgnoresHealth bool
+	// Topics are the topics that selectors are asked for, "T", "U" and "%RETRY%g" by default.
+	// The rules about single messages use the first.
+	Topics []string
+	// Routes are the routes that a selector meets, in the order in which each replaces the one
+	// before. By default they grow, shrink and move, from one queue to sixteen brokers, with
+	// an absent broker and the queues of a static topic among them. They should have good
+	// names for a selector that goes by names.
+	Routes []*core.Route
+	// Rest is how long after its last failure a broker is used again at the latest, an hour
+	// by default. It costs no time where the test has a *testing.T.
+	Rest time.Duration
+	// RealTime checks without virtual time, for a strategy that has to do with goroutines or
+	// channels outside of the test. Rules that need hours are skipped then.
+	RealTime bool
+	// Limit is the time of one rule, [DefaultLimit] by default.
+	Limit time.Duration
 	// Skip gives the reason why a rule is not checked, by its number.
 	Skip map[string]string
 }
 
-// TestSelector checks a selector against the rules S1 to S9. The function makes
-// a fresh factory for each rule.
-func TestSelector(t *testing.T, newFactory func() core.SelectorFactory, opts SelectorOptions) {
+// TestSelector checks a selector against the rules S1 to S15, each in a sub-test of its
+// number. The function makes a fresh factory each time; it is called more than once for a
+// rule. A factory that is also a [core.HealthView] is the producer's view.
+func TestSelector[T Runner[T]](t T, newFactory func() core.SelectorFactory, opts SelectorOptions) {
 	t.Helper()
-	run(t, selectorRules, selectorSubject{newFactory, opts.Keyed}, opts.Skip)
+	if len(opts.Topics) == 0 {
+		opts.Topics = []string{"T", "U", "%RETRY%g"}
+	}
+	if len(opts.Routes) == 0 {
+		opts.Routes = routesByDefault()
+	}
+	if opts.Rest == 0 {
+		opts.Rest = time.Hour
+	}
+	run(t, selectorContract, selectorSubject{newFactory, opts}, settings{opts.Skip, opts.Limit, opts.RealTime})
 }
 
 type selectorSubject struct {
-	factory func() core.SelectorFactory
-	keyed   *core.Message
+	newFactory func() core.SelectorFactory
+	SelectorOptions
 }
 
-var selectorRules = []rule[selectorSubject]{
-	{"S1", "every topic gets a selector", func(t coretest.TB, s selectorSubject) {
-		f := s.factory()
-		if f == nil {
-			t.Fatalf("the factory is nil")
+var selectorContract = contract[selectorSubject]{
+	rules: []rule[selectorSubject]{
+		{"S1", "every topic gets a selector", everyTopic},
+		{"S2", "an index is in range, also when the route grows, shrinks or is replaced", inRange},
+		{"S3", "every queue is used when all brokers are good", allUsed},
+		{"S4", "a call goes to a broker that it has not tried as long as there is one", untriedFirst},
+		{"S5", "a broker that is down is avoided as long as there is another", downLast},
+		{"S6", "there is a choice and no error, also when all brokers were tried, are down or absent", alwaysAChoice},
+		{"S7", "a message that requires consistency goes to one queue as long as the route stays", oneQueue},
+		{"S8", "many goroutines may select at once", selectAtOnce},
+		{"S9", "the message stays as it is", messageStays},
+		{"S10", "no method panics or ends its goroutine", selectorStorm},
+		{"S11", "no method waits", selectorTide},
+		{"S12", "of a route that replaces another one every queue is used", newRouteUsed},
+		{"S13", "a broker is used again after attempts that failed, were vetoed or cancelled, or came without a Select", balance},
+		{"S14", "nothing of a call is kept after its outcome", selectorKeepsNothing},
+		{"S15", "no call starts a goroutine, and none is left", selectorStartsNothing},
+	},
+	numbers: numbers{given: "S1", waits: "S11", panics: "S10", leaves: "S15"},
+}
+
+// factory makes a factory behind the kit.
+func (s selectorSubject) factory(k *kit) *watchedFactory {
+	var f core.SelectorFactory
+	k.do(func() { f = s.newFactory() })
+	if absent.Is(f) {
+		k.spoil(k.given, "nil", "the factory is nil")
+		k.do(func() {})
+	}
+	return &watchedFactory{ears: hears(k, f), inner: f, log: &choices{noChoice: k.blame("S6"), outside: k.blame("S2")}}
+}
+
+// blame is the rule that a wrong choice breaks. If choices are right as long as there is one at
+// a time, it is S8.
+func (k *kit) blame(own string) string {
+	if !k.seen.known[own] && (k.rule == "S8" || k.seen.known["S8"]) {
+		return "S8"
+	}
+	return own
+}
+
+// start makes a producer with a new factory and a policy of so many attempts.
+func (s selectorSubject) start(k *kit, route *core.Route, attempts int) (*world, *watchedFactory) {
+	f := s.factory(k)
+	cfg := core.Config{Selector: f, Retry: coretest.Retry(attempts)}
+	if v, ok := f.inner.(core.HealthView); ok {
+		cfg.Health = watchView(deaf(k), v)
+	}
+	return k.start(route, cfg), f
+}
+
+// message is a message that goes anywhere.
+func (s selectorSubject) message() *core.Message { return message(s.Topics[0]) }
+
+// several are the routes with more than one broker.
+func (s selectorSubject) several() (out []*core.Route) {
+	for _, r := range s.Routes {
+		if len(brokersOf(r)) > 1 {
+			out = append(out, r)
 		}
-		for _, topic := range []string{"T", "U", "%RETRY%g"} {
-			if sel := f.ForTopic(topic); sel == nil {
-				t.Errorf("topic %q got none", topic)
+	}
+	return out
+}
+
+func everyTopic(k *kit, s selectorSubject) {
+	f := s.factory(k)
+	k.parallel(len(s.Topics), func(i int) { f.ForTopic(s.Topics[i]) })
+	k.parallel(len(s.Topics), func(int) { f.ForTopic(s.Topics[0]) }) // again
+}
+
+func inRange(k *kit, s selectorSubject) {
+	w, f := s.start(k, s.Routes[0], 2)
+	for _, r := range slices.Concat(s.Routes, s.Routes) {
+		w.replace(s.Topics[0], r)
+		for by := range modes {
+			w.sends(10+r.Len()/2, by, s.message()) // a lap and more
+		}
+		f.log.take()
+	}
+}
+
+// laps is how often each queue would be used in its share of the messages.
+const laps = 25
+
+// spread sends messages, and says which queues of the route were used.
+func (s selectorSubject) spread(w *world, f *watchedFactory, r *core.Route) (used map[core.Queue]bool, n int) {
+	f.log.take()
+	n = laps * len(queuesOf(r))
+	w.sends(n, bySync, s.message())
+	used = map[core.Queue]bool{}
+	for _, c := range f.log.take() {
+		used[c.queue] = true
+	}
+	return used, n
+}
+
+// use reports the queues that are not used.
+func (s selectorSubject) use(w *world, f *watchedFactory, r *core.Route) {
+	used, n := s.spread(w, f, r)
+	all := queuesOf(r)
+	missed := slices.DeleteFunc(slices.Clone(all), func(q core.Queue) bool { return used[q] })
+	if len(missed) > 0 {
+		w.k.fatalf("%d messages used %d of %d queues, and not %v", n, len(all)-len(missed), len(all), missed[0])
+	}
+}
+
+func (s selectorSubject) broad(k *kit) {
+	if s.Narrow {
+		k.skipf("the options say that it is Narrow")
+	}
+}
+
+func allUsed(k *kit, s selectorSubject) {
+	s.broad(k)
+	for _, r := range s.Routes {
+		w, f := s.start(k, r, 1)
+		s.use(w, f, r)
+		w.stop()
+	}
+}
+
+func newRouteUsed(k *kit, s selectorSubject) {
+	s.broad(k)
+	w, f := s.start(k, s.Routes[0], 1)
+	for _, r := range slices.Concat(s.Routes, s.Routes[:1]) {
+		w.replace(s.Topics[0], r)
+		s.use(w, f, r)
+	}
+}
+
+func untriedFirst(k *kit, s selectorSubject) {
+	if s.IgnoresTried {
+		k.skipf("the options say IgnoresTried")
+	}
+	for _, r := range s.several() {
+		w, f := s.start(k, r, len(brokersOf(r)))
+		w.allEnd(lost)
+		w.sends(20, bySync, s.message())
+		for _, c := range f.log.take() {
+			if !c.fresh {
+				k.fatalf("it chose %v, whose broker the call had tried, and there was another", c.queue)
 			}
 		}
-	}},
-	{"S2", "an index is in range, also when the route grows and shrinks", func(t coretest.TB, s selectorSubject) {
-		sel := s.one(t)
-		for _, queues := range []int{1, 7, 2, 64, 1, 3} {
-			w := selection{selector: sel, queues: queues, brokers: []string{"a", "b"}}
-			w.send(t, 20+2*queues, message()) // a lap at least
+		w.stop()
+	}
+}
+
+func downLast(k *kit, s selectorSubject) {
+	if s.IgnoresHealth {
+		k.skipf("the options say IgnoresHealth")
+	}
+	for _, r := range s.several() {
+		w, f := s.start(k, r, 1)
+		if _, own := f.inner.(core.HealthView); own {
+			k.skipf("it is the health view itself")
 		}
-	}},
-	{"S3", "every queue is used when all brokers are good", func(t coretest.TB, s selectorSubject) {
-		w := selection{selector: s.one(t), queues: 4, brokers: []string{"a", "b", "c"}}
-		used := map[core.Queue]int{}
-		for _, call := range w.send(t, 40*12, message()) {
-			used[call[0]]++
-		}
-		if len(used) != 12 {
-			t.Errorf("%d of 12 queues were used for 480 messages: %v", len(used), used)
-		}
-	}},
-	{"S4", "a call goes to a broker that it has not tried as long as there is one", func(t coretest.TB, s selectorSubject) {
-		w := selection{selector: s.one(t), queues: 2, brokers: []string{"a", "b", "c"}, attempts: 3, fail: true}
-		for _, call := range w.send(t, 20, message()) {
-			if got := brokersOf(call); len(got) != 3 {
-				t.Fatalf("three attempts went to %v only: %v", got, call)
-			}
-		}
-	}},
-	{"S5", "a broker that is down is avoided as long as there is another", func(t coretest.TB, s selectorSubject) {
-		w := selection{selector: s.one(t), queues: 2, brokers: []string{"a", "b", "c"}, down: []string{"a", "c"}}
-		for _, call := range w.send(t, 40, message()) {
-			if call[0].Broker != "b" {
-				t.Fatalf("%v was chosen, and only b is not down", call[0])
-			}
-		}
-	}},
-	{"S6", "there is a choice also when all brokers were tried and are down", func(t coretest.TB, s selectorSubject) {
-		w := selection{selector: s.one(t), queues: 2, brokers: []string{"a", "b"}, down: []string{"a", "b"}, attempts: 4, fail: true}
-		for _, call := range w.send(t, 10, message()) {
-			if len(call) != 4 {
-				t.Fatalf("%d of 4 attempts got a queue", len(call))
-			}
-		}
-	}},
-	{"S7", "a message that requires consistency goes to one queue, whatever happens", func(t coretest.TB, s selectorSubject) {
-		sel := s.one(t)
-		c, ok := sel.(core.ConsistentSelector)
-		if !ok {
-			return
-		}
-		if s.keyed == nil {
-			t.Fatalf("it is a ConsistentSelector, but the options have no Keyed message")
-		}
-		if !c.RequiresConsistency(s.keyed) {
-			t.Fatalf("it does not require consistency for the Keyed message")
-		}
-		w := selection{selector: sel, queues: 4, brokers: []string{"a", "b", "c"}, attempts: 3, fail: true}
-		calls := w.send(t, 10, s.keyed)
-		w.down = []string{calls[0][0].Broker}
-		calls = append(calls, w.send(t, 10, s.keyed)...)
-		first := calls[0][0]
-		for _, call := range calls {
-			for _, q := range call {
-				if q != first {
-					t.Fatalf("it went to %v and to %v", first, q)
+		for _, up := range brokersOf(r) {
+			w.grade(core.HealthDown, without(brokersOf(r), up)...)
+			w.sends(20, bySync, s.message())
+			for _, c := range f.log.take() {
+				if !c.up {
+					k.fatalf("it chose %v, whose broker is down, and %s is not", c.queue, up)
 				}
 			}
 		}
-	}},
-	{"S8", "many goroutines may select at once", func(t coretest.TB, s selectorSubject) {
-		w := selection{selector: s.one(t), queues: 4, brokers: []string{"a", "b", "c"}, down: []string{"b"}, goroutines: 8}
-		w.send(t, 800, message())
-	}},
-	{"S9", "the message stays as it is", func(t coretest.TB, s selectorSubject) {
-		w := selection{selector: s.one(t), queues: 4, brokers: []string{"a", "b"}, attempts: 2, fail: true}
-		for _, m := range []*core.Message{message(), s.keyed} {
-			if m == nil {
-				continue
-			}
-			before := clone(m)
-			w.send(t, 5, m)
-			if !reflect.DeepEqual(m, before) {
-				t.Errorf("%+v became %+v", before, m)
+		w.stop()
+	}
+}
+
+func without(all []string, one string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return s == one })
+}
+
+// What alwaysAChoice looks for is a finding of every Select.
+func alwaysAChoice(k *kit, s selectorSubject) {
+	for _, r := range s.Routes {
+		w, f := s.start(k, r, len(r.Brokers())+2)
+		w.allEnd(lost)
+		for _, h := range []core.Health{core.HealthGood, core.HealthSuspect, core.HealthDown} {
+			w.grade(h, brokersOf(r)...)
+			for by := range modes {
+				w.sends(3, by, s.message())
 			}
 		}
-	}},
-}
-
-// one makes the selector of one topic.
-func (s selectorSubject) one(t coretest.TB) core.QueueSelector {
-	t.Helper()
-	sel := s.factory().ForTopic("T")
-	if sel == nil {
-		t.Fatalf("the factory gave no selector")
+		f.log.take()
+		w.stop()
 	}
-	return sel
 }
 
-func message() *core.Message {
-	return &core.Message{Topic: "T", Body: []byte("x"), Keys: []string{"k"}, Properties: map[string]string{"p": "v"}}
-}
-
-func clone(m *core.Message) *core.Message {
-	c := *m
-	c.Body, c.Keys, c.Properties = slices.Clone(m.Body), slices.Clone(m.Keys), maps.Clone(m.Properties)
-	if m.Queue != nil {
-		q := *m.Queue
-		c.Queue = &q
-	}
-	return &c
-}
-
-func brokersOf(call []core.Queue) []string {
-	var names []string
-	for _, q := range call {
-		names = append(names, q.Broker)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// selection is a producer's world in which a selector has to choose.
-type selection struct {
-	selector   core.QueueSelector
-	queues     int // per broker
-	brokers    []string
-	down       []string
-	attempts   int  // per call, 1 if 0
-	fail       bool // every attempt fails
-	goroutines int  // 1 if 0
-}
-
-// send makes n calls of message m, through a producer of its own, and returns
-// the queues of each call's attempts. A choice that core refuses fails the rule.
-func (s selection) send(t coretest.TB, n int, m *core.Message) [][]core.Queue {
-	t.Helper()
-	tr := &coretest.Transport{}
-	if s.fail {
-		tr.Do = func(context.Context, *core.Attempt) (*core.Result, error) { return nil, core.ErrConnectionLost }
-	}
-	cfg := coretest.Config(tr)
-	cfg.Routes = coretest.Routes(s.queues, s.brokers...)
-	cfg.Selector = core.SelectorFactoryFunc(func(string) core.QueueSelector { return s.selector })
-	cfg.Retry = coretest.Retry(max(1, s.attempts))
-	if s.down != nil {
-		cfg.Health = downBrokers(s.down)
-	}
-	p := coretest.Start(t, cfg)
-	errs := make(chan error, n)
-	var wg sync.WaitGroup
-	goroutines := max(1, s.goroutines)
-	for range goroutines {
-		wg.Go(func() {
-			for range n / goroutines {
-				_, err := p.Send(context.Background(), m)
-				errs <- err
+func messageStays(k *kit, s selectorSubject) {
+	for _, r := range s.Routes {
+		w, _ := s.start(k, r, 2)
+		w.allEnd(lost)
+		for by := range modes {
+			for _, m := range []*core.Message{s.message(), s.Keyed} {
+				if m == nil {
+					continue
+				}
+				m = clone(m)
+				before := clone(m)
+				w.sends(2, by, m)
+				if diff := changed(before, m); diff != "" {
+					k.fatalf("%s", diff)
+				}
 			}
-		})
-	}
-	wg.Wait()
-	close(errs)
-	for err := range errs {
-		if err != nil && !(s.fail && errors.Is(err, core.ErrConnectionLost)) {
-			t.Fatalf("%v", err)
 		}
+		w.stop()
 	}
-	byCall := map[core.MessageID][]core.Queue{}
-	var order []core.MessageID
-	for _, a := range tr.Attempts() {
-		if byCall[a.MessageID] == nil {
-			order = append(order, a.MessageID)
-		}
-		byCall[a.MessageID] = append(byCall[a.MessageID], a.Queue)
-	}
-	calls := make([][]core.Queue, 0, n)
-	for _, id := range order {
-		calls = append(calls, byCall[id])
-	}
-	return calls
-}
-
-type downBrokers []string
-
-// Health makes downBrokers a health view.
-func (d downBrokers) Health(b core.Broker) core.Health {
-	if slices.Contains(d, b.Name) {
-		return core.HealthDown
-	}
-	return core.HealthGood
 }
