@@ -19,13 +19,13 @@ import (
 // assemble makes core's configuration of what cfg and options say. Beside an error, which
 // has all mistakes that it met, the configuration is as complete as it could be made.
 func assemble(cfg Config, options []Option) (core.Config, error) {
-	var p parts
+	cfg.Logger = logqueue.New(cfg.Logger) // one queue, so that the parts' lines stay in order
+	p := parts{logger: cfg.Logger}
 	for i, o := range options {
 		if p.there(fmt.Sprintf("option %d", i), o) {
 			o(&p)
 		}
 	}
-	cfg.Logger = logqueue.New(cfg.Logger) // one queue, so that the parts' lines stay in order
 	c := core.Config{
 		Group: cfg.Group, Timeout: cfg.Timeout, AttemptTimeout: cfg.AttemptTimeout,
 		MaxInFlight: cfg.MaxInFlight, MaxInFlightBytes: cfg.MaxInFlightBytes, MaxWorkers: cfg.MaxWorkers,

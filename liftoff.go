@@ -84,7 +84,7 @@ func (c *Config) UnmarshalJSON(data []byte) error { return confjson.Unmarshal(da
 func (c Config) MarshalJSON() ([]byte, error) { return confjson.Marshal(c) }
 
 // New makes the default producer with its own client, changed by options. It
-// does no I/O and starts no goroutine. Start makes the producer ready and asks no
+// starts no goroutine and does no I/O, but that it reads the file of [WithPolicyFile]. Start makes the producer ready and asks no
 // server either: a cluster that is down is the first send's error. All mistakes in cfg and
 // in the options are reported at once.
 func New(cfg Config, options ...Option) (*Producer, error) {

@@ -2,11 +2,13 @@ package liftoff
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/hooks/validate"
 	"github.com/liftoff-mq/liftoff/internal/absent"
 	"github.com/liftoff-mq/liftoff/strategies/breaker"
+	"github.com/liftoff-mq/liftoff/strategies/policyfile"
 )
 
 // Option replaces a part of the default producer or adds one. Of options that replace the
@@ -18,6 +20,7 @@ type Option func(*parts)
 // parts are what the options choose from. A nil part means the default.
 type parts struct {
 	errs      []error
+	logger    *slog.Logger
 	steps     []core.Step
 	order     core.Order
 	selector  core.SelectorFactory
@@ -132,6 +135,24 @@ func WithPolicies(source core.PolicySource) Option {
 		if p.there("WithPolicies: the source", source) {
 			p.policies = source
 		}
+	}
+}
+
+// WithPolicyFile sends topics by the policies of a YAML file; see package
+// [github.com/liftoff-mq/liftoff/strategies/policyfile]. New reads the file, and its mistakes
+// are New's error. While the producer runs it looks at the file once a second and takes what
+// changes. Options register the program's own parts and change how often it looks; the parts
+// and the watcher log to Config.Logger. To read the file anew by a call, make a
+// [policyfile.Watcher] and give it to [WithPolicies].
+func WithPolicyFile(path string, options ...policyfile.Option) Option {
+	return func(p *parts) {
+		options := append([]policyfile.Option{policyfile.WithLogger(p.logger)}, options...)
+		w, err := policyfile.NewWatcher(path, options...)
+		if err != nil {
+			p.keep(err)
+			return
+		}
+		p.policies = w
 	}
 }
 

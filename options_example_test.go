@@ -198,6 +198,20 @@ func ExampleWithPolicies() {
 	// every other topic: default, 3s, at least once; broker hangs: timeout, maybe-stored after 2 attempts: 1s at one broker, 2s at the other broker
 }
 
+// The policies stand in a file. While the producer runs it is read again when it changes.
+func ExampleWithPolicyFile() {
+	producer, err := liftoff.New(cfg, liftoff.WithPolicyFile("strategies/policyfile/starter.yaml"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, p := range producer.Pipeline().Policies() {
+		fmt.Printf("%s: %s, %s, %s\n", p.Topics, p.Name, p.Timeout, p.Retry.Summary)
+	}
+	// Output:
+	// Payments: payments, 10s, safe
+	// every other topic: default, 3s, at least once
+}
+
 // One send that differs from the rest.
 func ExampleSendTimeout() {
 	ctx := context.Background()

@@ -68,14 +68,19 @@ func (p *policy) place(e *engine, known map[string]bool) []error {
 	has := func(steps []Step, name string) bool {
 		return slices.ContainsFunc(steps, func(s Step) bool { return s.name == name })
 	}
+	without := p.Without[:0]
 	for _, name := range p.Without {
+		name, optional := strings.CutSuffix(name, "?")
 		switch {
 		case has(p.Steps, name):
 			fail("step %q is both in Steps and in Without", name)
-		case !has(e.cfg.Steps, name):
+		case has(e.cfg.Steps, name):
+			without = append(without, name)
+		case !optional:
 			fail("Without names step %q, which the producer does not have; it has %s", name, quoted(e.cfg.Steps))
 		}
 	}
+	p.Without = without
 	if len(p.Steps)+len(p.Without) > 0 {
 		steps := slices.Clone(p.Steps)
 		for _, s := range e.cfg.Steps {

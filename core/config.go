@@ -80,8 +80,8 @@ type Config struct {
 	Retry    RetryPolicy
 	Budget   RetryBudget
 	Health   HealthView
-	// Policies say which topics are sent how; see [PolicySource]. Nil means one policy,
-	// "default", made of the fields above, for every topic.
+	// Policies say which topics are sent how; see [PolicySource] and, for policies that change,
+	// [PolicyFeed]. Nil means one policy, "default", made of the fields above, for every topic.
 	Policies PolicySource
 	// Handlers handle what servers ask of the producer group. A request of a kind that has
 	// none is refused, where the server waits for an answer, counted and logged.

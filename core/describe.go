@@ -188,21 +188,26 @@ func handled(handlers map[ServerRequestKind]ServerRequestHandler) string {
 }
 
 // Policies are the policies of the producer that the pipeline is of, in the order in which
-// topics are matched. A pipeline that [Resolve] made has none.
-func (p *Pipeline) Policies() []PolicyDescription {
+// topics are matched, with the failures of synchronous calls. A pipeline that [Resolve] made has
+// none.
+func (p *Pipeline) Policies() []PolicyDescription { return p.PoliciesIn(Sync) }
+
+// PoliciesIn are the policies with the failures of calls of a mode. Those of one-way calls are
+// the failures of which such a call can hear.
+func (p *Pipeline) PoliciesIn(mode Mode) []PolicyDescription {
 	out := make([]PolicyDescription, 0, len(p.policies))
 	for _, pol := range p.policies {
-		out = append(out, pol.describe())
+		out = append(out, pol.describe(mode))
 	}
 	return out
 }
 
 const noBudget = "none: every retry is granted"
 
-func (p *policy) describe() PolicyDescription {
+func (p *policy) describe(mode Mode) PolicyDescription {
 	d := PolicyDescription{
 		Name: p.Name, Topics: p.topics, Timeout: p.Timeout.String(), AttemptTimeout: p.AttemptTimeout.String(),
-		Selector: Describe(p.Selector), Retry: Describe(p.Retry), Failures: p.forecast(),
+		Selector: Describe(p.Selector), Retry: Describe(p.Retry), Failures: p.forecast(mode),
 		Without: slices.Clone(p.Without), Requires: slices.Clone(p.Require),
 	}
 	if len(p.Steps) > 0 {

@@ -133,7 +133,7 @@ func wrap(text string, width int) []string {
 
 // policy writes a policy. What it shares with one of those before it is not written again.
 func (out *page) policy(before []*policy, p *policy) {
-	d := p.describe()
+	d := p.describe(Sync)
 	d.Budget.Summary += "; a retry that it does not grant is not made"
 	if p.Budget == nil {
 		d.Budget.Summary = noBudget
@@ -149,7 +149,7 @@ func (out *page) policy(before []*policy, p *policy) {
 	out.field("failures", Description{Summary: "with two brokers, no sharding key and a full budget, a synchronous send that meets the same failure " +
 		"at every attempt ends with"})
 	for _, o := range before {
-		if reflect.DeepEqual(o.forecast(), d.Failures) {
+		if reflect.DeepEqual(o.forecast(Sync), d.Failures) {
 			fmt.Fprintf(out, "    as in policy %q\n", o.Name)
 			return
 		}
@@ -202,6 +202,6 @@ func (out *page) failures(list []FailureForecast) {
 		names, ends = max(names, len(f.Name)), max(ends, len(f.end()))
 	}
 	for _, f := range list {
-		fmt.Fprintf(out, "    %-*s  %-*s  %s\n", names, f.Name, ends, f.end(), f.course())
+		fmt.Fprintf(out, "    %-*s  %-*s  %s\n", names, f.Name, ends, f.end(), f.Course())
 	}
 }

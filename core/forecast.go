@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// FailureForecast says what a policy does when every attempt of a synchronous call meets one
-// kind of failure, with two brokers, no sharding key and a full budget. It is not written
+// FailureForecast says what a policy does when every attempt of a call meets one kind of failure, with two brokers, no sharding key and a full budget. It is not written
 // down anywhere: the retry policy is asked, failure after failure, as the engine would ask.
 type FailureForecast struct {
 	// Name is the failure: "broker hangs".
@@ -68,17 +67,20 @@ var scenarios = [...]scenario{
 	{name: "route is outdated", class: ClassStale, certainty: NotStored, answered: true},
 }
 
-// forecast asks the policy about each scenario.
-func (p *policy) forecast() []FailureForecast {
+// forecast asks the policy about each scenario that calls of a mode can meet. Nobody answers a
+// one-way message, so its call ends when it is written.
+func (p *policy) forecast(mode Mode) []FailureForecast {
 	out := make([]FailureForecast, 0, len(scenarios))
 	for i := range scenarios {
-		out = append(out, p.foresee(&scenarios[i]))
+		if s := &scenarios[i]; mode != Oneway || !s.answered && !s.silent {
+			out = append(out, p.foresee(s, mode))
+		}
 	}
 	return out
 }
 
 // foresee goes through a call in thought.
-func (p *policy) foresee(s *scenario) FailureForecast {
+func (p *policy) foresee(s *scenario, mode Mode) FailureForecast {
 	f := FailureForecast{Name: s.name, Class: s.class, Certainty: s.certainty, Stop: StopPolicy}
 	err := fmt.Errorf("%s", s.name)
 	if s.answered {
@@ -88,12 +90,16 @@ func (p *policy) foresee(s *scenario) FailureForecast {
 	for tried := 1; ; f.Attempts++ {
 		n, untried := f.Attempts+1, forecastBrokers-tried
 		if s.silent {
-			took := p.silence(n, untried, left)
+			took := p.silence(mode, n, untried, left)
 			left -= took
 			f.Times = append(f.Times, took.String())
 		}
+		if mode == Oneway && s.certainty != NotSent { // see [Call.final]
+			f.Attempts, f.Stop = n, StopFinal
+			return f
+		}
 		d, broken := decide(p.Retry, &Failure{
-			Attempt: n, Err: err, Class: s.class, Certainty: s.certainty, Answered: s.answered,
+			Mode: mode, Attempt: n, Err: err, Class: s.class, Certainty: s.certainty, Answered: s.answered,
 			Message: probeMessage, Paused: paused, Elapsed: p.Timeout - left, Remaining: left, Untried: untried,
 		})
 		switch {
@@ -114,8 +120,8 @@ func (p *policy) foresee(s *scenario) FailureForecast {
 
 // silence is how long attempt n waits for the answer of a broker that gives none; see
 // [engine.limit].
-func (p *policy) silence(n, untried int, left time.Duration) time.Duration {
-	if untried > 0 && p.capped.of(Sync, n).unanswered {
+func (p *policy) silence(mode Mode, n, untried int, left time.Duration) time.Duration {
+	if untried > 0 && p.capped.of(mode, n).unanswered {
 		return min(left, p.AttemptTimeout)
 	}
 	return left
@@ -147,13 +153,13 @@ func (f *FailureForecast) add(r RetryForecast) {
 }
 
 // String gives "timeout, maybe-stored after 2 attempts: 1s at one broker, 2s at the other".
-func (f FailureForecast) String() string { return f.end() + " " + f.course() }
+func (f FailureForecast) String() string { return f.end() + " " + f.Course() }
 
 // end is what the error says.
 func (f *FailureForecast) end() string { return fmt.Sprintf("%v, %v", f.Class, f.Certainty) }
 
-// course says which attempts there are before it.
-func (f *FailureForecast) course() string {
+// Course says which attempts there are before the end: "after 2 attempts: the other broker at once".
+func (f *FailureForecast) Course() string {
 	var course string
 	if len(f.Times) > 0 && !f.More {
 		course = f.timed()

@@ -152,3 +152,42 @@ func TestForecastAsJSON(t *testing.T) {
 		}
 	}
 }
+
+// What a policy does may depend on the mode. A one-way call hears only of what happens before its
+// message is written, and goes on only after what was certainly not sent.
+func TestForecastsOfModes(t *testing.T) {
+	cfg := coretest.Config(&coretest.Transport{})
+	cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+		return core.Decision{Retry: f.Attempt <= 1 && f.Mode != core.Async}
+	})
+	p, err := core.NewProducer(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for mode, want := range map[core.Mode]map[string]string{
+		core.Sync: {
+			"broker hangs": "after 2 attempts: 1s at one broker, 2s at the other broker", "connection refused": "after 2 attempts: the other broker at once",
+			"connection lost": "after 2 attempts: the other broker at once", "broker is busy": "after 2 attempts: the other broker at once",
+		},
+		core.Async: {
+			"broker hangs": "after 1 attempt: 3s at one broker", "connection refused": "after 1 attempt", "connection lost": "after 1 attempt", "broker is busy": "after 1 attempt",
+		},
+		core.Oneway: {"connection refused": "after 2 attempts: the other broker at once", "connection lost": "after 1 attempt"},
+	} {
+		got := map[string]string{}
+		for _, f := range p.Pipeline().PoliciesIn(mode)[0].Failures {
+			got[f.Name] = f.Course()
+			if (f.Stop == core.StopFinal) != (mode == core.Oneway && f.Name == "connection lost") {
+				t.Errorf("%v: %s stops with %v", mode, f.Name, f.Stop)
+			}
+		}
+		if mode == core.Oneway && len(got) != len(want) {
+			t.Errorf("%v: got %v", mode, got)
+		}
+		for name, course := range want {
+			if got[name] != course {
+				t.Errorf("%v: %s: got %q, want %q", mode, name, got[name], course)
+			}
+		}
+	}
+}

@@ -37,7 +37,8 @@ type Policy struct {
 	// step of the producer's takes its place. Where [Config].Order is given, it has to list
 	// them too.
 	Steps []Step
-	// Without names steps of the producer's that calls of this policy do not run.
+	// Without names steps of the producer's that calls of this policy do not run. A name that
+	// ends in "?" may be absent.
 	Without []string
 	// Require names steps that calls of this policy have to run. A producer or a change of
 	// policies without them is refused, so a hook that a team relies on cannot get lost.

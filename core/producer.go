@@ -70,7 +70,11 @@ func NewProducer(cfg Config) (*Producer, error) {
 	cfg.Steps = slices.Clone(cfg.Steps)
 	cfg.Own = slices.Clone(cfg.Own)
 	cfg, cfgErr := cfg.withDefaults()
-	listed, listErr := listPolicies(cfg.Policies)
+	feed, listErr := cfg.feed()
+	var listed []TopicPolicy
+	if listErr == nil {
+		listed, listErr = listPolicies(cfg.Policies)
+	}
 	pipeline, pipeErr := Resolve(cfg.Order.of(cfg.Steps, stepNames(cfg.Steps, listed)), cfg.Steps...)
 	if pipeErr != nil {
 		pipeline = &Pipeline{} // to find what else is wrong
@@ -99,6 +103,9 @@ func NewProducer(cfg Config) (*Producer, error) {
 	p.drainers = p.findDrainers(policies)
 	p.inbox = newInbox(&p.cfg, func() context.Context { return e.life })
 	p.batches.New = func() any { return &Batch{p: p} }
+	if err := p.follow(feed); err != nil {
+		return nil, fmt.Errorf("producer %q: policies: %w", cfg.Group, err)
+	}
 	return p, nil
 }
 
@@ -239,7 +246,8 @@ func (p *Producer) Flush(ctx context.Context) error {
 // all in the error.
 //
 // Strategies that are services are started before the change. Those that only the old
-// policies had are shut down when the last call that uses them has ended.
+// policies had are shut down when the last call that uses them has ended. A producer that was
+// shut down takes none: [ErrClosed].
 func (p *Producer) SetPolicies(ctx context.Context, source PolicySource) error {
 	n, err := p.setPolicies(ctx, source)
 	if err != nil {
@@ -258,6 +266,9 @@ func (p *Producer) setPolicies(ctx context.Context, source PolicySource) (int, e
 	if absent.Is(source) {
 		return 0, errors.New("the source is nil")
 	}
+	if s := p.State(); s != StateCreated && s != StateRunning {
+		return 0, fmt.Errorf("it is %v: %w", s, ErrClosed)
+	}
 	e := p.engine
 	listed, err := listPolicies(source)
 	if err != nil {
@@ -271,14 +282,10 @@ func (p *Producer) setPolicies(ctx context.Context, source PolicySource) (int, e
 		return 0, err
 	}
 	old, services := p.services, p.findServices(policies)
-	switch s := p.State(); s {
-	case StateCreated:
-	case StateRunning:
+	if p.State() == StateRunning {
 		if err := p.employ(ctx, without(services, old)); err != nil {
 			return 0, err
 		}
-	default:
-		return 0, fmt.Errorf("it is %v", s)
 	}
 	e.routes.replace(func() *listeners {
 		added := policies.listeners.without(&e.policies.Load().listeners)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"regexp"
 	"runtime/debug"
+	"slices"
 
 	"github.com/alecthomas/kong"
 )
@@ -23,6 +24,7 @@ type commands struct {
 	Broker   brokerCmd   `cmd:"" help:"Run name server and brokers in this process, for development and tests."`
 	Send     sendCmd     `cmd:"" help:"Send a file or standard input, one message a line."`
 	Pipeline pipelineCmd `cmd:"" help:"Show the chain that a message travels through."`
+	Policy   policyCmd   `cmd:"" help:"Write, check, explain and compare files of send policies."`
 
 	VersionCmd versionCmd `cmd:"" name:"version" help:"Show the version."`
 	HelpCmd    helpCmd    `cmd:"" name:"help" help:"Show the help of a command."`
@@ -41,16 +43,12 @@ func (versionCmd) Run(con console) error {
 
 // helpCmd is "liftoff help send", the same as "liftoff send --help".
 type helpCmd struct {
-	Command string `arg:"" optional:"" help:"The command; without one, all of them."`
+	Command []string `arg:"" optional:"" help:"The command; without one, all of them."`
 }
 
 // Run prints the help. It does not return: see exitNow.
 func (c *helpCmd) Run(parser *kong.Kong) error {
-	args := []string{"--help"}
-	if c.Command != "" {
-		args = []string{c.Command, "--help"}
-	}
-	_, err := parser.Parse(args)
+	_, err := parser.Parse(append(c.Command, "--help"))
 	return usage(err)
 }
 
@@ -89,9 +87,12 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = usage(err)
 	}
 	var u *usageError
+	var s statusError
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &s):
+		return int(s)
 	case errors.As(err, &u):
 		fmt.Fprintf(stderr, "liftoff: %v\nTry: %s --help\n", inWords(err), commandOf(parser, args))
 		return exitUsage
@@ -111,16 +112,25 @@ var noValue = regexp.MustCompile(`expected [a-z0-9 ]+ value but got "EOL" \(<EOL
 
 // commandOf is the command that args name, for as much of it as there is.
 func commandOf(parser *kong.Kong, args []string) string {
-	for _, c := range parser.Model.Children {
-		if len(args) > 0 && args[0] == c.Name {
-			return "liftoff " + c.Name
+	name, at := "liftoff", parser.Model.Node
+	for _, arg := range args {
+		i := slices.IndexFunc(at.Children, func(c *kong.Node) bool { return c.Name == arg })
+		if i < 0 {
+			break
 		}
+		at = at.Children[i]
+		name += " " + at.Name
 	}
-	return "liftoff"
+	return name
 }
 
-// errReported ends a command whose failure its own output has told.
-var errReported = errors.New("some lines were not acknowledged")
+// errReported ends a command whose failure, or whose answer "no", its own output has told.
+var errReported = errors.New("it was told")
+
+// statusError ends a command, whose failure its own output has told, with an exit status.
+type statusError int
+
+func (e statusError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 // usageError is a mistake in the command line.
 type usageError struct{ err error }

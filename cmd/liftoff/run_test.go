@@ -115,6 +115,8 @@ func TestWrongUsage(t *testing.T) {
 		{"open to everybody by an empty host", []string{"broker", "--listen", ":0"}, "loopback"},
 		{"no port", []string{"broker", "--listen", "127.0.0.1"}, "port"},
 		{"pipeline of what", []string{"pipeline", "x"}, "unexpected argument x"},
+		{"policy of what", []string{"policy", "chek"}, "did you mean \"check\""},
+		{"policy without its command", []string{"policy"}, "expected one of"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -232,4 +233,105 @@ func encode(v reflect.Value) ([]byte, error) {
 
 func implements(t reflect.Type, interfaces []reflect.Type) bool {
 	return slices.ContainsFunc(interfaces, t.Implements)
+}
+
+// Sort is what a member of a configuration is written as.
+type Sort string
+
+// The sorts.
+const (
+	Duration  Sort = "duration" // text with a unit
+	Durations Sort = "durations"
+	Bool      Sort = "bool"
+	Whole     Sort = "whole number"
+	Number    Sort = "number"
+	Text      Sort = "text"
+	Texts     Sort = "texts"
+	Word      Sort = "word" // one of a few
+	Words     Sort = "words"
+	Numbers   Sort = "numbers" // whole ones by names
+	Object    Sort = "object"
+	Other     Sort = "other"
+)
+
+// Member is a member of a configuration by its name in JSON.
+type Member struct {
+	Name string
+	Sort Sort
+	// Words are those that a word can be.
+	Words []string
+	// Below are the members of an object.
+	Below []Member
+}
+
+// Members are those that [Unmarshal] knows of the struct that cfg points to.
+func Members(cfg any) []Member { return membersOf(reflect.TypeOf(cfg).Elem()) }
+
+func membersOf(t reflect.Type) []Member {
+	var out []Member
+	for _, m := range members(t) {
+		f := t.Field(m.field).Type
+		one := Member{Name: m.name, Sort: sortOf(f)}
+		switch one.Sort {
+		case Object:
+			one.Below = membersOf(f)
+		case Word:
+			one.Words = wordsOf(f)
+		case Words:
+			one.Words = wordsOf(f.Elem())
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+func sortOf(t reflect.Type) Sort {
+	switch k := t.Kind(); {
+	case t == durationType:
+		return Duration
+	case k == reflect.Slice && t.Elem() == durationType:
+		return Durations
+	case isWord(t):
+		return Word
+	case k == reflect.Slice && isWord(t.Elem()):
+		return Words
+	case k == reflect.Slice && t.Elem().Kind() == reflect.String:
+		return Texts
+	case k == reflect.Map && t.Elem().Kind() == reflect.Int:
+		return Numbers
+	case implements(reflect.PointerTo(t), ownDecoding):
+		return Other
+	case k == reflect.Struct:
+		return Object
+	case k == reflect.Bool:
+		return Bool
+	case k == reflect.String:
+		return Text
+	case k == reflect.Float32, k == reflect.Float64:
+		return Number
+	case reflect.Int <= k && k <= reflect.Uint64:
+		return Whole
+	}
+	return Other
+}
+
+// isWord reports whether a type is a number from 0 upwards that is written as a word.
+func isWord(t reflect.Type) bool {
+	return t.Kind() == reflect.Uint8 && t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) &&
+		implements(reflect.PointerTo(t), ownDecoding)
+}
+
+// wordsOf are the words of a type, of which the last is followed by a number without one.
+func wordsOf(t reflect.Type) []string {
+	var out []string
+	for n := range uint64(math.MaxUint8) {
+		v := reflect.New(t).Elem()
+		v.SetUint(n)
+		text, err := v.Interface().(encoding.TextMarshaler).MarshalText()
+		if err != nil {
+			break
+		}
+		out = append(out, string(text))
+	}
+	return out
 }

@@ -2,7 +2,10 @@ package confjson_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -141,4 +144,62 @@ func FuzzUnmarshal(f *testing.F) {
 			t.Fatalf("got %s, %v, want %s", again, err, text)
 		}
 	})
+}
+
+// grade is an enum, as configurations have them.
+type grade uint8
+
+func (g grade) MarshalText() ([]byte, error) {
+	if int(g) >= len(grades) {
+		return nil, errors.New("unknown")
+	}
+	return []byte(grades[g]), nil
+}
+
+func (g *grade) UnmarshalText(text []byte) error {
+	*g = grade(max(0, slices.Index(grades, string(text))))
+	return nil
+}
+
+var grades = []string{"good", "bad"}
+
+// Members say what each member is written as.
+func TestMembers(t *testing.T) {
+	type more struct {
+		Ratio   float64        `json:"ratio"`
+		Grade   grade          `json:"grade"`
+		Grades  []grade        `json:"grades"`
+		Weights map[string]int `json:"weights"`
+		Any     any            `json:"any"`
+	}
+	var lines []string
+	var say func(indent string, list []confjson.Member)
+	say = func(indent string, list []confjson.Member) {
+		for _, m := range list {
+			lines = append(lines, strings.TrimRight(fmt.Sprintf("%s%s: %s %s", indent, m.Name, m.Sort, strings.Join(m.Words, " ")), " "))
+			say(indent+"  ", m.Below)
+		}
+	}
+	say("", confjson.Members(new(config)))
+	say("", confjson.Members(new(more)))
+	want := `name: text
+wait: duration
+waits: durations
+most: whole number
+part: number
+on: bool
+names: texts
+when: other
+plain: object
+  step: duration
+own: other
+Bare: whole number
+ratio: number
+grade: word good bad
+grades: words good bad
+weights: numbers
+any: other`
+	if got := strings.Join(lines, "\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
 }

@@ -36,6 +36,7 @@ const (
 	terminal    = "golang.org/x/term"
 	goleak      = "go.uber.org/goleak"
 	rapid       = "pgregory.net/rapid"
+	yaml        = "github.com/goccy/go-yaml"
 )
 
 // Law is the table of who may import whom. The most specific rule counts. A
@@ -60,6 +61,11 @@ var Law = []Rule{
 	{Folder: "strategies", Ours: []string{"core", "strategies/internal", "internal/fifo", "internal/absent", "internal/confjson", "internal/enum", "internal/plausible", "internal/random"}},
 	{Folder: "strategies/breaker", Ours: []string{"core", "strategies/internal", "internal/confjson", "internal/enum", "internal/plausible", "internal/logqueue"}, Theirs: []string{gobreaker}},
 	{Folder: "strategies/limit", Ours: []string{"core", "strategies/internal", "internal/fifo", "internal/confjson", "internal/enum", "internal/plausible", "internal/words"}, Theirs: []string{xtime}},
+	// The file of policies names every part that a policy can have.
+	{
+		Folder: "strategies/policyfile", Ours: []string{"core", "strategies", "hooks/compress", "hooks/sendrules", "internal/absent", "internal/confjson", "internal/logqueue", "internal/words"},
+		Except: []string{"strategies/strategytest"}, Theirs: []string{yaml},
+	},
 	// The two transports share the wire format and nothing else. That and the embedded
 	// cluster speak RocketMQ's words and know no producer.
 	{Folder: "transport", Ours: []string{"core"}},
