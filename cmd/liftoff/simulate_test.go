@@ -65,6 +65,33 @@ func TestSimulateJSON(t *testing.T) {
 	}
 }
 
+// The topic's policy of a file is what is simulated.
+func TestSimulateAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "policies.yaml")
+	if out := program(t, "", "policy", "init", file); out.status != exitOK {
+		t.Fatal(out.err)
+	}
+	results := map[string]numbersOf{}
+	for _, topic := range []string{"Payments", "Anything"} {
+		out := simulated(t, file, "--incident", "hung", "--topic", topic, "--json")
+		var n numbersOf
+		if err := json.Unmarshal([]byte(out.out), &n); err != nil || n.Policy != file {
+			t.Fatalf("status %d, %v: %s", out.status, err, out.err)
+		}
+		results[topic] = n
+	}
+	if *results["Payments"].Duplicates != 0 || *results["Anything"].Duplicates == 0 {
+		t.Errorf("%d duplicates of payments and %d of others, want some of others alone",
+			*results["Payments"].Duplicates, *results["Anything"].Duplicates)
+	}
+	if err := os.WriteFile(file, []byte("version: 1\npolicies: {default: {retri: {}}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := simulated(t, file, "--incident", "hung"); out.status != exitUsage || !strings.Contains(out.err, file+":2:") {
+		t.Errorf("a wrong file: status %d, %s", out.status, out.err)
+	}
+}
+
 func TestSimulateWritesAPicture(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "picture.svg")
 	if out := simulated(t, "--incident", "slow", "--out", file); out.status != exitOK || !strings.Contains(out.out, "slow from") {
