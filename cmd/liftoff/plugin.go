@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"runtime/debug"
@@ -81,14 +80,6 @@ type plugin struct {
 	Replace      string // a checkout of Liftoff, whole; "" for a release
 	Requires     []string
 	sums         []byte // of these, as go.sum has them
-}
-
-// Import is how the tests import the package: by its name, where the path ends in another one.
-func (p plugin) Import() string {
-	if path.Base(p.Module) == p.Name {
-		return fmt.Sprintf("%q", p.Module)
-	}
-	return fmt.Sprintf("%s %q", p.Name, p.Module)
 }
 
 // Replacement is the checkout as go.mod has it.

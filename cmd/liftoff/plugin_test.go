@@ -142,6 +142,44 @@ func TestNewPluginOfARelease(t *testing.T) {
 	}
 }
 
+// What a module of a checkout requires, and no more. The path of the checkout may have a blank.
+func TestNewPluginOfACheckout(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a checkout")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []string{"go.mod", "go.sum"} {
+		data, err := os.ReadFile(filepath.Join(checkout(t), f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, f), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := (&pluginNewCmd{Name: "fairshare", Replace: dir}).plugin("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := p.render()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mod, err := modfile.Parse("go.mod", files["go.mod"], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(mod.Replace) != 1 || mod.Replace[0].Old.Path != liftoffModule || mod.Replace[0].New.Path != filepath.ToSlash(dir) {
+		t.Errorf("go.mod is\n%s", files["go.mod"])
+	}
+	if r := mod.Require; len(r) != 2 || r[0].Mod.Path != liftoffModule || r[1].Mod.Path != "golang.org/x/sync" || !r[1].Indirect {
+		t.Errorf("go.mod is\n%s", files["go.mod"])
+	}
+	if sums := strings.Fields(string(files["go.sum"])); len(sums) != 6 || sums[0] != "golang.org/x/sync" || sums[3] != "golang.org/x/sync" {
+		t.Errorf("go.sum is\n%s", files["go.sum"])
+	}
+}
+
 // The tests are built in a checkout.
 func TestNoRelease(t *testing.T) {
 	if got := release(); got != "" {
