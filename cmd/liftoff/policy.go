@@ -22,6 +22,8 @@ type policyCmd struct {
 	Explain policyExplainCmd `cmd:"" help:"Say what happens to the sends to a topic."`
 	Diff    policyDiffCmd    `cmd:"" help:"Say what changes from one file of policies to another."`
 	Schema  policySchemaCmd  `cmd:"" help:"Print the JSON Schema of the file."`
+
+	Simulate simulateCmd `cmd:"" help:"Show what a policy does in an incident."`
 }
 
 // policyInitCmd are the arguments of "liftoff policy init".
