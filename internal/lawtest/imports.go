@@ -34,6 +34,7 @@ const (
 	kong        = "github.com/alecthomas/kong"
 	progressbar = "github.com/schollz/progressbar"
 	terminal    = "golang.org/x/term"
+	gomod       = "golang.org/x/mod"
 	goleak      = "go.uber.org/goleak"
 	rapid       = "pgregory.net/rapid"
 	yaml        = "github.com/goccy/go-yaml"
@@ -82,7 +83,7 @@ var Law = []Rule{
 	{Folder: "cmd", Ours: []string{Any}, Except: []string{
 		"modules", "examples", "internal/absent", "internal/confjson", "internal/enum", "internal/fifo", "internal/plausible", "internal/race",
 		"internal/logqueue", "internal/faulttest", "internal/incidents", "internal/lawtest",
-	}, Theirs: []string{kong, progressbar, terminal, otelAPI}},
+	}, Theirs: []string{kong, progressbar, terminal, gomod, otelAPI}},
 	// A data structure, a check, chance, the JSON of configurations, and loggers that cannot hurt, which
 	// several floors share.
 	{Folder: "internal/fifo"},
