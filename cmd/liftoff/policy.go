@@ -180,6 +180,9 @@ type explanation struct {
 
 // Run explains.
 func (c *policyExplainCmd) Run(con console) error {
+	if c.Topic == "" {
+		return usage(errors.New("--topic: it is empty"))
+	}
 	policies, producer, err := loadPolicies(c.File)
 	if err != nil {
 		return told(con, exitFail, err)
