@@ -111,6 +111,19 @@ func TestPolicyInitFile(t *testing.T) {
 	}
 }
 
+// A policy whose selector breaks the order that its rules require is noted.
+func TestPolicyCheckNotesLostOrder(t *testing.T) {
+	for selector, noted := range map[string]bool{
+		"roundRobin": true, "{zone: {brokers: [a], of: random}}": true, "hash": false, "{avoidTried: {of: hash}}": false, "acme.vip": false,
+	} {
+		file := policyFile(t, "policies.yaml", "version: 1\npolicies: {default: {selector: "+selector+", rules: {ordered: required}}}\n")
+		got := program(t, "", "policy", "check", file)
+		if got.status != exitOK || strings.Contains(got.out, "note: policy default requires an order that its selector does not keep") != noted {
+			t.Errorf("%s: got %+v", selector, got)
+		}
+	}
+}
+
 func TestPolicyExplainNoTopic(t *testing.T) {
 	file := policyFile(t, "policies.yaml", policies)
 	if got := program(t, "", "policy", "explain", file, "--topic", ""); got.status != exitUsage || !strings.Contains(got.err, "--topic") {
