@@ -39,9 +39,9 @@ type simulateCmd struct {
 func (simulateCmd) Help() string {
 	return `Runs the real producer with a policy against the embedded cluster, in virtual time: a minute of traffic takes about a second. Nothing is sent to the network. It prints what the callers would have met, as numbers and as charts of each second.
 
-The policy is that of --topic in a file of policies (see liftoff policy init), or a built-in one. A file's policies are simulated in a producer that has the default's steps; parts that a program registers cannot be simulated here.
+The policy is that of --topic in a file of policies (see liftoff policy init), or a built-in one. A file's policies are simulated in a producer that has the default's steps; parts that a program registers cannot be simulated here. Every call is a synchronous send of one message: a policy whose rules refuse that cannot be simulated, and one that requires an order needs --keyed 1.
 
-Built-in policies are default, the one of a producer without options; safe, which never stores a message twice; latency, with Java's latency table in the place of the circuit breakers; and java, what RocketMQ's Java producer does by default.
+Built-in policies are default, the one of a producer without options; safe, which never stores a message twice; latency, with Java's latency table in the place of the circuit breakers; p2c, which chooses the less busy of two brokers for sends without a key; and java, what RocketMQ's Java producer does by default.
 
 Incidents happen to the first broker:
 
@@ -89,7 +89,7 @@ func (c *simulateCmd) Run(ctx context.Context, con console) error {
 	var policies []simulate.Policy
 	var errs []error
 	for _, name := range names {
-		p, err := policyOf(name)
+		p, err := policyOf(name, c.Topic)
 		policies, errs = append(policies, p), append(errs, err)
 	}
 	scenario := simulate.Scenario{
@@ -103,6 +103,9 @@ func (c *simulateCmd) Run(ctx context.Context, con console) error {
 	var reports []*simulate.Report
 	for _, p := range policies {
 		report, err := simulate.Run(ctx, scenario, p, showProgress(con.terminal, p.Name, c.Duration))
+		if errors.Is(err, core.ErrInvalidMessage) {
+			return fmt.Errorf("%w; every call here is a synchronous send, and --keyed says how many have a sharding key", err)
+		}
 		if err != nil {
 			return err
 		}
@@ -117,8 +120,8 @@ func (c *simulateCmd) Run(ctx context.Context, con console) error {
 	return writeFile(c.Out, func(w io.Writer) error { return simulate.SVG(w, reports...) })
 }
 
-// policyOf is the policy that an argument names: a built-in one, or those of a file.
-func policyOf(name string) (simulate.Policy, error) {
+// policyOf is the policy that an argument names: a built-in one, or a topic's in a file.
+func policyOf(name, topic string) (simulate.Policy, error) {
 	p, err := simulate.Named(name)
 	if err == nil {
 		return p, nil
@@ -128,10 +131,14 @@ func policyOf(name string) (simulate.Policy, error) {
 	}
 	// Here the file's mistakes are told at once. The simulation loads it again, because
 	// strategies are made in its time.
-	if _, err := policyfile.Load(name); err != nil {
+	policies, err := policyfile.Load(name)
+	if err != nil {
+		if _, other := policyfile.Load(name, policyfile.AcceptUnregistered()); other == nil {
+			err = fmt.Errorf("%w\nparts that a program registers cannot be simulated here", err)
+		}
 		return p, err
 	}
-	return simulate.FromSource(name, func() (core.PolicySource, error) { return policyfile.Load(name) }), nil
+	return simulate.FromSource(fmt.Sprintf("%s of %s", policies.Policy(topic).Name, name), func() (core.PolicySource, error) { return policyfile.Load(name) }), nil
 }
 
 func (c *simulateCmd) checkOut() error {

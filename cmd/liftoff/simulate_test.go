@@ -72,10 +72,10 @@ func TestSimulateAFile(t *testing.T) {
 		t.Fatal(out.err)
 	}
 	results := map[string]numbersOf{}
-	for _, topic := range []string{"Payments", "Anything"} {
+	for topic, policy := range map[string]string{"Payments": "payments", "Anything": "default"} {
 		out := simulated(t, file, "--incident", "hung", "--topic", topic, "--json")
 		var n numbersOf
-		if err := json.Unmarshal([]byte(out.out), &n); err != nil || n.Policy != file {
+		if err := json.Unmarshal([]byte(out.out), &n); err != nil || n.Policy != policy+" of "+file {
 			t.Fatalf("status %d, %v: %s", out.status, err, out.err)
 		}
 		results[topic] = n
@@ -89,6 +89,25 @@ func TestSimulateAFile(t *testing.T) {
 	}
 	if out := simulated(t, file, "--incident", "hung"); out.status != exitUsage || !strings.Contains(out.err, file+":2:") {
 		t.Errorf("a wrong file: status %d, %s", out.status, out.err)
+	}
+}
+
+// What cannot be simulated is told with the reason.
+func TestSimulateWhatItCannot(t *testing.T) {
+	for _, tt := range []struct {
+		name, policy, want string
+		status             int
+	}{
+		{"one-way only", "rules: {modes: [oneway]}", "every call here is a synchronous send", exitFail},
+		{"an order", "rules: {ordered: required}", "--keyed", exitFail},
+		{"a program's part", "selector: acme.vip", "parts that a program registers cannot be simulated here", exitUsage},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			file := policyFile(t, "policies.yaml", "version: 1\npolicies: {default: {"+tt.policy+"}}\n")
+			if out := simulated(t, file, "--incident", "none"); out.status != tt.status || !strings.Contains(out.err, tt.want) {
+				t.Errorf("status %d, %s", out.status, out.err)
+			}
+		})
 	}
 }
 
