@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/liftoff-mq/liftoff/internal/race"
 	"github.com/liftoff-mq/liftoff/internal/simulate"
 )
 
@@ -90,6 +91,9 @@ func TestEveryRunHasOneProcess(t *testing.T) {
 
 // The program as a whole, in two processes.
 func TestProgram(t *testing.T) {
+	if race.Enabled {
+		t.Skip("five whole simulations are slow; internal/simulate has its own tests with the race detector")
+	}
 	t.Setenv(asProgram, "1")
 	folder := t.TempDir()
 	var out, diag bytes.Buffer

@@ -7,6 +7,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/internal/race"
 	"github.com/liftoff-mq/liftoff/strategies/selector"
 	"github.com/liftoff-mq/liftoff/strategies/strategytest"
 )
@@ -29,8 +30,12 @@ func TestRules(t *testing.T) {
 	all["zone around a hash"] = func() core.SelectorFactory {
 		return zone(t, selector.ZoneConfig{Brokers: []string{"a"}, Inner: selector.Hash()})
 	}
-	for name, newFactory := range all {
+	for i, name := range slices.Sorted(maps.Keys(all)) {
+		newFactory := all[name]
 		t.Run(name, func(t *testing.T) {
+			if race.Enabled && i%4 != 0 {
+				t.Skip("three of four are for the run without the race detector, which is ten times as slow")
+			}
 			strategytest.TestSelector(t, newFactory, strategytest.SelectorOptions{Keyed: keyed, Narrow: slices.Contains(narrow, name)})
 		})
 	}

@@ -44,7 +44,7 @@ func TestBrokenRetryPolicies(t *testing.T) {
 	jam := newJammed()
 	var kept atomic.Int64
 	covered := ""
-	for _, tt := range []struct {
+	for i, tt := range []struct {
 		name  string
 		make  func() core.RetryPolicy
 		rules string
@@ -227,6 +227,7 @@ func TestBrokenRetryPolicies(t *testing.T) {
 	} {
 		covered += " " + tt.rules
 		t.Run(tt.name, func(t *testing.T) {
+			sample(t, i)
 			jam = newJammed()
 			expect(t, tt.rules, tt.says, func() { jam.free() }, func(r *recorder) { TestRetryPolicy(r, tt.make, tt.opts) })
 		})

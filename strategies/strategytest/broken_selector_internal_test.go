@@ -208,7 +208,7 @@ func TestBrokenSelectors(t *testing.T) {
 	jam := newJammed()
 	var kept sync.Map
 	covered := ""
-	for _, tt := range []struct {
+	for i, tt := range []struct {
 		name  string
 		make  func() core.SelectorFactory
 		rules string
@@ -479,6 +479,7 @@ func TestBrokenSelectors(t *testing.T) {
 	} {
 		covered += " " + tt.rules
 		t.Run(tt.name, func(t *testing.T) {
+			sample(t, i)
 			over.Store(false)
 			jam = newJammed()
 			expect(t, tt.rules, tt.says, func() { over.Store(true); jam.free() }, func(r *recorder) { TestSelector(r, tt.make, tt.opts) })

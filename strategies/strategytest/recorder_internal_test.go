@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/internal/race"
 )
 
 // notes are what a test is told that may fail.
@@ -97,6 +99,14 @@ func expect(t *testing.T, want, says string, free func(), kit func(r *recorder))
 	}
 	if !strings.Contains(all, says) {
 		t.Errorf("no failure says %q:\n%s", says, all)
+	}
+}
+
+// sample leaves most of a table to the run without the race detector, which makes the kit ten
+// times as slow: a few strategies show whether the kit itself has races.
+func sample(t *testing.T, row int) {
+	if race.Enabled && row%6 != 0 {
+		t.Skip("five of six rows are for the run without the race detector")
 	}
 }
 
