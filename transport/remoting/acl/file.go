@@ -204,7 +204,8 @@ func (s sight) credentials() (Credentials, error) {
 func (f *File) watch(ctx context.Context) {
 	tick := time.NewTicker(f.every)
 	defer tick.Stop()
-	var seen, judged sight // by the last look; the last one that was used or refused
+	nothing := sight{err: "not looked yet"}
+	seen, judged := nothing, nothing // by the last look; the last one that was used or refused
 	for {
 		select {
 		case <-ctx.Done():

@@ -2,6 +2,7 @@ package acl
 
 import (
 	"cmp"
+	"context"
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base64"
@@ -9,8 +10,6 @@ import (
 	"hash"
 	"slices"
 	"sync"
-
-	"context"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
