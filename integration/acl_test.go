@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -250,6 +251,9 @@ func replacedCredentials(t *testing.T, c *cluster, said *transcript) {
 	t.Logf("%d sends over %d changes of the credentials", sent.Load(), changes)
 }
 
+// signature is what every HMAC-SHA1 looks like in base64.
+var signature = regexp.MustCompile(`\b[A-Za-z0-9+/]{27}=(\W|$)`)
+
 // transcript is everything that producers have said: debug logs, errors, snapshots.
 type transcript struct {
 	secrets map[string]string // what none of it may have
@@ -303,8 +307,8 @@ func (s *transcript) check(t *testing.T) {
 			t.Errorf("the %s is shown", what)
 		}
 	}
-	if strings.Contains(text, "Signature") && !strings.Contains(text, "CODE") {
-		t.Error("a signature is shown")
+	if s := signature.FindString(text); s != "" {
+		t.Errorf("a signature is shown: %s", s)
 	}
 	for _, want := range []string{"signed, ", "credentials replaced", "credentials not replaced"} {
 		if !strings.Contains(text, want) {
