@@ -28,7 +28,9 @@ import (
 // has no secret in it.
 func TestAccessControl(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version string) {
-		c := startCluster(t, realcluster.Options{Version: version, ACL: true})
+		c := startCluster(t, realcluster.Options{Version: version, ACL: true, Settings: []string{
+			"waitTimeMillsInSendQueue=10000", // a busy machine must not be a reason for a second attempt
+		}})
 		for _, topic := range []string{"allowed", "readonly"} {
 			c.CreateTopic(t, topic, aclQueues)
 		}
@@ -145,7 +147,15 @@ func refusedCredentials(t *testing.T, c *cluster, said *transcript, topic string
 	p.SendAsync(ctx, m, func(_ core.Result, err error) { async <- err })
 	refused("async", <-async)
 	_, err := p.SendBatch(ctx, []*core.Message{m, m})
-	refused("batch", err)
+	if topic == "readonly" && c.Version() == "4.9.7" {
+		// Its PlainAccessValidator asks for the permission for topics of single sends only (codes 10 and 310, not 320).
+		if err != nil {
+			t.Errorf("batch: %v", said.error(err))
+		}
+		before += 2
+	} else {
+		refused("batch", err)
+	}
 	// Nobody answers a one-way send, but the heartbeats of refused credentials are refused, too.
 	if topic == "allowed" {
 		deadline := time.Now().Add(20 * time.Second)
