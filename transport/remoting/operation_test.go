@@ -226,6 +226,20 @@ func TestSignerFails(t *testing.T) {
 	}
 }
 
+// TestSignerFailsAtTheLookUp: a route that cannot be asked for is a matter of credentials, too, also
+// where another name server is away.
+func TestSignerFailsAtTheLookUp(t *testing.T) {
+	ns := nameServer(t, func(string) *wire.RouteData { return nil })
+	c := client(t, remoting.Config{Signer: &signer{fail: errors.New("no keys")}, NameServers: []string{"127.0.0.1:1", ns.addr()}})
+	cfg := coretest.Config(c)
+	cfg.Routes, cfg.Timeout = c, minute
+	_, err := coretest.Start(t, cfg).Send(bg, coretest.Message("x"))
+	wantFailure(t, err, core.ClassAuth, core.NotSent)
+	if n := len(ns.requests(wire.GetRouteInfoByTopic)); n != 0 {
+		t.Errorf("%d requests arrived", n)
+	}
+}
+
 // livingSigner is a signer that is a service.
 type livingSigner struct {
 	signer
