@@ -51,6 +51,16 @@ func (a *Attempt) Deadline() time.Time { return a.deadline }
 // step that waits before it calls next.
 func (a *Attempt) SendBy() time.Time { return a.sendBy }
 
+// Cap is how long an attempt may take while another broker could still take the message: the
+// policy's AttemptTimeout, or the call's own ([SendAttemptTimeout]). This attempt has more time
+// where no other broker could; see [Attempt.Deadline].
+func (a *Attempt) Cap() time.Duration {
+	if a.call.attemptTimeout != 0 {
+		return a.call.attemptTimeout
+	}
+	return a.call.served.policy.AttemptTimeout
+}
+
 // Prev is why the attempt before failed; nil for the first.
 func (a *Attempt) Prev() error { return a.prev }
 

@@ -365,22 +365,18 @@ func (e *engine) try(ctx context.Context, c *Call) (res *Result, err error) {
 // the answer if it does so even without knowing.
 func (e *engine) limit(c *Call) (err error) {
 	defer containPanic("health view", &err)
-	at, p := &c.at, c.served.policy
+	at := &c.at
 	others := !c.consistent && c.othersLeft()
 	at.last = c.same || !others
 	at.sendBy = at.deadline
 	if !others {
 		return nil
 	}
-	most := p.AttemptTimeout
-	if c.attemptTimeout != 0 {
-		most = c.attemptTimeout
-	}
-	end := time.Now().Add(most)
+	end := time.Now().Add(at.Cap())
 	if !end.Before(at.deadline) {
 		return nil
 	}
-	use := p.capped.of(c.mode, c.attempts)
+	use := c.served.policy.capped.of(c.mode, c.attempts)
 	if c.ownRetry {
 		use = capUse(c.retry, c.mode, c.attempts)
 	}

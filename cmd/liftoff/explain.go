@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -25,7 +26,17 @@ var situations = map[string]struct{ word, what string }{
 // words says what becomes of a send.
 func (e *explanation) words() string {
 	var b strings.Builder
+	if allowed := e.rule("sent"); allowed != "" && !slices.Contains(strings.Split(allowed, ", "), e.Mode.String()) {
+		return fmt.Sprintf("A send to %s (%v) is refused before any attempt: the rules allow %s. The error says %v, %v. --mode explains another way to send.\n",
+			e.Topic, e.Mode, allowed, core.ClassInvalid, core.NotSent)
+	}
 	fmt.Fprintf(&b, "What happens to a send to %s (%v), if every attempt meets the same:\n", e.Topic, e.Mode)
+	if e.rule("order") != "" {
+		e.situation(&b, "no sharding key", "and no queue in the message, but the rules require one of them",
+			fmt.Sprintf("The send is refused before any attempt. The error says %v, %v.", core.ClassInvalid, core.NotSent))
+		e.situation(&b, "a sharding key", "which keeps the message at one broker, and so does a queue",
+			"The send never goes to the other broker: read that as the same one, if the retry policy tries such a send again. A broker that hangs has all of the call's time. liftoff policy simulate --keyed 1 shows it.")
+	}
 	for i := range e.Policy.Failures {
 		f := &e.Policy.Failures[i]
 		s, ok := situations[f.Name]
@@ -41,6 +52,21 @@ func (e *explanation) words() string {
 		b.WriteString("\nA one-way send ends when the message is written. What the brokers make of it - busy, refused, no permission - nobody hears.\n")
 	}
 	return b.String()
+}
+
+// rule is a rule of the team's for messages, in words; empty without it.
+func (e *explanation) rule(name string) string {
+	for _, step := range e.Pipeline.Steps() {
+		if step.Name != "sendrules" {
+			continue
+		}
+		for _, s := range step.Description.Settings {
+			if s.Name == name {
+				return s.Value
+			}
+		}
+	}
+	return ""
 }
 
 // situation writes one failure.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/hooks/sendrules"
 	"github.com/liftoff-mq/liftoff/strategies/policyfile"
 )
 
@@ -22,6 +23,8 @@ type policyCmd struct {
 	Explain policyExplainCmd `cmd:"" help:"Say what happens to the sends to a topic."`
 	Diff    policyDiffCmd    `cmd:"" help:"Say what changes from one file of policies to another."`
 	Schema  policySchemaCmd  `cmd:"" help:"Print the JSON Schema of the file."`
+
+	Simulate simulateCmd `cmd:"" help:"Show what a policy does in an incident."`
 }
 
 // policyInitCmd are the arguments of "liftoff policy init".
@@ -79,10 +82,40 @@ func (c *policyCheckCmd) Run(con console) error {
 	for _, name := range policies.Unused() {
 		fmt.Fprintf(con.out, "note: no target names policy %s\n", name)
 	}
+	for _, name := range unordered(policies) {
+		fmt.Fprintf(con.out, "note: policy %s requires an order that its selector does not keep: messages pass only if they name their queue\n", name)
+	}
 	for _, part := range policies.Unregistered() {
 		fmt.Fprintf(con.out, "note: %s is the program's own and was not checked\n", part)
 	}
 	return nil
+}
+
+// unordered are the policies that require an order of messages whose selector does not keep a
+// sharding key in its queue. Where a selector is the program's own nobody here knows.
+func unordered(policies *policyfile.Policies) (names []string) {
+	if slices.ContainsFunc(policies.Unregistered(), func(part string) bool { return strings.HasPrefix(part, "selector ") }) {
+		return nil
+	}
+	for _, tp := range policies.Policies() {
+		p := tp.Policy
+		if p.Selector == nil || slices.Contains(names, p.Name) || !slices.ContainsFunc(p.Steps, requiresOrder) {
+			continue
+		}
+		s, ok := p.Selector.ForTopic("T").(core.ConsistentSelector)
+		if !ok || !s.RequiresConsistency(&core.Message{Topic: "T", ShardingKey: "k"}) {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+// requiresOrder reports whether a step has the rule "ordered".
+func requiresOrder(step core.Step) bool {
+	return slices.ContainsFunc(step.Parts(), func(part any) bool {
+		rules, ok := part.(*sendrules.Rules)
+		return ok && slices.ContainsFunc(rules.Describe().Settings, func(s core.Setting) bool { return s.Name == "order" })
+	})
 }
 
 // told tells mistakes, each on a line that begins with its place, and gives what ends the command.
@@ -178,6 +211,9 @@ type explanation struct {
 
 // Run explains.
 func (c *policyExplainCmd) Run(con console) error {
+	if c.Topic == "" {
+		return usage(errors.New("--topic: it is empty"))
+	}
 	policies, producer, err := loadPolicies(c.File)
 	if err != nil {
 		return told(con, exitFail, err)

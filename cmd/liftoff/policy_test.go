@@ -46,6 +46,12 @@ func TestPolicyCommands(t *testing.T) {
 	other := policyFile(t, "other.yaml", strings.NewReplacer("timeout: 10s", "timeout: 4s", "retries: 1", "retries: 2", "Pay: payments", "Pay: spare").Replace(policies))
 	same := policyFile(t, "same.yaml", "# a comment\n"+strings.Replace(policies, "timeout: 10s", "timeout: 10000ms", 1))
 	wrong := policyFile(t, "wrong.yaml", strings.NewReplacer("timeout: 10s", "timeout: 10", "retry: safe", "retry: save").Replace(policies))
+	ordered := policyFile(t, "ordered.yaml", `version: 1
+policies:
+  payments: {rules: {ordered: required, modes: [sync]}}
+  audit: {rules: {modes: [oneway, batch]}}
+targets: {topics: {Payments: payments, Audit: audit}}
+`)
 	for _, tt := range []struct {
 		golden string
 		status int
@@ -58,6 +64,8 @@ func TestPolicyCommands(t *testing.T) {
 		{"policy-explain.txt", 0, []string{"explain", file, "--topic", "Payments"}},
 		{"policy-explain-async.txt", 0, []string{"explain", file, "--topic", "Orders", "--mode", "async"}},
 		{"policy-explain-oneway.txt", 0, []string{"explain", file, "--topic", "Payday", "--mode", "oneway"}},
+		{"policy-explain-ordered.txt", 0, []string{"explain", ordered, "--topic", "Payments"}},
+		{"policy-explain-refused.txt", 0, []string{"explain", ordered, "--topic", "Audit"}},
 		{"policy-explain-wrong.txt", 1, []string{"explain", wrong, "--topic", "Payday"}},
 		{"policy-diff.txt", 1, []string{"diff", file, other}},
 		{"policy-diff-same.txt", 0, []string{"diff", file, same}},
@@ -69,7 +77,7 @@ func TestPolicyCommands(t *testing.T) {
 				t.Errorf("status %d, want %d", got.status, tt.status)
 			}
 			text := got.out + got.err
-			for _, path := range []string{file, other, same, wrong} {
+			for _, path := range []string{file, other, same, wrong, ordered} {
 				text = strings.ReplaceAll(text, filepath.Dir(path)+string(filepath.Separator), "")
 			}
 			switch tt.golden {
@@ -100,6 +108,26 @@ func TestPolicyInitFile(t *testing.T) {
 	}
 	if got := program(t, "", "policy", "init", path); got.status != exitFail || !strings.Contains(got.err, "exists") {
 		t.Errorf("written twice: %+v", got)
+	}
+}
+
+// A policy whose selector breaks the order that its rules require is noted.
+func TestPolicyCheckNotesLostOrder(t *testing.T) {
+	for selector, noted := range map[string]bool{
+		"roundRobin": true, "{zone: {brokers: [a], of: random}}": true, "hash": false, "{avoidTried: {of: hash}}": false, "acme.vip": false,
+	} {
+		file := policyFile(t, "policies.yaml", "version: 1\npolicies: {default: {selector: "+selector+", rules: {ordered: required}}}\n")
+		got := program(t, "", "policy", "check", file)
+		if got.status != exitOK || strings.Contains(got.out, "note: policy default requires an order that its selector does not keep") != noted {
+			t.Errorf("%s: got %+v", selector, got)
+		}
+	}
+}
+
+func TestPolicyExplainNoTopic(t *testing.T) {
+	file := policyFile(t, "policies.yaml", policies)
+	if got := program(t, "", "policy", "explain", file, "--topic", ""); got.status != exitUsage || !strings.Contains(got.err, "--topic") {
+		t.Errorf("got %+v", got)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"runtime/debug"
 	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -24,6 +25,7 @@ type commands struct {
 	Broker   brokerCmd   `cmd:"" help:"Run name server and brokers in this process, for development and tests."`
 	Send     sendCmd     `cmd:"" help:"Send a file or standard input, one message a line."`
 	Pipeline pipelineCmd `cmd:"" help:"Show the chain that a message travels through."`
+	Plugin   pluginCmd   `cmd:"" help:"Begin a plugin: a selector and a step with their tests."`
 	Policy   policyCmd   `cmd:"" help:"Write, check, explain and compare files of send policies."`
 
 	VersionCmd versionCmd `cmd:"" name:"version" help:"Show the version."`
@@ -43,12 +45,12 @@ func (versionCmd) Run(con console) error {
 
 // helpCmd is "liftoff help send", the same as "liftoff send --help".
 type helpCmd struct {
-	Command []string `arg:"" optional:"" help:"The command; without one, all of them."`
+	Command []string `arg:"" optional:"" help:"The command, such as send or plugin new; without one, all of them."`
 }
 
 // Run prints the help. It does not return: see exitNow.
 func (c *helpCmd) Run(parser *kong.Kong) error {
-	_, err := parser.Parse(append(c.Command, "--help"))
+	_, err := parser.Parse(append(slices.Clip(c.Command), "--help"))
 	return usage(err)
 }
 
@@ -104,11 +106,17 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 // inWords says a mistake of the command line without the parser's own terms.
 func inWords(err error) string {
-	return noValue.ReplaceAllString(err.Error(), "a value is missing")
+	text := noValue.ReplaceAllString(err.Error(), "a value is missing")
+	return noArgument.ReplaceAllStringFunc(text, func(found string) string {
+		return strings.ToUpper(noArgument.FindStringSubmatch(found)[1]) + " is missing"
+	})
 }
 
 // noValue is what the parser says of a flag that is the last word and has no value.
 var noValue = regexp.MustCompile(`expected [a-z0-9 ]+ value but got "EOL" \(<EOL>\)`)
+
+// noArgument is what the parser says of an argument that is not there.
+var noArgument = regexp.MustCompile(`expected "<([a-z-]+)>"`)
 
 // commandOf is the command that args name, for as much of it as there is.
 func commandOf(parser *kong.Kong, args []string) string {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -117,6 +118,7 @@ func TestWrongUsage(t *testing.T) {
 		{"open to everybody by an empty host", []string{"broker", "--listen", ":0"}, "loopback"},
 		{"no port", []string{"broker", "--listen", "127.0.0.1"}, "port"},
 		{"pipeline of what", []string{"pipeline", "x"}, "unexpected argument x"},
+		{"plugin what", []string{"plugin"}, `expected "new"`},
 		{"policy of what", []string{"policy", "chek"}, "did you mean \"check\""},
 		{"policy without its command", []string{"policy"}, "expected one of"},
 	}
@@ -152,6 +154,8 @@ func TestHelp(t *testing.T) {
 		{[]string{"send", "--help"}, []string{"Examples:", "--namesrv", "NAMESRV_ADDR", "--json", "exit status", `"certainty":"maybe-stored"`}},
 		{[]string{"broker", "--help"}, []string{"Examples:", "--listen", "--allow-remote", "ready"}},
 		{[]string{"pipeline", "--help"}, []string{"Examples:", "--trace", "--json", "limits"}},
+		{[]string{"plugin", "--help"}, []string{"plugin new"}},
+		{[]string{"plugin", "new", "--help"}, []string{"Examples:", "--module", "--dir", "--replace", "writing-a-strategy.md"}},
 	}
 	for _, tt := range tests {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
@@ -179,9 +183,9 @@ func TestVersion(t *testing.T) {
 
 // People type "liftoff help" before they know that it is --help.
 func TestHelpCommand(t *testing.T) {
-	for _, command := range []string{"", "send", "broker", "pipeline", "version", "help"} {
+	for _, command := range []string{"", "send", "broker", "pipeline", "plugin", "plugin new", "version", "help"} {
 		args := strings.Fields(command)
-		got, want := program(t, "", append([]string{"help"}, args...)...), program(t, "", append(args, "--help")...)
+		got, want := program(t, "", slices.Concat([]string{"help"}, args)...), program(t, "", append(args, "--help")...)
 		if got != want || got.status != exitOK || got.out == "" {
 			t.Errorf("help %s: got %+v, want %+v", command, got, want)
 		}

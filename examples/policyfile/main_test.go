@@ -102,10 +102,10 @@ func TestSchemaAcceptsExamples(t *testing.T) {
 // between two places, in the value of a variable, in the bounds of a time, in what a program has
 // registered, or in the text before it became values.
 var beyond = []string{
-	"attempt-longer-than-call", "bad-pattern", "extends-itself", "extends-unknown", "health-two-tables", "long-prefix", "merge-key", "not-utf8",
+	"attempt-longer-than-call", "attempt-taken-over", "bad-pattern", "extends-itself", "extends-unknown", "health-two-tables", "long-prefix", "merge-key", "not-utf8",
 	"pattern-as-prefix", "pattern-as-topic", "pattern-twice", "pauses", "refused-by-constructor", "require-empty", "rules-refused", "selector-fallback", "selector-zone-brokers",
 	"size-too-large", "tag", "time-out-of-range", "topic-name", "two-documents", "unknown-default", "unknown-plugin", "unknown-policy", "unset-variable",
-	"variable-cannot-inject", "variable-of-wrong-type", "wrapper-without-inner",
+	"variable-cannot-inject", "variable-of-wrong-type", "wildcard-in-prefix", "wrapper-without-inner",
 }
 
 // Every other wrong file is refused, by the schema or because it is no YAML.

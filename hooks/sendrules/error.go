@@ -37,8 +37,13 @@ type Error struct {
 	Limit, Actual int
 }
 
-// Error gives "invalid message: Field reason", with the message's number in a batch.
-func (e *Error) Error() string { return core.ErrInvalidMessage.Error() + ": " + e.text() }
+// prefix says whose rules they are: a reader who sees the error alone would not look for them in
+// a file of policies.
+func prefix() string { return core.ErrInvalidMessage.Error() + " by the team's rules: " }
+
+// Error gives "invalid message by the team's rules: Field reason", with the message's number in
+// a batch.
+func (e *Error) Error() string { return prefix() + e.text() }
 
 func (e *Error) text() string {
 	if e.Index >= 0 {
@@ -62,7 +67,7 @@ func (es Errors) Error() string {
 	for i, e := range es {
 		texts[i] = e.text()
 	}
-	return core.ErrInvalidMessage.Error() + ": " + strings.Join(texts, "; ")
+	return prefix() + strings.Join(texts, "; ")
 }
 
 // Unwrap gives every error.

@@ -181,13 +181,13 @@ func TestBatch(t *testing.T) {
 	if got, want := strings.Join(rules(t, err), ", "), "0 ShardingKey ordered, 2 Tag tag, 2 Keys key"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if !strings.Contains(err.Error(), "rocketmq: invalid message: message 0: ShardingKey is empty") {
+	if !strings.Contains(err.Error(), "rocketmq: invalid message by the team's rules: message 0: ShardingKey is empty") {
 		t.Error(err)
 	}
 	one := []*core.Message{sound(), sound()}
 	one[1].Tag = ""
 	_, err = p.SendBatch(t.Context(), one)
-	if want := "rocketmq: invalid message: message 1: Tag is empty, a tag is required"; err == nil || !strings.HasSuffix(err.Error(), want) {
+	if want := "rocketmq: invalid message by the team's rules: message 1: Tag is empty, a tag is required"; err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("got %v", err)
 	}
 	var many []*core.Message

@@ -34,6 +34,7 @@ const (
 	kong        = "github.com/alecthomas/kong"
 	progressbar = "github.com/schollz/progressbar"
 	terminal    = "golang.org/x/term"
+	gomod       = "golang.org/x/mod"
 	goleak      = "go.uber.org/goleak"
 	rapid       = "pgregory.net/rapid"
 	yaml        = "github.com/goccy/go-yaml"
@@ -78,13 +79,13 @@ var Law = []Rule{
 	{Folder: "transport/remoting/internal/conn", Ours: []string{"core", "transport/wire", "internal/fifo"}, Theirs: []string{system}},
 	{Folder: "transport/embedded", Ours: []string{"core/rocketmq", "transport/wire"}, Theirs: []string{sync}},
 	// The front door assembles everything and knows no fx.
-	{Folder: ".", Exact: true, Ours: []string{Any}, Except: []string{"modules", "examples", "cmd", "internal/faulttest", "internal/lawtest"}},
+	{Folder: ".", Exact: true, Ours: []string{Any}, Except: []string{"modules", "examples", "cmd", "internal/faulttest", "internal/incidents", "internal/lawtest", "internal/simulate"}},
 	{Folder: "modules", Ours: []string{Any}, Except: []string{"examples", "cmd", "internal"}, Theirs: []string{fx, otelAPI}},
 	{Folder: "examples", Ours: []string{Any}, Except: []string{"examples", "cmd", "internal"}, Theirs: []string{fx, otelAPI}},
 	{Folder: "cmd", Ours: []string{Any}, Except: []string{
 		"modules", "examples", "internal/absent", "internal/confjson", "internal/enum", "internal/fifo", "internal/plausible", "internal/race",
-		"internal/logqueue", "internal/faulttest", "internal/lawtest",
-	}, Theirs: []string{kong, progressbar, terminal, otelAPI}},
+		"internal/logqueue", "internal/faulttest", "internal/incidents", "internal/lawtest",
+	}, Theirs: []string{kong, progressbar, terminal, gomod, otelAPI}},
 	// A data structure, a check, chance, the JSON of configurations, and loggers that cannot hurt, which
 	// several floors share.
 	{Folder: "internal/fifo"},
@@ -96,6 +97,12 @@ var Law = []Rule{
 	{Folder: "internal/confjson"},
 	// Between parts that log and the program's log handler.
 	{Folder: "internal/logqueue", Ours: []string{"internal/words"}},
+	// The simulation runs a whole producer against the embedded cluster. Only the command and
+	// the program that makes the documentation's table of incidents know it.
+	{Folder: "internal/simulate", Ours: []string{Any}, Except: []string{
+		"modules", "examples", "cmd", "internal/faulttest", "internal/incidents", "internal/lawtest",
+	}},
+	{Folder: "internal/incidents", Ours: []string{"internal/simulate"}},
 	// A constant that tests ask. No other code may import it.
 	{Folder: "internal/race"},
 	// These hold tests of the tree and no code that anybody imports.

@@ -31,7 +31,8 @@ func With(options ...policyfile.Option) fx.Option {
 
 // Config says where the file is.
 type Config struct {
-	// Path is the file's. It is required.
+	// Path is the file's. It is required. Give its environment variable a prefix, such as POLICIES_:
+	// PATH alone is the shell's.
 	Path string `json:"path" yaml:"path" env:"PATH"`
 }
 

@@ -3,6 +3,7 @@ package breaker
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -67,7 +68,7 @@ func (b *Breakers) InterceptAttempt(ctx context.Context, at *core.Attempt, next 
 	start := time.Since(b.base)
 	res, err = next(ctx, at)
 	if err == nil || at.Entered() { // else it is a veto further in, whatever its error looks like
-		outcome = b.judge(br, verdict.Of(ctx, res, err, at.Written()), err, start)
+		outcome = b.judge(br, verdict.Of(ctx, res, err, at.Written()), err, start, at.Cap())
 	}
 	return res, err
 }
@@ -86,9 +87,9 @@ func (b *Breakers) InterceptOperation(ctx context.Context, op *core.Operation, n
 	start := time.Since(b.base)
 	switch err = next(ctx, op); {
 	case err == nil:
-		outcome = b.judge(br, verdict.Served, nil, start)
+		outcome = b.judge(br, verdict.Served, nil, start, math.MaxInt64)
 	case op.Entered():
-		outcome = b.judge(br, verdict.OfError(ctx, err, op.Written()), err, start)
+		outcome = b.judge(br, verdict.OfError(ctx, err, op.Written()), err, start, math.MaxInt64)
 	}
 	return err
 }
@@ -105,8 +106,10 @@ func (b *Breakers) end(br *broker, done func(error), outcome error) {
 	b.deliver()
 }
 
-// judge says what to tell gobreaker.
-func (b *Breakers) judge(br *broker, v verdict.Verdict, err error, start time.Duration) error {
+// judge says what to tell gobreaker. Most is how long an attempt may take where another broker
+// is left. An answer after that came only because its attempt had nowhere else to go, such as
+// one with a sharding key: to all others the broker is as good as silent, so it is no success.
+func (b *Breakers) judge(br *broker, v verdict.Verdict, err error, start, most time.Duration) error {
 	if v == verdict.Nothing {
 		return errNothing
 	}
@@ -118,6 +121,9 @@ func (b *Breakers) judge(br *broker, v verdict.Verdict, err error, start time.Du
 	switch {
 	case v == verdict.Served:
 		br.need.Answered(waited)
+		if waited > most {
+			return errNothing
+		}
 		return nil
 	case v == verdict.Answered, b.ignored(err):
 		return errNothing

@@ -22,13 +22,15 @@
 // success closes it, the first failure opens it again. A breaker never makes a send fail that
 // could have succeeded: where no other broker is left, or no other may take the message because
 // of its sharding key, its fixed queue or a retry at the same queue (see core's
-// Attempt.LastResort), it lets attempts through, and closes as soon as one of them succeeds.
+// Attempt.LastResort), it lets attempts through, and closes as soon as one of them succeeds in
+// the time that an attempt may take where other brokers are left (core's Attempt.Cap).
 //
 // What counts as a failure: no connection, a connection that broke, no answer
 // in the time that others' answers take, and answers by which a broker says that it cannot serve, such as
 // SYSTEM_BUSY, SERVICE_NOT_AVAILABLE and an unexplained SYSTEM_ERROR. What counts
 // as nothing: whatever the caller cancelled or a hook vetoed, time-outs of callers who gave
 // the broker less time than it needs for others, answers that blame
-// the message, the topic or the credentials, panics, and one-way sends, which
-// prove nothing. Messages that are stored with a weaker status are successes.
+// the message, the topic or the credentials, panics, one-way sends, which
+// prove nothing, and answers that came later than Attempt.Cap: only an attempt that could go
+// nowhere else waited for them. Messages that are stored with a weaker status are successes.
 package breaker

@@ -1,6 +1,8 @@
 package policyfile
 
 import (
+	"fmt"
+
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/hooks/compress"
 )
@@ -19,6 +21,10 @@ func (b *builder) compression(p *policy, o *Options) {
 	for _, codec := range []string{"zlib", "lz4", "zstd"} { // what a producer has unless it has one of its own
 		g.without = append(g.without, "compress."+codec+"?")
 	}
+	if v.kind == scalar && (v.text == "none" || v.text == "false" || v.text == "no") {
+		o.Fail(name, fmt.Errorf("%q is no codec; did you mean off?", v.text))
+		return
+	}
 	if v.kind != scalar || v.text != off {
 		step, ok := b.packing(v, join(o.path, name))
 		if !ok {
@@ -36,6 +42,7 @@ func (b *builder) packing(v *node, path string) (step core.Step, ok bool) {
 		v = &node{place: v.place, kind: mapping, keys: []key{{v.place, "codec"}}, items: []*node{v}}
 	}
 	o := b.options(v, path)
+	o.elsewhere = belowCompression
 	p := packingOptions{from: compress.DefaultMinSize}
 	o.packing(&p)
 	o.finish()
@@ -55,6 +62,12 @@ func (b *builder) packing(v *node, path string) (step core.Step, ok bool) {
 		return step, false
 	}
 	return c.Step(), true
+}
+
+// belowCompression says where the keys stand that are easily written one level too high.
+var belowCompression = map[string]string{
+	"zlib": `below "codec"`, "lz4": `below "codec"`, "zstd": `below "codec"`,
+	"level": "below the codec's name, such as codec: {zstd: {level: 3}}",
 }
 
 // packingOptions are what stands below "compression".

@@ -77,6 +77,9 @@ func meant(written string, known []string) string {
 	if len(known) == 0 {
 		return "; there are none"
 	}
+	if written == off && slices.Contains(known, "none") {
+		return `; did you mean "none"?`
+	}
 	best, least := "", len(written)
 	for _, k := range known {
 		if d := distance(strings.ToLower(written), strings.ToLower(k)); d < least {

@@ -163,7 +163,7 @@ func (r *reader) syntax(err error) {
 		r.add(placeOf(wrong.Token), "", "this is no YAML: lines are indented with blanks, not with tabs")
 		return
 	case strings.Contains(wrong.Message, "mapping value is not allowed"):
-		hint = "; text that has a colon and a blank stands in quotes"
+		hint = "; text that has a colon and a blank stands in quotes, and keys of one mapping are indented alike"
 	}
 	r.add(placeOf(wrong.Token), "", "this is no YAML: %s%s", wrong.Message, hint)
 }

@@ -29,6 +29,8 @@ type Options struct {
 	below  []*Options
 	told   bool // what is not known
 	before int  // how many mistakes there were
+
+	elsewhere map[string]string // keys that people write here and that stand elsewhere; in words where
 }
 
 // asked is an option that a builder knows, with its JSON Schema.
@@ -75,9 +77,14 @@ func (o *Options) finish() {
 		known = append(known, a.name)
 	}
 	for _, k := range o.node.keys {
-		if !o.knows(k.name) {
-			o.b.add(k.place, join(o.path, k.name), "unknown key%s", meant(k.name, known))
+		if o.knows(k.name) {
+			continue
 		}
+		hint := meant(k.name, known)
+		if where, ok := o.elsewhere[k.name]; ok {
+			hint = "; it stands " + where
+		}
+		o.b.add(k.place, join(o.path, k.name), "unknown key%s", hint)
 	}
 	for _, below := range o.below {
 		below.finish()

@@ -172,6 +172,7 @@ func (b *builder) policy(name string, heirs []string) *policy {
 		b.add(k.place, at, "the name of a policy is 1 to %d letters, digits and any of . _ -", maxName)
 	}
 	o := b.options(n, at)
+	o.elsewhere = belowPolicy
 	p := &policy{fields: map[string]*node{}}
 	if base := o.find("extends", shapeText); base != nil {
 		if parent := b.named(base, join(at, "extends"), append(slices.Clip(heirs), name)); parent != nil {
@@ -195,12 +196,23 @@ func (b *builder) policy(name string, heirs []string) *policy {
 	return p
 }
 
+// belowPolicy says where the keys stand that are easily written one level too high.
+var belowPolicy = map[string]string{
+	"rate": `in "limits"`, "bulkhead": `in "limits"`, "adaptive": `in "limits"`,
+	"key": `in "rules"`, "ordered": `in "rules"`, "maxBody": `in "rules"`, "modes": `in "rules"`, "properties": `in "rules"`,
+	"codec": `in "compression"`, "minSize": `in "compression"`,
+}
+
 // fill takes what the policy itself says.
 func (b *builder) fill(p *policy, o *Options) {
 	o.Duration("timeout", &p.Timeout, leastTime, mostTime)
 	o.Duration("attemptTimeout", &p.AttemptTimeout, leastTime, mostTime)
 	if p.Timeout > 0 && p.AttemptTimeout > p.Timeout && !o.wrong() {
-		o.Fail("attemptTimeout", fmt.Errorf("an attempt has %v, which is more than the whole call has, %v", p.AttemptTimeout, p.Timeout))
+		if o.Has("attemptTimeout") {
+			o.Fail("attemptTimeout", fmt.Errorf("an attempt has %v, which is more than the whole call has, %v", p.AttemptTimeout, p.Timeout))
+		} else {
+			o.Fail("timeout", fmt.Errorf("the call has %v, but an attempt has %v, which the policy takes over; say attemptTimeout here too", p.Timeout, p.AttemptTimeout))
+		}
 	}
 	o.Selector("selector", &p.Selector)
 	o.Retry("retry", &p.Retry)
@@ -210,8 +222,8 @@ func (b *builder) fill(p *policy, o *Options) {
 		p.steps[healthSteps] = group{steps: b.steps}
 	}
 	b.compression(p, o)
-	stepsOf(o, "limits", "limit", b.registry.limits, &p.steps[limitSteps])
-	stepsOf(o, "steps", "step", b.registry.steps, &p.steps[ownSteps])
+	stepsOf(o, "limits", "limit", "{rate: {perSecond: 100}}", b.registry.limits, &p.steps[limitSteps])
+	stepsOf(o, "steps", "step", "{acme.audit: {}}", b.registry.steps, &p.steps[ownSteps])
 	b.rules(p, o)
 	o.Texts("require", &p.Require)
 	if slices.Contains(p.Require, "") {
@@ -233,14 +245,14 @@ func (b *builder) rules(p *policy, o *Options) {
 	}
 }
 
-// stepsOf takes steps by their names, each with its options.
-func stepsOf(o *Options, name, what string, known map[string]build[Stepper], into *group) {
+// stepsOf takes steps by their names, each with its options. Example is such a mapping.
+func stepsOf(o *Options, name, what, example string, known map[string]build[Stepper], into *group) {
 	v := o.find(name, named(what+"s"))
 	switch {
 	case v == nil:
 		return
 	case v.kind != mapping:
-		o.Fail(name, fmt.Errorf("it is %s, want a mapping of %ss by their names", kindNames[v.kind], what))
+		o.Fail(name, fmt.Errorf("it is %s, want a mapping of %ss by their names, such as %s", kindNames[v.kind], what, example))
 		return
 	}
 	*into = group{}
@@ -337,10 +349,15 @@ func checkTopic(name string) error {
 
 func checkPrefix(name string) error {
 	switch {
+	case name == "*":
+		return errors.New(`this fits every topic; that is "default"`)
 	case name == "":
 		return errors.New(`an empty prefix fits every topic; that is "default"`)
 	case strings.ContainsAny(name, "*?["):
-		return errors.New(`a prefix has no wildcards: "Orders" fits OrdersEU; patterns stand under "patterns"`)
+		if plain := strings.TrimSuffix(name, "*"); !strings.ContainsAny(plain, "*?[") {
+			return fmt.Errorf(`a prefix has no wildcards: %q fits all names that begin with it`, plain)
+		}
+		return errors.New(`a prefix has no wildcards; patterns stand under "patterns"`)
 	case len(name) > maxPrefix:
 		return fmt.Errorf("it has %d bytes, topics have at most %d", len(name), maxPrefix)
 	}

@@ -1,5 +1,11 @@
 package conn
 
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
 // table holds the requests under way on a connection, and the numbers of those that
 // were given up. The connection's lock guards it.
 type table struct {
@@ -23,9 +29,10 @@ func (t *table) holds(r *Request) bool { return t.underWay[r.Opaque] == r }
 
 func (t *table) remove(r *Request) { delete(t.underWay, r.Opaque) }
 
-// removeAll empties the table for good and returns what was in it.
-func (t *table) removeAll() map[int32]*Request {
-	all := t.underWay
+// removeAll empties the table for good and returns what was in it, oldest first unless the
+// numbers have begun anew: callers who waited longer go on first, and a simulation can repeat it.
+func (t *table) removeAll() []*Request {
+	all := slices.SortedFunc(maps.Values(t.underWay), func(a, b *Request) int { return cmp.Compare(a.Opaque, b.Opaque) })
 	t.underWay = nil
 	return all
 }

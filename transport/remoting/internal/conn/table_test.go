@@ -1,6 +1,9 @@
 package conn
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // An answer belongs to a written request with its number, to one that was given up, or to
 // one of as many one-way requests as were written.
@@ -55,5 +58,23 @@ func TestLateNumbersAreBounded(t *testing.T) {
 	}
 	if _, m := tab.claim(0); m != matchNone {
 		t.Error("the oldest one is remembered")
+	}
+}
+
+// The requests of a connection that ends are told in their order.
+func TestRemoveAllKeepsTheOrder(t *testing.T) {
+	tab := newTable()
+	var want []*Request
+	for i := range int32(100) {
+		want = append(want, &Request{Opaque: i})
+	}
+	for _, r := range slices.Backward(want) {
+		tab.add(r)
+	}
+	if got := tab.removeAll(); !slices.Equal(got, want) {
+		t.Errorf("got %d requests, not in their order", len(got))
+	}
+	if tab.holds(want[0]) || len(tab.removeAll()) != 0 {
+		t.Error("the table is not empty")
 	}
 }
