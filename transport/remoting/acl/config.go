@@ -2,7 +2,6 @@ package acl
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 
 	"github.com/liftoff-mq/liftoff/internal/confjson"
@@ -60,7 +59,7 @@ func (c Config) Signer(logger *slog.Logger) (*Signer, error) {
 		return nil, err
 	}
 	if p == nil {
-		return nil, fmt.Errorf("acl: no credentials are given")
+		return nil, errors.New("acl: no credentials are given")
 	}
 	return NewSigner(p)
 }

@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/liftoff-mq/liftoff/core"
-	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 // Credentials are those of one user of a cluster.
@@ -114,12 +113,4 @@ func (s *static) Credentials() (Credentials, error) { return s.c, nil }
 // Describe implements [core.Describer].
 func (s *static) Describe() core.Description {
 	return core.Description{Summary: s.summary, Settings: []core.Setting{{Name: "access key", Value: s.c.AccessKey}}}
-}
-
-// there refuses a missing provider.
-func there(p Provider) error {
-	if absent.Is(p) {
-		return errors.New("acl: the provider is nil")
-	}
-	return nil
 }

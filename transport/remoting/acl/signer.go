@@ -6,12 +6,14 @@ import (
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"hash"
 	"slices"
 	"sync"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/absent"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -44,8 +46,8 @@ var (
 
 // NewSigner makes a signer. It does not ask the provider yet.
 func NewSigner(p Provider) (*Signer, error) {
-	if err := there(p); err != nil {
-		return nil, err
+	if absent.Is(p) {
+		return nil, errors.New("acl: the provider is nil")
 	}
 	return &Signer{provider: p}, nil
 }
