@@ -3,6 +3,7 @@ package liftoff
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -14,6 +15,7 @@ import (
 	"github.com/liftoff-mq/liftoff/strategies/retry"
 	"github.com/liftoff-mq/liftoff/strategies/selector"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
+	"github.com/liftoff-mq/liftoff/transport/remoting/acl"
 )
 
 // assemble makes core's configuration of what cfg and options say. Beside an error, which
@@ -35,7 +37,7 @@ func assemble(cfg Config, options []Option) (core.Config, error) {
 	}
 	p.keep(addHooks(&c, cfg.Namespace, &p))
 	p.keep(addStrategies(&c, &p))
-	p.keep(addTransport(&c, cfg, p.carrier))
+	p.keep(addTransport(&c, cfg, &p))
 	return c, errors.Join(p.errs...)
 }
 
@@ -115,12 +117,16 @@ func addStrategies(c *core.Config, p *parts) error {
 
 // addTransport takes the transport and the routes that an option gave, or makes the
 // producer's own client of a real cluster.
-func addTransport(c *core.Config, cfg Config, use carrier) (err error) {
-	if !use.given {
+func addTransport(c *core.Config, cfg Config, p *parts) (err error) {
+	use := p.carrier
+	switch {
+	case !use.given:
 		var client *remoting.Client
-		if client, err = newClient(cfg); err == nil {
+		if client, err = newClient(cfg, p.access); err == nil {
 			use = carrier{transport: client, routes: client, own: client}
 		}
+	case p.access != nil:
+		err = errors.New("WithCredentials is given beside a client: give the client the signer, remoting.Config.Signer")
 	}
 	if use.transport == nil { // why is reported already, so core must not miss it as well
 		use.transport, use.routes = new(remoting.Client), new(remoting.Client)
@@ -132,20 +138,38 @@ func addTransport(c *core.Config, cfg Config, use carrier) (err error) {
 	return err
 }
 
-func newClient(cfg Config) (*remoting.Client, error) {
+func newClient(cfg Config, access acl.Provider) (*remoting.Client, error) {
 	settings := cfg.Client
+	if settings.Logger == nil {
+		settings.Logger = cfg.Logger
+	}
+	var wrong error
+	settings.Signer, wrong = signer(cfg, access, settings.Logger)
 	if len(settings.NameServers) > 0 {
-		return nil, errors.New("Client.NameServers is set: name servers belong into Config.NameServers")
+		return nil, errors.Join(errors.New("Client.NameServers is set: name servers belong into Config.NameServers"), wrong)
 	}
 	if settings.NameServers = cfg.NameServers; len(settings.NameServers) == 0 {
 		env := os.Getenv(NameServerEnv)
 		if env == "" {
-			return nil, fmt.Errorf("no name server is given: set Config.NameServers or %s", NameServerEnv)
+			return nil, errors.Join(fmt.Errorf("no name server is given: set Config.NameServers or %s", NameServerEnv), wrong)
 		}
 		settings.NameServers = []string{env}
 	}
-	if settings.Logger == nil {
-		settings.Logger = cfg.Logger
+	client, err := remoting.NewClient(settings)
+	return client, errors.Join(err, wrong)
+}
+
+// signer is the one that credentials need, or that the client's settings have.
+func signer(cfg Config, access acl.Provider, log *slog.Logger) (remoting.Signer, error) {
+	switch own := cfg.Client.Signer; {
+	case access == nil && cfg.ACL.IsZero():
+		return own, nil
+	case own != nil:
+		return nil, errors.New("both credentials and Client.Signer are given: give one of them")
+	case access != nil && !cfg.ACL.IsZero():
+		return nil, errors.New("both Config.ACL and WithCredentials are given: give one of them")
+	case access != nil:
+		return acl.NewSigner(access)
 	}
-	return remoting.NewClient(settings)
+	return cfg.ACL.Signer(log)
 }

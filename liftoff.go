@@ -21,6 +21,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/internal/confjson"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
+	"github.com/liftoff-mq/liftoff/transport/remoting/acl"
 )
 
 // NameServerEnv is the environment variable that names the name servers when
@@ -72,6 +73,10 @@ type Config struct {
 	// those above, and so is its Logger unless it has one. It has no meaning beside
 	// WithTransport or WithClient.
 	Client remoting.Config `json:"client" yaml:"client" envPrefix:"CLIENT_"`
+	// ACL are the credentials for a cluster with access control: keys, or a file of them that is
+	// watched. None by default. A provider of the program's own is [WithCredentials]. It has no
+	// meaning beside WithTransport or WithClient.
+	ACL acl.Config `json:"acl" yaml:"acl" envPrefix:"ACL_"`
 	// Logger gets what no error can report. Nil, the default, means silence. Its handler gets
 	// the lines on a goroutine of its own, in order, so it may take its time and may send.
 	Logger *slog.Logger `json:"-" yaml:"-"`

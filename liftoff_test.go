@@ -18,6 +18,7 @@ import (
 	"github.com/liftoff-mq/liftoff/strategies/retry"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
+	"github.com/liftoff-mq/liftoff/transport/remoting/acl"
 )
 
 var base = liftoff.Config{Group: "g", NameServers: []string{"127.0.0.1:9876"}}
@@ -119,6 +120,7 @@ func TestNilIsAMistakeOfEveryOption(t *testing.T) {
 		routes    coretest.RouteFunc
 		client    *remoting.Client
 		hook      *accumulate.Accumulator
+		file      *acl.File
 	)
 	for _, tt := range []struct {
 		option liftoff.Option
@@ -154,6 +156,8 @@ func TestNilIsAMistakeOfEveryOption(t *testing.T) {
 		{liftoff.WithClient(client), "WithClient: the client is nil"},
 		{liftoff.WithOwnClient(nil), "WithOwnClient: the client is nil"},
 		{liftoff.WithOwnClient(client), "WithOwnClient: the client is nil"},
+		{liftoff.WithCredentials(nil), "WithCredentials: the provider is nil"},
+		{liftoff.WithCredentials(file), "WithCredentials: the provider is nil"},
 		{liftoff.WithService(nil), "WithService: the service is nil"},
 		{liftoff.WithService(client), "WithService: the service is nil"},
 	} {
@@ -180,6 +184,7 @@ func (*selectorFactory) ForTopic(string) core.QueueSelector { return nil }
 func TestNewReportsMistakes(t *testing.T) {
 	t.Setenv(liftoff.NameServerEnv, "")
 	servers := base.NameServers
+	keys := must(acl.Static(acl.Credentials{AccessKey: "orders", SecretKey: acl.NewSecret("my-secret-key")}))
 	tests := []struct {
 		name    string
 		cfg     liftoff.Config
@@ -196,6 +201,10 @@ func TestNewReportsMistakes(t *testing.T) {
 			`Config.Timeout is 3µs, at least 1ms is needed`, "ConnectTimeout is 3µs, at least 1ms is needed",
 		}},
 		{"name servers twice", liftoff.Config{Group: "g", NameServers: servers, Client: remoting.Config{NameServers: servers}}, nil, []string{"Client.NameServers is set"}},
+		{"no secret key, and no name server", liftoff.Config{Group: "g", ACL: acl.Config{AccessKey: "orders"}}, nil, []string{"no name server is given", "the secret key is missing"}},
+		{"credentials twice", liftoff.Config{Group: "g", NameServers: servers, ACL: acl.Config{AccessKey: "orders"}}, []liftoff.Option{liftoff.WithCredentials(keys)}, []string{"both Config.ACL and WithCredentials"}},
+		{"a signer and credentials", liftoff.Config{Group: "g", NameServers: servers, Client: remoting.Config{Signer: new(acl.Signer)}}, []liftoff.Option{liftoff.WithCredentials(keys)}, []string{"both credentials and Client.Signer"}},
+		{"credentials beside a client", base, []liftoff.Option{liftoff.WithCredentials(keys), liftoff.WithTransport(&coretest.Transport{}, coretest.Routes(1, "a"))}, []string{"WithCredentials is given beside a client"}},
 		{"too many in flight", liftoff.Config{Group: "g", NameServers: servers, MaxInFlight: 2_000_000_000}, nil, []string{"Config.MaxInFlight is 2000000000, at most 16777216 is allowed; each send in flight takes some 2 KiB"}},
 		{"everything at once", liftoff.Config{Namespace: "a b", MaxInFlight: -1, Client: remoting.Config{Serialization: 7}}, []liftoff.Option{
 			nil, liftoff.WithRetry(nil), liftoff.WithSteps(core.ListenerStep("Ear", 1)), liftoff.WithLimits(validate.MaxBodySize(-1)),

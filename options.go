@@ -9,6 +9,7 @@ import (
 	"github.com/liftoff-mq/liftoff/internal/absent"
 	"github.com/liftoff-mq/liftoff/strategies/breaker"
 	"github.com/liftoff-mq/liftoff/strategies/policyfile"
+	"github.com/liftoff-mq/liftoff/transport/remoting/acl"
 )
 
 // Option replaces a part of the default producer or adds one. Of options that replace the
@@ -36,6 +37,7 @@ type parts struct {
 	limits    []validate.Option
 	handlers  map[core.ServerRequestKind]core.ServerRequestHandler
 	carrier   carrier
+	access    acl.Provider
 	own       []core.Service
 }
 
@@ -237,6 +239,17 @@ func WithOwnClient(c Client) Option {
 		p.carrier = carrier{given: true}
 		if p.there("WithOwnClient: the client", c) {
 			p.carrier = carrier{given: true, transport: c, routes: c, own: c}
+		}
+	}
+}
+
+// WithCredentials makes the producer's own client sign its requests with the credentials of a
+// provider, for clusters with access control. It is in place of Config.ACL. Beside
+// [WithTransport] and [WithClient] it is a mistake, because such a client has its own signer.
+func WithCredentials(provider acl.Provider) Option {
+	return func(p *parts) {
+		if p.there("WithCredentials: the provider", provider) {
+			p.access = provider
 		}
 	}
 }

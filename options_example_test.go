@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"strings"
 	"time"
 
 	"github.com/liftoff-mq/liftoff"
@@ -20,6 +21,7 @@ import (
 	"github.com/liftoff-mq/liftoff/strategies/selector"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
+	"github.com/liftoff-mq/liftoff/transport/remoting/acl"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -53,6 +55,20 @@ func ExampleWithHooks() {
 	}
 	fmt.Println(producer.Pipeline().Names())
 	// Output: [validate compress.zlib accumulate] [breaker]
+}
+
+// The requests of the producer's own client are signed, for a cluster with access control.
+func ExampleWithCredentials() {
+	keys, err := acl.Static(acl.Credentials{AccessKey: "orders", SecretKey: acl.NewSecret("my-secret-key")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	producer, err := liftoff.New(cfg, liftoff.WithCredentials(keys))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(strings.Contains(producer.Pipeline().String(), "signed, fixed credentials (access key orders)"))
+	// Output: true
 }
 
 // An order that is given outright lists every step.

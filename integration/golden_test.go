@@ -19,6 +19,8 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/integration/javaprog"
+	"github.com/liftoff-mq/liftoff/transport/remoting"
+	"github.com/liftoff-mq/liftoff/transport/remoting/acl"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -44,8 +46,10 @@ var (
 		{Key: "WAIT", Value: "true"},
 		{Key: "city", Value: "Zürich"},
 	}
-	goldenHeartbeat = wire.Heartbeat{ClientID: "10.1.2.3@4711#1", ProducerGroups: []string{"group-1"}}
-	goldenRoute     = wire.RouteData{
+	// goldenSignedBody is a heartbeat by which clients that write JSON differently sign the same bytes.
+	goldenSignedBody = []byte(`{"clientID":"10.1.2.3@4711#1","producerDataSet":[{"groupName":"group-1"}]}`)
+	goldenHeartbeat  = wire.Heartbeat{ClientID: "10.1.2.3@4711#1", ProducerGroups: []string{"group-1"}}
+	goldenRoute      = wire.RouteData{
 		OrderTopicConf: "broker-a:4;broker-b:4",
 		Queues: []wire.QueueData{
 			{BrokerName: "broker-a", ReadQueueNums: 8, WriteQueueNums: 4, Perm: 6},
@@ -117,7 +121,7 @@ func TestGoldenEncodersAgreeWithJava(t *testing.T) {
 					t.Fatal(err)
 				}
 				// Java puts fields without a fast path in hash order, which means nothing; ours have one order.
-				anyOrder := name == "unregister" || name == "send-v1" || strings.HasPrefix(name, "recall") || strings.HasPrefix(name, "send-ok") || name == "send-flush-disk-timeout"
+				anyOrder := name == "unregister" || name == "send-v1" || strings.HasPrefix(name, "signed") || strings.HasPrefix(name, "recall") || strings.HasPrefix(name, "send-ok") || name == "send-flush-disk-timeout"
 				compareFrames(t, ours, want(name+suffix), anyOrder)
 			})
 		}
@@ -190,7 +194,7 @@ func goldenFrames() map[string]frameMaker {
 			return wire.AppendSendResponse(nil, head, "", r)
 		}
 	}
-	return map[string]frameMaker{
+	frames := map[string]frameMaker{
 		"send-v2":             send(wire.SendMessageV2, 0, nil, goldenBody),
 		"send-v2-broker-name": send(wire.SendMessageV2, 0, withBroker, goldenBody),
 		"send-v2-oneway":      send(wire.SendMessageV2, wire.FlagOneway, withBroker, goldenBody),
@@ -225,6 +229,46 @@ func goldenFrames() map[string]frameMaker {
 		"topic-not-exist":            answer(17, "No topic route info in name server for the topic: orders", nil, nil),
 		"route-answer":               answer(0, "", nil, wire.AppendRoute(nil, &goldenRoute, wire.BareKeys)),
 		"route-answer-standard-json": answer(0, "", nil, wire.AppendRoute(nil, &goldenRoute, wire.StandardKeys)),
+	}
+	plain := acl.Credentials{AccessKey: "accessKey-1", SecretKey: acl.NewSecret("secret-key-Größe")}
+	temporary := plain
+	temporary.SecurityToken = acl.NewSecret("token-1")
+	for name, keys := range map[string]acl.Credentials{
+		"send-v2-oneway": temporary, "send-batch": plain, "route": temporary, "unregister": plain, "recall": temporary,
+	} {
+		frames["signed-"+name] = signed(keys, frames[name])
+	}
+	frames["signed-send-v2"] = signed(plain, frames["send-v2-broker-name"])
+	frames["signed-send-v2-token"] = signed(temporary, frames["send-v2-broker-name"])
+	frames["signed-heartbeat"] = signed(temporary, request(wire.HeartBeat, nil, goldenSignedBody))
+	return frames
+}
+
+// signed makes a frame as a client of a cluster with access control does: signed as it is, last of all.
+func signed(keys acl.Credentials, make frameMaker) frameMaker {
+	return func(ser wire.Serialization) ([]byte, error) {
+		provider, err := acl.Static(keys)
+		if err != nil {
+			return nil, err
+		}
+		signer, err := acl.NewSigner(provider)
+		if err != nil {
+			return nil, err
+		}
+		frame, err := make(ser)
+		if err != nil {
+			return nil, err
+		}
+		c, err := wire.ParseFrame(frame[4:])
+		if err != nil {
+			return nil, err
+		}
+		added, err := signer.Sign(remoting.SignRequest{Code: c.Code, Fields: c.Ext, Body: c.Body})
+		if err != nil {
+			return nil, err
+		}
+		c.Ext = append(c.Ext, added...)
+		return wire.AppendCommand(nil, &c)
 	}
 }
 
@@ -299,7 +343,12 @@ func TestGoldenDecodersReadJava(t *testing.T) {
 			if c.Opaque != goldenOpaque || c.Version != wire.V5_3_3 || "."+strings.ToLower(c.Serialization.String()) != filepath.Ext(name) {
 				t.Errorf("opaque %d, version %d, serialization %s", c.Opaque, c.Version, c.Serialization)
 			}
-			switch base, _, _ := strings.Cut(name, "."); {
+			base, _, _ := strings.Cut(name, ".")
+			base, isSigned := strings.CutPrefix(base, "signed-")
+			if _, has := c.Ext.Lookup("Signature"); has != isSigned {
+				t.Errorf("signature %t, want %t", has, isSigned)
+			}
+			switch {
 			case strings.HasPrefix(base, "send-v"):
 				r, err := wire.ParseSend(&c)
 				if err != nil {

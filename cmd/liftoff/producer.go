@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
@@ -10,11 +12,46 @@ import (
 	"github.com/liftoff-mq/liftoff/strategies/pace"
 	"github.com/liftoff-mq/liftoff/strategies/retry"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
+	"github.com/liftoff-mq/liftoff/transport/remoting/acl"
 )
 
+// accessFlags are the credentials for a cluster with access control.
+type accessFlags struct {
+	AccessKey     string     `env:"LIFTOFF_ACCESS_KEY" placeholder:"KEY" help:"Access key, for a cluster with access control."`
+	SecretKey     acl.Secret `env:"LIFTOFF_SECRET_KEY" placeholder:"SECRET" help:"Its secret key. Better in the environment or in a file: others can see command lines."`
+	SecurityToken acl.Secret `env:"LIFTOFF_SECURITY_TOKEN" placeholder:"TOKEN" help:"Security token of temporary keys. Better in the environment or in a file."`
+	Credentials   string     `env:"LIFTOFF_CREDENTIALS" placeholder:"FILE" help:"File of lines accessKey=, secretKey=, securityToken= instead of these three; it is watched for changes."`
+}
+
+// sign makes a client sign its requests, if credentials are given. What becomes of a file of
+// them is logged.
+func (f *accessFlags) sign(settings *remoting.Config, log *slog.Logger) error {
+	keys := acl.Config{AccessKey: f.AccessKey, SecretKey: f.SecretKey, SecurityToken: f.SecurityToken}
+	file := acl.Config{CredentialsFile: f.Credentials}
+	var err error
+	switch {
+	case keys.IsZero() && file.IsZero():
+	case file.IsZero():
+		if settings.Signer, err = keys.Signer(log); err != nil {
+			err = fmt.Errorf("--access-key, --secret-key, --security-token: %w", err)
+		}
+	case keys.IsZero():
+		if settings.Signer, err = file.Signer(log); err != nil {
+			err = fmt.Errorf("--credentials: %w", err)
+		}
+	default:
+		err = errors.New("--credentials is given beside --access-key, --secret-key or --security-token, by flags or by LIFTOFF_... in the environment: give one of them")
+	}
+	return err
+}
+
 // producer is the default producer with what the flags change, and its client.
-func (c *sendCmd) producer() (*core.Producer, *remoting.Client, error) {
-	client, err := remoting.NewClient(remoting.Config{NameServers: []string{c.Namesrv}})
+func (c *sendCmd) producer(log *slog.Logger) (*core.Producer, *remoting.Client, error) {
+	settings := remoting.Config{NameServers: []string{c.Namesrv}}
+	if err := c.Access.sign(&settings, log); err != nil {
+		return nil, nil, err
+	}
+	client, err := remoting.NewClient(settings)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--namesrv: %w", err)
 	}

@@ -25,8 +25,10 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	// The machine's own setting must not decide what the tests send to.
-	if err := os.Unsetenv("NAMESRV_ADDR"); err != nil {
-		panic(err)
+	for _, name := range []string{"NAMESRV_ADDR", "LIFTOFF_ACCESS_KEY", "LIFTOFF_SECRET_KEY", "LIFTOFF_SECURITY_TOKEN", "LIFTOFF_CREDENTIALS"} {
+		if err := os.Unsetenv(name); err != nil {
+			panic(err)
+		}
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 // sendCmd are the flags of "liftoff send".
 type sendCmd struct {
 	Namesrv     string        `required:"" env:"NAMESRV_ADDR" placeholder:"ADDRS" help:"Name servers, host:port, separated by semicolons."`
+	Access      accessFlags   `embed:""`
 	Topic       string        `required:"" help:"Topic to send to."`
 	Group       string        `default:"liftoff_send" help:"Producer group."`
 	File        string        `short:"f" placeholder:"PATH" help:"File to read; standard input if absent or -."`
@@ -66,6 +68,8 @@ With --format json a line is an object: body or bodyBase64, and optionally tag, 
 
     {"body":"paid","tag":"order","keys":["o-1"],"properties":{"city":"Bern"}}
 
+For a cluster with access control the keys are best in a file, --credentials FILE, which has a line for each of accessKey=, secretKey= and, for temporary keys, securityToken=. It is watched: while lines are sent it may get new keys. Keys can also be given by environment variables. On the command line every user of the machine can see them.
+
 The first interrupt stops the reading, waits for what is under way and reports; the second ends the program at once.
 
 The exit status is 0 if every line was acknowledged (one-way: written), 1 if some were not, and 2 for wrong usage, such as a file that cannot be opened.
@@ -75,6 +79,7 @@ Examples:
     liftoff send --namesrv 127.0.0.1:9876 --topic orders --file orders.txt
     tail -f app.log | liftoff send --namesrv "10.0.0.1:9876;10.0.0.2:9876" --topic logs --mode async --concurrency 64
     NAMESRV_ADDR=127.0.0.1:9876 liftoff send --topic orders --tag paid --keys "k1 k2" --property city=Bern --json < orders.txt
+    liftoff send --namesrv 127.0.0.1:9876 --credentials orders.keys --topic orders --file orders.txt
     liftoff send --namesrv 127.0.0.1:9876 --topic orders --file orders.txt --failed again.jsonl
     liftoff send --namesrv 127.0.0.1:9876 --topic orders --format json --file again.jsonl`
 }
@@ -89,7 +94,7 @@ func (c *sendCmd) Run(ctx context.Context, con console) error {
 	if err := c.check(); err != nil {
 		return usage(err)
 	}
-	producer, client, err := c.producer()
+	producer, client, err := c.producer(slog.New(slog.NewTextHandler(con.err, nil)))
 	if err != nil {
 		return usage(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/liftoff-mq/liftoff/strategies/health"
 	"github.com/liftoff-mq/liftoff/strategies/pace"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
+	"github.com/liftoff-mq/liftoff/transport/remoting/acl"
 	"go.uber.org/goleak"
 	old "gopkg.in/yaml.v3"
 )
@@ -104,6 +105,11 @@ client:
   maxQueuedBytes: 18
   maxBrokers: 19
   maxTopics: 20
+acl:
+  accessKey: me
+  secretKey: my-secret-key
+  securityToken: my-token
+  credentialsFile: keys
 `, &liftoff.Config{}, &liftoff.Config{
 			Group: "orders", NameServers: []string{"a:1", "b:2"}, Namespace: "shop", Timeout: 5000 * ms, AttemptTimeout: 1500 * ms,
 			MaxInFlight: 10, MaxInFlightBytes: 5e9, MaxWorkers: 12, RouteRefresh: time.Minute, RouteTimeout: 2000 * ms,
@@ -112,6 +118,7 @@ client:
 				ConnectTimeout: 12 * ms, NameServerTimeout: 13 * ms, RequestTimeout: 14 * ms, WriteTimeout: 15 * ms, FrameTimeout: 16 * ms,
 				IdleTimeout: 17 * ms, MaxQueuedBytes: 18, MaxBrokers: 19, MaxTopics: 20,
 			},
+			ACL: acl.Config{AccessKey: "me", SecretKey: acl.NewSecret("my-secret-key"), SecurityToken: acl.NewSecret("my-token"), CredentialsFile: "keys"},
 		}},
 		{"client", `
 nameServers: ["a:1"]

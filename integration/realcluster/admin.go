@@ -39,7 +39,7 @@ func (c *Cluster) setTopic(ctx context.Context, topic string, queues, perm int, 
 	brokers = c.orAll(brokers)
 	n := strconv.Itoa(queues)
 	for _, b := range brokers {
-		_, _, err := call(ctx, c.BrokerAddr(b), codeCreateTopic, map[string]string{
+		_, _, err := c.call(ctx, c.BrokerAddr(b), codeCreateTopic, map[string]string{
 			"topic": topic, "defaultTopic": rocketmq.DefaultTopic, "readQueueNums": n, "writeQueueNums": n, "perm": strconv.Itoa(perm),
 			"topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false",
 			"attributes": attributes,
@@ -49,7 +49,7 @@ func (c *Cluster) setTopic(ctx context.Context, topic string, queues, perm int, 
 		}
 	}
 	err := poll(ctx, 20*time.Millisecond, func() error {
-		_, body, err := call(ctx, c.NameServer(), codeRoute, map[string]string{"topic": topic})
+		_, body, err := c.call(ctx, c.NameServer(), codeRoute, map[string]string{"topic": topic})
 		for _, b := range brokers {
 			if err == nil && !strings.Contains(string(body), `"`+b+`"`) {
 				err = fmt.Errorf("no %s in its route", b)
@@ -65,7 +65,7 @@ func (c *Cluster) setTopic(ctx context.Context, topic string, queues, perm int, 
 
 // RouteBrokers are the brokers that the name server names for a topic, none if it does not know the topic.
 func (c *Cluster) RouteBrokers(ctx context.Context, topic string) ([]string, error) {
-	answer, body, err := exchange(ctx, c.NameServer(), codeRoute, map[string]string{"topic": topic, "acceptStandardJsonOnly": "true"})
+	answer, body, err := c.exchange(ctx, c.NameServer(), codeRoute, map[string]string{"topic": topic, "acceptStandardJsonOnly": "true"})
 	switch {
 	case err != nil:
 		return nil, err
@@ -90,7 +90,7 @@ func (c *Cluster) RouteBrokers(ctx context.Context, topic string) ([]string, err
 // SetOrder gives a topic an order configuration, such as "broker-a:4;broker-b:4". The name server hands it out if it
 // was started with the setting namesrv:orderMessageEnable=true.
 func (c *Cluster) SetOrder(ctx context.Context, topic, conf string) error {
-	_, _, err := call(ctx, c.NameServer(), codePutKVConfig, map[string]string{
+	_, _, err := c.call(ctx, c.NameServer(), codePutKVConfig, map[string]string{
 		"namespace": "ORDER_TOPIC_CONFIG", "key": topic, "value": conf,
 	})
 	return err
@@ -115,7 +115,7 @@ func (c *Cluster) Stored(ctx context.Context, topic string, queues int, brokers 
 
 // QueueStored is the number of messages that one queue of a broker has ever got: the offset that the next one gets.
 func (c *Cluster) QueueStored(ctx context.Context, topic string, queue int, broker string) (int64, error) {
-	answer, _, err := call(ctx, c.BrokerAddr(broker), codeMaxOffset, map[string]string{
+	answer, _, err := c.call(ctx, c.BrokerAddr(broker), codeMaxOffset, map[string]string{
 		"topic": topic, "queueId": strconv.Itoa(queue), "committed": "false",
 		"lo": "false", // the broker's own queue, also in a static topic
 	})
@@ -133,7 +133,7 @@ func (c *Cluster) QueueStored(ctx context.Context, topic string, queue int, brok
 func (c *Cluster) Written(ctx context.Context) (int64, error) {
 	var sum int64
 	for _, b := range c.brokers {
-		_, body, err := call(ctx, b.Addr, codeRuntimeInfo, nil)
+		_, body, err := c.call(ctx, b.Addr, codeRuntimeInfo, nil)
 		if err != nil {
 			return 0, err
 		}

@@ -35,6 +35,9 @@ type Options struct {
 	Slave bool
 	// Proxy puts the proxy of 5.x in front of the one broker, the node proxy.
 	Proxy bool
+	// ACL switches access control on at the one broker. There are two users, whose credentials AdminCredentials and
+	// SenderCredentials name.
+	ACL bool
 	// Settings are broker settings, KEY=VALUE for every broker or NODE:KEY=VALUE for one.
 	Settings []string
 	// Java are JVM flags, FLAG for every node or NODE:FLAG for one.
@@ -52,6 +55,7 @@ type Cluster struct {
 	scripts string
 	ports   *ports
 	brokers []Broker
+	acl     bool
 
 	mu      sync.Mutex
 	stopped bool
@@ -100,14 +104,16 @@ func (o *Options) preset() (string, error) {
 	switch {
 	case o.Brokers < 0 || o.Brokers > 2:
 		return "", fmt.Errorf("%d brokers: one or two can be started", o.Brokers)
-	case o.Brokers == 2 && (o.Slave || o.Proxy), o.Slave && o.Proxy:
-		return "", errors.New("two brokers, a slave, a proxy: one of them can be had")
+	case o.Brokers == 2 && (o.Slave || o.Proxy || o.ACL), o.Slave && (o.Proxy || o.ACL), o.Proxy && o.ACL:
+		return "", errors.New("two brokers, a slave, a proxy, access control: one of them can be had")
 	case o.Proxy && strings.HasPrefix(o.Version, "4."):
 		return "", fmt.Errorf("RocketMQ %s has no proxy", o.Version)
 	case o.Slave:
 		return "replica", nil
 	case o.Proxy:
 		return "proxy", nil
+	case o.ACL:
+		return "acl", nil
 	case o.Brokers == 2:
 		return "cluster", nil
 	default:
@@ -132,7 +138,7 @@ func launch(ctx context.Context, scripts, preset string, o *Options) (*Cluster, 
 		java = append([]string{"-Djava.net.preferIPv4Stack=false"}, java...)
 	}
 	all := []Broker{{"broker-a", at(p.base + 10)}, {"broker-b", at(p.base + 30)}}
-	c := &Cluster{version: o.Version, dir: dir, scripts: scripts, ports: p, brokers: all[:max(o.Brokers, 1)]}
+	c := &Cluster{version: o.Version, dir: dir, scripts: scripts, ports: p, brokers: all[:max(o.Brokers, 1)], acl: o.ACL}
 	args := []string{dir, preset, "--base", strconv.Itoa(p.base), "--version", o.Version, "--wait", "180"}
 	if o.HeapMB > 0 {
 		args = append(args, "--heap", strconv.Itoa(o.HeapMB))
@@ -157,6 +163,13 @@ func (c *Cluster) NameServer() string { return local(c.ports.base) }
 
 // Proxy is the address of the proxy's remoting port, which is name server and broker to clients.
 func (c *Cluster) Proxy() string { return local(c.ports.base + 41) }
+
+// AdminCredentials is the file with the keys of the administrator, who may do everything, at a cluster with access control.
+func (c *Cluster) AdminCredentials() string { return filepath.Join(c.dir, "admin.cred") }
+
+// SenderCredentials is the file with the keys of a user who may send to the topic "allowed" and only read the topic
+// "readonly".
+func (c *Cluster) SenderCredentials() string { return filepath.Join(c.dir, "sender.cred") }
 
 // Brokers are the cluster's masters.
 func (c *Cluster) Brokers() []Broker { return append([]Broker(nil), c.brokers...) }

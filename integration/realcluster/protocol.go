@@ -2,11 +2,18 @@ package realcluster
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
+	"os"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -21,6 +28,41 @@ const (
 
 // codeNoTopic is the answer of a name server that does not know a topic.
 const codeNoTopic = 17
+
+// sign adds the administrator's signature, at a cluster with access control: the HMAC-SHA1 of the values in the order of
+// their names. None of these requests has a body.
+func (c *Cluster) sign(fields map[string]string) (map[string]string, error) {
+	if !c.acl {
+		return fields, nil
+	}
+	keys, err := Keys(c.AdminCredentials())
+	if err != nil {
+		return nil, err
+	}
+	signed := map[string]string{"AccessKey": keys["accessKey"]}
+	maps.Copy(signed, fields)
+	mac := hmac.New(sha1.New, []byte(keys["secretKey"]))
+	for _, name := range slices.Sorted(maps.Keys(signed)) {
+		mac.Write([]byte(signed[name]))
+	}
+	signed["Signature"] = base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	return signed, nil
+}
+
+// Keys are the values of a file of credentials by their names: accessKey, secretKey.
+func Keys(file string) (map[string]string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	keys := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+			keys[name] = value
+		}
+	}
+	return keys, nil
+}
 
 // patience is how long an answer may take: a broker under a flood of one-way messages has a long queue.
 const patience = time.Minute
@@ -38,15 +80,15 @@ type header struct {
 
 // call makes one request on a connection of its own. One admin call at a time needs no more than that. An answer with
 // a code other than 0 is an error.
-func call(ctx context.Context, address string, code int, fields map[string]string) (header, []byte, error) {
-	answer, body, err := exchange(ctx, address, code, fields)
+func (c *Cluster) call(ctx context.Context, address string, code int, fields map[string]string) (header, []byte, error) {
+	answer, body, err := c.exchange(ctx, address, code, fields)
 	if err == nil && answer.Code != 0 {
 		err = fmt.Errorf("request %d to %s: code %d %s", code, address, answer.Code, answer.Remark)
 	}
 	return answer, body, err
 }
 
-func exchange(ctx context.Context, address string, code int, fields map[string]string) (header, []byte, error) {
+func (c *Cluster) exchange(ctx context.Context, address string, code int, fields map[string]string) (header, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
@@ -58,6 +100,9 @@ func exchange(ctx context.Context, address string, code int, fields map[string]s
 		if err := conn.SetDeadline(d); err != nil {
 			return header{}, nil, err
 		}
+	}
+	if fields, err = c.sign(fields); err != nil {
+		return header{}, nil, err
 	}
 	head, err := json.Marshal(header{Code: code, Language: "JAVA", Version: 479, Opaque: 1, ExtFields: fields})
 	if err != nil {

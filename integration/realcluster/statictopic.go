@@ -39,7 +39,7 @@ func (c *Cluster) RemapStaticTopic(ctx context.Context, topic string, queues int
 
 // LogicalQueues are the logical queues of a static topic by number, as the name server knows them.
 func (c *Cluster) LogicalQueues(ctx context.Context, topic string) (map[int]LogicalQueue, error) {
-	_, body, err := call(ctx, c.NameServer(), codeRoute, map[string]string{"topic": topic})
+	_, body, err := c.call(ctx, c.NameServer(), codeRoute, map[string]string{"topic": topic})
 	if err != nil {
 		return nil, err
 	}

@@ -2,8 +2,9 @@
 // producers that share it and for whoever wants to look at it. Without it each producer
 // makes a client of its own.
 //
-// The name servers and settings are those of the application's liftoff.Config. An
-// application that has none provides a remoting.Config instead.
+// The name servers, the settings and the credentials for access control are those of the
+// application's liftoff.Config. An application that has none provides a remoting.Config
+// instead, and an acl.Provider if there is access control.
 package remotingfx
 
 import (
@@ -17,6 +18,7 @@ import (
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
+	"github.com/liftoff-mq/liftoff/transport/remoting/acl"
 	"go.uber.org/fx"
 )
 
@@ -29,9 +31,11 @@ type Params struct {
 	fx.In
 
 	Lifecycle fx.Lifecycle
-	Config    liftoff.Config  `optional:"true"` // its NameServers, Client and Logger
+	Config    liftoff.Config  `optional:"true"` // its NameServers, Client, ACL and Logger
 	Settings  remoting.Config `optional:"true"` // in place of Config.Client
-	Logger    *slog.Logger    `optional:"true"` // for settings that have none
+	// Credentials are for clusters with access control, in place of Config.ACL.
+	Credentials acl.Provider `optional:"true"`
+	Logger      *slog.Logger `optional:"true"` // for settings that have none
 }
 
 // Result is the client in its three roles.
@@ -79,5 +83,22 @@ func (p *Params) settings() (remoting.Config, error) {
 		settings.NameServers = []string{env}
 	}
 	settings.Logger = cmp.Or(settings.Logger, p.Config.Logger, p.Logger)
-	return settings, nil
+	return settings, p.sign(&settings)
+}
+
+// sign gives the client the signer that credentials need.
+func (p *Params) sign(settings *remoting.Config) (err error) {
+	switch given := p.Credentials != nil; {
+	case !given && p.Config.ACL.IsZero():
+		return nil
+	case settings.Signer != nil:
+		return errors.New("both credentials and the Signer of the client's settings are given: give one of them")
+	case given && !p.Config.ACL.IsZero():
+		return errors.New("both liftoff.Config.ACL and an acl.Provider are given: give one of them")
+	case given:
+		settings.Signer, err = acl.NewSigner(p.Credentials)
+	default:
+		settings.Signer, err = p.Config.ACL.Signer(settings.Logger)
+	}
+	return err
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/liftoff-mq/liftoff/modules/rocketmqfx"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
+	"github.com/liftoff-mq/liftoff/transport/remoting/acl"
+	"github.com/liftoff-mq/liftoff/transport/wire"
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxtest"
 )
@@ -123,6 +125,38 @@ func TestAllowedBrokers(t *testing.T) {
 	}
 }
 
+// Credentials are in liftoff.Config, or are provided, and sign what the shared client sends. So
+// they do for a producer that has a client of its own.
+func TestCredentials(t *testing.T) {
+	provider := func() (acl.Provider, error) {
+		return acl.Static(acl.Credentials{AccessKey: "orders", SecretKey: acl.NewSecret("my-secret-key")})
+	}
+	for name, tt := range map[string]struct {
+		config acl.Config
+		more   fx.Option
+	}{
+		"liftoff.Config":         {acl.Config{AccessKey: "orders", SecretKey: acl.NewSecret("my-secret-key")}, remotingfx.Module},
+		"a provider":             {acl.Config{}, fx.Options(remotingfx.Module, fx.Provide(provider))},
+		"own client":             {acl.Config{AccessKey: "orders", SecretKey: acl.NewSecret("my-secret-key")}, fx.Options()},
+		"own client, a provider": {acl.Config{}, fx.Provide(provider)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cluster := embedded.New(t, embedded.Config{})
+			var p *core.Producer
+			app := fxtest.New(t, fx.NopLogger, rocketmqfx.Module, tt.more,
+				fx.Supply(liftoff.Config{Group: "orders", NameServers: cluster.NameServers(), ACL: tt.config}), fx.Populate(&p)).RequireStart()
+			if _, err := p.Send(t.Context(), message("x")); err != nil {
+				t.Error(err)
+			}
+			app.RequireStop()
+			sent := cluster.Requests(wire.SendMessageV2)
+			if len(sent) != 1 || sent[0].Command.Ext.Get("AccessKey") != "orders" || sent[0].Command.Ext.Get("Signature") == "" {
+				t.Errorf("sent %+v", sent)
+			}
+		})
+	}
+}
+
 // An application without a liftoff.Config, whose producers all have names.
 func TestNamedProducersAlone(t *testing.T) {
 	cluster := embedded.New(t, embedded.Config{})
@@ -156,6 +190,11 @@ func TestErrors(t *testing.T) {
 		{"name servers twice", fx.Supply(liftoff.Config{NameServers: servers}, remoting.Config{NameServers: servers}), false, "in liftoff.Config and in remoting.Config: give them once"},
 		{"settings twice", fx.Supply(liftoff.Config{Client: remoting.Config{ClientID: "a"}}, remoting.Config{ClientID: "b"}), false, "give one of them"},
 		{"bad setting", fx.Supply(liftoff.Config{NameServers: servers, Client: remoting.Config{IdleTimeout: -time.Second}}), false, "IdleTimeout is negative"},
+		{"no secret key", fx.Supply(liftoff.Config{NameServers: servers, ACL: acl.Config{AccessKey: "a"}}), false, "the secret key is missing"},
+		{"a signer and keys", fx.Supply(liftoff.Config{NameServers: servers, ACL: acl.Config{AccessKey: "a"}}, remoting.Config{Signer: new(acl.Signer)}), false, "both credentials and the Signer"},
+		{"keys twice", fx.Options(
+			fx.Supply(liftoff.Config{NameServers: servers, ACL: acl.Config{AccessKey: "a"}}),
+			fx.Provide(func() acl.Provider { return acl.ProviderFunc(nil) })), false, "both liftoff.Config.ACL and an acl.Provider"},
 		{"the module twice", remotingfx.Module, true, "already provided"},
 	}
 	for _, tt := range tests {

@@ -10,6 +10,7 @@ import (
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/strategies/breaker"
+	"github.com/liftoff-mq/liftoff/transport/remoting/acl"
 	"go.uber.org/fx"
 )
 
@@ -25,6 +26,9 @@ type Params struct {
 	// producer does not start or stop them.
 	Transport core.Transport   `optional:"true"`
 	Routes    core.RouteSource `optional:"true"`
+	// Credentials are those of the producer's own client. A client that the graph has takes
+	// them itself.
+	Credentials acl.Provider `optional:"true"`
 
 	Selector   core.SelectorFactory `optional:"true"`
 	Retry      core.RetryPolicy     `optional:"true"`
@@ -56,6 +60,8 @@ func (p *Params) options() ([]liftoff.Option, error) {
 	}
 	if p.Transport != nil || p.Routes != nil {
 		options = append(options, liftoff.WithTransport(p.Transport, p.Routes))
+	} else {
+		give(&options, p.Credentials, liftoff.WithCredentials)
 	}
 	give(&options, p.Selector, liftoff.WithSelector)
 	give(&options, p.Retry, liftoff.WithRetry)

@@ -99,8 +99,9 @@ func transportOnly(t testing.TB, c *remoting.Client, addr string) *core.Producer
 func BenchmarkSend(b *testing.B) {
 	msg := coretest.Message(strings.Repeat("x", 1024))
 	for _, callers := range []int{1, 4, 16, 64} {
-		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) { benchmarkSend(b, wire.RocketMQ, callers) })
-		b.Run(fmt.Sprintf("callers=%d/json", callers), func(b *testing.B) { benchmarkSend(b, wire.JSON, callers) })
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) { benchmarkSend(b, wire.RocketMQ, callers, nil) })
+		b.Run(fmt.Sprintf("callers=%d/json", callers), func(b *testing.B) { benchmarkSend(b, wire.JSON, callers, nil) })
+		b.Run(fmt.Sprintf("callers=%d/signed", callers), func(b *testing.B) { benchmarkSend(b, wire.RocketMQ, callers, aclSigner(b)) })
 	}
 	b.Run("socket", func(b *testing.B) {
 		nc, err := net.Dial("tcp", echo(b, wire.RocketMQ))
@@ -127,9 +128,9 @@ func BenchmarkSend(b *testing.B) {
 	})
 }
 
-func benchmarkSend(b *testing.B, ser wire.Serialization, callers int) {
+func benchmarkSend(b *testing.B, ser wire.Serialization, callers int, s remoting.Signer) {
 	msg := coretest.Message(strings.Repeat("x", 1024))
-	c := client(b, remoting.Config{})
+	c := client(b, remoting.Config{Signer: s})
 	p := transportOnly(b, c, echo(b, ser))
 	if _, err := p.Send(bg, msg); err != nil {
 		b.Fatal(err)

@@ -117,8 +117,23 @@ func localAddress() string {
 func (c *Client) ClientID() string { return c.id }
 
 // Start makes the client ready for use. It asks nobody: a cluster that is down
-// now may be up when the first message is sent.
-func (c *Client) Start(context.Context) error {
+// now may be up when the first message is sent. A [Signer] that is a [core.Service] is started
+// first, and shut down last.
+func (c *Client) Start(ctx context.Context) error {
+	signer, own := c.cfg.Signer.(core.Service)
+	if own {
+		if err := signer.Start(ctx); err != nil {
+			return fmt.Errorf("remoting client: the signer did not start: %w", err)
+		}
+	}
+	err := c.begin()
+	if err != nil && own {
+		err = errors.Join(err, signer.Shutdown(ctx))
+	}
+	return err
+}
+
+func (c *Client) begin() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch c.state.Load() {
@@ -147,6 +162,19 @@ func (c *Client) Shutdown(ctx context.Context) error {
 	if running {
 		c.stop()
 	}
+	c.mu.Unlock()
+	err := c.end(ctx)
+	if signer, own := c.cfg.Signer.(core.Service); own && running {
+		if failed := signer.Shutdown(ctx); failed != nil {
+			err = errors.Join(err, fmt.Errorf("remoting client: the signer's shutdown: %w", failed))
+		}
+	}
+	return err
+}
+
+// end is what Shutdown does when the client takes no more work.
+func (c *Client) end(ctx context.Context) error {
+	c.mu.Lock()
 	conns := make([]*conn.Conn, 0, len(c.conns))
 	for cn := range c.conns {
 		conns = append(conns, cn)

@@ -156,8 +156,9 @@ type Config struct {
 	// look-up, on a goroutine of the client's.
 	MapAddr func(addr string) string `json:"-" yaml:"-"`
 
-	// Signer signs every request, for clusters with access control. Nil means that requests
-	// are not signed, and costs nothing.
+	// Signer signs every request, for clusters with access control: package
+	// [github.com/liftoff-mq/liftoff/transport/remoting/acl] has the one for access keys. Nil
+	// means that requests are not signed, and costs nothing.
 	Signer Signer `json:"-" yaml:"-"`
 
 	// Logger gets what no error can report. Nil means silence. Its handler gets the lines on

@@ -29,8 +29,12 @@ func (c *Client) Describe() core.Description {
 	if len(c.cfg.AllowedBrokers) > 0 {
 		d.Settings = append(d.Settings, core.Setting{Name: "allowed brokers", Value: strings.Join(c.cfg.AllowedBrokers, " ")})
 	}
-	if c.cfg.Signer != nil {
-		d.Settings = append(d.Settings, core.Setting{Name: "requests", Value: "signed"})
+	if s := c.cfg.Signer; s != nil {
+		requests := "signed"
+		if _, ok := s.(core.Describer); ok {
+			requests = core.Describe(s).String()
+		}
+		d.Settings = append(d.Settings, core.Setting{Name: "requests", Value: requests})
 	}
 	return d
 }

@@ -19,6 +19,14 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
+// TestDescribeSigner: a signer that describes itself is asked what it does.
+func TestDescribeSigner(t *testing.T) {
+	s := core.Describe(client(t, remoting.Config{Signer: aclSigner(t)})).String()
+	if want := "requests signed, fixed credentials (access key orders)"; !strings.Contains(s, want) {
+		t.Errorf("%q does not say %q", s, want)
+	}
+}
+
 // TestBrokerReport: a producer's snapshot tells of the client's connections.
 func TestBrokerReport(t *testing.T) {
 	b := broker(t, nil)

@@ -3,6 +3,7 @@ package remoting
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -100,8 +101,16 @@ func (e *NameServerError) Error() string {
 // Unwrap gives the causes.
 func (e *NameServerError) Unwrap() []error { return e.Errs }
 
-// ErrorClass is ClassNetwork, or ClassClosed after the client's Shutdown.
-func (e *NameServerError) ErrorClass() core.Class { return networkClass(e) }
+// ErrorClass is ClassNetwork, or ClassClosed after the client's Shutdown, or ClassAuth where a
+// request could not be signed or its credentials were refused.
+func (e *NameServerError) ErrorClass() core.Class {
+	class := networkClass(e)
+	denied := func(err error) bool { return core.ClassOf(err) == core.ClassAuth }
+	if class == core.ClassNetwork && slices.ContainsFunc(e.Errs, denied) {
+		return core.ClassAuth
+	}
+	return class
+}
 
 // RouteError is a topic that cannot be sent to. It matches [core.ErrNoRoute].
 type RouteError struct {

@@ -226,6 +226,65 @@ func TestSignerFails(t *testing.T) {
 	}
 }
 
+// TestSignerFailsAtTheLookUp: a route that cannot be asked for is a matter of credentials, too, also
+// where another name server is away.
+func TestSignerFailsAtTheLookUp(t *testing.T) {
+	ns := nameServer(t, func(string) *wire.RouteData { return nil })
+	c := client(t, remoting.Config{Signer: &signer{fail: errors.New("no keys")}, NameServers: []string{"127.0.0.1:1", ns.addr()}})
+	cfg := coretest.Config(c)
+	cfg.Routes, cfg.Timeout = c, minute
+	_, err := coretest.Start(t, cfg).Send(bg, coretest.Message("x"))
+	wantFailure(t, err, core.ClassAuth, core.NotSent)
+	if n := len(ns.requests(wire.GetRouteInfoByTopic)); n != 0 {
+		t.Errorf("%d requests arrived", n)
+	}
+}
+
+// livingSigner is a signer that is a service.
+type livingSigner struct {
+	signer
+	failStart, failShutdown error
+	started, stopped        int
+}
+
+func (s *livingSigner) Start(context.Context) error    { s.started++; return s.failStart }
+func (s *livingSigner) Shutdown(context.Context) error { s.stopped++; return s.failShutdown }
+
+// TestSignerIsStartedAndShutDown: once each, whatever else goes wrong.
+func TestSignerIsStartedAndShutDown(t *testing.T) {
+	fails := errors.New("the signer fails")
+	newClient := func(s *livingSigner) *remoting.Client {
+		c, err := remoting.NewClient(remoting.Config{NameServers: []string{"127.0.0.1:1"}, Signer: s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	s := &livingSigner{failShutdown: fails}
+	c := newClient(s)
+	if err := c.Start(bg); err != nil || s.started != 1 || s.stopped != 0 {
+		t.Fatalf("%v, started %d times, shut down %d times", err, s.started, s.stopped)
+	}
+	if err := c.Start(bg); err == nil || s.started != 2 || s.stopped != 1 {
+		t.Errorf("started twice: %v, the signer %d times, shut down %d times", err, s.started, s.stopped)
+	}
+	if err := c.Shutdown(bg); !errors.Is(err, fails) || s.stopped != 2 {
+		t.Errorf("%v, shut down %d times", err, s.stopped)
+	}
+	if err := c.Shutdown(bg); err != nil || s.stopped != 2 {
+		t.Errorf("again: %v, shut down %d times", err, s.stopped)
+	}
+
+	s = &livingSigner{failStart: fails}
+	c = newClient(s)
+	if err := c.Start(bg); !errors.Is(err, fails) {
+		t.Errorf("the client runs: %v", err)
+	}
+	if err := c.Shutdown(bg); err != nil || s.stopped != 0 {
+		t.Errorf("a signer that did not start: %v, shut down %d times", err, s.stopped)
+	}
+}
+
 // TestUnknownCodec: a body that consumers could not unpack is not sent.
 func TestUnknownCodec(t *testing.T) {
 	b := broker(t, nil)

@@ -12,6 +12,8 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.apache.rocketmq.acl.common.AclClientRPCHook;
+import org.apache.rocketmq.acl.common.SessionCredentials;
 import org.apache.rocketmq.common.UtilAll;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageAccessor;
@@ -45,6 +47,9 @@ public final class GoldenFrames {
     private static final int OPAQUE = 77;
     private static final int VERSION = 479; // MQVersion.Version.V5_3_3
     private static final byte[] BODY = "hello, Grüße".getBytes(StandardCharsets.UTF_8);
+    // The signature covers the body's bytes, so this one is written out.
+    private static final byte[] HEARTBEAT =
+        "{\"clientID\":\"10.1.2.3@4711#1\",\"producerDataSet\":[{\"groupName\":\"group-1\"}]}".getBytes(StandardCharsets.UTF_8);
     private static final String ID = "7F000001000A18B4AAC2000000000001";
 
     private GoldenFrames() {
@@ -52,6 +57,7 @@ public final class GoldenFrames {
 
     public static void main(String[] args) throws Exception {
         requests();
+        signed();
         responses();
         bodies();
         messages();
@@ -104,6 +110,46 @@ public final class GoldenFrames {
             h.setBrokerName("broker-a");
             return request(370, h, null);
         });
+    }
+
+    /** Requests as the hook for access control leaves them, which is the last one before the encoder. */
+    private static void signed() {
+        SessionCredentials plain = new SessionCredentials("accessKey-1", "secret-key-Größe");
+        SessionCredentials temporary = new SessionCredentials("accessKey-1", "secret-key-Größe", "token-1");
+        both("signed-send-v2", () -> sign(plain, request(310, sendHeader(false, "broker-a"), BODY)));
+        both("signed-send-v2-token", () -> sign(temporary, request(310, sendHeader(false, "broker-a"), BODY)));
+        both("signed-send-v2-oneway", () -> {
+            RemotingCommand c = request(310, sendHeader(false, "broker-a"), BODY);
+            c.markOnewayRPC();
+            return sign(temporary, c);
+        });
+        both("signed-send-batch", () ->
+            sign(plain, request(320, sendHeader(true, "broker-a"), MessageDecoder.encodeMessages(batch()))));
+        both("signed-route", () -> {
+            GetRouteInfoRequestHeader h = new GetRouteInfoRequestHeader();
+            h.setTopic("orders");
+            return sign(temporary, request(105, h, null));
+        });
+        both("signed-unregister", () -> {
+            UnregisterClientRequestHeader h = new UnregisterClientRequestHeader();
+            h.setClientID("10.1.2.3@4711#1");
+            h.setProducerGroup("group-1");
+            return sign(plain, request(35, h, null));
+        });
+        both("signed-heartbeat", () -> sign(temporary, request(34, null, HEARTBEAT)));
+        both("signed-recall", () -> {
+            RecallMessageRequestHeader h = new RecallMessageRequestHeader();
+            h.setProducerGroup("group-1");
+            h.setTopic("orders");
+            h.setRecallHandle(recallHandle());
+            h.setBrokerName("broker-a");
+            return sign(temporary, request(370, h, null));
+        });
+    }
+
+    private static RemotingCommand sign(SessionCredentials credentials, RemotingCommand c) {
+        new AclClientRPCHook(credentials).doBeforeRequest("127.0.0.1:10911", c);
+        return c;
     }
 
     private static String recallHandle() {
