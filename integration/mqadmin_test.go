@@ -114,10 +114,10 @@ func TestMqadminAgainstLiftoffBroker(t *testing.T) {
 			// The tool takes a group for offline before its first commit, and does not find a producer before its first
 			// heartbeat, at real brokers too.
 			for _, wait := range [][]string{
-				{"\n" + topic, "consumerProgress", "-g", group},
-				{"127.0.0.1", "producerConnection", "-g", "official_go_producer", "-t", topic},
+				{"(?m)^" + topic, "consumerProgress", "-g", group},
+				{`GO\s`, "producerConnection", "-g", "official_go_producer", "-t", topic},
 			} {
-				for begin := time.Now(); !strings.Contains(tool.run(wait[1:]...), wait[0]); time.Sleep(200 * time.Millisecond) {
+				for begin := time.Now(); !regexp.MustCompile(wait[0]).MatchString(tool.run(wait[1:]...)); time.Sleep(200 * time.Millisecond) {
 					if time.Since(begin) > 2*time.Minute {
 						t.Fatalf("mqadmin %s shows nothing", strings.Join(wait[1:], " "))
 					}
