@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
@@ -14,9 +12,9 @@ import (
 
 // producer is the default producer with what the flags change, and its client.
 func (c *sendCmd) producer() (*core.Producer, *remoting.Client, error) {
-	client, err := remoting.NewClient(remoting.Config{NameServers: []string{c.Namesrv}})
+	client, err := c.client()
 	if err != nil {
-		return nil, nil, fmt.Errorf("--namesrv: %w", err)
+		return nil, nil, err
 	}
 	options, err := c.options()
 	if err != nil {

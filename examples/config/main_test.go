@@ -104,6 +104,13 @@ client:
   maxQueuedBytes: 18
   maxBrokers: 19
   maxTopics: 20
+  tls:
+    enabled: true
+    caFile: ca.crt
+    certFile: client.crt
+    keyFile: client.key
+    serverName: broker.example
+    insecureSkipVerify: true
 `, &liftoff.Config{}, &liftoff.Config{
 			Group: "orders", NameServers: []string{"a:1", "b:2"}, Namespace: "shop", Timeout: 5000 * ms, AttemptTimeout: 1500 * ms,
 			MaxInFlight: 10, MaxInFlightBytes: 5e9, MaxWorkers: 12, RouteRefresh: time.Minute, RouteTimeout: 2000 * ms,
@@ -111,6 +118,9 @@ client:
 				Serialization: remoting.JSON, CreateTopicKey: "TBW102", DefaultTopicQueueNums: 8, ClientID: "me", HeartbeatInterval: 11 * ms,
 				ConnectTimeout: 12 * ms, NameServerTimeout: 13 * ms, RequestTimeout: 14 * ms, WriteTimeout: 15 * ms, FrameTimeout: 16 * ms,
 				IdleTimeout: 17 * ms, MaxQueuedBytes: 18, MaxBrokers: 19, MaxTopics: 20,
+				TLS: remoting.TLS{
+					Enabled: true, CAFile: "ca.crt", CertFile: "client.crt", KeyFile: "client.key", ServerName: "broker.example", InsecureSkipVerify: true,
+				},
 			},
 		}},
 		{"client", `

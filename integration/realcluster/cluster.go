@@ -40,6 +40,9 @@ type Options struct {
 	// Java are JVM flags, FLAG for every node or NODE:FLAG for one.
 	Java   []string
 	HeapMB int // heap of each broker, 384 by default
+	// TLS makes the one broker and the name server refuse what is not encrypted. Their certificate is for 127.0.0.1 and
+	// localhost; [Cluster.TLSFile] has what a client needs.
+	TLS bool
 	// IPv6 makes the brokers listen on ::1 and register that.
 	IPv6 bool
 }
@@ -100,14 +103,16 @@ func (o *Options) preset() (string, error) {
 	switch {
 	case o.Brokers < 0 || o.Brokers > 2:
 		return "", fmt.Errorf("%d brokers: one or two can be started", o.Brokers)
-	case o.Brokers == 2 && (o.Slave || o.Proxy), o.Slave && o.Proxy:
-		return "", errors.New("two brokers, a slave, a proxy: one of them can be had")
+	case o.Brokers == 2 && (o.Slave || o.Proxy || o.TLS), o.Slave && o.Proxy, o.TLS && (o.Slave || o.Proxy):
+		return "", errors.New("two brokers, a slave, a proxy, TLS: one of them can be had")
 	case o.Proxy && strings.HasPrefix(o.Version, "4."):
 		return "", fmt.Errorf("RocketMQ %s has no proxy", o.Version)
 	case o.Slave:
 		return "replica", nil
 	case o.Proxy:
 		return "proxy", nil
+	case o.TLS:
+		return "tls", nil
 	case o.Brokers == 2:
 		return "cluster", nil
 	default:
@@ -157,6 +162,10 @@ func (c *Cluster) NameServer() string { return local(c.ports.base) }
 
 // Proxy is the address of the proxy's remoting port, which is name server and broker to clients.
 func (c *Cluster) Proxy() string { return local(c.ports.base + 41) }
+
+// TLSFile is the path of ca.crt, which has signed the certificate of the servers, or of client.crt or client.key, which
+// they take from a client.
+func (c *Cluster) TLSFile(name string) string { return filepath.Join(c.dir, "tls", name) }
 
 // Brokers are the cluster's masters.
 func (c *Cluster) Brokers() []Broker { return append([]Broker(nil), c.brokers...) }
