@@ -69,7 +69,7 @@ type Config struct {
 	// asked as well is Client.NameServerTimeout.
 	RouteTimeout time.Duration `json:"routeTimeout" yaml:"routeTimeout" env:"ROUTE_TIMEOUT"`
 	// Client are the settings of the producer's own client: how connections are opened and
-	// for how long they may be idle, headers, heartbeats, the signer. Its NameServers are
+	// for how long they may be idle, TLS, headers, heartbeats, the signer. Its NameServers are
 	// those above, and so is its Logger unless it has one. It has no meaning beside
 	// WithTransport or WithClient.
 	Client remoting.Config `json:"client" yaml:"client" envPrefix:"CLIENT_"`
@@ -89,7 +89,7 @@ func (c *Config) UnmarshalJSON(data []byte) error { return confjson.Unmarshal(da
 func (c Config) MarshalJSON() ([]byte, error) { return confjson.Marshal(c) }
 
 // New makes the default producer with its own client, changed by options. It
-// starts no goroutine and does no I/O, but that it reads the file of [WithPolicyFile]. Start makes the producer ready and asks no
+// starts no goroutine and does no I/O, but that it reads the files of [WithPolicyFile] and of Client.TLS. Start makes the producer ready and asks no
 // server either: a cluster that is down is the first send's error. All mistakes in cfg and
 // in the options are reported at once.
 func New(cfg Config, options ...Option) (*Producer, error) {

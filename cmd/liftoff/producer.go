@@ -47,13 +47,9 @@ func (f *accessFlags) sign(settings *remoting.Config, log *slog.Logger) error {
 
 // producer is the default producer with what the flags change, and its client.
 func (c *sendCmd) producer(log *slog.Logger) (*core.Producer, *remoting.Client, error) {
-	settings := remoting.Config{NameServers: []string{c.Namesrv}}
-	if err := c.Access.sign(&settings, log); err != nil {
-		return nil, nil, err
-	}
-	client, err := remoting.NewClient(settings)
+	client, err := c.client(log)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--namesrv: %w", err)
+		return nil, nil, err
 	}
 	options, err := c.options()
 	if err != nil {

@@ -25,7 +25,10 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	// The machine's own setting must not decide what the tests send to.
-	for _, name := range []string{"NAMESRV_ADDR", "LIFTOFF_ACCESS_KEY", "LIFTOFF_SECRET_KEY", "LIFTOFF_SECURITY_TOKEN", "LIFTOFF_CREDENTIALS"} {
+	for _, name := range []string{
+		"NAMESRV_ADDR", "LIFTOFF_ACCESS_KEY", "LIFTOFF_SECRET_KEY", "LIFTOFF_SECURITY_TOKEN", "LIFTOFF_CREDENTIALS",
+		"LIFTOFF_TLS", "LIFTOFF_TLS_CA", "LIFTOFF_TLS_CERT", "LIFTOFF_TLS_KEY", "LIFTOFF_TLS_SERVER_NAME",
+	} {
 		if err := os.Unsetenv(name); err != nil {
 			panic(err)
 		}
@@ -103,6 +106,10 @@ func TestWrongUsage(t *testing.T) {
 		{"from line 0", send("--from-line", "0"), "--from-line 0: the first line is 1"},
 		{"file without its name", send("--file"), "--file: a value is missing"},
 		{"count without its number", send("--concurrency"), "--concurrency: a value is missing"},
+		{"TLS settings without TLS", send("--tls-ca", "ca.crt"), "without --tls: connections would be plain"},
+		{"a certificate without its key", send("--tls", "--tls-cert", "client.crt"), "--tls-cert and --tls-key"},
+		{"a key without its certificate", send("--tls", "--tls-key", "client.key"), "--tls-cert and --tls-key"},
+		{"no such authority", send("--tls", "--tls-ca", filepath.Join(dir, "nothing")), "flag of --tls: remoting client: stat"},
 		{"escape", send("\x1b[31mred"), "red"},
 		{"open to everybody without a host for routes", []string{"broker", "--listen", "0.0.0.0:0", "--allow-remote"}, "--advertise"},
 		{"help of what", []string{"help", "receive"}, "receive"},
@@ -151,7 +158,7 @@ func TestHelp(t *testing.T) {
 		want []string
 	}{
 		{[]string{"--help"}, []string{"broker", "send", "pipeline", "--version"}},
-		{[]string{"send", "--help"}, []string{"Examples:", "--namesrv", "NAMESRV_ADDR", "--json", "exit status", `"certainty":"maybe-stored"`}},
+		{[]string{"send", "--help"}, []string{"Examples:", "--namesrv", "NAMESRV_ADDR", "--json", "exit status", "--tls-server-name", `"certainty":"maybe-stored"`}},
 		{[]string{"broker", "--help"}, []string{"Examples:", "--listen", "--allow-remote", "ready"}},
 		{[]string{"pipeline", "--help"}, []string{"Examples:", "--trace", "--json", "limits"}},
 		{[]string{"plugin", "--help"}, []string{"plugin new"}},

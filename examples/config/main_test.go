@@ -105,6 +105,13 @@ client:
   maxQueuedBytes: 18
   maxBrokers: 19
   maxTopics: 20
+  tls:
+    enabled: true
+    caFile: ca.crt
+    certFile: client.crt
+    keyFile: client.key
+    serverName: broker.example
+    insecureSkipVerify: true
 acl:
   accessKey: me
   secretKey: my-secret-key
@@ -117,6 +124,9 @@ acl:
 				Serialization: remoting.JSON, CreateTopicKey: "TBW102", DefaultTopicQueueNums: 8, ClientID: "me", HeartbeatInterval: 11 * ms,
 				ConnectTimeout: 12 * ms, NameServerTimeout: 13 * ms, RequestTimeout: 14 * ms, WriteTimeout: 15 * ms, FrameTimeout: 16 * ms,
 				IdleTimeout: 17 * ms, MaxQueuedBytes: 18, MaxBrokers: 19, MaxTopics: 20,
+				TLS: remoting.TLS{
+					Enabled: true, CAFile: "ca.crt", CertFile: "client.crt", KeyFile: "client.key", ServerName: "broker.example", InsecureSkipVerify: true,
+				},
 			},
 			ACL: acl.Config{AccessKey: "me", SecretKey: acl.NewSecret("my-secret-key"), SecurityToken: acl.NewSecret("my-token"), CredentialsFile: "keys"},
 		}},

@@ -43,6 +43,9 @@ type Options struct {
 	// Java are JVM flags, FLAG for every node or NODE:FLAG for one.
 	Java   []string
 	HeapMB int // heap of each broker, 384 by default
+	// TLS makes the one broker and the name server refuse what is not encrypted. Their certificate is for 127.0.0.1 and
+	// localhost; [Cluster.TLSFile] has what a client needs.
+	TLS bool
 	// IPv6 makes the brokers listen on ::1 and register that.
 	IPv6 bool
 }
@@ -104,8 +107,8 @@ func (o *Options) preset() (string, error) {
 	switch {
 	case o.Brokers < 0 || o.Brokers > 2:
 		return "", fmt.Errorf("%d brokers: one or two can be started", o.Brokers)
-	case o.Brokers == 2 && (o.Slave || o.Proxy || o.ACL), o.Slave && (o.Proxy || o.ACL), o.Proxy && o.ACL:
-		return "", errors.New("two brokers, a slave, a proxy, access control: one of them can be had")
+	case o.Brokers == 2 && (o.Slave || o.Proxy || o.ACL || o.TLS), o.Slave && (o.Proxy || o.ACL || o.TLS), o.Proxy && (o.ACL || o.TLS), o.ACL && o.TLS:
+		return "", errors.New("two brokers, a slave, a proxy, access control, TLS: one of them can be had")
 	case o.Proxy && strings.HasPrefix(o.Version, "4."):
 		return "", fmt.Errorf("RocketMQ %s has no proxy", o.Version)
 	case o.Slave:
@@ -114,6 +117,8 @@ func (o *Options) preset() (string, error) {
 		return "proxy", nil
 	case o.ACL:
 		return "acl", nil
+	case o.TLS:
+		return "tls", nil
 	case o.Brokers == 2:
 		return "cluster", nil
 	default:
@@ -170,6 +175,10 @@ func (c *Cluster) AdminCredentials() string { return filepath.Join(c.dir, "admin
 // SenderCredentials is the file with the keys of a user who may send to the topic "allowed" and only read the topic
 // "readonly".
 func (c *Cluster) SenderCredentials() string { return filepath.Join(c.dir, "sender.cred") }
+
+// TLSFile is the path of ca.crt, which has signed the certificate of the servers, or of client.crt or client.key, which
+// they take from a client.
+func (c *Cluster) TLSFile(name string) string { return filepath.Join(c.dir, "tls", name) }
 
 // Brokers are the cluster's masters.
 func (c *Cluster) Brokers() []Broker { return append([]Broker(nil), c.brokers...) }

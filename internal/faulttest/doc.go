@@ -16,8 +16,8 @@
 //     time are here as well, because they are cheap.
 //   - 22 (reset, half-open, link down) needs network namespaces and real brokers.
 //     A reset over loopback and a silent link in memory are here.
-//   - 26 (TLS) and 27 (ACL): the client has no TLS settings yet, and of access control
-//     only the place for a signer. What brokers answer to a client without credentials is
+//   - 26 (TLS) is tested beside the client, in package remoting, and in integration.
+//   - 27 (ACL): of access control there is only the place for a signer. What brokers answer to a client without credentials is
 //     part of row 10.
 //   - 30 and 31 (transactions): there are none yet. That a client without them
 //     survives a storm of checks is tested here as row 30.

@@ -99,6 +99,25 @@ func TestWhereTheSettingsAre(t *testing.T) {
 	}
 }
 
+// TLS is data too, in both configurations. A file that is not there is an error of the application.
+func TestTLS(t *testing.T) {
+	const text = `"tls": {"enabled": true, "caFile": "no-such-file"}`
+	var whole liftoff.Config
+	var settings remoting.Config
+	if err := errors.Join(json.Unmarshal([]byte(`{"nameServers": ["a:1"], "client": {`+text+`}}`), &whole), json.Unmarshal([]byte(`{`+text+`}`), &settings)); err != nil {
+		t.Fatal(err)
+	}
+	for name, opt := range map[string]fx.Option{
+		"liftoff.Config":  fx.Supply(whole),
+		"remoting.Config": fx.Supply(liftoff.Config{NameServers: []string{"a:1"}}, settings),
+	} {
+		err := fx.New(fx.NopLogger, remotingfx.Module, opt, fx.Invoke(func(*remoting.Client) {})).Err()
+		if err == nil || !strings.Contains(err.Error(), "no-such-file") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // The list of allowed brokers is data, so it is within reach of both configurations: what a
 // name server names is dialed only if it is in the list.
 func TestAllowedBrokers(t *testing.T) {

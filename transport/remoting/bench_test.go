@@ -1,6 +1,7 @@
 package remoting_test
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -18,7 +19,12 @@ import (
 // Its answers are in the given form.
 func echo(t testing.TB, ser wire.Serialization) (addr string) {
 	t.Helper()
-	ln := listen(t, "127.0.0.1:0")
+	return echoBehind(t, listen(t, "127.0.0.1:0"), ser)
+}
+
+// echoBehind is echo at a listener.
+func echoBehind(t testing.TB, ln net.Listener, ser wire.Serialization) (addr string) {
+	t.Helper()
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var conns []net.Conn
@@ -95,13 +101,21 @@ func transportOnly(t testing.TB, c *remoting.Client, addr string) *core.Producer
 }
 
 // BenchmarkSend is a whole synchronous send of 1 KiB over loopback. Beside it
-// stands a program of two lines over a bare socket, the most that can be had.
+// stands a program of two lines over a bare socket, the most that can be had, and the same
+// send over TLS.
 func BenchmarkSend(b *testing.B) {
 	msg := coretest.Message(strings.Repeat("x", 1024))
 	for _, callers := range []int{1, 4, 16, 64} {
-		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) { benchmarkSend(b, wire.RocketMQ, callers, nil) })
-		b.Run(fmt.Sprintf("callers=%d/json", callers), func(b *testing.B) { benchmarkSend(b, wire.JSON, callers, nil) })
-		b.Run(fmt.Sprintf("callers=%d/signed", callers), func(b *testing.B) { benchmarkSend(b, wire.RocketMQ, callers, aclSigner(b)) })
+		b.Run(fmt.Sprintf("callers=%d/binary", callers), func(b *testing.B) { benchmarkSend(b, remoting.Config{}, echo(b, wire.RocketMQ), callers) })
+		b.Run(fmt.Sprintf("callers=%d/json", callers), func(b *testing.B) { benchmarkSend(b, remoting.Config{}, echo(b, wire.JSON), callers) })
+		b.Run(fmt.Sprintf("callers=%d/signed", callers), func(b *testing.B) {
+			benchmarkSend(b, remoting.Config{Signer: aclSigner(b)}, echo(b, wire.RocketMQ), callers)
+		})
+		b.Run(fmt.Sprintf("callers=%d/tls", callers), func(b *testing.B) {
+			a := newAuthority(b)
+			cfg := remoting.Config{TLS: trusting(b, a)}
+			benchmarkSend(b, cfg, echoBehind(b, tls.NewListener(listen(b, "127.0.0.1:0"), a.issue(b).server(b)), wire.RocketMQ), callers)
+		})
 	}
 	b.Run("socket", func(b *testing.B) {
 		nc, err := net.Dial("tcp", echo(b, wire.RocketMQ))
@@ -128,10 +142,10 @@ func BenchmarkSend(b *testing.B) {
 	})
 }
 
-func benchmarkSend(b *testing.B, ser wire.Serialization, callers int, s remoting.Signer) {
+func benchmarkSend(b *testing.B, cfg remoting.Config, addr string, callers int) {
 	msg := coretest.Message(strings.Repeat("x", 1024))
-	c := client(b, remoting.Config{Signer: s})
-	p := transportOnly(b, c, echo(b, ser))
+	c := client(b, cfg)
+	p := transportOnly(b, c, addr)
 	if _, err := p.Send(bg, msg); err != nil {
 		b.Fatal(err)
 	}

@@ -33,7 +33,8 @@ type Client struct {
 	ser wire.Serialization
 	log *slog.Logger
 	id  string
-	// network is that of the brokers in routes: empty unless the client dials in its own way.
+	// network is that of the brokers in routes: empty unless the client dials in its own way or
+	// with TLS, where a server may refuse this client alone.
 	network string
 
 	state  atomic.Uint32
@@ -41,6 +42,7 @@ type Client struct {
 	count  counters
 	shared *conn.Shared // of all connections
 	allow  allowList    // [Config].AllowedBrokers
+	tls    *tlsState    // nil for plain connections
 
 	brokers table
 	servers table
@@ -63,24 +65,25 @@ const (
 	stateClosed
 )
 
-// NewClient makes a client. It does no I/O and starts no goroutine. All mistakes
-// in cfg are reported at once.
+// NewClient makes a client. It does no I/O, but that it reads the files of [Config].TLS, and
+// starts no goroutine. All mistakes in cfg are reported at once.
 func NewClient(cfg Config) (*Client, error) {
-	ownDial := cfg.Dial != nil
+	ownWay := cfg.Dial != nil || cfg.TLS.Enabled
 	cfg, err := cfg.withDefaults()
-	if err != nil {
+	secure, unusable := newTLSState(&cfg.TLS, cfg.Logger)
+	if err := errors.Join(err, unusable); err != nil {
 		return nil, fmt.Errorf("remoting client: %w", err)
 	}
 	c := &Client{
 		cfg: cfg, ser: cfg.Serialization.wire(), log: cfg.Logger, id: cfg.ClientID,
 		conns: map[*conn.Conn]*connection{}, groups: map[string]*core.Inbox{}, kick: make(chan struct{}, 1),
-		asking: map[string]chan struct{}{},
+		asking: map[string]chan struct{}{}, tls: secure,
 	}
 	c.allow, _ = parseAllowed(cfg.AllowedBrokers) // withDefaults has looked at the errors
 	if c.id == "" {
 		c.id = newClientID()
 	}
-	if ownDial {
+	if ownWay {
 		c.network = newClientID()
 	}
 	c.shared = c.newConnShared()
@@ -144,6 +147,9 @@ func (c *Client) begin() error {
 	}
 	c.life, c.stop = context.WithCancel(context.Background())
 	c.state.Store(stateRunning)
+	if c.tls != nil && c.cfg.TLS.insecure() {
+		c.log.Warn("TLS: the certificates of servers are not verified; anybody can be the cluster")
+	}
 	c.wg.Add(1)
 	go func() {
 		defer c.wg.Done()

@@ -156,6 +156,9 @@ type Config struct {
 	// look-up, on a goroutine of the client's.
 	MapAddr func(addr string) string `json:"-" yaml:"-"`
 
+	// TLS encrypts the connections to name servers and brokers. By default they are plain.
+	TLS TLS `json:"tls" yaml:"tls" envPrefix:"TLS_"`
+
 	// Signer signs every request, for clusters with access control: package
 	// [github.com/liftoff-mq/liftoff/transport/remoting/acl] has the one for access keys. Nil
 	// means that requests are not signed, and costs nothing.

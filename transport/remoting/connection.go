@@ -90,7 +90,7 @@ func (p *peer) FirstFrame() { p.proven() }
 
 // Ending forgets a connection that ends.
 func (p *peer) Ending(cn *conn.Conn, reason error, failed int) {
-	p.lost(cn, reason, failed)
+	p.lost(cn, p.explained(cn, reason), failed)
 	p.c.forget(cn)
 	if unwanted(reason) {
 		p.c.count.lost.Add(1) // here, so that a caller who learns of the end finds it counted
@@ -99,7 +99,7 @@ func (p *peer) Ending(cn *conn.Conn, reason error, failed int) {
 
 // Ended logs the end of a connection that was not the client's wish. Of a peer that hangs up
 // again and again the first line is a warning, the others are for debugging.
-func (p *peer) Ended(_ *conn.Conn, reason error, failed int) {
+func (p *peer) Ended(cn *conn.Conn, reason error, failed int) {
 	if !unwanted(reason) {
 		return
 	}
@@ -107,7 +107,7 @@ func (p *peer) Ended(_ *conn.Conn, reason error, failed int) {
 	if p.often() {
 		level = slog.LevelDebug
 	}
-	p.c.log.Log(context.Background(), level, "connection lost", "addr", p.addr, "err", reason, "calls", failed)
+	p.c.log.Log(context.Background(), level, "connection lost", "addr", p.addr, "err", p.explained(cn, reason), "calls", failed)
 }
 
 // unwanted reports whether a connection ended by the peer's doing or for its silence.

@@ -29,6 +29,9 @@ func (c *Client) Describe() core.Description {
 	if len(c.cfg.AllowedBrokers) > 0 {
 		d.Settings = append(d.Settings, core.Setting{Name: "allowed brokers", Value: strings.Join(c.cfg.AllowedBrokers, " ")})
 	}
+	if c.tls != nil {
+		d.Settings = append(d.Settings, core.Setting{Name: "TLS", Value: c.cfg.TLS.summary()})
+	}
 	if s := c.cfg.Signer; s != nil {
 		requests := "signed"
 		if _, ok := s.(core.Describer); ok {

@@ -82,7 +82,7 @@ func (p *peer) run(d *dialing) {
 	}
 	p.c.log.Debug("connected", "addr", p.addr)
 	if reason := d.conn.Reason(); reason != nil {
-		p.lost(d.conn, reason, 0) // it went before it was in place
+		p.lost(d.conn, p.explained(d.conn, reason), 0) // it went before it was in place
 		return
 	}
 	if p.broker {
@@ -109,7 +109,11 @@ func (p *peer) establish(d *dialing) {
 		}
 	}
 	var nc net.Conn
-	if c.dialUser(ctx, p.addr, &nc, &d.err); d.err != nil {
+	c.dialUser(ctx, p.addr, &nc, &d.err)
+	if d.err == nil && c.tls != nil {
+		c.secure(ctx, p.addr, &nc, &d.err)
+	}
+	if d.err != nil {
 		if c.life.Err() != nil {
 			d.err = core.ErrClosed
 		}

@@ -15,6 +15,10 @@
 // a failure, if the peer had said nothing or requests were under way; of a peer that had
 // spoken the first one in a row is free. Names are resolved at each dial.
 //
+// With [Config].TLS each connection is encrypted, and a dial ends with the handshake, in the same
+// time. Callers cannot write to such a connection or read from it themselves: its writer and
+// reader goroutines do.
+//
 // Brokers are dialed when something is sent to them, and only those get heartbeats, which
 // tell the client's id and its groups.
 //
@@ -62,7 +66,7 @@
 //
 // # Functions of the program
 //
-// Dial, AllowBroker and MapAddr run on goroutines of the client's, without a lock; callers wait
+// Dial, AllowBroker, MapAddr and the functions in TLS.Config run on goroutines of the client's, without a lock; callers wait
 // for them no longer than they want to. Each may block, send with the same client, panic or
 // end its goroutine: the last two are errors with its name. The log handler is behind a queue.
 // The methods of a connection that Dial gave are treated likewise, unless it is a plain

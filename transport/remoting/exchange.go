@@ -30,7 +30,11 @@ func (p *peer) exchange(cn *conn.Conn, req *conn.Request, f *conn.Frame) error {
 	}
 	switch e := err.(type) {
 	case *conn.LostError:
-		return &ConnectionError{Addr: p.addr, Written: req.Written(), Err: e.Reason}
+		why := p.explained(cn, e.Reason)
+		if err := p.refusedByTLS(why); err != nil {
+			return err
+		}
+		return &ConnectionError{Addr: p.addr, Written: req.Written(), Err: why}
 	case *conn.DecodeError:
 		return &AnswerError{Addr: p.addr, Err: e.Err}
 	}

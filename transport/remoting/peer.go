@@ -66,7 +66,11 @@ func (p *peer) renew(cn *conn.Conn, w *conn.Wait) error {
 	if cn == nil || p.cur.Load() != cn {
 		return nil
 	}
-	return w.Until(cn.Ended())
+	if err := w.Until(cn.Ended()); err != nil {
+		return err
+	}
+	p.lost(cn, p.explained(cn, cn.Reason()), 0) // it may have gone before it was in place
+	return nil
 }
 
 // retire takes cn out of use: the next request dials. Calls that wait on it may have their

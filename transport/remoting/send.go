@@ -167,7 +167,7 @@ func (c *Client) sendOn(p *peer, cn *conn.Conn, req *conn.Request, at *core.Atte
 		}
 	}()
 	err = p.exchange(cn, req, f)
-	returned, written = true, req.Written()
+	returned, written = true, req.Written() && !errors.Is(err, core.ErrConnect)
 	return written, err
 }
 

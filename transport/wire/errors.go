@@ -23,6 +23,9 @@ var (
 	ErrEncode = errors.New("wire: cannot be encoded")
 )
 
+// LooksTLSAlert is what a peer looks like that speaks TLS and refuses what it got.
+const LooksTLSAlert = "a TLS peer sending an alert"
+
 // FrameError reports a stream that is no sequence of frames. It matches [ErrFrame].
 type FrameError struct {
 	// Length is the announced length of the frame, or of its header where Reason says so.

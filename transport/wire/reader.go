@@ -231,7 +231,7 @@ func looksLike(b []byte) string {
 	case len(b) >= 3 && b[1] == 3 && b[2] <= 4:
 		switch b[0] {
 		case 0x15:
-			return "a TLS peer sending an alert"
+			return LooksTLSAlert
 		case 0x14, 0x16, 0x17:
 			return "a TLS peer"
 		}

@@ -16,6 +16,8 @@ var (
 	ErrStale = errors.New("connection is no longer in use")
 	// ErrUnneeded is why a retired or idle connection ends. No request is under way then.
 	ErrUnneeded = errors.New("connection is no longer needed")
+	// ErrPeerClosed is why a connection ends that the peer closed between two frames.
+	ErrPeerClosed = errors.New("closed by the peer")
 	// ErrUnexpected is what [Owner].PeerRequest returns for a request that such a peer has
 	// no business to make.
 	ErrUnexpected = errors.New("the peer has nothing to ask")

@@ -22,6 +22,10 @@ func guard(nc net.Conn, s *socket) net.Conn {
 	return guarded{nc}
 }
 
+// Guard makes a connection safe to build another one on, such as TLS: a panic in a method of
+// the program's is its error. A plain socket it returns as it is.
+func Guard(nc net.Conn) net.Conn { return guard(nc, newSocket(nc)) }
+
 // contain is deferred around a method.
 func contain(method string, err *error) {
 	if v := recover(); v != nil {

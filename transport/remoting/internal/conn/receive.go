@@ -37,7 +37,7 @@ func (c *Conn) readFrame() error {
 func (c *Conn) explain(err error) error {
 	switch {
 	case errors.Is(err, io.EOF):
-		return errors.New("closed by the peer")
+		return ErrPeerClosed
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("closed by the peer in the middle of a frame")
 	case errors.Is(err, os.ErrDeadlineExceeded):
