@@ -51,7 +51,19 @@ func TestCredentials(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := embedded.New(t, embedded.Config{})
 			p := must(liftoff.New(liftoff.Config{Group: "g", NameServers: c.NameServers(), ACL: tt.acl}, tt.options...))
-			send(t, p)
+			if err := p.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.Send(t.Context(), coretest.Message("x")); err != nil {
+				t.Error(err)
+			}
+			// The first heartbeat comes beside the send, and only who sent one has anything to unregister.
+			for began := time.Now(); len(c.Requests(wire.HeartBeat)) == 0 && time.Since(began) < time.Minute; {
+				time.Sleep(time.Millisecond)
+			}
+			if err := p.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
 			shown := fmt.Sprintf("%v %+v %#v", p.Pipeline(), p.Snapshot(), p.Snapshot())
 			if !strings.Contains(shown, tt.says) || strings.Contains(shown, secret) {
 				t.Errorf("it says of itself:\n%s\nwant %q and not %q", shown, tt.says, secret)
