@@ -46,8 +46,8 @@ func TestSendErrorOfAStep(t *testing.T) {
 	}
 }
 
-// A broker that refuses a message because it has it already says that it is stored. What it does
-// not say, or says in words that nobody knows, is not taken for certain.
+// A broker that refuses a message because it has it already says that it is stored. A certainty that
+// the transport leaves out, or that is none of core's, is not taken for certain.
 func TestCertaintyThatABrokerStates(t *testing.T) {
 	for says, want := range map[core.Certainty]core.Certainty{
 		core.Stored: core.Stored, core.NotStored: core.NotStored, core.NotSent: core.NotSent,

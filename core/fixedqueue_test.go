@@ -79,7 +79,7 @@ func TestFixedQueueThatTheRouteLacks(t *testing.T) {
 		if len(tr.Attempts()) != 1 {
 			t.Errorf("%d attempts", len(tr.Attempts()))
 		}
-		// Nobody waits longer than the call may.
+		// The call does not wait for the route beyond its own time.
 		cfg.Routes = coretest.RouteFunc(func(ctx context.Context, topic string) (*core.Route, error) {
 			if looks.Add(1) > 1 {
 				<-ctx.Done()

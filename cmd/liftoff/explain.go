@@ -49,7 +49,7 @@ func (e *explanation) words() string {
 		fmt.Sprintf("The send fails without an attempt: at once, or after %s where the name servers do not answer. No retry policy is asked. %s",
 			e.Policy.Timeout, ending(core.ClassNoRoute, core.NotSent)))
 	if e.Mode == core.Oneway {
-		b.WriteString("\nA one-way send ends when the message is written. What the brokers make of it - busy, refused, no permission - nobody hears.\n")
+		b.WriteString("\nA one-way send ends when the message is written. The producer does not hear what the broker makes of it: busy, refused, no permission.\n")
 	}
 	return b.String()
 }

@@ -92,7 +92,8 @@ func (c *policyCheckCmd) Run(con console) error {
 }
 
 // unordered are the policies that require an order of messages whose selector does not keep a
-// sharding key in its queue. Where a selector is the program's own nobody here knows.
+// sharding key in its queue. A selector of the program's own is unknown to the command, so it gives
+// none then.
 func unordered(policies *policyfile.Policies) (names []string) {
 	if slices.ContainsFunc(policies.Unregistered(), func(part string) bool { return strings.HasPrefix(part, "selector ") }) {
 		return nil
