@@ -67,8 +67,8 @@ var scenarios = [...]scenario{
 	{name: "route is outdated", class: ClassStale, certainty: NotStored, answered: true},
 }
 
-// forecast asks the policy about each scenario that calls of a mode can meet. Nobody answers a
-// one-way message, so its call ends when it is written.
+// forecast asks the policy about each scenario that calls of a mode can meet. Brokers do not
+// answer one-way messages, so such a call ends when its message is written.
 func (p *policy) forecast(mode Mode) []FailureForecast {
 	out := make([]FailureForecast, 0, len(scenarios))
 	for i := range scenarios {

@@ -27,7 +27,7 @@ func filesShown(t *testing.T, doc string) map[string]string {
 	return files
 }
 
-// A reader who does what the two pages about plugins say gets plugins that pass the kits.
+// The plugins that the two pages about plugins show pass the kits.
 func TestPluginsOfTheDocuments(t *testing.T) {
 	for _, tt := range []struct {
 		doc, name string

@@ -19,8 +19,8 @@ type Compressor struct {
 	// Compressor is the codec.
 	Compressor core.Compressor
 
-	// Unpack is what a consumer does with a packed body. Without it nobody knows whether what is
-	// packed can be unpacked.
+	// Unpack is what a consumer does with a packed body. Without it the kit does not
+	// check that packed bodies can be unpacked.
 	Unpack func(packed []byte) ([]byte, error)
 	// Deterministic is for codecs that pack the same body into the same bytes each time.
 	Deterministic bool
