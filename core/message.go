@@ -66,14 +66,15 @@ func (q Queue) String() string { return fmt.Sprintf("%s/%d", q.Broker, q.ID) }
 // MessageType tells how a broker treats a message. Hooks and tracing use it.
 type MessageType uint8
 
-// The message types of RocketMQ that a plain send can have.
+// The message types of RocketMQ.
 const (
-	NormalMessage MessageType = iota
-	FIFOMessage               // has a sharding key
-	DelayMessage              // has a delay level or a delivery time
+	NormalMessage      MessageType = iota
+	FIFOMessage                    // has a sharding key
+	DelayMessage                   // has a delay level or a delivery time
+	TransactionMessage             // is a half message; only a call knows that, see Call.Type
 )
 
-var messageTypeNames = []string{"normal", "fifo", "delay"}
+var messageTypeNames = []string{"normal", "fifo", "delay", "transaction"}
 
 // String gives the name that the OpenTelemetry conventions use.
 func (t MessageType) String() string { return enum.Name(messageTypeNames, int(t)) }
@@ -88,7 +89,7 @@ func (t *MessageType) UnmarshalText(text []byte) error {
 	return enum.Unmarshal("message type", messageTypeNames, text, t)
 }
 
-// Type reports how the broker will treat m. A delay wins over a sharding key,
+// Type reports how the broker will treat m in a plain send. A delay wins over a sharding key,
 // as the broker sorts delayed messages by time first.
 func (m *Message) Type() MessageType {
 	switch {

@@ -23,6 +23,18 @@ var (
 	ErrUnknownCodec = errors.New("compress: unknown codec")
 )
 
+// Unpack is a [core.Unpacker] for the codecs of this package, by their names. A body may have
+// 16 MiB when it is unpacked, as the greatest frame has.
+func Unpack(codec string, packed []byte) ([]byte, error) {
+	const most = 16 << 20
+	flags := map[string]int32{"zlib": rocketmq.SysCompressionZlib, "lz4": rocketmq.SysCompressionLZ4, "zstd": rocketmq.SysCompressionZstd}
+	flag, known := flags[codec]
+	if !known {
+		return nil, fmt.Errorf("%w: %q", ErrUnknownCodec, codec)
+	}
+	return Decompress(nil, packed, rocketmq.SysCompressed|flag, most)
+}
+
 // Decompress appends the unpacked form of src to dst, by the codec that sysFlag
 // names, and src itself if sysFlag says that it is not packed.
 //

@@ -54,7 +54,7 @@ func serverRequest(addr string, cmd *wire.Command) *core.ServerRequest {
 	case wire.CheckTransactionState:
 		r.Kind = core.RequestTransactionCheck
 		// The request names no group: the half message in its body does (Java:
-		// ClientRemotingProcessor.checkTransactionState).
+		// ClientRemotingProcessor.checkTransactionState). One without a group is nobody's.
 		if m, _, err := wire.ParseStored(r.Body); err == nil {
 			group, _ := wire.LookupProperty(string(m.Properties), rocketmq.PropertyProducerGroup)
 			r.Group = strings.Clone(group)
@@ -65,7 +65,7 @@ func serverRequest(addr string, cmd *wire.Command) *core.ServerRequest {
 	return r
 }
 
-// deliver gives a request to the inbox of its group. One that names no group goes to the
+// deliver gives a request to the inbox of its group. A reply names no group, and goes to the
 // first inbox that has a handler for it.
 func (c *Client) deliver(r *core.ServerRequest) error {
 	if r.Group != "" {
@@ -75,7 +75,7 @@ func (c *Client) deliver(r *core.ServerRequest) error {
 	}
 	inboxes := c.inboxes()
 	for _, in := range inboxes {
-		if r.Group == "" && slices.Contains(in.Kinds(), r.Kind) {
+		if r.Group == "" && r.Kind != core.RequestTransactionCheck && slices.Contains(in.Kinds(), r.Kind) {
 			return in.Deliver(r)
 		}
 	}

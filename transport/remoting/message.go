@@ -34,9 +34,9 @@ var codecs = []struct {
 }
 
 // Capabilities implements [core.Capable]: consumers of RocketMQ know three codecs, and this
-// client makes neither half messages nor requests that want a reply.
+// client makes no requests that want a reply.
 func (c *Client) Capabilities() core.Capabilities {
-	out := core.Capabilities{Lacks: []core.Feature{core.FeatureTransaction, core.FeatureReply}}
+	out := core.Capabilities{Lacks: []core.Feature{core.FeatureReply}}
 	for _, codec := range codecs {
 		out.Codecs = append(out.Codecs, codec.name)
 	}
