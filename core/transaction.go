@@ -277,8 +277,14 @@ func (p *Producer) tellEnd(ctx context.Context, end *TransactionEnd, topic strin
 		f.Attempt++
 		f.Elapsed, f.Remaining = time.Since(start), time.Until(deadline)
 		var again bool
-		if f.Paused, again = pol.tellAgain(end.Decision, op, err, &f); !again || e.pause(ctx, f.Paused) != nil {
+		if f.Paused, again = pol.tellAgain(end.Decision, op, err, &f); !again {
 			return err
+		}
+		if why := e.pause(ctx, f.Paused); why != nil {
+			if why == ErrAborted {
+				p.undelivered.Add(1)
+			}
+			return op.failed(fmt.Errorf("%w: %w", why, f.Err))
 		}
 		e.totals.retries.Add(1)
 	}
