@@ -127,6 +127,7 @@ func addProperty(check *core.TransactionCheck, name, value string) {
 		m.ShardingKey = value
 	case rocketmq.PropertyWait:
 		m.NoWaitStore = value == "false"
+	case rocketmq.PropertyTransactionID, rocketmq.PropertyTransactionPreparedQueue: // the broker's
 	default:
 		if !rocketmq.IsReservedProperty(name) {
 			if m.Properties == nil {
