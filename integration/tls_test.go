@@ -36,13 +36,14 @@ func TestTLS(t *testing.T) {
 			change(&s)
 			return s
 		}
+		said := newTranscript(t, "TLS: ", "set TLS.")
 		topic := topicFor(t, "t")
-		everyMode := newTLSClient(t, c, right)
+		everyMode := newTLSClient(t, c, said, right)
 		sendsInEveryMode(t, everyMode.p, topic)
 		everyMode.saysNothingPlain(t, topic)
 
 		refuses := func(name string, settings remoting.TLS, want string) {
-			t.Run(name, func(t *testing.T) { refusedTLS(t, c, topic, settings, want) })
+			t.Run(name, func(t *testing.T) { refusedTLS(t, c, said, topic, settings, want) })
 		}
 		hour := time.Now().Add(time.Hour)
 		refuses("no certificate", with(func(s *remoting.TLS) { s.CertFile, s.KeyFile = "", "" }), "set TLS.CertFile and TLS.KeyFile")
@@ -62,31 +63,34 @@ func TestTLS(t *testing.T) {
 		serveTheirOwn(t, c, own)
 		// Nobody has signed it, and it is for another name. The name is looked at first.
 		refuses("certificates that the servers made", right, "set TLS.ServerName")
-		trusting := newTLSClient(t, c, remoting.TLS{Enabled: true, InsecureSkipVerify: true})
+		trusting := newTLSClient(t, c, said, remoting.TLS{Enabled: true, InsecureSkipVerify: true})
 		stored := trusting.stored(t, topic)
 		if stored != sentInEveryMode { // so nothing of what was refused
 			t.Errorf("%d messages are stored, want %d", stored, sentInEveryMode)
 		}
 		trusting.saysNothingPlain(t, topic)
 		serve(t, c, own.issue(t, hour))
-		t.Run("replaced under load", func(t *testing.T) { replacedCertificates(t, c, own) })
+		t.Run("replaced under load", func(t *testing.T) { replacedCertificates(t, c, said, own) })
+		t.Run("crash", func(t *testing.T) {
+			said.crashes(t, crash{NameServer: c.NameServer(), Topic: topic, TLS: right})
+		})
 	})
 }
 
 // A client with TLS at servers without: nothing is sent, and the error says what to look at.
 func TestTLSAtPlainServers(t *testing.T) {
 	eachCluster(t, func(t *testing.T, c *cluster) {
-		refusedTLS(t, c, topicFor(t, "t"), remoting.TLS{Enabled: true}, "does the server speak TLS?")
+		refusedTLS(t, c, newTranscript(t, "TLS: "), topicFor(t, "t"), remoting.TLS{Enabled: true}, "does the server speak TLS?")
 	})
 }
 
 // refusedTLS wants a send to be refused for these settings, at its first attempt, and the error to say that.
-func refusedTLS(t *testing.T, c *cluster, topic string, settings remoting.TLS, want string) {
+func refusedTLS(t *testing.T, c *cluster, said *transcript, topic string, settings remoting.TLS, want string) {
 	t.Helper()
-	x := newTLSClient(t, c, settings)
+	x := newTLSClient(t, c, said, settings)
 	_, err := x.p.Send(t.Context(), &core.Message{Topic: topic, Body: []byte("x")})
 	var failed *core.SendError
-	if !errors.As(err, &failed) {
+	if !errors.As(said.error(err), &failed) {
 		t.Fatal(err)
 	}
 	class, attempts := core.ClassNetwork, 0 // the name server refuses, or is refused
@@ -110,16 +114,16 @@ func refusedTLS(t *testing.T, c *cluster, topic string, settings remoting.TLS, w
 
 // replacedCertificates renews all there is while messages are sent: the servers' certificate, the client's, and at last the
 // authority of the servers. Connections are cut each time, because those that are open stay as they are.
-func replacedCertificates(t *testing.T, c *cluster, own *authority) {
+func replacedCertificates(t *testing.T, c *cluster, said *transcript, own *authority) {
 	topic := topicFor(t, "t")
 	hour := time.Now().Add(time.Hour)
 	caFile := filepath.Join(t.TempDir(), "ca")
 	replaceFile(t, caFile, own.pem())
-	brief := own.issue(t, time.Now().Add(12*time.Second))
+	brief := own.issue(t, time.Now().Add(8*time.Second))
 	certFile, keyFile := brief.files(t)
 	var mu sync.Mutex
 	var met []string // serial numbers of servers, in order
-	x := newTLSClient(t, c, remoting.TLS{
+	x := newTLSClient(t, c, said, remoting.TLS{
 		Enabled: true, CAFile: caFile, CertFile: certFile, KeyFile: keyFile,
 		Config: &tls.Config{VerifyConnection: func(s tls.ConnectionState) error {
 			mu.Lock()
@@ -277,11 +281,13 @@ type tlsClient struct {
 	nameServer, broker *tap
 }
 
-func newTLSClient(t *testing.T, c *cluster, settings remoting.TLS) *tlsClient {
+func newTLSClient(t *testing.T, c *cluster, said *transcript, settings remoting.TLS) *tlsClient {
 	t.Helper()
 	x := &tlsClient{nameServer: newTap(t, c.NameServer()), broker: newTap(t, c.BrokerAddr("broker-a"))}
-	p, err := liftoff.New(liftoff.Config{
-		Group: "integration", NameServers: []string{x.nameServer.addr()},
+	if settings.KeyFile != "" {
+		said.privateKey(t, settings.KeyFile)
+	}
+	x.p, _ = said.producer(t, x.nameServer.addr(), liftoff.Config{
 		Client: remoting.Config{TLS: settings, MapAddr: func(addr string) string {
 			if addr == c.BrokerAddr("broker-a") {
 				return x.broker.addr()
@@ -289,7 +295,6 @@ func newTLSClient(t *testing.T, c *cluster, settings remoting.TLS) *tlsClient {
 			return addr
 		}},
 	})
-	x.p = startProducer(t, p, err)
 	return x
 }
 
@@ -308,6 +313,6 @@ func (x *tlsClient) saysNothingPlain(t *testing.T, topic string) {
 		t.Error("nothing was said")
 	}
 	for _, p := range []*tap{x.nameServer, x.broker} {
-		p.onlyTLS(t, topic, "integration", "extFields", `"code"`)
+		p.onlyTLS(t, topic, producerGroup, "extFields", `"code"`)
 	}
 }
