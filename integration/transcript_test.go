@@ -157,7 +157,7 @@ func (s *transcript) check(t *testing.T, words ...string) {
 	text := s.text.String()
 	for form, what := range s.secrets {
 		if strings.Contains(text, form) {
-			t.Errorf("the %s is shown", what)
+			t.Errorf("it is shown: %s", what)
 		}
 	}
 	if s := signature.FindString(text); s != "" {
