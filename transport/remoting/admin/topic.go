@@ -68,9 +68,9 @@ func (t *Topic) withDefaults() error {
 	if t.Perm == 0 {
 		t.Perm = rocketmq.PermRead | rocketmq.PermWrite
 	}
-	switch fault := rocketmq.CheckName(t.Name, rocketmq.MaxTopicLength); {
-	case fault != rocketmq.NameOK:
-		return invalid("topic %s: the name is %v; it has 1 to %d letters, digits, _, -, %% and |", words.Quote(t.Name), fault, rocketmq.MaxTopicLength)
+	switch {
+	case rocketmq.CheckName(t.Name, rocketmq.MaxTopicLength) != rocketmq.NameOK:
+		return invalid("topic %s: a name has 1 to %d letters, digits, _, -, %% and |", words.Quote(t.Name), rocketmq.MaxTopicLength)
 	case rocketmq.IsSystemTopic(t.Name):
 		return invalid("topic %s is one of RocketMQ's own", t.Name)
 	case min(t.Queues, t.ReadQueues) < 1 || max(t.Queues, t.ReadQueues) > wire.MaxRouteQueues:
