@@ -63,9 +63,13 @@ func (m *Message) Born() time.Time { return time.UnixMilli(m.BornTimestamp) }
 // Stored is when the broker stored it.
 func (m *Message) Stored() time.Time { return time.UnixMilli(m.StoreTimestamp) }
 
-// Unpack returns the body as it was sent. Limit and errors are those of [compress.Decompress]:
-// with 0 a body is at most 8 MiB, and a hundred times its packed form.
+// Unpack returns the body as it was sent, by the codecs of package compress: zlib, LZ4 and
+// Zstandard. One of more than limit bytes, 8 MiB with a limit of 0, is an error that matches
+// [compress.ErrTooLarge].
 func (m *Message) Unpack(limit int) ([]byte, error) {
+	if limit <= 0 {
+		limit = compress.DefaultMaxUnpacked
+	}
 	return compress.Decompress(nil, m.Body, m.SysFlag, limit)
 }
 

@@ -180,7 +180,7 @@ func TestMessageThatIsStoredTwice(t *testing.T) {
 
 // Bodies that a producer has packed come back as they were.
 func TestPackedBodies(t *testing.T) {
-	body := bytes.Repeat([]byte("a line that repeats\n"), 1000)
+	body := make([]byte, 4<<20) // packs a thousandfold
 	zlib, err := compress.Zlib(5)
 	if err != nil {
 		t.Fatal(err)
@@ -208,7 +208,7 @@ func TestPackedBodies(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got, err := m.Unpack(len(body)); err != nil || !bytes.Equal(got, body) || len(m.Body) > len(body)/10 {
+				if got, err := m.Unpack(0); err != nil || !bytes.Equal(got, body) || len(m.Body) > len(body)/10 {
 					t.Errorf("%d bytes of %d, %v", len(got), len(m.Body), err)
 				}
 				if _, err := m.Unpack(len(body) - 1); !errors.Is(err, compress.ErrTooLarge) {
