@@ -180,7 +180,7 @@ func TestMessageThatIsStoredTwice(t *testing.T) {
 
 // Bodies that a producer has packed come back as they were.
 func TestPackedBodies(t *testing.T) {
-	body := make([]byte, 4<<20) // packs a thousandfold
+	body := make([]byte, 1<<20) // packs a thousandfold
 	zlib, err := compress.Zlib(5)
 	if err != nil {
 		t.Fatal(err)
