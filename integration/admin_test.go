@@ -87,6 +87,13 @@ func TestAdmin(t *testing.T) {
 			if config.Attributes["message.type"] != "FIFO" || !config.Order {
 				t.Errorf("%s", answer.Body)
 			}
+			for kind, code := range map[admin.MessageType]rocketmq.ResponseCode{"NOSUCH": rocketmq.CodeSystemError, admin.TypeMixed: rocketmq.CodeInvalidParameter} {
+				_, err := a.CreateTopic(ctx, admin.Topic{Name: typed, Type: kind}, admin.Place{Broker: "broker-b"})
+				var be *core.BrokerError
+				if !errors.As(err, &be) || be.Code != code {
+					t.Errorf("type %s: %v, want %v", kind, err, code)
+				}
+			}
 		}
 
 		eventually(t, "route", func() error {
@@ -187,7 +194,11 @@ func TestAdmin(t *testing.T) {
 		}
 
 		// Java's message, and Java's eyes.
-		lines := javaprog.Run(t, version, "Produce", c.NameServer(), topic, "sync", "1", "5000")
+		var lines []string
+		eventually(t, "Java's producer", func() error { // it gives up after three seconds, which a busy machine may need
+			lines, err = javaprog.TryRun(t, version, "Produce", c.NameServer(), topic, "sync", "1", "5000")
+			return err
+		})
 		var java struct{ MsgID, OffsetMsgID string }
 		mustJSON(t, lines[0], &java)
 		eventually(t, "Java's by id", func() error { _, err := a.MessagesByID(ctx, topic, java.MsgID); return err })
