@@ -9,6 +9,8 @@
 //   - Each request is made once. Java creates a topic at a broker up to five times.
 //   - A message type is refused with [core.ErrUnsupported] where the broker is older than 5.0 and
 //     has dropped it. Java says success.
+//   - A unique id is found at a broker of 4.9 with access control too, where Java's request is
+//     refused: that broker verifies another signature than Java's client of the same version makes.
 //   - The order of an ordered topic is a flag of the topic. mqadmin also writes an order
 //     configuration to the name servers, if it is told to.
 //   - Messages come sorted by the time at which they were stored. Bodies are unpacked when they

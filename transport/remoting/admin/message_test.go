@@ -153,7 +153,7 @@ func TestHashCollisions(t *testing.T) {
 			asked = append(asked, strings.Join(fields, " "))
 		}
 		if want := []string{
-			"topic=t key=k maxNum=64 beginTimestamp=0 endTimestamp=9223372036854775807 _UNIQUE_KEY_QUERY=false",
+			"topic=t key=k maxNum=64 beginTimestamp=0 endTimestamp=9223372036854775807",
 			"topic=t key=k maxNum=32 beginTimestamp=0 endTimestamp=9223372036854775807 _UNIQUE_KEY_QUERY=true",
 		}; !slices.Equal(asked, want) {
 			t.Errorf("asked %q", asked)
@@ -164,6 +164,35 @@ func TestHashCollisions(t *testing.T) {
 			t.Errorf("by place: %s", got)
 		}
 	})
+}
+
+// A broker of 4.9 with access control refuses the field for unique ids by its signature, and is asked
+// without it. Others that refuse are not asked again.
+func TestUniqueIDAtOldBrokersWithAccessControl(t *testing.T) {
+	for _, tt := range []struct {
+		version, requests int
+	}{{wire.V4_9_8, 2}, {wire.V5_0_0, 1}} {
+		virtual(t, 1, remoting.Config{}, func(t *testing.T, w *world) {
+			res := w.send(t, core.Message{Topic: "t", Body: []byte("x")})
+			w.Control(wire.QueryMessage, func(r *embedded.Request) embedded.Action {
+				if r.Command.Ext.Get("_UNIQUE_KEY_QUERY") == "" {
+					return embedded.Pass()
+				}
+				frame, err := wire.AppendCommand(nil, &wire.Command{
+					Code: 1, Remark: "org.apache.rocketmq.acl.common.AclException: Check signature failed for accessKey=k", Version: tt.version,
+					Language: wire.LanguageJava, Opaque: r.Command.Opaque, Flag: wire.FlagResponse, Serialization: wire.JSON,
+				})
+				if err != nil {
+					panic(err)
+				}
+				return embedded.Garbage(frame)
+			})
+			found, err := w.MessagesByID(t.Context(), "t", res.MessageID.String())
+			if old := tt.requests == 2; old && (err != nil || len(found) != 1) || !old && core.ClassOf(err) != core.ClassAuth || w.RequestCount(wire.QueryMessage) != tt.requests {
+				t.Errorf("version %d: %d found, %v, %d requests", tt.version, len(found), err, w.RequestCount(wire.QueryMessage))
+			}
+		})
+	}
 }
 
 // A message that is stored twice has one id twice.

@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/internal/words"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
@@ -31,7 +33,8 @@ const (
 	MaxFound = 64 << 20
 )
 
-// uniqueKeyQuery is the field that says that the key is a unique id (Java: MixAll.UNIQUE_MSG_QUERY_FLAG).
+// uniqueKeyQuery is the field that says that the key is a unique id (Java:
+// MixAll.UNIQUE_MSG_QUERY_FLAG). Where it is missing the key is none.
 const uniqueKeyQuery = "_UNIQUE_KEY_QUERY"
 
 // codeNotFound is the answer of a broker that found nothing (Java: ResponseCode.QUERY_NOT_FOUND).
@@ -79,8 +82,7 @@ func (a *Admin) MessagesByKey(ctx context.Context, q Query) ([]Message, error) {
 		{Key: "maxNum", Value: strconv.Itoa(q.Max)},
 		{Key: "beginTimestamp", Value: strconv.FormatInt(begin, 10)},
 		{Key: "endTimestamp", Value: strconv.FormatInt(end, 10)},
-		{Key: uniqueKeyQuery, Value: "false"},
-	}, func(m *Message) bool { return m.Topic == q.Topic && slices.Contains(m.Keys(), q.Key) })
+	}, false, func(m *Message) bool { return m.Topic == q.Topic && slices.Contains(m.Keys(), q.Key) })
 }
 
 // MessagesByID finds the messages that a producer gave an id (core.Result.MessageID). There is
@@ -94,12 +96,11 @@ func (a *Admin) MessagesByID(ctx context.Context, topic, id string) ([]Message, 
 		{Key: "maxNum", Value: "32"}, // brokers put a number of their own in its place
 		{Key: "beginTimestamp", Value: "0"},
 		{Key: "endTimestamp", Value: strconv.FormatInt(math.MaxInt64, 10)},
-		{Key: uniqueKeyQuery, Value: "true"},
-	}, func(m *Message) bool { return m.ID() == id })
+	}, true, func(m *Message) bool { return m.ID() == id })
 }
 
 // query asks every broker of a topic. Match leaves out what the brokers found by chance.
-func (a *Admin) query(ctx context.Context, topic, kind, key string, fields wire.Fields, match func(*Message) bool) ([]Message, error) {
+func (a *Admin) query(ctx context.Context, topic, kind, key string, fields wire.Fields, unique bool, match func(*Message) bool) ([]Message, error) {
 	route, err := a.Route(ctx, topic)
 	if err != nil {
 		return nil, err
@@ -110,7 +111,7 @@ func (a *Admin) query(ctx context.Context, topic, kind, key string, fields wire.
 	var out []Message
 	kept := 0
 	err = a.each(ctx, "look for "+what, readable(route.Brokers), func(ctx context.Context, b broker) error {
-		answer, err := a.ask(ctx, b.addr, wire.QueryMessage, fields)
+		answer, err := a.lookFor(ctx, b.addr, fields, unique)
 		if answer.Code == int(codeNotFound) {
 			return nil
 		}
@@ -140,6 +141,20 @@ func (a *Admin) query(ctx context.Context, topic, kind, key string, fields wire.
 		err = &NotFoundError{What: what}
 	}
 	return out, err
+}
+
+// lookFor asks one broker. One of 4.9 with access control leaves the field for unique ids out of
+// what it verifies, other than Java's client and than brokers of 5.x, and refuses the request.
+// It is then made without the field, which such a broker does not need to find an id.
+func (a *Admin) lookFor(ctx context.Context, addr string, fields wire.Fields, unique bool) (wire.Command, error) {
+	if !unique {
+		return a.ask(ctx, addr, wire.QueryMessage, fields)
+	}
+	answer, err := a.ask(ctx, addr, wire.QueryMessage, append(fields[:len(fields):len(fields)], wire.Field{Key: uniqueKeyQuery, Value: "true"}))
+	if be := (*core.BrokerError)(nil); errors.As(err, &be) && be.Class == core.ClassAuth && answer.Version < wire.V5_0_0 {
+		return a.ask(ctx, addr, wire.QueryMessage, fields)
+	}
+	return answer, err
 }
 
 // readable are the brokers with an address to read from: the master's, or that of the slave
