@@ -2,10 +2,13 @@ package remoting
 
 import (
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
 // What core sends in its own terms gets remoting's form here.
@@ -14,13 +17,42 @@ import (
 // U+0001, value, U+0002 (Java: MessageDecoder.messageProperties2String). It is made once
 // for all attempts of a call ([core.Outgoing.Form]).
 func appendProperties(dst []byte, out *core.Outgoing) ([]byte, error) {
+	retried := rocketmq.IsRetryTopic(out.Topic())
 	for name, value := range out.Properties() {
+		if retried && inHeader(name) {
+			continue
+		}
 		dst = append(dst, name...)
 		dst = append(dst, rocketmq.NameValueSeparator)
 		dst = value.AppendTo(dst)
 		dst = append(dst, rocketmq.PropertySeparator)
 	}
 	return dst, nil
+}
+
+// inHeader reports whether a property of a message for a %RETRY% topic goes into the request's
+// header instead (Java: DefaultMQProducerImpl.sendKernelImpl).
+func inHeader(name string) bool {
+	return name == rocketmq.PropertyReconsumeTime || name == rocketmq.PropertyMaxReconsumeTimes
+}
+
+// setReconsumeTimes puts into the header how often a message of a %RETRY% topic was consumed, and
+// how often it may be: a broker sends it to the group's dead-letter topic after that.
+func setReconsumeTimes(send *wire.SendRequest, out *core.Outgoing) error {
+	for name, field := range map[string]*int{
+		rocketmq.PropertyReconsumeTime: &send.ReconsumeTimes, rocketmq.PropertyMaxReconsumeTimes: &send.MaxReconsumeTimes,
+	} {
+		text, ok := out.Property(name)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseInt(text, 10, 32)
+		if err != nil || n < 0 {
+			return fmt.Errorf("%w: property %s is no number from 0 to %d", core.ErrInvalidMessage, name, math.MaxInt32)
+		}
+		*field = int(n)
+	}
+	return nil
 }
 
 // codecs are the codecs that consumers know, with their system flags.
