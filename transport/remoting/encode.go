@@ -159,7 +159,7 @@ func (c *Client) appendSend(dst []byte, at *core.Attempt, code int, opaque int32
 		MaxReconsumeTimes: -1, BrokerName: at.Queue().Broker,
 	}
 	if rocketmq.IsRetryTopic(out.Topic()) {
-		if err := setReconsumeTimes(&send, out); err != nil {
+		if send.ReconsumeTimes, send.MaxReconsumeTimes, err = reconsumeTimes(out); err != nil {
 			return dst, err
 		}
 	}

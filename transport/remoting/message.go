@@ -8,7 +8,6 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
-	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
 // What core sends in its own terms gets remoting's form here.
@@ -36,23 +35,26 @@ func inHeader(name string) bool {
 	return name == rocketmq.PropertyReconsumeTime || name == rocketmq.PropertyMaxReconsumeTimes
 }
 
-// setReconsumeTimes puts into the header how often a message of a %RETRY% topic was consumed, and
-// how often it may be: a broker sends it to the group's dead-letter topic after that.
-func setReconsumeTimes(send *wire.SendRequest, out *core.Outgoing) error {
-	for name, field := range map[string]*int{
-		rocketmq.PropertyReconsumeTime: &send.ReconsumeTimes, rocketmq.PropertyMaxReconsumeTimes: &send.MaxReconsumeTimes,
-	} {
-		text, ok := out.Property(name)
-		if !ok {
-			continue
-		}
-		n, err := strconv.ParseInt(text, 10, 32)
-		if err != nil || n < 0 {
-			return fmt.Errorf("%w: property %s is no number from 0 to %d", core.ErrInvalidMessage, name, math.MaxInt32)
-		}
-		*field = int(n)
+// reconsumeTimes are how often a message of a %RETRY% topic was consumed, and how often it may be:
+// a broker sends it to the group's dead-letter topic after that. Without a limit it is -1.
+func reconsumeTimes(out *core.Outgoing) (times, limit int, err error) {
+	if times, err = numberOf(out, rocketmq.PropertyReconsumeTime, 0); err == nil {
+		limit, err = numberOf(out, rocketmq.PropertyMaxReconsumeTimes, -1)
 	}
-	return nil
+	return times, limit, err
+}
+
+// numberOf is a property that is a number, or what it is where there is none.
+func numberOf(out *core.Outgoing, name string, none int) (int, error) {
+	text, ok := out.Property(name)
+	if !ok {
+		return none, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%w: property %s is no number from 0 to %d", core.ErrInvalidMessage, name, math.MaxInt32)
+	}
+	return int(n), nil
 }
 
 // codecs are the codecs that consumers know, with their system flags.
