@@ -48,6 +48,7 @@ func TestAccessControl(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) { refusedCredentials(t, c, said, x.topic, x.keys) })
 		}
+		t.Run("administration", func(t *testing.T) { administered(t, c, said) })
 		t.Run("replaced under load", func(t *testing.T) { replacedCredentials(t, c, said) })
 		t.Run("crash", func(t *testing.T) {
 			said.crashes(t, crash{NameServer: c.NameServer(), Topic: "allowed", Credentials: keysOf(t, c.SenderCredentials())})

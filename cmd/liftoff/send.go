@@ -17,9 +17,7 @@ import (
 
 // sendCmd are the flags of "liftoff send".
 type sendCmd struct {
-	Namesrv     string        `required:"" env:"NAMESRV_ADDR" placeholder:"ADDRS" help:"Name servers, host:port, separated by semicolons."`
-	Access      accessFlags   `embed:""`
-	TLS         tlsFlags      `embed:""`
+	Connect     connectFlags  `embed:""`
 	Topic       string        `required:"" help:"Topic to send to."`
 	Group       string        `default:"liftoff_send" help:"Producer group."`
 	File        string        `short:"f" placeholder:"PATH" help:"File to read; standard input if absent or -."`
@@ -163,7 +161,7 @@ func (c *sendCmd) check() error {
 	case c.Pace && c.Mode != "oneway":
 		return fmt.Errorf("--pace with --mode %s: only one-way sends are paced", c.Mode)
 	}
-	return c.TLS.check()
+	return c.Connect.TLS.check()
 }
 
 // reach asks a name server where the topic lives. Where nobody knows, each line would fail by
