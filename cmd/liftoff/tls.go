@@ -36,12 +36,17 @@ func (c *sendCmd) client(log *slog.Logger) (*remoting.Client, error) {
 	if err := c.Access.sign(&settings, log); err != nil {
 		return nil, err
 	}
+	c.Network.set(&settings)
 	client, err := remoting.NewClient(settings)
-	switch {
-	case err != nil && c.TLS.Enabled:
-		return nil, fmt.Errorf("--namesrv or a flag of --tls: %w", err)
-	case err != nil:
-		return nil, fmt.Errorf("--namesrv: %w", err)
+	if err != nil {
+		flags := "--namesrv"
+		if named := c.Network.named(); named != "" {
+			flags += ", " + named
+		}
+		if c.TLS.Enabled {
+			flags += " or a flag of --tls"
+		}
+		return nil, fmt.Errorf("%s: %w", flags, err)
 	}
 	return client, nil
 }

@@ -25,10 +25,14 @@ type Box struct {
 
 // Forward listens at an address, such as 127.0.0.1:0, and takes each connection on to another one.
 func Forward(listen, to string) (*Box, error) {
-	return start(listen, func(b *Box, client net.Conn) (net.Conn, error) {
+	ln, err := net.Listen("tcp", listen)
+	if err != nil {
+		return nil, err
+	}
+	return start(ln, func(b *Box, _ net.Conn) (net.Conn, error) {
 		b.note(to)
 		return net.Dial("tcp", to)
-	})
+	}), nil
 }
 
 // Proxy says what a SOCKS5 proxy does (RFC 1928).
@@ -41,13 +45,18 @@ type Proxy struct {
 }
 
 // Listen starts the proxy at an address, such as 127.0.0.1:0.
-func (p Proxy) Listen(addr string) (*Box, error) { return start(addr, p.accept) }
-
-func start(listen string, connect func(b *Box, client net.Conn) (net.Conn, error)) (*Box, error) {
-	ln, err := net.Listen("tcp", listen)
+func (p Proxy) Listen(addr string) (*Box, error) {
+	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
+	return p.Serve(ln), nil
+}
+
+// Serve starts the proxy on a listener, which is the box's from then on.
+func (p Proxy) Serve(ln net.Listener) *Box { return start(ln, p.accept) }
+
+func start(ln net.Listener, connect func(b *Box, client net.Conn) (net.Conn, error)) *Box {
 	b := &Box{ln: ln, conns: map[net.Conn]bool{}}
 	b.wg.Go(func() {
 		for {
@@ -58,7 +67,7 @@ func start(listen string, connect func(b *Box, client net.Conn) (net.Conn, error
 			b.wg.Go(func() { b.serve(client, connect) })
 		}
 	})
-	return b, nil
+	return b
 }
 
 // Addr is where clients connect to.

@@ -2,6 +2,7 @@ package remoting
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -40,18 +41,20 @@ func (c *Client) askWith(req *conn.Request, p *peer, cmd wire.Command) (wire.Com
 		return answer, nil
 	}
 	req.Reset(until)
-	again, _, err := c.askOnce(req, p, cmd)
-	if err != nil && !req.Written() {
+	again, cn, err := c.askOnce(req, p, cmd)
+	if err != nil && cn == nil {
 		return answer, nil
 	}
 	return again, err
 }
 
-// askOnce makes the request once, on the connection that it returns. It looks past connections
-// that ended before the request was on them. Brokers have nothing to say in a body.
+// askOnce makes the request once, on the connection that it returns: nil if no byte of the
+// request has left. It looks past connections that ended before the request was on them. Brokers
+// have nothing to say in a body.
 func (c *Client) askOnce(req *conn.Request, p *peer, cmd wire.Command) (wire.Command, *conn.Conn, error) {
 	req.Body = !p.broker
 	for stale := 0; ; stale++ {
+		var written *conn.Conn
 		cn, err := p.connect(&req.Wait)
 		if err == nil {
 			req.Opaque = c.opaque.Add(1)
@@ -59,7 +62,9 @@ func (c *Client) askOnce(req *conn.Request, p *peer, cmd wire.Command) (wire.Com
 			if bad != nil {
 				return wire.Command{}, nil, bad
 			}
-			err = p.exchange(cn, req, f)
+			if err = p.exchange(cn, req, f); req.Written() && !errors.Is(err, core.ErrConnect) {
+				written = cn
+			}
 		}
 		switch {
 		case err == nil:
@@ -73,7 +78,7 @@ func (c *Client) askOnce(req *conn.Request, p *peer, cmd wire.Command) (wire.Com
 			err = fmt.Errorf("%s: %w", p.addr, err)
 		}
 		if err != nil {
-			return wire.Command{}, nil, err
+			return wire.Command{}, written, err
 		}
 	}
 }
