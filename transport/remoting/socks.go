@@ -77,6 +77,21 @@ func (s *SOCKS) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// UnmarshalYAML takes a mapping, or what UnmarshalText takes as a string. The libraries for YAML
+// share this form of the method.
+func (s *SOCKS) UnmarshalYAML(decode func(any) error) error {
+	var text string
+	if decode(&text) == nil {
+		return s.UnmarshalText([]byte(text))
+	}
+	var proxies map[string]SOCKSProxy
+	if err := decode(&proxies); err != nil {
+		return err
+	}
+	*s = proxies
+	return nil
+}
+
 // UnmarshalJSON refuses unknown members.
 func (p *SOCKSProxy) UnmarshalJSON(data []byte) error { return confjson.Unmarshal(data, p) }
 
