@@ -30,8 +30,14 @@ func (e *ConnectError) Unwrap() error { return e.Err }
 
 // ErrorClass is ClassNetwork, also where the cause is a timeout of the dial, or
 // ClassClosed after the client's Shutdown, or ClassAuth where the server did not accept the
-// client's certificate.
-func (e *ConnectError) ErrorClass() core.Class { return networkClass(e.Err) }
+// client's certificate or a SOCKS proxy did not take the credentials: another attempt would not
+// help, and no broker is to blame.
+func (e *ConnectError) ErrorClass() core.Class {
+	if proxy := (*SOCKSError)(nil); errors.As(e.Err, &proxy) && proxy.Refused {
+		return core.ClassAuth
+	}
+	return networkClass(e.Err)
+}
 
 func networkClass(cause error) core.Class {
 	if errors.Is(cause, core.ErrClosed) {
