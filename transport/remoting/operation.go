@@ -61,7 +61,7 @@ func (c *Client) operate(ctx context.Context, op *core.Operation, p *peer, kind 
 	}()
 	answer, err := c.askWith(req, p, cmd)
 	returned = true
-	if req.Written() && !errors.Is(err, core.ErrConnect) {
+	if err == nil || req.Written() && !errors.Is(err, core.ErrConnect) {
 		op.MarkWritten()
 	}
 	c.shared.FreeRequest(req)
