@@ -20,7 +20,7 @@ func demo(ctx context.Context, w io.Writer) error {
 	say := func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
 	cluster, err := embedded.Start(ctx, embedded.Config{
 		// A real broker asks for the first time after six seconds, and then twice a minute.
-		TransactionTimeout: 300 * time.Millisecond, TransactionCheckInterval: 300 * time.Millisecond,
+		TransactionTimeout: 2 * time.Second, TransactionCheckInterval: 300 * time.Millisecond,
 	})
 	if err != nil {
 		return err
