@@ -319,6 +319,35 @@ func TestEndIsTold(t *testing.T) {
 	}
 }
 
+// A policy that never gives up is ended all the same, and a spent budget ends it too.
+func TestEndIsBounded(t *testing.T) {
+	for _, tt := range []struct{ budget, times int }{{2000, 1000}, {5, 6}, {0, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			l := &teller{tell: func(context.Context, *core.Operation) error { return core.ErrConnect }}
+			cfg := transactional(l)
+			cfg.Retry = core.RetryPolicyFunc(func(*core.Failure) core.Decision { return core.Decision{Retry: true} })
+			cfg.Budget = &purse{tt.budget}
+			p := coretest.Start(t, cfg)
+			if _, err := p.SendTransaction(t.Context(), &core.Message{Topic: "T", Body: []byte("x")}, decides(core.TransactionRollback, nil)); err == nil {
+				t.Error("no error")
+			}
+			if n := len(l.told()); n != tt.times {
+				t.Errorf("told %d times with a budget of %d, want %d", n, tt.budget, tt.times)
+			}
+		})
+	}
+}
+
+// purse is a budget that is spent.
+type purse struct{ left int }
+
+func (p *purse) Deposit() {}
+
+func (p *purse) Withdraw(*core.Failure) bool {
+	p.left--
+	return p.left >= 0
+}
+
 // A pause before the end is told again ends with the caller's context, and with the producer.
 func TestEndGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

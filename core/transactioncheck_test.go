@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
@@ -84,11 +85,15 @@ func TestTransactionCheck(t *testing.T) {
 				if r.Body == nil {
 					r.Body = []byte("half")
 				}
+				start := time.Now()
 				if err := l.inbox.Deliver(&r); err != nil {
 					t.Fatal(err)
 				}
 				if err := p.Shutdown(t.Context()); err != nil {
 					t.Error(err)
+				}
+				if took := time.Since(start); tt.name == "hangs" && took != time.Minute {
+					t.Errorf("the checker had %v", took)
 				}
 				var want []string
 				if tt.want != "" {

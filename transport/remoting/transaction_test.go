@@ -177,6 +177,9 @@ func TestKeepBrokers(t *testing.T) {
 		if beats := len(kept.requests(wire.HeartBeat)); beats < 38 || len(other.requests(wire.HeartBeat)) != 0 {
 			t.Errorf("%d heartbeats in 20 minutes, %d of the other broker", beats, len(other.requests(wire.HeartBeat)))
 		}
+		if dials := c.Stats().Dials; dials != 1 {
+			t.Errorf("%d dials: the connection is not kept", dials)
+		}
 		if err := c.UnregisterGroup(t.Context(), "g"); err != nil {
 			t.Error(err)
 		}
