@@ -9,9 +9,10 @@ import (
 
 // connectFlags say how a cluster is reached. Every command that talks to one has them.
 type connectFlags struct {
-	Namesrv string      `required:"" env:"NAMESRV_ADDR" placeholder:"ADDRS" help:"Name servers, host:port, separated by semicolons."`
-	Access  accessFlags `embed:""`
-	TLS     tlsFlags    `embed:""`
+	Namesrv string       `required:"" env:"NAMESRV_ADDR" placeholder:"ADDRS" help:"Name servers, host:port, separated by semicolons."`
+	Access  accessFlags  `embed:""`
+	TLS     tlsFlags     `embed:""`
+	Network networkFlags `embed:""`
 }
 
 // client is the client that the flags say.
@@ -22,12 +23,17 @@ func (f *connectFlags) client(log *slog.Logger) (*remoting.Client, error) {
 	if err := f.Access.sign(&settings, log); err != nil {
 		return nil, err
 	}
+	f.Network.set(&settings)
 	client, err := remoting.NewClient(settings)
-	switch {
-	case err != nil && f.TLS.Enabled:
-		return nil, fmt.Errorf("--namesrv or a flag of --tls: %w", err)
-	case err != nil:
-		return nil, fmt.Errorf("--namesrv: %w", err)
+	if err != nil {
+		flags := "--namesrv"
+		if named := f.Network.named(); named != "" {
+			flags += ", " + named
+		}
+		if f.TLS.Enabled {
+			flags += " or a flag of --tls"
+		}
+		return nil, fmt.Errorf("%s: %w", flags, err)
 	}
 	return client, nil
 }

@@ -29,6 +29,7 @@ const (
 	sync        = "golang.org/x/sync"
 	xtime       = "golang.org/x/time"
 	system      = "golang.org/x/sys"
+	proxy       = "golang.org/x/net/proxy"
 	klauspost   = "github.com/klauspost/compress"
 	lz4         = "github.com/pierrec/lz4"
 	kong        = "github.com/alecthomas/kong"
@@ -72,7 +73,7 @@ var Law = []Rule{
 	{Folder: "transport", Ours: []string{"core"}},
 	{Folder: "transport/transporttest", Ours: []string{"core", "internal/enum", "internal/rulekit"}},
 	{Folder: "transport/wire", Ours: []string{"core/rocketmq", "internal/words", "internal/enum"}},
-	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "transport/remoting/internal", "internal/absent", "internal/confjson", "internal/words", "internal/plausible", "internal/logqueue", "internal/random"}},
+	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "transport/remoting/internal", "internal/absent", "internal/confjson", "internal/words", "internal/plausible", "internal/logqueue", "internal/random"}, Theirs: []string{proxy, system}},
 	// A signer knows the requests that it signs.
 	{Folder: "transport/remoting/acl", Ours: []string{"core", "transport/wire", "transport/remoting", "internal/absent", "internal/confjson", "internal/filewatch", "internal/logqueue"}},
 	// Administration stands on top of the client. What it shows was packed by a hook.
@@ -107,6 +108,8 @@ var Law = []Rule{
 		"modules", "examples", "cmd", "internal/faulttest", "internal/incidents", "internal/lawtest",
 	}},
 	{Folder: "internal/incidents", Ours: []string{"internal/simulate"}},
+	// What stands between clients and servers in tests.
+	{Folder: "internal/middlebox"},
 	// A constant that tests ask. No other code may import it.
 	{Folder: "internal/race"},
 	// These hold tests of the tree and no code that anybody imports.

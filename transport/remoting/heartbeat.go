@@ -164,6 +164,7 @@ func (c *Client) beatOn(p *peer) {
 		c.log.Debug("heartbeat failed", "addr", p.addr, "err", err)
 		return
 	}
+	p.version.Store(int32(answer.Version))
 	c.count.heartbeats.Add(1)
 }
 
