@@ -119,7 +119,7 @@ func inWords(err error) string {
 var noValue = regexp.MustCompile(`expected [a-z0-9 ]+ value but got "EOL" \(<EOL>\)`)
 
 // noArgument is what the parser says of an argument that is not there.
-var noArgument = regexp.MustCompile(`expected "<([a-z-]+)>"`)
+var noArgument = regexp.MustCompile(`expected "<([a-z-]+)>(?: \.\.\.)?"`)
 
 // commandOf is the command that args name, for as much of it as there is.
 func commandOf(parser *kong.Kong, args []string) string {

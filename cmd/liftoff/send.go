@@ -206,8 +206,10 @@ const maxConcurrency = 10_000
 
 // template is the message that lines fill.
 func (c *sendCmd) template() (core.Message, error) {
-	m := core.Message{Topic: c.Topic, Tag: c.Tag, ShardingKey: c.ShardingKey, DelayLevel: c.DelayLevel,
-		DeliverAt: c.DeliverAt, DeliverAfter: c.Delay, Priority: c.Priority, LiteTopic: c.LiteTopic}
+	m := core.Message{
+		Topic: c.Topic, Tag: c.Tag, ShardingKey: c.ShardingKey, DelayLevel: c.DelayLevel,
+		DeliverAt: c.DeliverAt, DeliverAfter: c.Delay, Priority: c.Priority, LiteTopic: c.LiteTopic,
+	}
 	if err := validate.Topic(c.Topic); err != nil {
 		return m, fmt.Errorf("--topic: %w", err)
 	}
