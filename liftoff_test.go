@@ -191,7 +191,7 @@ func TestNewReportsMistakes(t *testing.T) {
 		options []liftoff.Option
 		want    []string // the lines, in order
 	}{
-		{"nothing given", liftoff.Config{}, nil, []string{"group is empty", "no name server is given: set Config.NameServers or NAMESRV_ADDR"}},
+		{"nothing given", liftoff.Config{}, nil, []string{"group is empty", "no name server is given: set Config.NameServers, Config.Client.Discovery or NAMESRV_ADDR"}},
 		{"bad address", liftoff.Config{Group: "g", NameServers: []string{"a:b:c"}}, nil, []string{"a:b:c"}},
 		{"no group", liftoff.Config{NameServers: servers}, nil, []string{"group is empty"}},
 		{"reserved group", liftoff.Config{Group: "DEFAULT_PRODUCER", NameServers: servers}, nil, []string{"is reserved"}},

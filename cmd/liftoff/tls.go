@@ -30,18 +30,19 @@ func (f *tlsFlags) check() error {
 
 // client is the client that the flags say.
 func (c *sendCmd) client(log *slog.Logger) (*remoting.Client, error) {
-	settings := remoting.Config{NameServers: []string{c.Namesrv}, TLS: remoting.TLS{
+	settings := remoting.Config{TLS: remoting.TLS{
 		Enabled: c.TLS.Enabled, CAFile: c.TLS.CA, CertFile: c.TLS.Cert, KeyFile: c.TLS.Key, ServerName: c.TLS.ServerName,
 	}}
+	c.NameServers.in(&settings)
 	if err := c.Access.sign(&settings, log); err != nil {
 		return nil, err
 	}
 	client, err := remoting.NewClient(settings)
 	switch {
 	case err != nil && c.TLS.Enabled:
-		return nil, fmt.Errorf("--namesrv or a flag of --tls: %w", err)
+		return nil, fmt.Errorf("%s or a flag of --tls: %w", c.NameServers.flags(), err)
 	case err != nil:
-		return nil, fmt.Errorf("--namesrv: %w", err)
+		return nil, fmt.Errorf("%s: %w", c.NameServers.flags(), err)
 	}
 	return client, nil
 }

@@ -205,7 +205,7 @@ func TestErrors(t *testing.T) {
 		validates bool
 		says      string
 	}{
-		{"no name server", fx.Options(), false, "remotingfx: no name server is given: set liftoff.Config.NameServers or NAMESRV_ADDR, or provide a remoting.Config"},
+		{"no name server", fx.Options(), false, "remotingfx: no name server is given: set liftoff.Config.NameServers, a source in Config.Client.Discovery or NAMESRV_ADDR, or provide a remoting.Config"},
 		{"name servers twice", fx.Supply(liftoff.Config{NameServers: servers}, remoting.Config{NameServers: servers}), false, "in liftoff.Config and in remoting.Config: give them once"},
 		{"settings twice", fx.Supply(liftoff.Config{Client: remoting.Config{ClientID: "a"}}, remoting.Config{ClientID: "b"}), false, "give one of them"},
 		{"bad setting", fx.Supply(liftoff.Config{NameServers: servers, Client: remoting.Config{IdleTimeout: -time.Second}}), false, "IdleTimeout is negative"},
