@@ -1,6 +1,7 @@
 package remotingfx_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -193,6 +194,26 @@ func TestNamedProducersAlone(t *testing.T) {
 	app.RequireStop()
 	if !strings.Contains(log.String(), "component=rocketmq.client") {
 		t.Errorf("the client does not log to the graph's logger:\n%s", log.String())
+	}
+}
+
+// A source of name servers is enough, wherever it is given.
+func TestNameServersFromASource(t *testing.T) {
+	t.Setenv(liftoff.NameServerEnv, "")
+	cluster := embedded.New(t, embedded.Config{})
+	found := remoting.Config{Discovery: remoting.Discovery{
+		Source: remoting.NameServerFunc(func(context.Context) ([]string, error) { return cluster.NameServers(), nil }),
+	}}
+	for name, given := range map[string]fx.Option{
+		"liftoff.Config":  fx.Supply(liftoff.Config{Client: found}),
+		"remoting.Config": fx.Supply(found),
+	} {
+		var routes core.RouteSource
+		app := fxtest.New(t, fx.NopLogger, remotingfx.Module, given, fx.Populate(&routes)).RequireStart()
+		if _, err := routes.Route(t.Context(), "T"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		app.RequireStop()
 	}
 }
 

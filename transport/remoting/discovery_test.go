@@ -18,6 +18,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/transport/embedded"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -687,6 +688,32 @@ func TestDiscoveryConfig(t *testing.T) {
 	_, err = remoting.NewClient(remoting.Config{NameServers: []string{"a:1"}, Discovery: remoting.Discovery{HTTPClient: http.DefaultClient}})
 	if err == nil || !strings.Contains(err.Error(), "HTTPClient is set without") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A name server that was found by a name has a certificate with that name, whichever of its addresses
+// is dialed.
+func TestCertificatesOfNameServersHaveTheirNames(t *testing.T) {
+	a := newAuthority(t)
+	n := embedded.NewNetwork()
+	server := tlsBroker(t, n, a.issue(t, "ns.example").server(t))
+	host, port, err := net.SplitHostPort(server.addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := &dns{}
+	names.set("ns.example", host)
+	names.set("other.example", host)
+	server.script = func(s *session, c wire.Command) { answerRoute(s, c, one) }
+	settings := trusting(t, a)
+	for name, want := range map[string]string{"ns.example": "", "other.example": "certificate is valid for ns.example, not other.example"} {
+		c := client(t, remoting.Config{
+			NameServers: []string{net.JoinHostPort(name, port)}, TLS: settings, Dial: n.DialContext, Discovery: remoting.Discovery{Resolver: names},
+		})
+		_, err := c.Route(bg, "T")
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
