@@ -105,6 +105,10 @@ client:
   maxQueuedBytes: 18
   maxBrokers: 19
   maxTopics: 20
+  discovery:
+    endpoint: conf.example
+    srv: [_rocketmq._tcp.a.example, _rocketmq._tcp.b.example]
+    interval: 21s
   tls:
     enabled: true
     caFile: ca.crt
@@ -124,6 +128,9 @@ acl:
 				Serialization: remoting.JSON, CreateTopicKey: "TBW102", DefaultTopicQueueNums: 8, ClientID: "me", HeartbeatInterval: 11 * ms,
 				ConnectTimeout: 12 * ms, NameServerTimeout: 13 * ms, RequestTimeout: 14 * ms, WriteTimeout: 15 * ms, FrameTimeout: 16 * ms,
 				IdleTimeout: 17 * ms, MaxQueuedBytes: 18, MaxBrokers: 19, MaxTopics: 20,
+				Discovery: remoting.Discovery{
+					Endpoint: "conf.example", SRV: []string{"_rocketmq._tcp.a.example", "_rocketmq._tcp.b.example"}, Interval: 21000 * ms,
+				},
 				TLS: remoting.TLS{
 					Enabled: true, CAFile: "ca.crt", CertFile: "client.crt", KeyFile: "client.key", ServerName: "broker.example", InsecureSkipVerify: true,
 				},
