@@ -39,7 +39,7 @@ func inPasses(name string, look func(k *kit, v *visit, s []sent)) check[Step] {
 				return
 			}
 			for _, p := range v.one().passes {
-				if look(k, v, p.sent); k.failed() {
+				if look(k, v, p.sent); k.Failed() {
 					return
 				}
 			}

@@ -48,7 +48,7 @@ var Law = []Rule{
 	{Folder: "core/rocketmq", Ours: []string{"internal/words", "internal/enum"}},
 	{Folder: "core", Ours: []string{"core", "internal/fifo", "internal/absent", "internal/words", "internal/enum", "internal/plausible", "internal/logqueue"}, Theirs: []string{sync}},
 	{Folder: "core/coretest", Ours: []string{"core"}},
-	{Folder: "core/steptest", Ours: []string{"core"}},
+	{Folder: "core/steptest", Ours: []string{"core", "internal/rulekit"}},
 	// Hooks and strategies know the core and the one library they are about. Those with
 	// a configuration know how it is written as JSON.
 	{Folder: "hooks", Ours: []string{"core", "hooks/internal/plugin", "internal/words", "internal/plausible"}},
@@ -64,17 +64,17 @@ var Law = []Rule{
 	{Folder: "strategies/limit", Ours: []string{"core", "strategies/internal", "internal/fifo", "internal/confjson", "internal/enum", "internal/plausible", "internal/words"}, Theirs: []string{xtime}},
 	// The file of policies names every part that a policy can have.
 	{
-		Folder: "strategies/policyfile", Ours: []string{"core", "strategies", "hooks/compress", "hooks/sendrules", "internal/absent", "internal/confjson", "internal/logqueue", "internal/words"},
+		Folder: "strategies/policyfile", Ours: []string{"core", "strategies", "hooks/compress", "hooks/sendrules", "internal/absent", "internal/confjson", "internal/filewatch", "internal/logqueue", "internal/words"},
 		Except: []string{"strategies/strategytest"}, Theirs: []string{yaml},
 	},
 	// The two transports share the wire format and nothing else. That and the embedded
 	// cluster speak RocketMQ's words and know no producer.
 	{Folder: "transport", Ours: []string{"core"}},
-	{Folder: "transport/transporttest", Ours: []string{"core", "internal/enum"}},
+	{Folder: "transport/transporttest", Ours: []string{"core", "internal/enum", "internal/rulekit"}},
 	{Folder: "transport/wire", Ours: []string{"core/rocketmq", "internal/words", "internal/enum"}},
 	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "transport/remoting/internal", "internal/absent", "internal/confjson", "internal/words", "internal/plausible", "internal/logqueue", "internal/random"}},
 	// A signer knows the requests that it signs.
-	{Folder: "transport/remoting/acl", Ours: []string{"core", "transport/wire", "transport/remoting", "internal/absent", "internal/confjson", "internal/logqueue"}},
+	{Folder: "transport/remoting/acl", Ours: []string{"core", "transport/wire", "transport/remoting", "internal/absent", "internal/confjson", "internal/filewatch", "internal/logqueue"}},
 	// A connection knows frames and sockets, and of the core the errors that end a wait.
 	{Folder: "transport/remoting/internal/conn", Ours: []string{"core", "transport/wire", "internal/fifo"}, Theirs: []string{system}},
 	{Folder: "transport/embedded", Ours: []string{"core/rocketmq", "transport/wire"}, Theirs: []string{sync}},
@@ -84,13 +84,15 @@ var Law = []Rule{
 	{Folder: "examples", Ours: []string{Any}, Except: []string{"examples", "cmd", "internal"}, Theirs: []string{fx, otelAPI}},
 	{Folder: "cmd", Ours: []string{Any}, Except: []string{
 		"modules", "examples", "internal/absent", "internal/confjson", "internal/enum", "internal/fifo", "internal/plausible", "internal/race",
-		"internal/logqueue", "internal/faulttest", "internal/incidents", "internal/lawtest",
+		"internal/logqueue", "internal/faulttest", "internal/incidents", "internal/lawtest", "internal/filewatch", "internal/rulekit",
 	}, Theirs: []string{kong, progressbar, terminal, gomod, otelAPI}},
 	// A data structure, a check, chance, the JSON of configurations, and loggers that cannot hurt, which
 	// several floors share.
 	{Folder: "internal/fifo"},
 	{Folder: "internal/absent"},
 	{Folder: "internal/random"},
+	{Folder: "internal/filewatch"},
+	{Folder: "internal/rulekit"},
 	{Folder: "internal/words"},
 	{Folder: "internal/plausible", Ours: []string{"internal/words"}},
 	{Folder: "internal/enum", Ours: []string{"internal/words"}},
