@@ -279,6 +279,7 @@ type server struct {
 	silent bool // it was a moment ago
 	asked  time.Time
 	open   int   // questions without an answer
+	late   bool  // a question got none in its time
 	err    error // of the last answer
 	conn   *conn.Conn
 	read   uint64 // the bytes that had come on conn when it was asked
@@ -403,7 +404,7 @@ func (s *server) renew(p *peer) {
 // remember tells the next look-ups which servers did not answer in time.
 func (l *routeLookUp) remember(patience time.Duration) {
 	for _, s := range l.servers {
-		if s.open > 0 && time.Since(s.asked) >= patience {
+		if (s.open > 0 || s.late) && time.Since(s.asked) >= patience {
 			l.c.names.wasSilent(s.addr)
 		}
 	}
@@ -415,7 +416,7 @@ func (l *routeLookUp) note(a routeAnswer) {
 	for _, s := range l.servers {
 		if s.addr == a.addr {
 			s.open--
-			s.err = a.err
+			s.err, s.late = a.err, core.ClassOf(a.err) == core.ClassTimeout
 		}
 	}
 	var ae *AnswerError
