@@ -76,6 +76,32 @@ func TestEndpointThatComesAndChanges(t *testing.T) {
 	})
 }
 
+// The endpoint hangs when the client starts. The question has an end, and the next one has its answer.
+func TestEndpointThatHangsAtFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		ns(t, n, "10.0.0.1:9876")
+		var works atomic.Bool
+		endpoint(t, n, "conf.example:8080", func(w http.ResponseWriter, r *http.Request) {
+			if !works.Load() {
+				<-r.Context().Done()
+				return
+			}
+			_, _ = w.Write([]byte("10.0.0.1:9876"))
+		})
+		d := discover(t, n, remoting.Config{Discovery: remoting.Discovery{Endpoint: "conf.example", HTTPClient: overPipes(n)}})
+		time.Sleep(time.Second)
+		err := d.send()
+		wantFailure(t, err, core.ClassNetwork, core.NotSent)
+		if !strings.Contains(err.Error(), "nsaddr: rocketmq: timeout: no answer after 3s") {
+			t.Error(err)
+		}
+		works.Store(true)
+		time.Sleep(3 * time.Second) // a question has begun before
+		d.wantSend(time.Second)
+	})
+}
+
 // What is not a list changes nothing, and is one warning that a terminal can take.
 func TestEndpointThatFails(t *testing.T) {
 	many := strings.Repeat("10.0.0.1:9876;", 10)

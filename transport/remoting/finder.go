@@ -179,7 +179,7 @@ func (f *finder) due() time.Duration {
 	return time.Until(f.last.Add(pause))
 }
 
-// errSourceSilent is of a source that may still answer.
+// errSourceSilent is of a source whose time is over. It may still answer.
 var errSourceSilent = fmt.Errorf("%w: no answer after %v", core.ErrTimeout, sourceTimeout)
 
 // round asks each source, all at a time. What one gives is used at once. One that does not
@@ -235,7 +235,9 @@ func (f *finder) ask(life context.Context, s *source) <-chan struct{} {
 		defer func() { f.note(s, found, err) }()
 		returned := false
 		defer containUser(s.function, &returned, &err)
-		found, err = s.ask(ctx, before)
+		if found, err = s.ask(ctx, before); err != nil && ctx.Err() != nil {
+			err = errSourceSilent
+		}
 		returned = true
 	}) {
 		return nil
