@@ -110,6 +110,14 @@ func TestResolverThatFails(t *testing.T) {
 		names.set("ns.example", "10.0.0.2")
 		time.Sleep(time.Minute)
 		d.wantServers("10.0.0.2:9876", "10.0.0.9:9876")
+		// A new one is looked up at once.
+		time.Sleep(30 * time.Second)
+		names.set("new.example", "10.0.0.3")
+		if err := d.c.UpdateNameServers("new.example"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		d.wantServers("10.0.0.3:9876")
 	})
 }
 

@@ -106,7 +106,6 @@ func (f *finder) resolve(ctx context.Context, addr string, found *[]nameServer, 
 	}
 	// Answers come in another order each time.
 	slices.SortFunc(*found, func(a, b nameServer) int { return strings.Compare(a.addr, b.addr) })
-	*found = slices.Compact(*found)
 	if *err = failed; failed == nil && len(*found) == 0 {
 		*err = errors.New("it has no address")
 	}
