@@ -51,6 +51,7 @@ func TestAccessControl(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) { refusedCredentials(t, c, said, x.topic, x.keys) })
 		}
+		t.Run("administration", func(t *testing.T) { administered(t, c, said) })
 		t.Run("replaced under load", func(t *testing.T) { replacedCredentials(t, c, said) })
 		said.check(t)
 	})

@@ -17,26 +17,24 @@ import (
 
 // sendCmd are the flags of "liftoff send".
 type sendCmd struct {
-	NameServers nameServerFlags `embed:""`
-	Access      accessFlags     `embed:""`
-	TLS         tlsFlags        `embed:""`
-	Topic       string          `required:"" help:"Topic to send to."`
-	Group       string          `default:"liftoff_send" help:"Producer group."`
-	File        string          `short:"f" placeholder:"PATH" help:"File to read; standard input if absent or -."`
-	Format      string          `enum:"text,json" default:"text" help:"What a line is: text, the body itself, or json, an object; see above."`
-	Tag         string          `help:"Tag of each message."`
-	ShardingKey string          `placeholder:"KEY" help:"Sharding key of each message: all go to one queue."`
-	Keys        []string        `sep:"none" placeholder:"KEY" help:"Keys of each message, separated by blanks. Repeatable."`
-	Property    []string        `short:"p" sep:"none" placeholder:"NAME=VALUE" help:"Property of each message. Repeatable."`
-	DelayLevel  int             `placeholder:"N" help:"Delay level, by default of brokers 1 (1s) to 18 (2h)."`
-	Mode        string          `enum:"sync,async,oneway" default:"sync" help:"sync, async or oneway."`
-	Concurrency int             `short:"c" default:"16" placeholder:"N" help:"Sends under way at once (${default}). 1 keeps the order of the lines."`
-	Timeout     time.Duration   `default:"3s" placeholder:"D" help:"Time for one line, all attempts included (${default})."`
-	Retry       string          `enum:"safe,at-least-once,none" default:"at-least-once" help:"Which failed attempts are made again: at-least-once, those that may help, even if the line may then be stored twice; safe, those that cannot store it twice; none."`
-	Compress    string          `enum:"none,zlib,lz4,zstd" default:"zlib" help:"Compression of bodies from 4 KiB: none, zlib, lz4 or zstd."`
-	Accumulate  bool            `help:"Let lines that are sent at about the same time share a request (not with --mode oneway)."`
-	Pace        bool            `help:"Hold lines back before a broker drops them (only with --mode oneway)."`
-	JSON        bool            `name:"json" help:"Print one JSON result a line to standard output."`
+	Connect     connectFlags  `embed:""`
+	Topic       string        `required:"" help:"Topic to send to."`
+	Group       string        `default:"liftoff_send" help:"Producer group."`
+	File        string        `short:"f" placeholder:"PATH" help:"File to read; standard input if absent or -."`
+	Format      string        `enum:"text,json" default:"text" help:"What a line is: text, the body itself, or json, an object; see above."`
+	Tag         string        `help:"Tag of each message."`
+	ShardingKey string        `placeholder:"KEY" help:"Sharding key of each message: all go to one queue."`
+	Keys        []string      `sep:"none" placeholder:"KEY" help:"Keys of each message, separated by blanks. Repeatable."`
+	Property    []string      `short:"p" sep:"none" placeholder:"NAME=VALUE" help:"Property of each message. Repeatable."`
+	DelayLevel  int           `placeholder:"N" help:"Delay level, by default of brokers 1 (1s) to 18 (2h)."`
+	Mode        string        `enum:"sync,async,oneway" default:"sync" help:"sync, async or oneway."`
+	Concurrency int           `short:"c" default:"16" placeholder:"N" help:"Sends under way at once (${default}). 1 keeps the order of the lines."`
+	Timeout     time.Duration `default:"3s" placeholder:"D" help:"Time for one line, all attempts included (${default})."`
+	Retry       string        `enum:"safe,at-least-once,none" default:"at-least-once" help:"Which failed attempts are made again: at-least-once, those that may help, even if the line may then be stored twice; safe, those that cannot store it twice; none."`
+	Compress    string        `enum:"none,zlib,lz4,zstd" default:"zlib" help:"Compression of bodies from 4 KiB: none, zlib, lz4 or zstd."`
+	Accumulate  bool          `help:"Let lines that are sent at about the same time share a request (not with --mode oneway)."`
+	Pace        bool          `help:"Hold lines back before a broker drops them (only with --mode oneway)."`
+	JSON        bool          `name:"json" help:"Print one JSON result a line to standard output."`
 
 	Failed        string `placeholder:"PATH" help:"New file for the lines that were not acknowledged, to be sent again with --format json --file PATH."`
 	StopAtFailure bool   `help:"Send no further lines after one that was not acknowledged."`
@@ -166,7 +164,7 @@ func (c *sendCmd) check() error {
 	case c.Pace && c.Mode != "oneway":
 		return fmt.Errorf("--pace with --mode %s: only one-way sends are paced", c.Mode)
 	}
-	return errors.Join(c.NameServers.check(), c.TLS.check())
+	return c.Connect.check()
 }
 
 // reach asks a name server where the topic lives. Where nobody knows, each line would fail by

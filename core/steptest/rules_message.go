@@ -83,6 +83,9 @@ func properties(m *core.Message) map[string]string {
 	if m.ShardingKey != "" {
 		out[rocketmq.PropertyShardingKey] = m.ShardingKey
 	}
+	if m.LiteTopic != "" {
+		out[rocketmq.PropertyLiteTopic] = m.LiteTopic
+	}
 	return out
 }
 

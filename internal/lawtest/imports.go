@@ -75,6 +75,8 @@ var Law = []Rule{
 	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "transport/remoting/internal", "internal/absent", "internal/confjson", "internal/words", "internal/plausible", "internal/logqueue", "internal/random"}},
 	// A signer knows the requests that it signs.
 	{Folder: "transport/remoting/acl", Ours: []string{"core", "transport/wire", "transport/remoting", "internal/absent", "internal/confjson", "internal/filewatch", "internal/logqueue"}},
+	// Administration stands on top of the client. What it shows was packed by a hook.
+	{Folder: "transport/remoting/admin", Ours: []string{"core", "transport/wire", "transport/remoting", "hooks/compress", "internal/confjson", "internal/plausible", "internal/words"}},
 	// A connection knows frames and sockets, and of the core the errors that end a wait.
 	{Folder: "transport/remoting/internal/conn", Ours: []string{"core", "transport/wire", "internal/fifo"}, Theirs: []string{system}},
 	{Folder: "transport/embedded", Ours: []string{"core/rocketmq", "transport/wire"}, Theirs: []string{sync}},

@@ -24,9 +24,10 @@ func (c *Client) ask(ctx context.Context, p *peer, cmd wire.Command, limit time.
 	return answer, err
 }
 
-// askWith is ask with a request of its own. Brokers have nothing to say in a body.
+// askWith is ask with a request of its own. What brokers say in a body is dropped unless the
+// request wants it.
 func (c *Client) askWith(req *conn.Request, p *peer, cmd wire.Command) (wire.Command, error) {
-	req.Body = !p.broker
+	req.Body = req.Body || !p.broker
 	for stale := 0; ; stale++ {
 		cn, err := p.connect(&req.Wait)
 		if err == nil {

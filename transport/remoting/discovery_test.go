@@ -47,6 +47,11 @@ func TestEndpointThatComesAndChanges(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 
+		cmd := wire.Command{Code: wire.GetRouteInfoByTopic, Ext: wire.RouteFields("T")}
+		if _, err := d.c.DoNameServer(timed(t, time.Second), cmd); !errors.As(err, &none) || !none.None || core.ClassOf(err) != core.ClassNetwork {
+			t.Errorf("got %v", err)
+		}
+
 		var list page
 		list.set("10.0.0.1:9876\n")
 		time.AfterFunc(1500*time.Millisecond, func() { endpoint(t, n, "conf.example:8080", list.ServeHTTP) })
@@ -54,6 +59,10 @@ func TestEndpointThatComesAndChanges(t *testing.T) {
 		d.wantServers("10.0.0.1:9876")
 		if got := list.requests(); len(got) != 1 || got[0] != "conf.example:8080/rocketmq/nsaddr-unit?nofix=1" {
 			t.Errorf("asked %q", got)
+		}
+
+		if _, err := d.c.DoNameServer(timed(t, time.Second), cmd); err != nil {
+			t.Error(err)
 		}
 
 		// Two minutes later it is asked again.
@@ -90,7 +99,7 @@ func TestEndpointThatHangsAtFirst(t *testing.T) {
 			_, _ = w.Write([]byte("10.0.0.1:9876"))
 		})
 		d := discover(t, n, remoting.Config{Discovery: remoting.Discovery{Endpoint: "conf.example", HTTPClient: overPipes(n)}})
-		time.Sleep(time.Second)
+		time.Sleep(1500 * time.Millisecond)
 		err := d.send()
 		wantFailure(t, err, core.ClassNetwork, core.NotSent)
 		if !strings.Contains(err.Error(), "nsaddr: rocketmq: timeout: no answer after 3s") {

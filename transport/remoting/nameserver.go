@@ -362,6 +362,33 @@ func (l *routeLookUp) extend(ctx context.Context) {
 	}
 }
 
+// knownServers waits until a name server is known, and gives all of them in order. Without a deadline
+// it waits for one question to the sources.
+func (c *Client) knownServers(ctx context.Context) ([]*server, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var over context.CancelFunc
+		ctx, over = context.WithTimeoutCause(ctx, sourceTimeout+askAgain, core.ErrTimeout)
+		defer over()
+	}
+	for {
+		servers, news := c.names.order()
+		if len(servers) > 0 {
+			return servers, nil
+		}
+		select {
+		case <-news:
+		case <-c.life.Done():
+			return nil, c.usable()
+		case <-ctx.Done():
+			err := core.ContextError(ctx)
+			if core.ClassOf(err) == core.ClassTimeout {
+				err = &NameServerError{None: true, Errs: append(c.finder.failure(), err)}
+			}
+			return nil, err
+		}
+	}
+}
+
 // mute reports whether all servers were asked and none has answered.
 func (l *routeLookUp) mute() bool {
 	return l.next == len(l.servers) && !slices.ContainsFunc(l.servers, func(s *server) bool { return s.open == 0 })

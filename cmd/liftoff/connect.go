@@ -1,0 +1,43 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/liftoff-mq/liftoff/transport/remoting"
+)
+
+// connectFlags say how a cluster is reached. Every command that talks to one has them.
+type connectFlags struct {
+	NameServers nameServerFlags `embed:""`
+	Access      accessFlags     `embed:""`
+	TLS         tlsFlags        `embed:""`
+}
+
+// check finds what single flags do not show.
+func (f *connectFlags) check() error { return errors.Join(f.NameServers.check(), f.TLS.check()) }
+
+// client is the client that the flags say.
+func (f *connectFlags) client(log *slog.Logger) (*remoting.Client, error) {
+	settings := remoting.Config{TLS: remoting.TLS{
+		Enabled: f.TLS.Enabled, CAFile: f.TLS.CA, CertFile: f.TLS.Cert, KeyFile: f.TLS.Key, ServerName: f.TLS.ServerName,
+	}}
+	f.NameServers.in(&settings)
+	if err := f.Access.sign(&settings, log); err != nil {
+		return nil, err
+	}
+	client, err := remoting.NewClient(settings)
+	switch {
+	case err != nil && f.TLS.Enabled:
+		return nil, fmt.Errorf("%s or a flag of --tls: %w", f.NameServers.flags(), err)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", f.NameServers.flags(), err)
+	}
+	return client, nil
+}
+
+// connectHelp is what the long helps of these commands have in common.
+const connectHelp = `For a cluster with access control the keys are best in a file, --credentials FILE, which has a line for each of accessKey=, secretKey= and, for temporary keys, securityToken=. Keys can also be given by environment variables. On the command line every user of the machine can see them.
+
+Errors about TLS name the settings of the library: TLS.Enabled is --tls here, TLS.CAFile --tls-ca, TLS.CertFile --tls-cert, TLS.KeyFile --tls-key and TLS.ServerName --tls-server-name.`
