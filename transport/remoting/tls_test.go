@@ -434,7 +434,7 @@ func TestTLSDescribed(t *testing.T) {
 		"servers are verified by " + settings.CAFile + ", server name broker.example, client certificate " + settings.CertFile: settings,
 		"servers are verified by the system's authorities":                                                                     {Enabled: true},
 		"servers are verified by the program's authorities":                                                                    {Enabled: true, Config: &tls.Config{RootCAs: a.pool()}},
-		"servers are NOT verified":                                                                                             {Enabled: true, InsecureSkipVerify: true},
+		"servers are NOT verified": {Enabled: true, InsecureSkipVerify: true},
 	} {
 		var log lines
 		c := client(t, remoting.Config{TLS: s, Logger: slog.New(slog.NewTextHandler(&log, nil))})
