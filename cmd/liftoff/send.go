@@ -75,6 +75,8 @@ With --format json a line is an object: body or bodyBase64, and optionally tag, 
 
 For a cluster with access control the keys are best in a file, --credentials FILE, which has a line for each of accessKey=, secretKey= and, for temporary keys, securityToken=. It is watched: while lines are sent it may get new keys. Keys can also be given by environment variables. On the command line every user of the machine can see them.
 
+Name servers that --namesrv-endpoint and --namesrv-srv find, and the addresses of DNS names in --namesrv, are used together. They are asked for again every 2 minutes, and when no name server answers.
+
 Errors about TLS name the settings of the library: TLS.Enabled is --tls here, TLS.CAFile --tls-ca, TLS.CertFile --tls-cert, TLS.KeyFile --tls-key and TLS.ServerName --tls-server-name. The files are read again before each new connection.
 
 Where brokers register addresses that cannot be reached from here, --address says how to: 10.0.0.5:10911=127.0.0.1:30911 for an address, broker-a=127.0.0.1:30911 for the broker of that name, 10.0.0.5=203.0.113.5 for a host, 10.1.0.0/16=203.0.0.0/16 for a network. With --socks all connections go through that proxy, which resolves names; JSON as in {"10.0.0.0/8":{"addr":"proxy:1080","username":"me","password":"..."}} has one for each network, and the longest counts.
@@ -90,6 +92,7 @@ Examples:
     NAMESRV_ADDR=127.0.0.1:9876 liftoff send --topic orders --tag paid --keys "k1 k2" --property city=Bern --json < orders.txt
     liftoff send --namesrv 127.0.0.1:9876 --credentials orders.keys --topic orders --file orders.txt
     liftoff send --namesrv 127.0.0.1:9876 --address broker-a=127.0.0.1:30911 --topic orders --file orders.txt
+    liftoff send --namesrv-endpoint conf.example --topic orders --file orders.txt
     liftoff send --namesrv rocketmq.example:9876 --tls --tls-ca ca.crt --topic orders --file orders.txt
     liftoff send --namesrv 127.0.0.1:9876 --topic orders --file orders.txt --failed again.jsonl
     liftoff send --namesrv 127.0.0.1:9876 --topic orders --format json --file again.jsonl`
@@ -176,7 +179,7 @@ func (c *sendCmd) check() error {
 	case c.Pace && c.Mode != "oneway":
 		return fmt.Errorf("--pace with --mode %s: only one-way sends are paced", c.Mode)
 	}
-	return c.Connect.TLS.check()
+	return c.Connect.check()
 }
 
 // times counts what is so.
