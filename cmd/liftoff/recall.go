@@ -108,7 +108,7 @@ func (c *recallCmd) check() error {
 	if len(c.Handle) > 1 && slices.Contains(c.Handle, "-") {
 		return errors.New("- beside handles: give either")
 	}
-	return c.Connect.TLS.check()
+	return c.Connect.check()
 }
 
 // handles are those of the command line or, for -, of standard input without blank lines.
