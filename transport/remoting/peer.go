@@ -27,8 +27,11 @@ type peer struct {
 	// denied is the refusal of this client's credentials by the last heartbeat that the
 	// broker answered; nil if it took them.
 	denied atomic.Pointer[core.BrokerError]
+	// beaten is the connection on which the broker last answered a heartbeat.
+	beaten atomic.Pointer[conn.Conn]
 
 	mu       sync.Mutex
+	intro    *introduction
 	dialing  *dialing
 	dialed   bool // once at least
 	old      []*conn.Conn
