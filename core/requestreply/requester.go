@@ -11,6 +11,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/logqueue"
 )
 
 // StepName is the name of the step in the pipeline.
@@ -42,8 +43,7 @@ type Reply struct {
 // Requester makes requests with one producer, which it is a step of. It is safe for concurrent
 // use. It has no goroutine but those of RequestAsync.
 type Requester struct {
-	cfg   Config
-	waits core.Slot[*wait]
+	cfg Config
 
 	mu       sync.Mutex
 	producer *core.Producer
@@ -64,13 +64,32 @@ var (
 	_ core.ServerRequestHandler = (*Requester)(nil)
 )
 
+// waits holds the request that a call is.
+var waits = core.NewSlot[*wait](StepName)
+
+// IsRequest reports whether a call is a request, for steps and listeners that tell requests
+// from sends.
+func IsRequest(call *core.Call) bool {
+	_, is := waits.Get(call)
+	return is
+}
+
+// ReplyOf is the reply that a call has got; nil where it is no request or has none yet.
+func ReplyOf(call *core.Call) *Reply {
+	w, is := waits.Get(call)
+	if !is {
+		return nil
+	}
+	return w.got()
+}
+
 // New makes a requester. It reports all mistakes in cfg at once.
 func New(cfg Config) (*Requester, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, fmt.Errorf("requestreply: %w", err)
 	}
-	return &Requester{cfg: cfg, waits: core.NewSlot[*wait](StepName), table: map[string]*wait{}}, nil
+	return &Requester{cfg: cfg, table: map[string]*wait{}}, nil
 }
 
 // Step places the requester in the shape stage of message scope, under the name
@@ -120,7 +139,7 @@ func (r *Requester) Start(context.Context) error {
 }
 
 // Shutdown is called by the producer when its calls have ended, requests among them. It waits
-// for the functions of RequestAsync that still run.
+// for the functions of RequestAsync that still run, and until the log handler has had every line.
 func (r *Requester) Shutdown(ctx context.Context) error {
 	r.mu.Lock()
 	r.closed = true
@@ -132,10 +151,13 @@ func (r *Requester) Shutdown(ctx context.Context) error {
 	}()
 	select {
 	case <-ended:
-		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("requestreply: shutdown: a function that was told of a reply blocks: %w", core.ContextError(ctx))
 	}
+	if logqueue.Flush(ctx, r.cfg.Logger) != nil {
+		return fmt.Errorf("requestreply: shutdown: the log handler did not return: %w", core.ContextError(ctx))
+	}
+	return nil
 }
 
 // Request sends msg and waits for the reply. The options are those of a send: with
@@ -198,7 +220,7 @@ func (r *Requester) tell(done func(*Reply, error), reply *Reply, err error) {
 
 // exchange makes the call.
 func (r *Requester) exchange(ctx context.Context, p *core.Producer, w *wait, msg *core.Message, opts []core.SendOption) (*Reply, error) {
-	opts = append(slices.Clip(opts), r.waits.With(w))
+	opts = append(slices.Clip(opts), waits.With(w))
 	res, err := p.Send(ctx, msg, opts...)
 	if err != nil {
 		return nil, err
@@ -213,8 +235,8 @@ func (r *Requester) exchange(ctx context.Context, p *core.Producer, w *wait, msg
 
 // Intercept makes the call of a request wait for its reply.
 func (r *Requester) Intercept(ctx context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
-	w, ok := r.waits.Get(call)
-	if !ok {
+	w, ok := waits.Get(call)
+	if !ok || w.of != r {
 		return next(ctx, call)
 	}
 	client := call.ClientID()

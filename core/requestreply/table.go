@@ -13,6 +13,7 @@ import (
 
 // wait is a request under way.
 type wait struct {
+	of    *Requester
 	id    string
 	bytes int64
 	done  chan struct{} // closed when the reply is there, or is known to be unreadable
@@ -75,7 +76,7 @@ func (r *Requester) open(msg *core.Message) (*wait, *core.Producer, error) {
 	if msg == nil {
 		return nil, nil, failed(nil, core.NotSent, fmt.Errorf("%w: message is nil", core.ErrInvalidMessage))
 	}
-	w := &wait{id: correlationID(), bytes: int64(len(msg.Body)), done: make(chan struct{})}
+	w := &wait{of: r, id: correlationID(), bytes: int64(len(msg.Body)), done: make(chan struct{})}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch n := len(r.table); {
