@@ -9,6 +9,32 @@ import (
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
+// announceEvery is how often a request that waits looks whether the brokers still know its
+// client: a connection may be lost meanwhile.
+const announceEvery = time.Second
+
+// await waits for the reply until the call ends, and says by what it ended. Waiting ends with
+// the reply too.
+func (r *Requester) await(ctx, waiting context.Context, call *core.Call, w *wait) error {
+	for {
+		turn, cancel := context.WithTimeout(ctx, announceEvery)
+		why := call.Wait(turn, w.done)
+		over := turn.Err() != nil
+		cancel()
+		switch {
+		case why == nil || w.over():
+			return nil
+		case ctx.Err() != nil:
+			return core.ContextError(ctx)
+		case left(call) <= 0:
+			return core.ErrTimeout
+		case !over: // the shutdown
+			return why
+		}
+		r.announce(waiting, call)
+	}
+}
+
 // maxAnnounce is the longest that a request waits until the brokers know its client.
 const maxAnnounce = time.Second
 

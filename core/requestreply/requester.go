@@ -257,14 +257,16 @@ func (r *Requester) Intercept(ctx context.Context, call *core.Call, next core.Ha
 		case err != nil && (core.CertaintyOf(err).Safe() || ctx.Err() != nil):
 			return nil, err
 		case err != nil:
-			// The message may have arrived, so the reply may come.
-			if why := call.Wait(ctx, w.done); why != nil {
+			// The message may have arrived, so the reply may come. The connection that it would
+			// come over is perhaps the one that was lost.
+			r.announce(sending, call)
+			if why := r.await(ctx, sending, call, w); why != nil {
 				e := sent(call, core.MaybeStored, fmt.Errorf("%w: %w; the send: %w", ErrNoReply, why, err))
 				e.Class = core.ClassOf(why)
 				return nil, e
 			}
 		default:
-			if why := call.Wait(ctx, w.done); why != nil {
+			if why := r.await(ctx, sending, call, w); why != nil {
 				return nil, sent(call, core.Stored, fmt.Errorf("%w: %w", ErrNoReply, why))
 			}
 		}
