@@ -15,8 +15,20 @@ import (
 
 // introduction is a heartbeat that somebody waits for.
 type introduction struct {
-	began time.Time
-	done  chan struct{}
+	began    time.Time
+	done     chan struct{}
+	answered bool // set before done is closed
+}
+
+// worthwhile reports whether another one may be of use now: this one has ended, and either the
+// broker had answered, so that its connection was lost since, or its pause is over.
+func (i *introduction) worthwhile() bool {
+	select {
+	case <-i.done:
+		return i.answered || time.Since(i.began) >= introPause
+	default:
+		return false
+	}
 }
 
 const (
@@ -58,27 +70,33 @@ func (c *Client) Announce(ctx context.Context, route *core.Route) error {
 // introduce makes sure that the broker gets a heartbeat, and gives a channel that is closed
 // when it has answered or has failed. It is nil where there is nothing to wait for.
 func (p *peer) introduce() <-chan struct{} {
-	if cn := p.cur.Load(); cn != nil && p.beaten.Load() == cn {
+	if p.knows() {
 		return nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if i := p.intro; i != nil {
-		if age := time.Since(i.began); age < introPatience {
+	if i := p.intro; i != nil && !i.worthwhile() {
+		if time.Since(i.began) < introPatience {
 			return i.done
-		} else if age < introPause {
-			return nil
 		}
+		return nil
 	}
 	i := &introduction{began: time.Now(), done: make(chan struct{})}
 	if !p.c.spawn(func() {
 		defer close(i.done)
 		p.greet()
+		i.answered = p.knows()
 	}) {
 		return nil
 	}
 	p.intro = i
 	return i.done
+}
+
+// knows reports whether the broker has answered a heartbeat on the connection in use.
+func (p *peer) knows() bool {
+	cn := p.cur.Load()
+	return cn != nil && p.beaten.Load() == cn
 }
 
 // greet connects if need be and sends a heartbeat.

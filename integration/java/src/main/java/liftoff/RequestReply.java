@@ -39,6 +39,7 @@ public final class RequestReply {
         producer.setNamesrvAddr(args[1]);
         producer.setInstanceName(args[0] + System.nanoTime());
         producer.setSendMsgTimeout(20_000);
+        producer.setMqClientApiTimeout(20_000); // the machine may be busy
         producer.start();
         int count = Integer.parseInt(args[3]);
         if (args[0].equals("respond")) {
@@ -53,6 +54,7 @@ public final class RequestReply {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(topic + "_responders");
         consumer.setNamesrvAddr(nameServer);
         consumer.setInstanceName("responder" + System.nanoTime());
+        consumer.setMqClientApiTimeout(20_000);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.subscribe(topic, "*");
         CountDownLatch left = new CountDownLatch(count);
