@@ -15,19 +15,24 @@ func replySteps(topic string) []exchange {
 	x := func(name, body string, edits ...string) exchange {
 		return sendOf("reply: "+name, wire.SendReplyMessageV2, topic, body, edits...)
 	}
+	// One server stores what another does not, and a queue is chosen at random: offsets differ from here on.
+	last := func(e exchange) exchange {
+		e.loose = []string{"queueId", "queueOffset"}
+		return e
+	}
 	return []exchange{
 		sendOf("reply: to a request of nobody", wire.SendReplyMessageV2, topic, "x"),
 		x("its client is not connected", "x", gone),
 		x("its client has no name", "x", to()),
 		x("without properties", "x", "i"),
-		x("without body", "", gone),
 		x("body above the limit", strings.Repeat("x", maxBody+1), gone),
-		x("queue -1", "x", gone, "e=-1"),
 		x("queue out of range", "x", gone, "e=9999"),
 		x("queue is no number", "x", gone, "e=first"),
 		x("blank topic", "x", gone, "b= "),
 		x("unknown topic, no default topic", "x", gone, "b="+topic+"_nowhere", "c=nowhere"),
 		sendOf("reply, long names: its client is not connected", wire.SendReplyMessage, topic, "x", "properties="+strings.TrimPrefix(gone, "i=")),
 		sendOf("reply, long names: without topic", wire.SendReplyMessage, topic, "x", "topic"),
+		last(x("queue -1", "x", gone, "e=-1")),
+		last(x("without body", "", gone)),
 	}
 }

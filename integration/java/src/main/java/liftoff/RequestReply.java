@@ -6,6 +6,7 @@ import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
@@ -26,7 +27,8 @@ import org.apache.rocketmq.common.message.MessageExt;
  * a JSON object a line: the body, and the reply or the error.
  *
  * <p>Requests have callbacks: up to 5.3.3 the call that waits returns without the reply when the send is acknowledged
- * (RequestResponseFuture.acquireCountDownLatch), and a callback is called once more, with nothing.
+ * (RequestResponseFuture.acquireCountDownLatch), and a callback is called once more for the acknowledgement, with
+ * nothing or with the same reply again.
  */
 public final class RequestReply {
     private static final int IN_FLIGHT = 32;
@@ -84,10 +86,11 @@ public final class RequestReply {
             String body = "java-" + i;
             room.acquire();
             try {
+                AtomicReference<Message> got = new AtomicReference<>();
                 producer.request(new Message(topic, body.getBytes(StandardCharsets.UTF_8)), new RequestCallback() {
                     @Override
                     public void onSuccess(Message reply) {
-                        if (reply != null) {
+                        if (reply != null && got.getAndSet(reply) != reply) {
                             print(body, "reply", new String(reply.getBody(), StandardCharsets.UTF_8));
                             room.release();
                         }
