@@ -18,6 +18,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/requestreply"
 	"github.com/liftoff-mq/liftoff/integration/javaprog"
+	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
 // roundTrips is how many requests each test makes.
@@ -151,6 +152,10 @@ func TestOfficialRequestReplyAtLiftoffBroker(t *testing.T) {
 	nameServer := startLiftoffBroker(t)
 	eachVersion(t, func(t *testing.T, version string) {
 		topic := topicFor(t, "t")
+		create := exchange{code: wire.UpdateAndCreateTopic, ext: fieldsOf("topic="+topic, "defaultTopic=TBW102", "readQueueNums=4", "writeQueueNums=4",
+			"perm=6", "topicFilterType=SINGLE_TAG", "topicSysFlag=0", "order=false")}
+		_, err := create.call(t.Context(), brokerOf(t, nameServer), wire.JSON)
+		must(t, err)
 		responder := javaRequestReply(t, version, "respond", nameServer, topic, "120")
 		replied := map[string]int{}
 		for _, x := range javaRequestReply(t, version, "request", nameServer, topic, "60000")() {
