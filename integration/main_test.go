@@ -103,6 +103,22 @@ func oneVersion(t *testing.T, test func(t *testing.T, version string)) {
 	})
 }
 
+// version5 runs a sub-test for 5.3.3, or for the first version of 5.x that is under test: it shows a kind of cluster that
+// 4.9.7 does not have.
+func version5(t *testing.T, test func(t *testing.T, version string)) {
+	t.Helper()
+	for _, v := range versions(t) {
+		if v != "4.9.7" {
+			t.Run(v, func(t *testing.T) {
+				t.Parallel()
+				defer count(v, time.Now())
+				test(t, v)
+			})
+			return
+		}
+	}
+}
+
 // count notes a test of a version.
 func count(version string, began time.Time) {
 	took.mu.Lock()

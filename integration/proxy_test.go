@@ -46,6 +46,12 @@ func TestProxyIsNameServerAndBroker(t *testing.T) {
 					t.Errorf("%s took %d attempts", m.Body, r.Attempts)
 				}
 			}
+			async := make(chan error, 1)
+			p.SendAsync(t.Context(), body("async"), func(_ core.Result, err error) { async <- err })
+			if err := <-async; err != nil {
+				t.Fatalf("async: %v", err)
+			}
+			acked++
 			if err := p.SendOneway(t.Context(), body("oneway")); err != nil {
 				t.Fatal(err)
 			}

@@ -38,7 +38,7 @@ func newFailedLines(path string) (*failedLines, error) {
 	return &failedLines{file: f}, nil
 }
 
-// keptLine is a message as a line of --format json, with why it failed.
+// keptLine is a message as a line of --format json, with why it failed or where it was.
 type keptLine struct {
 	Body        *string           `json:"body,omitempty"`
 	BodyBase64  []byte            `json:"bodyBase64,omitempty"`
@@ -50,7 +50,8 @@ type keptLine struct {
 	DeliverAt   *time.Time        `json:"deliverAt,omitempty"`
 	Flag        int32             `json:"flag,omitempty"`
 	NoWaitStore bool              `json:"noWaitStore,omitempty"`
-	Failed      failedLine        `json:"failed"`
+	Failed      *failedLine       `json:"failed,omitempty"`
+	Stored      *storedLine       `json:"stored,omitempty"`
 }
 
 // keep writes a line that failed, if there is a message in it that could be sent again. Each
@@ -60,15 +61,12 @@ func (f *failedLines) keep(o outcome) error {
 	if f == nil || m == nil || core.ClassOf(o.err) == core.ClassInvalid {
 		return nil
 	}
+	why := newFailedLine(o.line, o.err)
 	k := keptLine{
 		Tag: m.Tag, Keys: m.Keys, Properties: m.Properties, ShardingKey: m.ShardingKey, DelayLevel: m.DelayLevel,
-		Flag: m.Flag, NoWaitStore: m.NoWaitStore, Failed: newFailedLine(o.line, o.err),
+		Flag: m.Flag, NoWaitStore: m.NoWaitStore, Failed: &why,
 	}
-	if body := string(m.Body); utf8.ValidString(body) {
-		k.Body = &body
-	} else {
-		k.BodyBase64 = m.Body
-	}
+	k.setBody(m.Body)
 	if !m.DeliverAt.IsZero() {
 		k.DeliverAt = &m.DeliverAt
 	}
@@ -81,6 +79,15 @@ func (f *failedLines) keep(o outcome) error {
 	}
 	f.kept++
 	return nil
+}
+
+// setBody sets the body as text if it is one.
+func (k *keptLine) setBody(body []byte) {
+	if text := string(body); utf8.ValidString(text) {
+		k.Body = &text
+	} else {
+		k.BodyBase64 = body
+	}
 }
 
 // summary says how to send the lines again.

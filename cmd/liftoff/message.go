@@ -43,8 +43,10 @@ type jsonMessage struct {
 	DeliverAt   time.Time         `json:"deliverAt"`
 	Flag        int32             `json:"flag"`
 	NoWaitStore bool              `json:"noWaitStore"`
-	// Failed is what --failed writes about the line; it is not part of the message.
+	// Failed is what --failed writes about the line, and Stored what "liftoff message get" says of
+	// where the message was; they are not part of it.
 	Failed json.RawMessage `json:"failed"`
+	Stored json.RawMessage `json:"stored"`
 }
 
 // jsonDecoder takes the line as a JSON object. What it does not set is the

@@ -24,6 +24,8 @@ const (
 type commands struct {
 	Broker   brokerCmd   `cmd:"" help:"Run name server and brokers in this process, for development and tests."`
 	Send     sendCmd     `cmd:"" help:"Send a file or standard input, one message a line."`
+	Topic    topicCmd    `cmd:"" help:"Create topics, show their routes and offsets."`
+	Message  messageCmd  `cmd:"" help:"Get stored messages by id or key."`
 	Pipeline pipelineCmd `cmd:"" help:"Show the chain that a message travels through."`
 	Plugin   pluginCmd   `cmd:"" help:"Begin a plugin: a selector and a step with their tests."`
 	Policy   policyCmd   `cmd:"" help:"Write, check, explain and compare files of send policies."`

@@ -157,7 +157,7 @@ func TestHelp(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"--help"}, []string{"broker", "send", "pipeline", "--version"}},
+		{[]string{"--help"}, []string{"broker", "send", "topic", "message", "pipeline", "--version"}},
 		{[]string{"send", "--help"}, []string{"Examples:", "--namesrv", "NAMESRV_ADDR", "--json", "exit status", "--tls-server-name", `"certainty":"maybe-stored"`}},
 		{[]string{"broker", "--help"}, []string{"Examples:", "--listen", "--allow-remote", "ready"}},
 		{[]string{"pipeline", "--help"}, []string{"Examples:", "--trace", "--json", "limits"}},
@@ -190,7 +190,7 @@ func TestVersion(t *testing.T) {
 
 // People type "liftoff help" before they know that it is --help.
 func TestHelpCommand(t *testing.T) {
-	for _, command := range []string{"", "send", "broker", "pipeline", "plugin", "plugin new", "version", "help"} {
+	for _, command := range []string{"", "send", "broker", "topic", "topic create", "topic route", "topic offsets", "message", "message get", "pipeline", "plugin", "plugin new", "version", "help"} {
 		args := strings.Fields(command)
 		got, want := program(t, "", slices.Concat([]string{"help"}, args)...), program(t, "", append(args, "--help")...)
 		if got != want || got.status != exitOK || got.out == "" {

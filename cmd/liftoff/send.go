@@ -17,9 +17,7 @@ import (
 
 // sendCmd are the flags of "liftoff send".
 type sendCmd struct {
-	Namesrv     string        `required:"" env:"NAMESRV_ADDR" placeholder:"ADDRS" help:"Name servers, host:port, separated by semicolons."`
-	Access      accessFlags   `embed:""`
-	TLS         tlsFlags      `embed:""`
+	Connect     connectFlags  `embed:""`
 	Topic       string        `required:"" help:"Topic to send to."`
 	Group       string        `default:"liftoff_send" help:"Producer group."`
 	File        string        `short:"f" placeholder:"PATH" help:"File to read; standard input if absent or -."`
@@ -73,6 +71,8 @@ For a cluster with access control the keys are best in a file, --credentials FIL
 
 Errors about TLS name the settings of the library: TLS.Enabled is --tls here, TLS.CAFile --tls-ca, TLS.CertFile --tls-cert, TLS.KeyFile --tls-key and TLS.ServerName --tls-server-name. The files are read again before each new connection.
 
+Where brokers register addresses that cannot be reached from here, --address says how to: 10.0.0.5:10911=127.0.0.1:30911 for an address, broker-a=127.0.0.1:30911 for the broker of that name, 10.0.0.5=203.0.113.5 for a host, 10.1.0.0/16=203.0.0.0/16 for a network. With --socks all connections go through that proxy, which resolves names; JSON as in {"10.0.0.0/8":{"addr":"proxy:1080","username":"me","password":"..."}} has one for each network, and the longest counts.
+
 The first interrupt stops the reading, waits for what is under way and reports; the second ends the program at once.
 
 The exit status is 0 if every line was acknowledged (one-way: written), 1 if some were not, and 2 for wrong usage, such as a file that cannot be opened.
@@ -83,6 +83,7 @@ Examples:
     tail -f app.log | liftoff send --namesrv "10.0.0.1:9876;10.0.0.2:9876" --topic logs --mode async --concurrency 64
     NAMESRV_ADDR=127.0.0.1:9876 liftoff send --topic orders --tag paid --keys "k1 k2" --property city=Bern --json < orders.txt
     liftoff send --namesrv 127.0.0.1:9876 --credentials orders.keys --topic orders --file orders.txt
+    liftoff send --namesrv 127.0.0.1:9876 --address broker-a=127.0.0.1:30911 --topic orders --file orders.txt
     liftoff send --namesrv rocketmq.example:9876 --tls --tls-ca ca.crt --topic orders --file orders.txt
     liftoff send --namesrv 127.0.0.1:9876 --topic orders --file orders.txt --failed again.jsonl
     liftoff send --namesrv 127.0.0.1:9876 --topic orders --format json --file again.jsonl`
@@ -163,7 +164,7 @@ func (c *sendCmd) check() error {
 	case c.Pace && c.Mode != "oneway":
 		return fmt.Errorf("--pace with --mode %s: only one-way sends are paced", c.Mode)
 	}
-	return c.TLS.check()
+	return c.Connect.TLS.check()
 }
 
 // reach asks a name server where the topic lives. Where nobody knows, each line would fail by

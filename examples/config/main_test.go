@@ -105,6 +105,10 @@ client:
   maxQueuedBytes: 18
   maxBrokers: 19
   maxTopics: 20
+  userTimeout: 21ms
+  vipChannel: true
+  addresses: ["broker-a=127.0.0.1:30911"]
+  socks: proxy.example:1080
   tls:
     enabled: true
     caFile: ca.crt
@@ -124,6 +128,7 @@ acl:
 				Serialization: remoting.JSON, CreateTopicKey: "TBW102", DefaultTopicQueueNums: 8, ClientID: "me", HeartbeatInterval: 11 * ms,
 				ConnectTimeout: 12 * ms, NameServerTimeout: 13 * ms, RequestTimeout: 14 * ms, WriteTimeout: 15 * ms, FrameTimeout: 16 * ms,
 				IdleTimeout: 17 * ms, MaxQueuedBytes: 18, MaxBrokers: 19, MaxTopics: 20,
+				UserTimeout: 21 * ms, VIPChannel: true, Addresses: []string{"broker-a=127.0.0.1:30911"}, SOCKS: remoting.SOCKS{"0.0.0.0/0": {Addr: "proxy.example:1080"}},
 				TLS: remoting.TLS{
 					Enabled: true, CAFile: "ca.crt", CertFile: "client.crt", KeyFile: "client.key", ServerName: "broker.example", InsecureSkipVerify: true,
 				},
@@ -133,7 +138,8 @@ acl:
 		{"client", `
 nameServers: ["a:1"]
 serialization: rocketmq
-`, &remoting.Config{Serialization: remoting.JSON}, &remoting.Config{NameServers: []string{"a:1"}}},
+socks: '{"10.0.0.0/8":{"addr":"p:1","password":"x"}}'
+`, &remoting.Config{Serialization: remoting.JSON}, &remoting.Config{NameServers: []string{"a:1"}, SOCKS: remoting.SOCKS{"10.0.0.0/8": {Addr: "p:1", Password: remoting.NewSecret("x")}}}},
 		{"breaker", `
 consecutiveFailures: 6
 failureRatio: 0.25

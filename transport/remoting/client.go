@@ -1,6 +1,7 @@
 package remoting
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -34,8 +35,8 @@ type Client struct {
 	ser wire.Serialization
 	log *slog.Logger
 	id  string
-	// network is that of the brokers in routes: empty unless the client dials in its own way or
-	// with TLS, where a server may refuse this client alone.
+	// network is that of the brokers in routes: empty unless the client dials in its own way, by
+	// proxies, or with TLS, where a server may refuse this client alone.
 	network string
 
 	state  atomic.Uint32
@@ -44,6 +45,9 @@ type Client struct {
 	shared *conn.Shared // of all connections
 	allow  allowList    // [Config].AllowedBrokers
 	tls    *tlsState    // nil for plain connections
+
+	addresses *addressTable // [Config].Addresses
+	socks     socksTable    // [Config].SOCKS
 
 	brokers table
 	servers table
@@ -69,7 +73,7 @@ const (
 // NewClient makes a client. It does no I/O, but that it reads the files of [Config].TLS, and
 // starts no goroutine. All mistakes in cfg are reported at once.
 func NewClient(cfg Config) (*Client, error) {
-	ownWay := cfg.Dial != nil || cfg.TLS.Enabled
+	ownWay := cfg.Dial != nil || cfg.TLS.Enabled || len(cfg.SOCKS) > 0
 	cfg, err := cfg.withDefaults()
 	secure, unusable := newTLSState(&cfg.TLS, cfg.Logger)
 	if err := errors.Join(err, unusable); err != nil {
@@ -80,7 +84,10 @@ func NewClient(cfg Config) (*Client, error) {
 		conns: map[*conn.Conn]*connection{}, groups: map[string]*core.Inbox{}, kick: make(chan struct{}, 1),
 		asking: map[string]chan struct{}{}, tls: secure,
 	}
-	c.allow, _ = parseAllowed(cfg.AllowedBrokers) // withDefaults has looked at the errors
+	// withDefaults has looked at the errors of these.
+	c.allow, _ = parseAllowed(cfg.AllowedBrokers)
+	c.addresses, _ = parseAddresses(cfg.Addresses)
+	c.socks, _ = parseSOCKS(cfg.SOCKS)
 	if c.id == "" {
 		c.id = newClientID()
 	}
@@ -109,12 +116,23 @@ func localAddress() string {
 	if err != nil {
 		return "127.0.0.1"
 	}
+	return firstAddress(addrs)
+}
+
+// firstAddress is the first of IPv4, or of IPv6 where there is none, as in Java
+// (NetworkUtil.getLocalAddress).
+func firstAddress(addrs []net.Addr) string {
+	first := ""
 	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() && n.IP.To4() != nil {
+		switch n, ok := a.(*net.IPNet); {
+		case !ok || !n.IP.IsGlobalUnicast():
+		case n.IP.To4() != nil:
 			return n.IP.String()
+		case first == "":
+			first = n.IP.String()
 		}
 	}
-	return "127.0.0.1"
+	return cmp.Or(first, "127.0.0.1")
 }
 
 // ClientID is the id under which brokers know this client.

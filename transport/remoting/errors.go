@@ -29,12 +29,22 @@ func (e *ConnectError) Is(target error) bool { return target == core.ErrConnect 
 func (e *ConnectError) Unwrap() error { return e.Err }
 
 // ErrorClass is ClassNetwork, also where the cause is a timeout of the dial, or
-// ClassClosed after the client's Shutdown.
-func (e *ConnectError) ErrorClass() core.Class { return networkClass(e.Err) }
+// ClassClosed after the client's Shutdown, or ClassAuth where the server did not accept the
+// client's certificate or a SOCKS proxy did not take the credentials: another attempt would not
+// help, and no broker is to blame.
+func (e *ConnectError) ErrorClass() core.Class {
+	if proxy := (*SOCKSError)(nil); errors.As(e.Err, &proxy) && proxy.Refused {
+		return core.ClassAuth
+	}
+	return networkClass(e.Err)
+}
 
 func networkClass(cause error) core.Class {
 	if errors.Is(cause, core.ErrClosed) {
 		return core.ClassClosed
+	}
+	if refused, ok := errors.AsType[*TLSError](cause); ok {
+		return refused.ErrorClass()
 	}
 	return core.ClassNetwork
 }

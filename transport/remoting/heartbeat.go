@@ -165,6 +165,7 @@ func (c *Client) beatOn(p *peer) {
 		c.log.Debug("heartbeat failed", "addr", p.addr, "err", err)
 		return
 	}
+	p.version.Store(int32(answer.Version))
 	c.count.heartbeats.Add(1)
 	if p.cur.Load() == cn { // else it may have gone out on another one
 		p.beaten.Store(cn)

@@ -29,6 +29,9 @@ type peer struct {
 	denied atomic.Pointer[core.BrokerError]
 	// beaten is the connection on which the broker last answered a heartbeat.
 	beaten atomic.Pointer[conn.Conn]
+	// version is the broker's, by the last heartbeat that it answered (Java:
+	// MQClientInstance.brokerVersionTable); 0 before. It is for people: no decision needs it.
+	version atomic.Int32
 
 	mu       sync.Mutex
 	intro    *introduction

@@ -90,11 +90,18 @@ func AppendMessage(dst []attribute.KeyValue, m *core.Message, id core.MessageID)
 		dst = append(dst, semconv.MessagingRocketMQMessageTypeFifo, semconv.MessagingRocketMQMessageGroup(m.ShardingKey))
 	case core.DelayMessage:
 		dst = append(dst, semconv.MessagingRocketMQMessageTypeDelay)
-		if m.DelayLevel > 0 {
+		switch {
+		case m.DelayLevel > 0:
 			dst = append(dst, semconv.MessagingRocketMQMessageDelayTimeLevel(m.DelayLevel))
-		} else {
+		case !m.DeliverAt.IsZero():
 			dst = append(dst, semconv.MessagingRocketMQMessageDeliveryTimestampKey.Int64(m.DeliverAt.UnixMilli()))
+		default: // the broker's clock says when; the conventions have no name for a delay
+			dst = append(dst, DeliverAfterKey.Int64(m.DeliverAfter.Milliseconds()))
 		}
+	case core.PriorityMessage:
+		dst = append(dst, messageType(m.Type()), PriorityKey.Int(*m.Priority))
+	case core.LiteMessage:
+		dst = append(dst, messageType(m.Type()), LiteTopicKey.String(m.LiteTopic))
 	default:
 		dst = append(dst, semconv.MessagingRocketMQMessageTypeNormal)
 	}
@@ -102,6 +109,11 @@ func AppendMessage(dst []attribute.KeyValue, m *core.Message, id core.MessageID)
 		dst = append(dst, semconv.MessagingRocketMQMessageTag(m.Tag))
 	}
 	return dst
+}
+
+// messageType is a type that the conventions do not list; the attribute is open to others.
+func messageType(t core.MessageType) attribute.KeyValue {
+	return semconv.MessagingRocketMQMessageTypeKey.String(t.String())
 }
 
 // AppendKeys appends a message's keys. The conventions recommend them, and let an
@@ -212,6 +224,9 @@ const (
 	CertaintyKey    = attribute.Key("liftoff.certainty")        // what became of the message
 	ModeKey         = attribute.Key("liftoff.mode")             // sync, async, oneway
 	SendStatusKey   = attribute.Key("liftoff.send_status")      // of a message that is stored, SEND_OK and so on
+	DeliverAfterKey = attribute.Key("liftoff.message.delay")    // int, milliseconds
+	PriorityKey     = attribute.Key("liftoff.message.priority") // int, from 0
+	LiteTopicKey    = attribute.Key("liftoff.message.lite_topic")
 )
 
 // Duration makes the instrument messaging.client.operation.duration. The
