@@ -2,7 +2,6 @@ package tracing_test
 
 import (
 	"context"
-	"sync"
 	"testing"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -14,7 +13,6 @@ import (
 // repliedTo is a transport that brings a reply to each request once it is acknowledged.
 type repliedTo struct {
 	coretest.Transport
-	mu    sync.Mutex
 	inbox *core.Inbox
 	id    string // of the last request
 }
@@ -61,7 +59,7 @@ func TestRequestSpan(t *testing.T) {
 	}
 	found := map[string]string{}
 	for _, a := range s.Attributes() {
-		found[string(a.Key)] = a.Value.Emit()
+		found[string(a.Key)] = a.Value.String()
 	}
 	if found["messaging.operation.name"] != "request" || found["messaging.operation.type"] != "send" || found["messaging.message.conversation_id"] != transport.id {
 		t.Errorf("attributes %v", found)
