@@ -24,6 +24,7 @@ var (
 	_ core.Transport      = (*Client)(nil)
 	_ core.RouteSource    = (*Client)(nil)
 	_ core.GroupRegistrar = (*Client)(nil)
+	_ core.Announcer      = (*Client)(nil)
 	_ core.Service        = (*Client)(nil)
 )
 
