@@ -63,9 +63,12 @@ func (f TransactionCheckerFunc) CheckTransaction(ctx context.Context, c *Transac
 	return f(ctx, c)
 }
 
-// Unpacker unpacks a body that a codec has packed. It is asked by several goroutines at once, and
-// with bodies that anybody may have made: it bounds what it makes of them.
-type Unpacker func(codec string, packed []byte) ([]byte, error)
+// Unpacker unpacks a body that a codec has packed, into at most limit bytes. It is asked by
+// several goroutines at once, and with bodies that anybody may have made.
+type Unpacker func(codec string, packed []byte, limit int) ([]byte, error)
+
+// maxUnpacked bounds an unpacked body: as much as the greatest frame holds.
+const maxUnpacked = 16 << 20
 
 // checkTime is how long a checker may take.
 const checkTime = time.Minute
@@ -151,7 +154,7 @@ func (h *checks) read(r *ServerRequest) (check *TransactionCheck, err error) {
 		return nil, err
 	}
 	if unpack := h.p.cfg.Unpack; check.Codec != "" && unpack != nil {
-		if check.Message.Body, err = unpack(check.Codec, check.Message.Body); err != nil {
+		if check.Message.Body, err = unpack(check.Codec, check.Message.Body, maxUnpacked); err != nil {
 			return nil, fmt.Errorf("body packed by %s: %w", check.Codec, err)
 		}
 		check.Codec = ""

@@ -46,7 +46,7 @@ func TestTransactionCheck(t *testing.T) {
 				cfg := transactional(l)
 				var log logLines
 				cfg.Logger = log.logger()
-				cfg.Unpack = func(codec string, packed []byte) ([]byte, error) {
+				cfg.Unpack = func(codec string, packed []byte, _ int) ([]byte, error) {
 					if codec != "zip" {
 						return nil, errors.New("strange")
 					}

@@ -22,7 +22,7 @@ func (f *adminFlags) run(ctx context.Context, con console, do func(context.Conte
 	if f.Timeout < time.Millisecond || f.Timeout > 24*time.Hour {
 		return usage(fmt.Errorf("--timeout %v: want 1ms to 24h", f.Timeout))
 	}
-	if err := f.Connect.TLS.check(); err != nil {
+	if err := f.Connect.check(); err != nil {
 		return usage(err)
 	}
 	client, err := f.Connect.client(slog.New(slog.NewTextHandler(con.err, nil)))

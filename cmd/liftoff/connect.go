@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -9,24 +10,28 @@ import (
 
 // connectFlags say how a cluster is reached. Every command that talks to one has them.
 type connectFlags struct {
-	Namesrv string       `required:"" env:"NAMESRV_ADDR" placeholder:"ADDRS" help:"Name servers, host:port, separated by semicolons."`
-	Access  accessFlags  `embed:""`
-	TLS     tlsFlags     `embed:""`
-	Network networkFlags `embed:""`
+	NameServers nameServerFlags `embed:""`
+	Access      accessFlags     `embed:""`
+	TLS         tlsFlags        `embed:""`
+	Network     networkFlags    `embed:""`
 }
+
+// check finds what single flags do not show.
+func (f *connectFlags) check() error { return errors.Join(f.NameServers.check(), f.TLS.check()) }
 
 // client is the client that the flags say.
 func (f *connectFlags) client(log *slog.Logger) (*remoting.Client, error) {
-	settings := remoting.Config{NameServers: []string{f.Namesrv}, TLS: remoting.TLS{
+	settings := remoting.Config{TLS: remoting.TLS{
 		Enabled: f.TLS.Enabled, CAFile: f.TLS.CA, CertFile: f.TLS.Cert, KeyFile: f.TLS.Key, ServerName: f.TLS.ServerName,
 	}}
+	f.NameServers.in(&settings)
 	if err := f.Access.sign(&settings, log); err != nil {
 		return nil, err
 	}
 	f.Network.set(&settings)
 	client, err := remoting.NewClient(settings)
 	if err != nil {
-		flags := "--namesrv"
+		flags := f.NameServers.flags()
 		if named := f.Network.named(); named != "" {
 			flags += ", " + named
 		}

@@ -48,6 +48,9 @@ type keptLine struct {
 	ShardingKey string            `json:"shardingKey,omitempty"`
 	DelayLevel  int               `json:"delayLevel,omitempty"`
 	DeliverAt   *time.Time        `json:"deliverAt,omitempty"`
+	Delay       string            `json:"delay,omitempty"`
+	Priority    *int              `json:"priority,omitempty"`
+	LiteTopic   string            `json:"liteTopic,omitempty"`
 	Flag        int32             `json:"flag,omitempty"`
 	NoWaitStore bool              `json:"noWaitStore,omitempty"`
 	Failed      *failedLine       `json:"failed,omitempty"`
@@ -64,11 +67,14 @@ func (f *failedLines) keep(o outcome) error {
 	why := newFailedLine(o.line, o.err)
 	k := keptLine{
 		Tag: m.Tag, Keys: m.Keys, Properties: m.Properties, ShardingKey: m.ShardingKey, DelayLevel: m.DelayLevel,
-		Flag: m.Flag, NoWaitStore: m.NoWaitStore, Failed: &why,
+		Priority: m.Priority, LiteTopic: m.LiteTopic, Flag: m.Flag, NoWaitStore: m.NoWaitStore, Failed: &why,
 	}
 	k.setBody(m.Body)
 	if !m.DeliverAt.IsZero() {
 		k.DeliverAt = &m.DeliverAt
+	}
+	if m.DeliverAfter != 0 {
+		k.Delay = m.DeliverAfter.String()
 	}
 	text, err := json.Marshal(k)
 	if err == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -197,7 +198,10 @@ type storedLine struct {
 }
 
 func newStoredMessage(m *admin.Message, body []byte, bad error) keptLine {
-	k := keptLine{Tag: m.Tag(), Keys: m.Keys(), ShardingKey: m.Property(rocketmq.PropertyShardingKey), Flag: m.Flag}
+	k := keptLine{Tag: m.Tag(), Keys: m.Keys(), ShardingKey: m.Property(rocketmq.PropertyShardingKey), Flag: m.Flag, LiteTopic: m.Property(rocketmq.PropertyLiteTopic)}
+	if p, err := strconv.Atoi(m.Property(rocketmq.PropertyPriority)); err == nil {
+		k.Priority = &p
+	}
 	k.Stored = &storedLine{
 		Topic: m.Topic, MsgID: m.UniqueID(), OffsetMsgID: m.OffsetID(), Broker: m.Broker, QueueID: m.QueueID, QueueOffset: m.QueueOffset,
 		Born: timeText(m.Born()), BornHost: m.BornHost.String(), Stored: timeText(m.Stored()), StoreHost: m.StoreHost.String(),

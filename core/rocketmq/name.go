@@ -59,6 +59,13 @@ const (
 	MockBrokerNone = "__syslo__none__"
 )
 
+// ReplyTopicSuffix ends the topics of replies, one for each cluster, see [ReplyTopic].
+const ReplyTopicSuffix = "_REPLY_TOPIC"
+
+// ReplyTopic is the topic that replies to the requests of a cluster's clients are sent to
+// (Java: MixAll.getReplyTopic). Every broker of the cluster has it.
+func ReplyTopic(cluster string) string { return cluster + ReplyTopicSuffix }
+
 const (
 	transactionCheckTopic = "TRANS_CHECK_MAX_TIME_TOPIC"
 	selfTestTopic         = "SELF_TEST_TOPIC"

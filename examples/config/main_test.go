@@ -109,6 +109,10 @@ client:
   vipChannel: true
   addresses: ["broker-a=127.0.0.1:30911"]
   socks: proxy.example:1080
+  discovery:
+    endpoint: conf.example
+    srv: [_rocketmq._tcp.a.example, _rocketmq._tcp.b.example]
+    interval: 21s
   tls:
     enabled: true
     caFile: ca.crt
@@ -129,6 +133,9 @@ acl:
 				ConnectTimeout: 12 * ms, NameServerTimeout: 13 * ms, RequestTimeout: 14 * ms, WriteTimeout: 15 * ms, FrameTimeout: 16 * ms,
 				IdleTimeout: 17 * ms, MaxQueuedBytes: 18, MaxBrokers: 19, MaxTopics: 20,
 				UserTimeout: 21 * ms, VIPChannel: true, Addresses: []string{"broker-a=127.0.0.1:30911"}, SOCKS: remoting.SOCKS{"0.0.0.0/0": {Addr: "proxy.example:1080"}},
+				Discovery: remoting.Discovery{
+					Endpoint: "conf.example", SRV: []string{"_rocketmq._tcp.a.example", "_rocketmq._tcp.b.example"}, Interval: 21000 * ms,
+				},
 				TLS: remoting.TLS{
 					Enabled: true, CAFile: "ca.crt", CertFile: "client.crt", KeyFile: "client.key", ServerName: "broker.example", InsecureSkipVerify: true,
 				},

@@ -9,6 +9,7 @@ import (
 	"github.com/klauspost/compress/zlib"
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // The bounds of [Decompress] when none is given.
@@ -22,18 +23,6 @@ var (
 	ErrTooLarge     = errors.New("compress: unpacked body is too large")
 	ErrUnknownCodec = errors.New("compress: unknown codec")
 )
-
-// Unpack is a [core.Unpacker] for the codecs of this package, by their names. A body may have
-// 16 MiB when it is unpacked, as the greatest frame has.
-func Unpack(codec string, packed []byte) ([]byte, error) {
-	const most = 16 << 20
-	flags := map[string]int32{"zlib": rocketmq.SysCompressionZlib, "lz4": rocketmq.SysCompressionLZ4, "zstd": rocketmq.SysCompressionZstd}
-	flag, known := flags[codec]
-	if !known {
-		return nil, fmt.Errorf("%w: %q", ErrUnknownCodec, codec)
-	}
-	return Decompress(nil, packed, rocketmq.SysCompressed|flag, most)
-}
 
 // Decompress appends the unpacked form of src to dst, by the codec that sysFlag
 // names, and src itself if sysFlag says that it is not packed.
@@ -76,6 +65,23 @@ func Decompress(dst, src []byte, sysFlag int32, limit int) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("%w: type %d in system flag %#x", ErrUnknownCodec, t>>8, sysFlag)
 	}
+}
+
+// Unpack is [Decompress] of a body that the named codec packed: "zlib", "lz4" or "zstd". It is
+// what requestreply.Config.Unpack wants, and a [core.Unpacker].
+func Unpack(codec string, packed []byte, limit int) ([]byte, error) {
+	var flag int32
+	switch codec {
+	case "zlib":
+		flag = rocketmq.SysCompressionZlib
+	case "lz4":
+		flag = rocketmq.SysCompressionLZ4
+	case "zstd":
+		flag = rocketmq.SysCompressionZstd
+	default:
+		return nil, fmt.Errorf("%w: %s", ErrUnknownCodec, words.Quote(codec))
+	}
+	return Decompress(nil, packed, rocketmq.SysCompressed|flag, limit)
 }
 
 // readAll appends what r has, up to limit bytes.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,9 +24,12 @@ import (
 // message's body, and counts.
 func transacting(t *testing.T, w *world, group string, asked map[string]int, options ...liftoff.Option) *core.Producer {
 	t.Helper()
+	var mu sync.Mutex
 	checker := liftoff.CheckFunc(func(_ context.Context, c *core.TransactionCheck) (core.TransactionDecision, error) {
 		word, _, _ := strings.Cut(string(c.Message.Body), " ")
+		mu.Lock()
 		asked[word]++
+		mu.Unlock()
 		var d core.TransactionDecision
 		return d, d.UnmarshalText([]byte(word))
 	})

@@ -24,6 +24,7 @@ var (
 	_ core.Transport      = (*Client)(nil)
 	_ core.RouteSource    = (*Client)(nil)
 	_ core.GroupRegistrar = (*Client)(nil)
+	_ core.Announcer      = (*Client)(nil)
 	_ core.Service        = (*Client)(nil)
 )
 
@@ -51,6 +52,7 @@ type Client struct {
 	brokers table
 	servers table
 	names   nameServers
+	finder  finder
 	known   knownRoutes
 
 	mu     sync.Mutex // guards what follows, and state's changes
@@ -97,7 +99,8 @@ func NewClient(cfg Config) (*Client, error) {
 	c.shared = c.newConnShared()
 	c.brokers.init(c, true, cfg.MaxBrokers, brokerFrames)
 	c.servers.init(c, false, cfg.MaxBrokers, serverFrames)
-	c.names.set(cfg.NameServers)
+	c.names.init()
+	c.finder.init(c)
 	c.known.init(cfg.MaxTopics)
 	return c, nil
 }
@@ -169,11 +172,9 @@ func (c *Client) begin() error {
 	if c.tls != nil && c.cfg.TLS.insecure() {
 		c.log.Warn("TLS: the certificates of servers are not verified; anybody can be the cluster")
 	}
-	c.wg.Add(1)
-	go func() {
-		defer c.wg.Done()
-		c.heartbeats(c.life)
-	}()
+	for _, run := range []func(context.Context){c.heartbeats, c.finder.run} {
+		c.wg.Go(func() { run(c.life) })
+	}
 	return nil
 }
 

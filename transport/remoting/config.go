@@ -82,8 +82,8 @@ func (s Serialization) wire() wire.Serialization {
 	return wire.RocketMQ
 }
 
-// Config says how a client reaches a cluster. NameServers is required; zero
-// values of the rest mean the defaults.
+// Config says how a client reaches a cluster. NameServers or a source in Discovery is required;
+// zero values of the rest mean the defaults.
 //
 // What is data in it can be decoded from YAML, JSON and environment variables; the tags
 // have the names. Durations are text there, such as "1.5s".
@@ -92,7 +92,16 @@ type Config struct {
 	// DNS name or an IP address, [::1]:9876 for IPv6. Without a port it is 9876.
 	// One string may hold several, separated by semicolons, commas or blanks, and
 	// a scheme such as http:// before host:port is dropped, as Java 5 does.
+	//
+	// A DNS name stands for all of its addresses, of which each is a name server of its own. They
+	// are looked up as Discovery says.
 	NameServers []string `json:"nameServers" yaml:"nameServers" env:"NAME_SERVERS"`
+	// Discovery says where more name servers are found, and how DNS is asked.
+	Discovery Discovery `json:"discovery" yaml:"discovery" envPrefix:"DISCOVERY_"`
+	// UnitName is the unit of the cluster that this client belongs to (Java:
+	// ClientConfig.unitName). Discovery.Endpoint is asked for the name servers of this unit. None by
+	// default.
+	UnitName string `json:"unitName" yaml:"unitName" env:"UNIT_NAME"`
 	// Dial opens connections, also those to SOCKS proxies; nil means a net.Dialer with TCP keep-alive of
 	// 15 s and UserTimeout, which tries every address of a name. It must obey ctx. It runs on a goroutine of
 	// the client's; sends wait for it no longer than they want to. What such a client learns
@@ -211,10 +220,14 @@ func (c Config) MarshalJSON() ([]byte, error) { return confjson.Marshal(c) }
 func (c Config) withDefaults() (Config, error) {
 	var errs []error
 	servers, err := parseServers(c.NameServers)
-	if err != nil {
+	if err != nil && (len(c.NameServers) > 0 || c.Discovery.IsZero()) {
 		errs = append(errs, err)
 	}
 	c.NameServers = servers
+	errs = append(errs, c.Discovery.check(c.UnitName))
+	if c.Dial == nil && len(c.SOCKS) == 0 && c.Discovery.Resolver == nil {
+		c.Discovery.Resolver = net.DefaultResolver
+	}
 	if c.Serialization > JSON {
 		errs = append(errs, fmt.Errorf("unknown serialization %d", c.Serialization))
 	}

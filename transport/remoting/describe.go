@@ -19,7 +19,7 @@ var (
 // Describe implements [core.Describer].
 func (c *Client) Describe() core.Description {
 	d := core.Description{Summary: "RocketMQ's remoting protocol, one connection for each broker", Settings: []core.Setting{
-		{Name: "name servers", Value: strings.Join(c.cfg.NameServers, " ")},
+		{Name: "name servers", Value: c.finder.summary()},
 		{Name: "headers", Value: c.cfg.Serialization.String()},
 		{Name: "dial", Value: "at most " + c.cfg.ConnectTimeout.String()},
 		{Name: "after a failed dial", Value: fmt.Sprintf("the next one up to %v later, in time up to %v; meanwhile attempts at the broker fail at once", backoffFirst, backoffMost)},

@@ -70,7 +70,10 @@ func (c *Client) DoNameServer(ctx context.Context, cmd wire.Command) (wire.Comma
 	if err := c.usable(); err != nil {
 		return wire.Command{}, err
 	}
-	servers := c.names.order()
+	servers, err := c.knownServers(ctx)
+	if err != nil {
+		return wire.Command{}, err
+	}
 	failed := &NameServerError{}
 	for i, s := range servers {
 		limit := c.cfg.NameServerTimeout

@@ -94,9 +94,14 @@ func (e *AnswerError) Unwrap() error { return e.Err }
 // ErrorClass is ClassBroker.
 func (e *AnswerError) ErrorClass() core.Class { return core.ClassBroker }
 
-// NameServerError says that no name server gave an answer, and why each did not.
+// NameServerError says that no name server gave an answer, and why each did not, or that none is
+// known.
 type NameServerError struct {
-	Errs []error // one per server asked
+	// None says that no name server was known in time: see [Config].Discovery.
+	None bool
+	// Errs has one error for each server asked. With None it has one for each source that has not
+	// answered or has failed, and last why they were waited for no longer.
+	Errs []error
 }
 
 // Error lists the causes.
@@ -105,7 +110,11 @@ func (e *NameServerError) Error() string {
 	for i, err := range e.Errs {
 		texts[i] = words.Err(err)
 	}
-	return "no name server answered: " + strings.Join(texts, "; ")
+	what := "no name server answered: "
+	if e.None {
+		what = "no name server is known yet: "
+	}
+	return what + strings.Join(texts, "; ")
 }
 
 // Unwrap gives the causes.

@@ -67,10 +67,9 @@ var codecs = []struct {
 	{"zstd", rocketmq.SysCompressed | rocketmq.SysCompressionZstd},
 }
 
-// Capabilities implements [core.Capable]: consumers of RocketMQ know three codecs, and this
-// client makes no requests that want a reply.
+// Capabilities implements [core.Capable]: consumers of RocketMQ know three codecs.
 func (c *Client) Capabilities() core.Capabilities {
-	out := core.Capabilities{Lacks: []core.Feature{core.FeatureReply}}
+	var out core.Capabilities
 	for _, codec := range codecs {
 		out.Codecs = append(out.Codecs, codec.name)
 	}
@@ -89,6 +88,24 @@ func sysFlag(out *core.Outgoing) (int32, error) {
 		}
 	}
 	return 0, fmt.Errorf("%w: no consumer knows the codec %q", core.ErrUnsupported, codec)
+}
+
+// codecOf is the codec that packed a message's body, by the text of its system flag: "" for
+// none, "?" for one that this version does not know.
+func codecOf(text string) string {
+	flag, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || int32(flag)&rocketmq.SysCompressed == 0 {
+		return ""
+	}
+	if int32(flag)&rocketmq.SysCompressionMask == 0 {
+		flag |= int64(rocketmq.SysCompressionZlib) // of a producer older than the numbers
+	}
+	for i := range codecs {
+		if codecs[i].flag == int32(flag)&(rocketmq.SysCompressed|rocketmq.SysCompressionMask) {
+			return codecs[i].name
+		}
+	}
+	return "?"
 }
 
 // setOffsetIDs gives the messages of a batch their ids, which a broker joins by commas. A

@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/requestreply"
 	"github.com/liftoff-mq/liftoff/internal/words"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -27,25 +28,35 @@ const Version = "0.1.0"
 // Operation is what a span or a measurement is about.
 type Operation string
 
-// The operations of a producer. Attempt and Recall are not of the conventions. An attempt
-// is one try of a send, and must not be counted as a send of its own. A recall takes a
-// message back; none of the conventions' operation types fits it.
+// The operations of a producer. Attempt, Recall and Request are not of the conventions. An
+// attempt is one try of a send, and must not be counted as a send of its own. A recall takes a
+// message back; none of the conventions' operation types fits it. A request is a send that
+// waits for a reply, so its time says nothing of sends.
 const (
 	Send    Operation = "send"
 	Create  Operation = "create"
 	Attempt Operation = "attempt"
 	Recall  Operation = "recall"
+	Request Operation = "request"
 	// End and Check are the end of a transaction, and a broker's question about one.
 	End   Operation = "end-transaction"
 	Check Operation = "transaction-check"
 )
+
+// OfCall is the operation that a call is: a request where a step waits for the reply to it.
+func OfCall(call *core.Call) Operation {
+	if requestreply.IsRequest(call) {
+		return Request
+	}
+	return Send
+}
 
 // AppendOperation appends system, operation, namespace and destination. The
 // namespace is required even if there is none: then it is "".
 func AppendOperation(dst []attribute.KeyValue, op Operation, namespace, topic string) []attribute.KeyValue {
 	dst = append(dst, semconv.MessagingSystemRocketMQ, semconv.MessagingOperationName(string(op)))
 	switch op {
-	case Send:
+	case Send, Request:
 		dst = append(dst, semconv.MessagingOperationTypeSend)
 	case Create:
 		dst = append(dst, semconv.MessagingOperationTypeCreate)
@@ -121,6 +132,9 @@ func AppendKeys(dst []attribute.KeyValue, m *core.Message) []attribute.KeyValue 
 
 // Namespace is the attribute of the namespace.
 func Namespace(ns string) attribute.KeyValue { return semconv.MessagingRocketMQNamespace(ns) }
+
+// Conversation is the id that request and reply have in common.
+func Conversation(id string) attribute.KeyValue { return semconv.MessagingMessageConversationID(id) }
 
 // ClientID is the attribute of the client's id.
 func ClientID(id string) attribute.KeyValue { return semconv.MessagingClientID(id) }
