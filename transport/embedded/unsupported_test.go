@@ -28,7 +28,7 @@ func TestUnsupportedIsToldOnce(t *testing.T) {
 		prop("topicFilterType", "SINGLE_TAG"), prop("attributes", "+queue.type=BatchCQ"),
 	}
 	for range 2 {
-		mustCode(t, broker.call(wire.Command{Code: wire.SendReplyMessage, Language: wire.LanguageJava}), 3)
+		mustCode(t, broker.call(wire.Command{Code: wire.QueryBrokerOffset, Language: wire.LanguageJava}), 3)
 		mustCode(t, broker.call(wire.Command{Code: wire.PopMessage, Language: wire.LanguageCPP}), 3)
 		mustCode(t, broker.call(wire.Command{Code: 9999, Language: wire.LanguageGo}), 3)
 		mustCode(t, ns.call(wire.Command{Code: wire.PutKVConfig, Language: wire.LanguageJava}), 3)
@@ -40,7 +40,7 @@ func TestUnsupportedIsToldOnce(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	want := []string{
-		"broker-a: 324 JAVA send reply message", "broker-a: 200050 CPP pop message", "broker-a: 9999 GO request 9999",
+		"broker-a: 13 JAVA query broker offset", "broker-a: 200050 CPP pop message", "broker-a: 9999 GO request 9999",
 		"namesrv: 100 JAVA put kv config", "broker-a: 11 JAVA filters by other expressions than tags",
 		"broker-a: 17 JAVA attributes of topics",
 	}
