@@ -20,16 +20,34 @@ import (
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
+// questions counts what checkers were asked, by the first word of the message.
+type questions struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func (q *questions) about(word string) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.n[word]
+}
+
+func (q *questions) note(word string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.n == nil {
+		q.n = map[string]int{}
+	}
+	q.n[word]++
+}
+
 // transacting starts a producer with transactions to T. Its checker says what the local transactions said, by the
 // message's body, and counts.
-func transacting(t *testing.T, w *world, group string, asked map[string]int, options ...liftoff.Option) *core.Producer {
+func transacting(t *testing.T, w *world, group string, asked *questions, options ...liftoff.Option) *core.Producer {
 	t.Helper()
-	var mu sync.Mutex
 	checker := liftoff.CheckFunc(func(_ context.Context, c *core.TransactionCheck) (core.TransactionDecision, error) {
 		word, _, _ := strings.Cut(string(c.Message.Body), " ")
-		mu.Lock()
-		asked[word]++
-		mu.Unlock()
+		asked.note(word)
 		var d core.TransactionDecision
 		return d, d.UnmarshalText([]byte(word))
 	})
@@ -83,7 +101,7 @@ func TestFaultsOfTheEndOfATransaction(t *testing.T) {
 		for i, d := range []core.TransactionDecision{core.TransactionCommit, core.TransactionRollback} {
 			sub(t, tt.name+", "+d.String(), func(t *testing.T) {
 				w := newWorldOf(t, embedded.Config{Network: embedded.NewNetwork()})
-				asked := map[string]int{}
+				asked := &questions{}
 				p := transacting(t, w, "test", asked)
 				tt.fault(w)
 				res, err := transact(p, d)
@@ -104,8 +122,8 @@ func TestFaultsOfTheEndOfATransaction(t *testing.T) {
 				if n := len(w.Stored("T")); n != 1-i {
 					t.Errorf("%d messages are visible", n)
 				}
-				if n := w.Broker("broker-a").OpenTransactions(); n != 0 || asked[d.String()] > 1 {
-					t.Errorf("%d are open, asked %v", n, asked)
+				if n := w.Broker("broker-a").OpenTransactions(); n != 0 || asked.about(d.String()) > 1 {
+					t.Errorf("%d are open, asked %d times", n, asked.about(d.String()))
 				}
 				if err := p.Shutdown(bg); err != nil {
 					t.Error(err)
@@ -127,10 +145,10 @@ func TestQuestionsFindTheirProducers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		asked := [2]map[string]int{{}, {}}
+		var asked [2]questions
 		var producers [2]*core.Producer
 		for i := range producers {
-			producers[i] = transacting(t, w, "group-"+strconv.Itoa(i), asked[i], liftoff.WithClient(client))
+			producers[i] = transacting(t, w, "group-"+strconv.Itoa(i), &asked[i], liftoff.WithClient(client))
 			for n := range 12 {
 				_, err := producers[i].SendTransaction(bg, &core.Message{Topic: "T", Body: fmt.Appendf(nil, "commit %d %d", i, n)},
 					func(context.Context, *core.Result) (core.TransactionDecision, error) {
@@ -146,10 +164,10 @@ func TestQuestionsFindTheirProducers(t *testing.T) {
 			t.Error(err)
 		}
 		time.Sleep(20 * time.Second)
-		again := transacting(t, w, "group-1", asked[1])
+		again := transacting(t, w, "group-1", &asked[1])
 		time.Sleep(2 * time.Minute)
-		if asked[0]["commit"] != 12 || asked[1]["commit"] != 12 || len(w.Stored("T")) != 24 {
-			t.Errorf("asked %v, %d visible", asked, len(w.Stored("T")))
+		if asked[0].about("commit") != 12 || asked[1].about("commit") != 12 || len(w.Stored("T")) != 24 {
+			t.Errorf("asked %d and %d times, %d visible", asked[0].about("commit"), asked[1].about("commit"), len(w.Stored("T")))
 		}
 		for _, part := range []interface{ Shutdown(context.Context) error }{again, producers[0], client} {
 			if err := part.Shutdown(bg); err != nil {
@@ -175,10 +193,13 @@ func TestCheckedMessage(t *testing.T) {
 			if codec != nil {
 				option = liftoff.WithCompressor(codec)
 			}
+			var mu sync.Mutex
 			var id string
 			checked := 0
 			p, err := liftoff.New(liftoff.Config{Group: "g", Namespace: "ns", NameServers: w.NameServers(), Client: remoting.Config{Dial: w.Dial}},
 				option, liftoff.WithTransactions(liftoff.CheckFunc(func(_ context.Context, c *core.TransactionCheck) (core.TransactionDecision, error) {
+					mu.Lock()
+					defer mu.Unlock()
 					checked++
 					m := c.Message
 					if m.Topic != "T" || string(m.Body) != string(sent.Body) || m.Tag != "tag" || !slices.Equal(m.Keys, sent.Keys) || m.ShardingKey != "k" ||
@@ -200,10 +221,15 @@ func TestCheckedMessage(t *testing.T) {
 				t.Fatal(err)
 			}
 			res, err := p.SendTransaction(bg, sent, func(context.Context, *core.Result) (core.TransactionDecision, error) { return 0, nil })
-			if id = res.MessageID.String(); err != nil {
+			if err != nil {
 				t.Fatal(err)
 			}
+			mu.Lock()
+			id = res.MessageID.String()
+			mu.Unlock()
 			time.Sleep(3 * time.Minute)
+			mu.Lock()
+			defer mu.Unlock()
 			if n := len(w.Stored("ns%T")); n != 1 || checked != 3 {
 				t.Errorf("%d visible, asked %d times", n, checked)
 			}
@@ -226,7 +252,7 @@ func must[T any](v T, err error) T {
 func TestRogueChecks(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		w := newWorldOf(t, embedded.Config{Network: embedded.NewNetwork()})
-		asked := map[string]int{}
+		asked := &questions{}
 		p := transacting(t, w, "test", asked)
 		if _, err := transact(p, core.TransactionCommit); err != nil {
 			t.Fatal(err)
@@ -258,8 +284,8 @@ func TestRogueChecks(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		s := p.Snapshot().Inbox
-		if len(asked) != 0 || s.Requests != 10_000 || s.Waiting != 0 || w.RequestCount(wire.EndTransaction) != 1 {
-			t.Errorf("asked %v, inbox %+v, %d ends", asked, s, w.RequestCount(wire.EndTransaction))
+		if n := asked.about("commit"); n != 0 || s.Requests != 10_000 || s.Waiting != 0 || w.RequestCount(wire.EndTransaction) != 1 {
+			t.Errorf("asked %d times, inbox %+v, %d ends", n, s, w.RequestCount(wire.EndTransaction))
 		}
 		if err := p.Shutdown(bg); err != nil {
 			t.Error(err)
