@@ -59,6 +59,7 @@ type Cluster struct {
 	ports   *ports
 	brokers []Broker
 	acl     bool
+	tls     bool
 
 	mu      sync.Mutex
 	stopped bool
@@ -143,7 +144,7 @@ func launch(ctx context.Context, scripts, preset string, o *Options) (*Cluster, 
 		java = append([]string{"-Djava.net.preferIPv4Stack=false"}, java...)
 	}
 	all := []Broker{{"broker-a", at(p.base + 10)}, {"broker-b", at(p.base + 30)}}
-	c := &Cluster{version: o.Version, dir: dir, scripts: scripts, ports: p, brokers: all[:max(o.Brokers, 1)], acl: o.ACL}
+	c := &Cluster{version: o.Version, dir: dir, scripts: scripts, ports: p, brokers: all[:max(o.Brokers, 1)], acl: o.ACL, tls: o.TLS}
 	args := []string{dir, preset, "--base", strconv.Itoa(p.base), "--version", o.Version, "--wait", "180"}
 	if o.HeapMB > 0 {
 		args = append(args, "--heap", strconv.Itoa(o.HeapMB))
