@@ -24,6 +24,7 @@ import (
 // in every mode, others are refused by type, and credentials are replaced under load. What all this has logged and said
 // has no secret in it.
 func TestAccessControl(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{Version: version, ACL: true, Settings: []string{
 			"waitTimeMillsInSendQueue=10000", // a busy machine must not be a reason for a second attempt

@@ -23,6 +23,7 @@ import (
 // With both every kind of send is stored. Without one of them nothing is sent, at one attempt, and the error says what to
 // set; so it does to a client without TLS. A client with TLS says nothing in plain text.
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{
 			Version: version, TLS: true, Java: []string{"broker-a:-Dtls.server.need.client.auth=require"},

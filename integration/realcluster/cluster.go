@@ -68,6 +68,7 @@ type Cluster struct {
 	ports   *ports
 	brokers []Broker
 	acl     bool
+	tls     bool
 
 	mu      sync.Mutex
 	stopped bool
@@ -164,7 +165,7 @@ func launch(ctx context.Context, scripts, preset string, o *Options) (*Cluster, 
 	if o.Brokers < 2 && !o.ActingMaster && !o.Container {
 		all = all[:1]
 	}
-	c := &Cluster{version: o.Version, dir: dir, scripts: scripts, ports: p, brokers: all, acl: o.ACL}
+	c := &Cluster{version: o.Version, dir: dir, scripts: scripts, ports: p, brokers: all, acl: o.ACL, tls: o.TLS}
 	args := []string{dir, preset, "--base", strconv.Itoa(p.base), "--version", o.Version, "--wait", "180"}
 	if o.HeapMB > 0 {
 		args = append(args, "--heap", strconv.Itoa(o.HeapMB))

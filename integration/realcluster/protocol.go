@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha1"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -79,6 +81,24 @@ type header struct {
 	ExtFields map[string]string `json:"extFields,omitempty"`
 }
 
+// dial connects to a node, with TLS and the client's certificate if the nodes want that.
+func (c *Cluster) dial(ctx context.Context, address string) (net.Conn, error) {
+	if !c.tls {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	}
+	authority, err := os.ReadFile(c.TLSFile("ca.crt"))
+	if err != nil {
+		return nil, err
+	}
+	own, err := tls.LoadX509KeyPair(c.TLSFile("client.crt"), c.TLSFile("client.key"))
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(authority)
+	return (&tls.Dialer{Config: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{own}}}).DialContext(ctx, "tcp", address)
+}
+
 // call makes one request on a connection of its own. One admin call at a time needs no more than that. An answer with
 // a code other than 0 is an error.
 func (c *Cluster) call(ctx context.Context, address string, code int, fields map[string]string) (header, []byte, error) {
@@ -97,7 +117,7 @@ func (c *Cluster) callBody(ctx context.Context, address string, code int, fields
 func (c *Cluster) exchange(ctx context.Context, address string, code int, fields map[string]string, body []byte) (header, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	conn, err := c.dial(ctx, address)
 	if err != nil {
 		return header{}, nil, err
 	}
