@@ -2,13 +2,9 @@ package remoting
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 
@@ -33,6 +29,8 @@ type Client struct {
 	ser wire.Serialization
 	log *slog.Logger
 	id  string
+	// same are the header fields that every request has, nil without any.
+	same wire.Fields
 	// network is that of the brokers in routes: empty unless the client dials in its own way or
 	// with TLS, where a server may refuse this client alone.
 	network string
@@ -75,16 +73,13 @@ func NewClient(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("remoting client: %w", err)
 	}
 	c := &Client{
-		cfg: cfg, ser: cfg.Serialization.wire(), log: cfg.Logger, id: cfg.ClientID,
+		cfg: cfg, ser: cfg.Serialization.wire(), log: cfg.Logger, id: cfg.clientID(), same: cfg.sameFields(),
 		conns: map[*conn.Conn]*connection{}, groups: map[string]*core.Inbox{}, kick: make(chan struct{}, 1),
 		asking: map[string]chan struct{}{}, tls: secure,
 	}
 	c.allow, _ = parseAllowed(cfg.AllowedBrokers) // withDefaults has looked at the errors
-	if c.id == "" {
-		c.id = newClientID()
-	}
 	if ownWay {
-		c.network = newClientID()
+		c.network = uniqueInstance()
 	}
 	c.shared = c.newConnShared()
 	c.brokers.init(c, true, cfg.MaxBrokers, brokerFrames)
@@ -92,28 +87,6 @@ func NewClient(cfg Config) (*Client, error) {
 	c.names.set(cfg.NameServers)
 	c.known.init(cfg.MaxTopics)
 	return c, nil
-}
-
-// newClientID makes ip@pid#random. Java's clients have ip@pid#nanoTime, which two
-// containers of one address can share.
-func newClientID() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-	return fmt.Sprintf("%s@%d#%s", localAddress(), os.Getpid(), hex.EncodeToString(b[:]))
-}
-
-// localAddress is the first address of this machine that is not loopback.
-func localAddress() string {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return "127.0.0.1"
-	}
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() && n.IP.To4() != nil {
-			return n.IP.String()
-		}
-	}
-	return "127.0.0.1"
 }
 
 // ClientID is the id under which brokers know this client.
