@@ -35,6 +35,9 @@ func assemble(cfg Config, options []Option) (core.Config, error) {
 		Steps: p.steps, Order: p.order, Selector: p.selector, Retry: p.retry, Budget: p.budget, Health: p.health,
 		Policies: p.policies, Handlers: p.handlers, Own: p.own, Logger: cfg.Logger,
 	}
+	if cfg.Namespace != "" && cfg.Client.NamespaceV2 != "" {
+		p.keep(errors.New("both Namespace and Client.NamespaceV2 are set, which are versions 1 and 2 of the same thing: set one of them"))
+	}
 	p.keep(addHooks(&c, cfg.Namespace, &p))
 	p.keep(addStrategies(&c, &p))
 	p.keep(addTransport(&c, cfg, &p))

@@ -20,6 +20,7 @@ type sendCmd struct {
 	Namesrv     string        `required:"" env:"NAMESRV_ADDR" placeholder:"ADDRS" help:"Name servers, host:port, separated by semicolons."`
 	Access      accessFlags   `embed:""`
 	TLS         tlsFlags      `embed:""`
+	Tenant      tenantFlags   `embed:""`
 	Topic       string        `required:"" help:"Topic to send to."`
 	Group       string        `default:"liftoff_send" help:"Producer group."`
 	File        string        `short:"f" placeholder:"PATH" help:"File to read; standard input if absent or -."`
