@@ -151,10 +151,10 @@ func newClient(cfg Config, access acl.Provider) (*remoting.Client, error) {
 	if len(settings.NameServers) > 0 {
 		return nil, errors.Join(errors.New("Client.NameServers is set: name servers belong into Config.NameServers"), wrong)
 	}
-	if settings.NameServers = cfg.NameServers; len(settings.NameServers) == 0 {
+	if settings.NameServers = cfg.NameServers; len(settings.NameServers) == 0 && settings.Discovery.IsZero() {
 		env := os.Getenv(NameServerEnv)
 		if env == "" {
-			return nil, errors.Join(fmt.Errorf("no name server is given: set Config.NameServers or %s", NameServerEnv), wrong)
+			return nil, errors.Join(fmt.Errorf("no name server is given: set Config.NameServers, Config.Client.Discovery or %s", NameServerEnv), wrong)
 		}
 		settings.NameServers = []string{env}
 	}

@@ -33,14 +33,14 @@ const NameServerEnv = "NAMESRV_ADDR"
 // "1.5s", and names of settings those of the tags. In a struct of the program's own it
 // should be a named field, because an embedded one hands its UnmarshalJSON on.
 //
-// Only Group and, unless [WithTransport], [WithClient] or NAMESRV_ADDR is given,
-// NameServers are required. What is code, such as a selector, is an [Option].
+// Only Group and, unless Client.Discovery, [WithTransport], [WithClient] or NAMESRV_ADDR is
+// given, NameServers are required. What is code, such as a selector, is an [Option].
 type Config struct {
 	// Group is the producer group: 1 to 120 bytes of [%|a-zA-Z0-9_-].
 	Group string `json:"group" yaml:"group" env:"GROUP"`
 	// NameServers are the name servers, host:port each, in the forms that
-	// [remoting.Config] allows; without any, those of the environment variable
-	// NAMESRV_ADDR.
+	// [remoting.Config] allows; without any and without a source in Client.Discovery, those of
+	// the environment variable NAMESRV_ADDR.
 	NameServers []string `json:"nameServers" yaml:"nameServers" env:"NAME_SERVERS"`
 	// Namespace is put in front of the group and of every topic, as "ns%topic": version 1 of
 	// namespaces. Version 2 is Client.NamespaceV2; both together are a mistake. None by default.

@@ -191,7 +191,7 @@ func TestNewReportsMistakes(t *testing.T) {
 		options []liftoff.Option
 		want    []string // the lines, in order
 	}{
-		{"nothing given", liftoff.Config{}, nil, []string{"group is empty", "no name server is given: set Config.NameServers or NAMESRV_ADDR"}},
+		{"nothing given", liftoff.Config{}, nil, []string{"group is empty", "no name server is given: set Config.NameServers, Config.Client.Discovery or NAMESRV_ADDR"}},
 		{"bad address", liftoff.Config{Group: "g", NameServers: []string{"a:b:c"}}, nil, []string{"a:b:c"}},
 		{"no group", liftoff.Config{NameServers: servers}, nil, []string{"group is empty"}},
 		{"reserved group", liftoff.Config{Group: "DEFAULT_PRODUCER", NameServers: servers}, nil, []string{"is reserved"}},
@@ -201,6 +201,7 @@ func TestNewReportsMistakes(t *testing.T) {
 			`Config.Timeout is 3µs, at least 1ms is needed`, "ConnectTimeout is 3µs, at least 1ms is needed",
 		}},
 		{"name servers twice", liftoff.Config{Group: "g", NameServers: servers, Client: remoting.Config{NameServers: servers}}, nil, []string{"Client.NameServers is set"}},
+		{"a bad source", liftoff.Config{Group: "g", Client: remoting.Config{Discovery: remoting.Discovery{Endpoint: "ftp://conf"}}}, nil, []string{"Discovery.Endpoint: scheme"}},
 		{"no secret key, and no name server", liftoff.Config{Group: "g", ACL: acl.Config{AccessKey: "orders"}}, nil, []string{"no name server is given", "the secret key is missing"}},
 		{"credentials twice", liftoff.Config{Group: "g", NameServers: servers, ACL: acl.Config{AccessKey: "orders"}}, []liftoff.Option{liftoff.WithCredentials(keys)}, []string{"both Config.ACL and WithCredentials"}},
 		{"a signer and credentials", liftoff.Config{Group: "g", NameServers: servers, Client: remoting.Config{Signer: new(acl.Signer)}}, []liftoff.Option{liftoff.WithCredentials(keys)}, []string{"both credentials and Client.Signer"}},
@@ -329,6 +330,24 @@ func TestPartsConfigAsJSON(t *testing.T) {
 		if back, err := json.Marshal(cfg); string(back) != text || err != nil {
 			t.Errorf("got  %s, %v\nwant %s", back, err, text)
 		}
+	}
+}
+
+// With a source of name servers no list is needed, and NAMESRV_ADDR does not count.
+func TestNameServersFromASource(t *testing.T) {
+	t.Setenv(liftoff.NameServerEnv, "not a host!")
+	cluster := embedded.New(t, embedded.Config{})
+	p := must(liftoff.New(liftoff.Config{Group: "g", Client: remoting.Config{Discovery: remoting.Discovery{
+		Source: remoting.NameServerFunc(func(context.Context) ([]string, error) { return cluster.NameServers(), nil }),
+	}}}))
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Send(t.Context(), &liftoff.Message{Topic: "T", Body: []byte("x")}); err != nil {
+		t.Error(err)
+	}
+	if err := p.Shutdown(context.Background()); err != nil {
+		t.Error(err)
 	}
 }
 

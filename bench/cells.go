@@ -14,17 +14,34 @@ type cell struct {
 	spec  load.Spec
 	// contenders are those that can do it, "name" or "name+variant".
 	contenders []string
-	brokers    int           // 1 unless set
+	servers    servers       // one plain broker unless set
 	roundTrip  time.Duration // of the network to the brokers, if it is not loopback's
 	text       bool          // bodies of text, which compresses
 	quick      bool          // part of --quick
 }
 
-func (c *cell) servers() int { return max(c.brokers, 1) }
+// servers are what a cell runs against. Access control and TLS go with one broker.
+type servers struct {
+	brokers int // 1 unless set
+	acl     bool
+	tls     bool
+}
+
+// plain reports whether they take requests as they are, neither signed nor encrypted.
+func (s servers) plain() bool { return !s.acl && !s.tls }
+
+// topic is what is sent to. With access control it is the one that the sender may send to.
+func (s servers) topic() string {
+	if s.acl {
+		return "allowed"
+	}
+	return "bench"
+}
 
 // cells are all cells, in the order in which they run.
 func cells() []cell {
 	all := []string{"limit", "liftoff", "goclient", "java"}
+	secure := []string{"liftoff", "java"}
 	joined := []string{"limit", "liftoff", "liftoff+autobatch"}
 	paced := []string{"limit", "liftoff", "liftoff+pace", "goclient", "java"}
 	var list []cell
@@ -80,7 +97,15 @@ func cells() []cell {
 		},
 		cell{
 			name: "two-64-1024", title: "sync, 64 callers, 1 KiB, two brokers",
-			spec: load.Spec{Mode: load.Sync, InFlight: 64, Size: 1024}, contenders: all, brokers: 2,
+			spec: load.Spec{Mode: load.Sync, InFlight: 64, Size: 1024}, contenders: all, servers: servers{brokers: 2},
+		},
+		cell{
+			name: "acl-64-1024", title: "sync, 64 callers, 1 KiB, access control",
+			spec: load.Spec{Mode: load.Sync, InFlight: 64, Size: 1024}, contenders: secure, servers: servers{acl: true},
+		},
+		cell{
+			name: "tls-64-1024", title: "sync, 64 callers, 1 KiB, TLS",
+			spec: load.Spec{Mode: load.Sync, InFlight: 64, Size: 1024}, contenders: secure, servers: servers{tls: true},
 		},
 	)
 }

@@ -150,7 +150,7 @@ func (r *runner) pairs(ctx context.Context, chosen []cell) ([]report.Run, error)
 			for round := 1; round <= r.opts.runs+r.opts.retries && missing > 0; round++ {
 				bar.Describe(fmt.Sprintf("%-16s round %d", c.name, round))
 				// Both of a pair meet the same broker.
-				if err := r.ready(ctx, c.servers()); err != nil {
+				if err := r.ready(ctx, c.servers); err != nil {
 					return runs, err
 				}
 				valid := true

@@ -203,7 +203,7 @@ func (r *runner) all(ctx context.Context, chosen []cell) ([]report.Run, error) {
 					continue
 				}
 				bar.Describe(fmt.Sprintf("%-16s %-12s", c.name, name))
-				if err := r.ready(ctx, c.servers()); err != nil {
+				if err := r.ready(ctx, c.servers); err != nil {
 					return runs, err
 				}
 				run := r.one(ctx, c, name, round)

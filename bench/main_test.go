@@ -24,7 +24,7 @@ func TestCells(t *testing.T) {
 			quick++
 		}
 		s := c.spec
-		s.Topic, s.Queues, s.WindowMS = topic, queues, 1
+		s.Topic, s.Queues, s.WindowMS = c.servers.topic(), queues, 1
 		if _, err := load.Parse(s.Args()); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}

@@ -20,7 +20,6 @@ import (
 )
 
 const (
-	topic  = "bench"
 	queues = 8 // on each broker
 	// overtime is what a contender may take besides warm-up and window: JVM start, first connection, drain.
 	overtime = 45 * time.Second
@@ -35,7 +34,7 @@ type runner struct {
 	proc    procfs.FS
 	text    string // file with the body of text
 	cluster *realcluster.Cluster
-	size    int // brokers of the cluster
+	servers servers // what the cluster is
 }
 
 func (r *runner) close() error {
@@ -47,9 +46,9 @@ func (r *runner) close() error {
 	return err
 }
 
-// ready makes a cluster of the right size run, with room on its disk.
-func (r *runner) ready(ctx context.Context, brokers int) error {
-	if r.cluster != nil && r.size == brokers {
+// ready makes the right cluster run, with room on its disk.
+func (r *runner) ready(ctx context.Context, s servers) error {
+	if r.cluster != nil && r.servers == s {
 		// A broker that a flood has left unable to answer is started anew as well.
 		if written, err := r.cluster.Written(ctx); err == nil && written < r.opts.maxStore<<30 {
 			return nil
@@ -59,27 +58,27 @@ func (r *runner) ready(ctx context.Context, brokers int) error {
 		return err
 	}
 	c, err := realcluster.Launch(ctx, realcluster.Options{
-		Brokers: brokers, HeapMB: 1024,
+		Brokers: s.brokers, ACL: s.acl, TLS: s.tls, HeapMB: 1024,
 		// A broker in service is compiled fully, and a flood needs buffers; the scripts save time and memory instead.
 		Java: []string{"-XX:TieredStopAtLevel=4", "-XX:MaxDirectMemorySize=2g"},
 	})
 	if err != nil {
 		return err
 	}
-	r.cluster, r.size = c, brokers
-	if err := c.CreateTopic(ctx, topic, queues); err != nil {
+	r.cluster, r.servers = c, s
+	if err := c.CreateTopic(ctx, s.topic(), queues); err != nil {
 		return err
 	}
 	if err := c.Ready(ctx); err != nil {
 		return err
 	}
-	warm := cell{name: "warm-up", spec: load.Spec{Mode: load.Sync, InFlight: 64, Size: 512}}
+	warm := cell{name: "warm-up", spec: load.Spec{Mode: load.Sync, InFlight: 64, Size: 512}, servers: s}
 	if r.opts.quick {
 		warm.spec.WarmMS = int(warmServer.Milliseconds() / 2)
 	} else {
 		warm.spec.WarmMS = int(warmServer.Milliseconds())
 	}
-	run := r.one(ctx, &warm, "limit", 0)
+	run := r.one(ctx, &warm, r.warmer(), 0)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -87,6 +86,18 @@ func (r *runner) ready(ctx context.Context, brokers int) error {
 		return fmt.Errorf("warm the broker up: %s", run.Error)
 	}
 	return nil
+}
+
+// warmer is the contender that warms a broker up: the limit, which can neither sign nor encrypt, or else Liftoff.
+func (r *runner) warmer() string {
+	switch {
+	case r.servers.plain():
+		return "limit"
+	case r.opts.compares():
+		return report.SideA
+	default:
+		return "liftoff"
+	}
 }
 
 // one makes one run. What goes wrong is in the run's Error.
@@ -102,7 +113,13 @@ func (r *runner) one(ctx context.Context, c *cell, contender string, round int) 
 func (r *runner) measure(ctx context.Context, c *cell, run *report.Run) (err error) {
 	name, variant, _ := strings.Cut(run.Contender, "+")
 	s := c.spec
-	s.Topic, s.Queues, s.Variant = topic, queues, variant
+	s.Topic, s.Queues, s.Variant = c.servers.topic(), queues, variant
+	if c.servers.acl {
+		s.Credentials = r.cluster.SenderCredentials()
+	}
+	if c.servers.tls {
+		s.CA = r.cluster.TLSFile("ca.crt")
+	}
 	s.NameServer = r.cluster.NameServer()
 	if c.text {
 		s.BodyFile = r.text
@@ -134,14 +151,14 @@ func (r *runner) measure(ctx context.Context, c *cell, run *report.Run) (err err
 		s.Brokers += b.Name + "=" + b.Addr
 	}
 
-	stored, written, err := r.cluster.Settle(ctx, topic, queues)
+	stored, written, err := r.cluster.Settle(ctx, s.Topic, queues)
 	if err != nil {
 		return err
 	}
 	if err := r.process(ctx, name, &s, run, network); err != nil {
 		return err
 	}
-	stored2, written2, err := r.cluster.Settle(ctx, topic, queues)
+	stored2, written2, err := r.cluster.Settle(ctx, s.Topic, queues)
 	if err != nil {
 		return err
 	}

@@ -19,15 +19,18 @@ const (
 	FeatureBatch                      // several messages in one request
 	FeatureFixedQueue                 // Message.Queue
 	FeatureDelayLevel                 // Message.DelayLevel
-	FeatureDeliverAt                  // Message.DeliverAt
+	FeatureDeliverAt                  // Message.DeliverAt and DeliverAfter
 	FeatureTransaction                // half messages
 	FeatureRecall                     // Producer.Recall
 	FeatureReply                      // request-reply
+	FeaturePriority                   // Message.Priority
+	FeatureLiteTopic                  // Message.LiteTopic
 	featureCount
 )
 
 var featureNames = []string{
 	"oneway", "confirm", "batch", "fixed-queue", "delay-level", "deliver-at", "transaction", "recall", "reply",
+	"priority", "lite-topic",
 }
 
 // String gives the feature's name.
@@ -161,7 +164,8 @@ func requirements(p namedPart) (need Requirements, err error) {
 }
 
 // ofSends are the features that a send may ask for.
-const ofSends features = 1<<FeatureOneway | 1<<FeatureBatch | 1<<FeatureFixedQueue | 1<<FeatureDelayLevel | 1<<FeatureDeliverAt
+const ofSends features = 1<<FeatureOneway | 1<<FeatureBatch | 1<<FeatureFixedQueue | 1<<FeatureDelayLevel | 1<<FeatureDeliverAt |
+	1<<FeaturePriority | 1<<FeatureLiteTopic
 
 // supported says whether the transport can carry the call's message as the user gave it.
 func (e *engine) supported(c *Call) error {
@@ -183,8 +187,14 @@ func (e *engine) supported(c *Call) error {
 		if m.DelayLevel != 0 {
 			need |= 1 << FeatureDelayLevel
 		}
-		if !m.DeliverAt.IsZero() {
+		if !m.DeliverAt.IsZero() || m.DeliverAfter != 0 {
 			need |= 1 << FeatureDeliverAt
+		}
+		if m.Priority != nil {
+			need |= 1 << FeaturePriority
+		}
+		if m.LiteTopic != "" {
+			need |= 1 << FeatureLiteTopic
 		}
 	}
 	for f := range featureCount {

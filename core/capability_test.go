@@ -143,6 +143,9 @@ func TestUnsupportedSends(t *testing.T) {
 	plain := func(*core.Message) {}
 	level := func(m *core.Message) { m.DelayLevel = 3 }
 	deliver := func(m *core.Message) { m.DeliverAt = time.Now().Add(time.Hour) }
+	after := func(m *core.Message) { m.DeliverAfter = time.Hour }
+	priority := func(m *core.Message) { m.Priority = new(0) }
+	lite := func(m *core.Message) { m.LiteTopic = "chat" }
 	queue := func(m *core.Message) { m.Queue = &core.Queue{Broker: "broker-a", ID: 1} }
 	for _, tt := range []struct {
 		lacks core.Feature
@@ -155,6 +158,12 @@ func TestUnsupportedSends(t *testing.T) {
 		{core.FeatureDelayLevel, level, map[string]send{"sync": sync, "async": async, "try": try, "one-way": oneway, "batch": batch}, nil},
 		{core.FeatureDelayLevel, deliver, nil, map[string]send{"sync": sync}},
 		{core.FeatureDeliverAt, deliver, map[string]send{"sync": sync, "async": async, "try": try, "one-way": oneway, "batch": batch}, nil},
+		{core.FeatureDeliverAt, after, map[string]send{"sync": sync, "async": async, "one-way": oneway, "batch": batch}, nil},
+		{core.FeatureDelayLevel, after, nil, map[string]send{"sync": sync}},
+		{core.FeaturePriority, priority, map[string]send{"sync": sync, "async": async, "one-way": oneway, "batch": batch}, nil},
+		{core.FeaturePriority, lite, nil, map[string]send{"sync": sync}},
+		{core.FeatureLiteTopic, lite, map[string]send{"sync": sync, "async": async, "one-way": oneway, "batch": batch}, nil},
+		{core.FeatureLiteTopic, priority, nil, map[string]send{"sync": sync}},
 		{core.FeatureDeliverAt, level, nil, map[string]send{"sync": sync}},
 		{core.FeatureFixedQueue, queue, map[string]send{"sync": sync, "async": async, "try": try, "one-way": oneway, "batch": batch}, nil},
 		{core.FeatureFixedQueue, plain, nil, map[string]send{"sync": sync, "batch": batch}},

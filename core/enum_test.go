@@ -62,7 +62,7 @@ func TestEnums(t *testing.T) {
 		reflect.TypeFor[core.State]():             enum[core.State]("created", "running", "start failed", "shut down"),
 		reflect.TypeFor[core.Mode]():              enum[core.Mode]("sync", "async", "oneway"),
 		reflect.TypeFor[core.Certainty]():         enum[core.Certainty]("unknown", "not-sent", "not-stored", "maybe-stored", "stored"),
-		reflect.TypeFor[core.MessageType]():       enum[core.MessageType]("normal", "fifo", "delay"),
+		reflect.TypeFor[core.MessageType]():       enum[core.MessageType]("normal", "fifo", "delay", "priority", "lite"),
 		reflect.TypeFor[core.Stage]():             enum[core.Stage]("none", "observe", "guard", "shape", "encode"),
 		reflect.TypeFor[core.AttemptStage]():      enum[core.AttemptStage]("none", "observe", "guard", "protect", "wire"),
 		reflect.TypeFor[core.Health]():            enum[core.Health]("good", "suspect", "down"),
@@ -73,7 +73,8 @@ func TestEnums(t *testing.T) {
 		reflect.TypeFor[core.SendStatus](): enum[core.SendStatus](
 			"NONE", "SEND_OK", "FLUSH_DISK_TIMEOUT", "FLUSH_SLAVE_TIMEOUT", "SLAVE_NOT_AVAILABLE", "WRITTEN"),
 		reflect.TypeFor[core.Feature](): enum[core.Feature](
-			"oneway", "confirm", "batch", "fixed-queue", "delay-level", "deliver-at", "transaction", "recall", "reply"),
+			"oneway", "confirm", "batch", "fixed-queue", "delay-level", "deliver-at", "transaction", "recall", "reply",
+			"priority", "lite-topic"),
 		reflect.TypeFor[core.Class](): enum[core.Class](
 			"none", "invalid", "rejected", "forbidden", "auth", "no-route", "no-topic", "stale", "busy", "unavailable", "broker", "network",
 			"timeout", "canceled", "circuit-open", "in-flight", "closed", "plugin", "unsupported", "unknown"),

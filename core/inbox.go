@@ -50,13 +50,19 @@ type ServerRequest struct {
 	// Fields are the request's own fields by their protocol's names, Body its body.
 	Fields map[string]string
 	Body   []byte
+	// Properties are those of the message that a [RequestReply] brings; its body is Body. Codec
+	// is the name of the codec that packed the body, "" for none and "?" for one without a name.
+	Properties map[string]string
+	Codec      string
 }
 
 // size is what the request takes of the inbox's bytes.
 func (r *ServerRequest) size() int {
 	n := len(r.Body) + len(r.Name) + len(r.Group) + len(r.Addr)
-	for k, v := range r.Fields {
-		n += len(k) + len(v)
+	for _, fields := range [...]map[string]string{r.Fields, r.Properties} {
+		for k, v := range fields {
+			n += len(k) + len(v)
+		}
 	}
 	return n
 }
@@ -74,6 +80,13 @@ type ServerRequestHandlerFunc func(ctx context.Context, r *ServerRequest)
 // HandleServerRequest calls f.
 func (f ServerRequestHandlerFunc) HandleServerRequest(ctx context.Context, r *ServerRequest) {
 	f(ctx, r)
+}
+
+// Claimer is implemented by handlers of requests that name no group, such as replies. Where
+// several producers of a client have a handler, the transport asks each of them whose the
+// request is. Claims runs where the connection is read: it must be quick and must not wait.
+type Claimer interface {
+	Claims(r *ServerRequest) bool
 }
 
 // What an inbox holds at most: requests that wait or are being handled, their bytes, and
@@ -144,6 +157,19 @@ func (in *Inbox) Deliver(r *ServerRequest) error {
 	}
 	in.mu.Unlock()
 	return nil
+}
+
+// Claims reports whether the handler of the request's kind knows that the request is its own;
+// see [Claimer].
+func (in *Inbox) Claims(r *ServerRequest) (claims bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			claims = false
+			in.log.Error("handler of a server's request panicked", "group", in.group, "kind", r.Kind.String(), "panic", v)
+		}
+	}()
+	c, ok := in.handlers[r.Kind].(Claimer)
+	return ok && c.Claims(r)
 }
 
 // Refuse counts a request that no handler will see, and logs the first of each kind. It is

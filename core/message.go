@@ -33,8 +33,25 @@ type Message struct {
 	// DeliverAt is the time before which a 5.x broker does not deliver the
 	// message, to the millisecond, at most 3 days ahead by default (property
 	// TIMER_DELIVER_MS). 4.x brokers ignore it and deliver at once. Only one of
-	// DelayLevel and DeliverAt may be set.
+	// DelayLevel, DeliverAt and DeliverAfter may be set.
 	DeliverAt time.Time
+	// DeliverAfter is how long a 5.x broker waits before it delivers the message, counted by
+	// its own clock from the moment it takes the message; in whole milliseconds, what is less
+	// is rounded up (property TIMER_DELAY_MS). So clocks that differ do not matter, and each
+	// attempt begins anew. The rest is as for DeliverAt.
+	DeliverAfter time.Duration
+	// Priority puts the message into a queue by its priority, from 0, for topics of the type
+	// PRIORITY (brokers from 5.4 on; property _SYS_MSG_PRIORITY_). Consumers take from the
+	// queues with higher numbers first. The broker chooses the queue, whatever the selector
+	// said: the one with this number or the last one. Older brokers ignore it. Nil is no
+	// priority. It cannot be set together with a delay, ShardingKey, LiteTopic or Queue:
+	// brokers would drop one of the two without a word.
+	Priority *int
+	// LiteTopic names one of the many small topics that live in a topic of the type LITE
+	// (brokers from 5.5 on; property __LITE_TOPIC): 1 to 64 bytes of [a-zA-Z0-9_-]. Older
+	// brokers ignore it. [Message.OrderKey] is this name then, so messages of one lite topic
+	// go to one queue. It cannot be set together with a delay, ShardingKey or Priority.
+	LiteTopic string
 	// Properties are the user's own headers. Names that RocketMQ itself uses
 	// are refused by validation; use the typed fields for them.
 	Properties map[string]string
@@ -68,14 +85,16 @@ type MessageType uint8
 
 // The message types of RocketMQ that a plain send can have.
 const (
-	NormalMessage MessageType = iota
-	FIFOMessage               // has a sharding key
-	DelayMessage              // has a delay level or a delivery time
+	NormalMessage   MessageType = iota
+	FIFOMessage                 // has a sharding key
+	DelayMessage                // has a delay level or a delivery time
+	PriorityMessage             // has a priority
+	LiteMessage                 // has a lite topic
 )
 
-var messageTypeNames = []string{"normal", "fifo", "delay"}
+var messageTypeNames = []string{"normal", "fifo", "delay", "priority", "lite"}
 
-// String gives the name that the OpenTelemetry conventions use.
+// String gives the name that the OpenTelemetry conventions use, where they have one.
 func (t MessageType) String() string { return enum.Name(messageTypeNames, int(t)) }
 
 // MarshalText gives the name.
@@ -88,15 +107,33 @@ func (t *MessageType) UnmarshalText(text []byte) error {
 	return enum.Unmarshal("message type", messageTypeNames, text, t)
 }
 
-// Type reports how the broker will treat m. A delay wins over a sharding key,
-// as the broker sorts delayed messages by time first.
+// Type reports how the broker will treat m. The order in which it looks is the brokers'
+// (Java: TopicMessageType.parseFromMessageProperty); a delay comes before a sharding key.
 func (m *Message) Type() MessageType {
 	switch {
-	case m.DelayLevel > 0 || !m.DeliverAt.IsZero():
+	case m.Delayed():
 		return DelayMessage
 	case m.ShardingKey != "":
 		return FIFOMessage
+	case m.Priority != nil:
+		return PriorityMessage
+	case m.LiteTopic != "":
+		return LiteMessage
 	default:
 		return NormalMessage
 	}
+}
+
+// Delayed reports whether the message has a delay level, a delivery time or a delay.
+func (m *Message) Delayed() bool {
+	return m.DelayLevel > 0 || !m.DeliverAt.IsZero() || m.DeliverAfter > 0
+}
+
+// OrderKey is what keeps messages in one queue, in order: the sharding key or, without one,
+// the lite topic; "" if nothing does.
+func (m *Message) OrderKey() string {
+	if m.ShardingKey != "" {
+		return m.ShardingKey
+	}
+	return m.LiteTopic
 }

@@ -77,6 +77,15 @@ func (o *CallOptions) Selector(s QueueSelector) {
 	o.call.selector = s
 }
 
+// Property sets a property of the messages that are sent, under RocketMQ's name, as
+// [Outgoing.SetProperty] does. Validation checks what the user's messages say, so an option may
+// set names that are reserved there.
+func (o *CallOptions) Property(name, value string) {
+	for out := range o.call.All() {
+		out.SetProperty(name, value)
+	}
+}
+
 // SendTimeout sets the time of this call, all attempts included, instead of the policy's.
 // Less than 1 ms is an error of the send.
 func SendTimeout(d time.Duration) SendOption { return timeoutOption(d) }

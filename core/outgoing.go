@@ -25,6 +25,7 @@ type Outgoing struct {
 	fault  error      // why the properties are not sound; known when size is
 	frozen bool
 	joined bool   // copied into a Batch: it is frozen for good
+	reply  bool   // see Reply
 	form   []byte // the transport's, made at its first use; see Form
 }
 
@@ -32,7 +33,7 @@ func (o *Outgoing) reset(c *Call, m *Message, id MessageID) {
 	clear(o.props)
 	o.call, o.msg, o.id = c, m, id
 	o.topic, o.body, o.codec, o.props = m.Topic, m.Body, "", o.props[:0]
-	o.size, o.fault, o.frozen, o.joined, o.form = 0, nil, false, false, nil
+	o.size, o.fault, o.frozen, o.joined, o.reply, o.form = 0, nil, false, false, false, nil
 }
 
 // forget lets go of what belongs to a message, and keeps the room for its properties.
@@ -90,6 +91,11 @@ func (o *Outgoing) SetPacked(body []byte, codec string) {
 // Flag is the message's own flag.
 func (o *Outgoing) Flag() int32 { return o.msg.Flag }
 
+// Reply reports whether the message is the reply to a request: a step or an option has set the
+// property MSG_TYPE to "reply". A broker brings such a message to the client that made the
+// request.
+func (o *Outgoing) Reply() bool { return o.reply }
+
 // Property finds a property as it is sent, under RocketMQ's name: "TAGS" for the tag,
 // "KEYS" for the joined keys.
 func (o *Outgoing) Property(name string) (string, bool) {
@@ -116,6 +122,9 @@ func (o *Outgoing) SetProperty(name, value string) {
 		return
 	}
 	o.size = 0
+	if name == rocketmq.PropertyMsgType {
+		o.reply = value == rocketmq.ReplyType
+	}
 	for i := range o.props {
 		if o.props[i].Name == name {
 			o.props[i].Value = value

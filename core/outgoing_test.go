@@ -23,6 +23,13 @@ func TestPropertiesOnTheWire(t *testing.T) {
 			core.Message{Tag: "t", Keys: []string{"k1", "k2"}, ShardingKey: "s", DelayLevel: 3, DeliverAt: at, NoWaitStore: true},
 			nil, "TAGS=t;KEYS=k1 k2;__SHARDINGKEY=s;DELAY=3;TIMER_DELIVER_MS=1764000000123;WAIT=false;",
 		},
+		{"delay, rounded up", core.Message{DeliverAfter: time.Millisecond + 1}, nil, "TIMER_DELAY_MS=2;"},
+		{"least delay", core.Message{DeliverAfter: 1}, nil, "TIMER_DELAY_MS=1;"},
+		{
+			"of 5.4 and 5.5",
+			core.Message{Priority: new(12), LiteTopic: "chat-1"},
+			nil, "_SYS_MSG_PRIORITY_=12;__LITE_TOPIC=chat-1;",
+		},
 		{"sorted", core.Message{Properties: map[string]string{"b": "2", "a": "1", "c": "3"}}, nil, "a=1;b=2;c=3;"},
 		{
 			"shadowed",

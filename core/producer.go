@@ -46,6 +46,7 @@ type Producer struct {
 	inbox    *Inbox
 	services []Service // in the order in which they start
 	drainers []namedPart
+	attached []any // steps that know this producer
 	batches  sync.Pool
 	// capabilities are what the transport said when the producer was made.
 	capabilities Capabilities
@@ -99,6 +100,9 @@ func NewProducer(cfg Config) (*Producer, error) {
 		return nil, fmt.Errorf("producer %q: %w", cfg.Group, err)
 	}
 	e.policies.Store(policies)
+	if errs := p.attach(policies); len(errs) > 0 {
+		return nil, fmt.Errorf("producer %q: %w", cfg.Group, errors.Join(errs...))
+	}
 	p.services = p.findServices(policies)
 	p.drainers = p.findDrainers(policies)
 	p.inbox = newInbox(&p.cfg, func() context.Context { return e.life })
@@ -278,7 +282,7 @@ func (p *Producer) setPolicies(ctx context.Context, source PolicySource) (int, e
 	if err != nil {
 		return 0, err
 	}
-	if err := p.checkParts(policies); err != nil {
+	if err := errors.Join(p.checkParts(policies), p.unattached(policies)); err != nil {
 		return 0, err
 	}
 	old, services := p.services, p.findServices(policies)

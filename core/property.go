@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
@@ -12,7 +13,7 @@ import (
 type Property struct{ Name, Value string }
 
 // PropertyValue is the value of a property as a transport writes it. Most values are text.
-// The unique id, the keys, a delay level and a delivery time are kept in their own form,
+// The unique id, the keys and what is a number in a message are kept in their own form,
 // so that a transport writes them with [PropertyValue.AppendTo] without an allocation.
 //
 // A value is valid as long as the call that it comes from. The zero value is the empty
@@ -36,6 +37,9 @@ const (
 	fieldShardingKey
 	fieldDelayLevel
 	fieldDeliverAt
+	fieldDeliverAfter
+	fieldPriority
+	fieldLiteTopic
 	fieldNoWaitStore
 	noField
 )
@@ -43,7 +47,8 @@ const (
 // fieldNames are the names of the properties that fields become (Java: MessageConst).
 var fieldNames = [noField]string{
 	rocketmq.PropertyUniqKey, rocketmq.PropertyTags, rocketmq.PropertyKeys, rocketmq.PropertyShardingKey,
-	rocketmq.PropertyDelay, rocketmq.PropertyTimerDeliverMS, rocketmq.PropertyWait,
+	rocketmq.PropertyDelay, rocketmq.PropertyTimerDeliverMS, rocketmq.PropertyTimerDelayMS, rocketmq.PropertyPriority,
+	rocketmq.PropertyLiteTopic, rocketmq.PropertyWait,
 }
 
 // fieldOf is the field that becomes the named property, noField if none does.
@@ -57,7 +62,7 @@ func fieldOf(name string) field {
 }
 
 // fieldSet has a bit for each field that is set, so that it becomes a property.
-type fieldSet uint8
+type fieldSet uint16
 
 // idField is the set with the unique id alone, which is in every set.
 const idField fieldSet = 1 << fieldID
@@ -68,7 +73,7 @@ const idLength = len(rocketmq.PropertyUniqKey) + hexDigits + 2
 func (s fieldSet) has(f field) bool { return s>>f&1 != 0 }
 
 // first is the first field of a set that is not empty.
-func (s fieldSet) first() field { return field(bits.TrailingZeros8(uint8(s))) }
+func (s fieldSet) first() field { return field(bits.TrailingZeros16(uint16(s))) }
 
 // fields are the fields that are set. The unique id always is.
 func (m *Message) fields() fieldSet {
@@ -88,6 +93,15 @@ func (m *Message) fields() fieldSet {
 	if !m.DeliverAt.IsZero() {
 		s |= 1 << fieldDeliverAt
 	}
+	if m.DeliverAfter != 0 {
+		s |= 1 << fieldDeliverAfter
+	}
+	if m.Priority != nil {
+		s |= 1 << fieldPriority
+	}
+	if m.LiteTopic != "" {
+		s |= 1 << fieldLiteTopic
+	}
 	if m.NoWaitStore {
 		s |= 1 << fieldNoWaitStore
 	}
@@ -104,6 +118,8 @@ func (v PropertyValue) plain() (text string, ok bool) {
 		return v.out.msg.Tag, true
 	case fieldShardingKey:
 		return v.out.msg.ShardingKey, true
+	case fieldLiteTopic:
+		return v.out.msg.LiteTopic, true
 	case fieldNoWaitStore:
 		return "false", true
 	default:
@@ -113,10 +129,16 @@ func (v PropertyValue) plain() (text string, ok bool) {
 
 // number is the value of a field that is a number.
 func (v PropertyValue) number() int64 {
-	if v.field == fieldDelayLevel {
-		return int64(v.out.msg.DelayLevel)
+	switch m := v.out.msg; v.field {
+	case fieldDelayLevel:
+		return int64(m.DelayLevel)
+	case fieldDeliverAfter:
+		return int64((m.DeliverAfter + time.Millisecond - 1) / time.Millisecond)
+	case fieldPriority:
+		return int64(*m.Priority)
+	default:
+		return m.DeliverAt.UnixMilli()
 	}
-	return v.out.msg.DeliverAt.UnixMilli()
 }
 
 // AppendTo appends the value's text.

@@ -114,18 +114,19 @@ func FuzzProperties(f *testing.F) {
 func TestPropertiesInOrder(t *testing.T) {
 	m := &core.Message{
 		Topic: "T", Body: []byte("x"), Tag: "t", Keys: []string{"a", "", "b"}, ShardingKey: "s", DelayLevel: 2,
-		DeliverAt: time.UnixMilli(-5), NoWaitStore: true, Properties: map[string]string{"z": "1", "m": "2", "a": "3", "k": "4"},
+		DeliverAt: time.UnixMilli(-5), DeliverAfter: 1500 * time.Millisecond, Priority: new(0), LiteTopic: "l",
+		NoWaitStore: true, Properties: map[string]string{"z": "1", "m": "2", "a": "3", "k": "4"},
 	}
 	for _, tt := range []struct {
 		name string
 		set  []core.Property
 		want string
 	}{
-		{"nothing set", nil, "TAGS=t KEYS=a  b __SHARDINGKEY=s DELAY=2 TIMER_DELIVER_MS=-5 WAIT=false a=3 k=4 m=2 z=1"},
+		{"nothing set", nil, "TAGS=t KEYS=a  b __SHARDINGKEY=s DELAY=2 TIMER_DELIVER_MS=-5 TIMER_DELAY_MS=1500 _SYS_MSG_PRIORITY_=0 __LITE_TOPIC=l WAIT=false a=3 k=4 m=2 z=1"},
 		{
 			"first and last of each kind",
 			[]core.Property{{Name: "WAIT", Value: "true"}, {Name: "TAGS", Value: "u"}, {Name: "z", Value: "9"}, {Name: "a", Value: "8"}, {Name: "new", Value: "7"}, {Name: "WAIT", Value: "no"}},
-			"KEYS=a  b __SHARDINGKEY=s DELAY=2 TIMER_DELIVER_MS=-5 k=4 m=2 WAIT=no TAGS=u z=9 a=8 new=7",
+			"KEYS=a  b __SHARDINGKEY=s DELAY=2 TIMER_DELIVER_MS=-5 TIMER_DELAY_MS=1500 _SYS_MSG_PRIORITY_=0 __LITE_TOPIC=l k=4 m=2 WAIT=no TAGS=u z=9 a=8 new=7",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -145,7 +146,7 @@ func TestPropertiesInOrder(t *testing.T) {
 				if got := walk(o, func() { walk(o, func() {}) }); got != tt.want {
 					t.Errorf("got  %s\nwant %s", got, tt.want)
 				}
-				for n := range 12 {
+				for n := range 15 {
 					i := 0
 					for range o.Properties() {
 						if i++; i > n {
@@ -383,7 +384,7 @@ func TestFormAllocatesNothing(t *testing.T) {
 	ctx := context.Background()
 	m := &core.Message{
 		Topic: "T", Body: []byte("x"), Tag: "tag", Keys: []string{"a", "b"}, ShardingKey: "s", DelayLevel: 3, DeliverAt: time.UnixMilli(1764000000123),
-		NoWaitStore: true, Properties: map[string]string{"p": "1", "q": "2", "r": "3"},
+		DeliverAfter: time.Hour, Priority: new(7), LiteTopic: "l", NoWaitStore: true, Properties: map[string]string{"p": "1", "q": "2", "r": "3"},
 	}
 	batch := []*core.Message{m, m, m}
 	for name, send := range map[string]func() error{

@@ -40,7 +40,7 @@ import "context"
 //   - T14 end: after Shutdown it returns an error that wraps [ErrClosed], at once, also
 //     where it was under way, and leaves no goroutine behind.
 //
-// Optional interfaces: [Capable], [GroupRegistrar], [Recaller], [BrokerReporter] and
+// Optional interfaces: [Capable], [GroupRegistrar], [Announcer], [Recaller], [BrokerReporter] and
 // [Describer]. One whose servers know its client by an id has
 // [Identified]. A transport that wraps another one has [Wrapper]. One that is a [Service] is
 // not started by the producer, because producers share transports: its maker starts it, or

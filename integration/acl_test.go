@@ -1,15 +1,12 @@
 package integration
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,6 +24,7 @@ import (
 // in every mode, others are refused by type, and credentials are replaced under load. What all this has logged and said
 // has no secret in it.
 func TestAccessControl(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{Version: version, ACL: true, Settings: []string{
 			"waitTimeMillsInSendQueue=10000", // a busy machine must not be a reason for a second attempt
@@ -34,9 +32,9 @@ func TestAccessControl(t *testing.T) {
 		for _, topic := range []string{"allowed", "readonly"} {
 			c.CreateTopic(t, topic, aclQueues)
 		}
-		said := &transcript{secrets: map[string]string{}}
+		said := newTranscript(t, "signed, ", "credentials replaced", "credentials not replaced")
 		for _, file := range []string{c.AdminCredentials(), c.SenderCredentials()} {
-			said.secrets["secret key of "+filepath.Base(file)] = keysOf(t, file).SecretKey.Reveal()
+			said.secret("secret key of "+filepath.Base(file), keysOf(t, file).SecretKey.Reveal())
 		}
 		t.Run("right", func(t *testing.T) { rightCredentials(t, c, said) })
 		sender := keysOf(t, c.SenderCredentials())
@@ -51,8 +49,11 @@ func TestAccessControl(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) { refusedCredentials(t, c, said, x.topic, x.keys) })
 		}
+		t.Run("administration", func(t *testing.T) { administered(t, c, said) })
 		t.Run("replaced under load", func(t *testing.T) { replacedCredentials(t, c, said) })
-		said.check(t)
+		t.Run("crash", func(t *testing.T) {
+			said.crashes(t, crash{NameServer: c.NameServer(), Topic: "allowed", Credentials: keysOf(t, c.SenderCredentials())})
+		})
 	})
 }
 
@@ -69,7 +70,7 @@ func keysOf(t *testing.T, file string) acl.Credentials {
 }
 
 func rightCredentials(t *testing.T, c *cluster, said *transcript) {
-	p, _ := said.producer(t, c, liftoff.Config{ACL: acl.Config{CredentialsFile: c.SenderCredentials()}})
+	p, _ := said.producer(t, c.NameServer(), liftoff.Config{ACL: acl.Config{CredentialsFile: c.SenderCredentials()}})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	before := c.Stored(t, "allowed", aclQueues)
@@ -120,9 +121,9 @@ func rightCredentials(t *testing.T, c *cluster, said *transcript) {
 
 func refusedCredentials(t *testing.T, c *cluster, said *transcript, topic string, keys acl.Credentials) {
 	if key := keys.SecretKey.Reveal(); key != "" {
-		said.secrets["secret key of "+t.Name()] = key
+		said.secret("secret key of "+t.Name(), key)
 	}
-	p, breakers := said.producer(t, c, liftoff.Config{ACL: acl.Config{AccessKey: keys.AccessKey, SecretKey: keys.SecretKey}})
+	p, breakers := said.producer(t, c.NameServer(), liftoff.Config{ACL: acl.Config{AccessKey: keys.AccessKey, SecretKey: keys.SecretKey}})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	before := c.Stored(t, topic, aclQueues)
@@ -200,7 +201,7 @@ func replacedCredentials(t *testing.T, c *cluster, said *transcript) {
 	write(texts[0])
 	file, err := acl.NewFile(path, acl.WithInterval(look), acl.WithLogger(slog.New(slog.NewJSONHandler(said, nil))))
 	must(t, err)
-	p, _ := said.producer(t, c, liftoff.Config{}, liftoff.WithCredentials(file))
+	p, _ := said.producer(t, c.NameServer(), liftoff.Config{}, liftoff.WithCredentials(file))
 	before := c.Stored(t, "allowed", aclQueues)
 
 	var sent, lost atomic.Int64
@@ -259,71 +260,4 @@ func replacedCredentials(t *testing.T, c *cluster, said *transcript) {
 		t.Errorf("%d sends succeeded, %d failed, %d messages are stored", sent.Load(), lost.Load(), n)
 	}
 	t.Logf("%d sends over %d changes of the credentials", sent.Load(), changes)
-}
-
-// signature is what every HMAC-SHA1 looks like in base64.
-var signature = regexp.MustCompile(`\b[A-Za-z0-9+/]{27}=(\W|$)`)
-
-// transcript is everything that producers have said: debug logs, errors, snapshots.
-type transcript struct {
-	secrets map[string]string // what none of it may have
-
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *transcript) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-// error notes an error in all its forms, and returns it.
-func (s *transcript) error(err error) error {
-	fmt.Fprintf(s, "%v %+v %#v\n", err, err, err)
-	return err
-}
-
-// producer starts one that says all it can, and is asked for more when the test ends.
-func (s *transcript) producer(t *testing.T, c *cluster, cfg liftoff.Config, options ...liftoff.Option) (*core.Producer, *breaker.Breakers) {
-	t.Helper()
-	b, err := breaker.New(breaker.Config{})
-	must(t, err)
-	cfg.Group, cfg.NameServers = "integration-acl", []string{c.NameServer()}
-	cfg.Logger = slog.New(slog.NewJSONHandler(s, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	p, err := liftoff.New(cfg, append(options, liftoff.WithBreaker(b))...)
-	startProducer(t, p, err)
-	t.Cleanup(func() {
-		snapshot, err := json.Marshal(p.Snapshot())
-		if err != nil {
-			t.Error(err)
-		}
-		cfg.Logger = nil
-		config, err := json.Marshal(cfg)
-		if err != nil {
-			t.Error(err)
-		}
-		fmt.Fprintf(s, "%s\n%s\n%v\n%+v\n%#v\n%+v %#v\n", snapshot, config, p.Pipeline(), p.Snapshot(), p.Snapshot(), cfg, cfg)
-	})
-	return p, b
-}
-
-func (s *transcript) check(t *testing.T) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	text := s.text.String()
-	for what, secret := range s.secrets {
-		if strings.Contains(text, secret) {
-			t.Errorf("the %s is shown", what)
-		}
-	}
-	if s := signature.FindString(text); s != "" {
-		t.Errorf("a signature is shown: %s", s)
-	}
-	for _, want := range []string{"signed, ", "credentials replaced", "credentials not replaced"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("nothing says %q", want)
-		}
-	}
-	t.Logf("%d bytes said", len(text))
 }

@@ -65,7 +65,7 @@ func properties(texts ...string) string {
 func differentialScript(topic string) []exchange {
 	return slices.Concat(
 		nameServerSteps(topic), sendSteps(topic), propertySteps(topic), batchSteps(topic), topicSteps(topic), clientSteps(topic),
-		offsetSteps(topic), pullSteps(topic), lockSteps(topic), otherSteps(topic), lastSteps(topic),
+		offsetSteps(topic), pullSteps(topic), lockSteps(topic), replySteps(topic), otherSteps(topic), lastSteps(topic),
 	)
 }
 
@@ -466,7 +466,6 @@ func otherSteps(topic string) []exchange {
 		x("view: no number", wire.ViewMessageByID, "offset=first"),
 		x("recall: of a timed message", wire.RecallMessage, "producerGroup=g", "topic="+topic, "recallHandle="+goldenHandle.String()),
 		x("unknown request code", 9999),
-		sendOf("reply: to a request of nobody", wire.SendReplyMessageV2, topic, "x"),
 		x("transaction: end of one of nobody", wire.EndTransaction, "producerGroup=g", "tranStateTableOffset=0", "commitLogOffset=0",
 			"commitOrRollback=8", "fromTransactionCheck=false", "msgId="+goldenID, "transactionId="+goldenID),
 		{name: "frame: length 0", raw: []byte{0, 0, 0, 0}},

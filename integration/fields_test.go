@@ -34,6 +34,12 @@ func fieldCases() map[string]core.Message {
 		},
 		"delay": {DelayLevel: 2, Tag: "late"}, // 5 s
 		"timer": {DeliverAt: time.Now().Add(6 * time.Second), Tag: "late"},
+		"after": {DeliverAfter: 6 * time.Second, Tag: "late"},
+		// Brokers before 5.4 and 5.5 keep these as properties and do nothing about them.
+		"low":      {Priority: new(0)},
+		"high":     {Priority: new(2)},
+		"too high": {Priority: new(100)},
+		"lite":     {LiteTopic: "chat-1"},
 	}
 }
 
@@ -51,7 +57,7 @@ func TestEveryMessageFieldInEveryModeIsReadBack(t *testing.T) {
 				if mode == "batch" {
 					// RocketMQ refuses delayed messages in a batch, and a batch goes to one queue with one WAIT for all.
 					maps.DeleteFunc(cases, func(_ string, m core.Message) bool {
-						return m.DelayLevel > 0 || !m.DeliverAt.IsZero() || m.Queue != nil || m.NoWaitStore || m.ShardingKey != ""
+						return m.Delayed() || m.Priority != nil || m.LiteTopic != "" || m.Queue != nil || m.NoWaitStore || m.ShardingKey != ""
 					})
 				}
 				began := time.Now()
@@ -164,6 +170,16 @@ func judgeFields(t *testing.T, version, name string, want *core.Message, got *ja
 	if want.Queue != nil {
 		check("queue", fmt.Sprintf("%s/%d", got.Broker, got.QueueID), want.Queue.String())
 	}
+	check("lite topic", got.Properties["__LITE_TOPIC"], want.LiteTopic)
+	if p := want.Priority; p != nil {
+		check("priority", got.Properties["_SYS_MSG_PRIORITY_"], strconv.Itoa(*p))
+		if version == "5.5.0" { // it has four queues
+			check("queue of the priority", got.QueueID, min(*p, 3))
+		}
+	}
+	if want.LiteTopic != "" && version == "5.5.0" {
+		check("light queue", got.Properties["INNER_MULTI_DISPATCH"], "%LMQ%$"+got.Topic+"$"+want.LiteTopic)
+	}
 	if born := time.UnixMilli(got.BornTimestamp); born.Before(sentAfter.Add(-time.Second)) || born.After(time.Now().Add(time.Second)) {
 		t.Errorf("%s: born at %s, sent after %s", name, born, sentAfter)
 	}
@@ -173,6 +189,12 @@ func judgeFields(t *testing.T, version, name string, want *core.Message, got *ja
 	case want.DelayLevel > 0:
 		if d := stored.Sub(sentAfter); d < 4*time.Second {
 			t.Errorf("%s: delivered after %s, want 5 s", name, d)
+		}
+	case want.DeliverAfter > 0:
+		if version == "4.9.7" {
+			check("TIMER_DELAY_MS", got.Properties["TIMER_DELAY_MS"], strconv.FormatInt(want.DeliverAfter.Milliseconds(), 10))
+		} else if d := stored.Sub(sentAfter); d < want.DeliverAfter-time.Second {
+			t.Errorf("%s: delivered after %s, want %s", name, d, want.DeliverAfter)
 		}
 	case !want.DeliverAt.IsZero():
 		if version == "4.9.7" { // has no timer and delivers at once, with the property kept

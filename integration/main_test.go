@@ -77,7 +77,9 @@ func versions(t testing.TB) []string {
 	return named
 }
 
-// eachVersion runs a sub-test for each version, side by side: most of the time they wait for servers.
+// eachVersion runs a sub-test for each version, side by side: most of the time they wait for servers. Where each starts a
+// cluster of its own the test itself is parallel too, unless it is about a machine with much or little to do. Those tests run
+// together after all others, so no version waits for the slowest one before the next test.
 func eachVersion(t *testing.T, test func(t *testing.T, version string)) {
 	t.Helper()
 	for _, v := range versions(t) {
@@ -101,6 +103,22 @@ func oneVersion(t *testing.T, test func(t *testing.T, version string)) {
 		defer count(v, time.Now())
 		test(t, v)
 	})
+}
+
+// version5 runs a sub-test for 5.3.3, or for the first version of 5.x that is under test: it shows a kind of cluster that
+// 4.9.7 does not have.
+func version5(t *testing.T, test func(t *testing.T, version string)) {
+	t.Helper()
+	for _, v := range versions(t) {
+		if v != "4.9.7" {
+			t.Run(v, func(t *testing.T) {
+				t.Parallel()
+				defer count(v, time.Now())
+				test(t, v)
+			})
+			return
+		}
+	}
 }
 
 // count notes a test of a version.

@@ -137,7 +137,7 @@ func TestMqadminAgainstLiftoffBroker(t *testing.T) {
 
 			// What is not here is refused, and the tool says so.
 			if version[0] > '4' {
-				admin([]string{"this broker has no attributes of topics: .message.type=FIFO"}, "updateTopic", "-c", "DefaultCluster", "-t", topic, "-a", "+message.type=FIFO")
+				admin([]string{"this broker has no other attributes of topics than message.type: .queue.type=BatchCQ"}, "updateTopic", "-c", "DefaultCluster", "-t", topic, "-a", "+queue.type=BatchCQ")
 				admin([]string{"request type 401 not supported"}, "setConsumeMode", "-c", "DefaultCluster", "-t", topic, "-g", group, "-m", "POP", "-q", "1")
 			}
 			if out := tool.run("topicList"); slices.Contains(strings.Fields(out), topic) {

@@ -15,6 +15,7 @@ import (
 // Name servers come and go: a dead one in the list and a host name in place of an address do no harm, sends go on
 // with the known routes when all are gone, a producer starts without one, and finds its routes when it is back.
 func TestNameServerGoneAndBack(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{Version: version, Settings: []string{
 			"registerNameServerPeriod=10000", // how soon a broker tells a new name server of itself; the least it allows

@@ -149,6 +149,7 @@ func tagged(body, tag string, keys ...string) *primitive.Message {
 // the delay levels, as often as they allow, and then it lies in the group's dead-letter topic: there as at real brokers. What
 // their tags do not name never comes.
 func TestOfficialConsumersFailMessages(t *testing.T) {
+	t.Parallel()
 	clients := func(more ...officialConsumer) []officialConsumer {
 		return append(more, goConsumer(consumer.TAG, 90*time.Second))
 	}

@@ -16,6 +16,7 @@ import (
 // type, and is refused else, certainly without storing. A broker that hangs behind it is
 // met as one that hangs: the send ends in time, maybe stored; afterwards sends go on.
 func TestProxyIsNameServerAndBroker(t *testing.T) {
+	t.Parallel()
 	const queues, each = 4, 200
 	eachVersion(t, func(t *testing.T, version string) {
 		if version == "4.9.7" {
@@ -46,6 +47,12 @@ func TestProxyIsNameServerAndBroker(t *testing.T) {
 					t.Errorf("%s took %d attempts", m.Body, r.Attempts)
 				}
 			}
+			async := make(chan error, 1)
+			p.SendAsync(t.Context(), body("async"), func(_ core.Result, err error) { async <- err })
+			if err := <-async; err != nil {
+				t.Fatalf("async: %v", err)
+			}
+			acked++
 			if err := p.SendOneway(t.Context(), body("oneway")); err != nil {
 				t.Fatal(err)
 			}
@@ -120,6 +127,7 @@ func sendsGoOn(t *testing.T, p *core.Producer, topic string) {
 
 // A message with a delivery time can be taken back through the proxy too.
 func TestRecallThroughTheProxy(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
 		if version == "4.9.7" {
 			return

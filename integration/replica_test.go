@@ -14,6 +14,7 @@ import (
 // of: the broker says FLUSH_SLAVE_TIMEOUT after its slaveTimeout of 3 s, and with its default of 3 s the producer has
 // given up by then. A longer time brings the weak status; the message is stored in both cases.
 func TestHungSlaveIsReportedIfTheTimeIsLongEnough(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{Version: version, Slave: true})
 		topic := topicFor(t, "t")
@@ -67,6 +68,7 @@ func TestHungSlaveIsReportedIfTheTimeIsLongEnough(t *testing.T) {
 // Without its slave a master of 4.9 says SLAVE_NOT_AVAILABLE at once. One of 5.x that wants two replicas (inSyncReplicas)
 // waits for it as for one that hangs. Both store the message; when the slave is back, it confirms again.
 func TestKilledSlave(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{Version: version, Slave: true})
 		topic := topicFor(t, "t")

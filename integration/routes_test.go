@@ -34,6 +34,7 @@ func (c *cluster) routeBrokers(t testing.TB, topic string) []string {
 // the default topic (broker-a's) and not the topic, which lives on broker-b. No message leaves the topic's queues, from a
 // producer with default settings and from one that asks for its routes all the time.
 func TestNameServerRestartedBeforeABrokerHasRegistered(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{Version: version, Brokers: 2, Settings: []string{
 			"broker-a:registerNameServerPeriod=10000", "broker-b:registerNameServerPeriod=60000",
@@ -95,6 +96,7 @@ func TestNameServerRestartedBeforeABrokerHasRegistered(t *testing.T) {
 // One of the two brokers of an ordered topic is killed. No key moves: those that live there fail, certainly not sent, and
 // are back in their places when it is.
 func TestOrderedTopicWithABrokerKilled(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{Version: version, Brokers: 2, Settings: []string{"namesrv:orderMessageEnable=true"}})
 		topic := topicFor(t, "t")
@@ -184,6 +186,7 @@ func TestOrderedTopicWithABrokerKilled(t *testing.T) {
 
 // Brokers register an IPv6 address without brackets, as in ::1:10911. They can be reached there.
 func TestBrokerWithAnIPv6Address(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{Version: version, IPv6: true})
 		topic := topicFor(t, "t")

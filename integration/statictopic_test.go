@@ -54,6 +54,16 @@ func TestStaticTopicTakesEverySend(t *testing.T) {
 				}
 				return &r, err
 			}, 1},
+			{"async", func(ctx context.Context, p *core.Producer, topic string, i int) (*core.Result, error) {
+				type outcome struct {
+					r   core.Result
+					err error
+				}
+				came := make(chan outcome, 1)
+				p.SendAsync(ctx, msg(topic, i), func(r core.Result, err error) { came <- outcome{r, err} })
+				o := <-came
+				return &o.r, o.err
+			}, 1},
 			{"oneway", func(ctx context.Context, p *core.Producer, topic string, i int) (*core.Result, error) {
 				return nil, p.SendOneway(ctx, msg(topic, i))
 			}, 1},
@@ -110,6 +120,7 @@ func TestStaticTopicTakesEverySend(t *testing.T) {
 				if tt.mode != "plain" {
 					return
 				}
+				takesRecalls(t, p, topic)
 				// Java's consumer finds the same.
 				bodies := map[string]int{}
 				for _, m := range javaprog.ReadBack(t, c.Version(), c.NameServer(), topic, sends, time.Minute) {

@@ -14,6 +14,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/hooks/compress"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
+	"github.com/liftoff-mq/liftoff/transport/remoting/acl"
 )
 
 func main() { load.Main(open) }
@@ -27,7 +28,10 @@ func open(s *load.Spec) (*load.Contender, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := liftoff.Defaults(liftoff.Config{Group: "bench_liftoff", NameServers: []string{s.NameServer}}, options...)
+	cfg, err := liftoff.Defaults(liftoff.Config{
+		Group: "bench_liftoff", NameServers: []string{s.NameServer}, ACL: acl.Config{CredentialsFile: s.Credentials},
+		Client: remoting.Config{TLS: remoting.TLS{Enabled: s.CA != "", CAFile: s.CA}},
+	}, options...)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ func TestArgs(t *testing.T) {
 	full := load.Spec{
 		NameServer: "127.0.0.1:1", Brokers: "a=127.0.0.1:2,b=127.0.0.1:3", Topic: "T", Queues: 8, Mode: load.Async, InFlight: 256,
 		Size: 1024, BodyFile: "/x y/z", Batch: 32, Variant: "zstd", WarmMS: 1, WindowMS: 2, Profile: "cpu,allocs", ProfileTo: "/p",
+		Credentials: "/c", CA: "/ca",
 	}
 	for _, want := range []load.Spec{full, {Topic: "T", Queues: 1, Mode: load.Sync, InFlight: 1, WindowMS: 1}} {
 		got, err := load.Parse(want.Args())

@@ -32,6 +32,10 @@ type Spec struct {
 	WindowMS   int    `arg:"window"`
 	Profile    string `arg:"profile"` // kinds, see Profiles
 	ProfileTo  string `arg:"profileto"`
+	// Credentials is a file with lines accessKey= and secretKey=, for brokers with access control.
+	Credentials string `arg:"credentials"`
+	// CA is a file with the certificate of who signed the servers' certificate, for servers with TLS.
+	CA string `arg:"ca"`
 }
 
 // Warm is the time before the window, Window the time that is measured.

@@ -38,7 +38,7 @@ func newFailedLines(path string) (*failedLines, error) {
 	return &failedLines{file: f}, nil
 }
 
-// keptLine is a message as a line of --format json, with why it failed.
+// keptLine is a message as a line of --format json, with why it failed or where it was.
 type keptLine struct {
 	Body        *string           `json:"body,omitempty"`
 	BodyBase64  []byte            `json:"bodyBase64,omitempty"`
@@ -48,9 +48,13 @@ type keptLine struct {
 	ShardingKey string            `json:"shardingKey,omitempty"`
 	DelayLevel  int               `json:"delayLevel,omitempty"`
 	DeliverAt   *time.Time        `json:"deliverAt,omitempty"`
+	Delay       string            `json:"delay,omitempty"`
+	Priority    *int              `json:"priority,omitempty"`
+	LiteTopic   string            `json:"liteTopic,omitempty"`
 	Flag        int32             `json:"flag,omitempty"`
 	NoWaitStore bool              `json:"noWaitStore,omitempty"`
-	Failed      failedLine        `json:"failed"`
+	Failed      *failedLine       `json:"failed,omitempty"`
+	Stored      *storedLine       `json:"stored,omitempty"`
 }
 
 // keep writes a line that failed, if there is a message in it that could be sent again. Each
@@ -60,17 +64,17 @@ func (f *failedLines) keep(o outcome) error {
 	if f == nil || m == nil || core.ClassOf(o.err) == core.ClassInvalid {
 		return nil
 	}
+	why := newFailedLine(o.line, o.err)
 	k := keptLine{
 		Tag: m.Tag, Keys: m.Keys, Properties: m.Properties, ShardingKey: m.ShardingKey, DelayLevel: m.DelayLevel,
-		Flag: m.Flag, NoWaitStore: m.NoWaitStore, Failed: newFailedLine(o.line, o.err),
+		Priority: m.Priority, LiteTopic: m.LiteTopic, Flag: m.Flag, NoWaitStore: m.NoWaitStore, Failed: &why,
 	}
-	if body := string(m.Body); utf8.ValidString(body) {
-		k.Body = &body
-	} else {
-		k.BodyBase64 = m.Body
-	}
+	k.setBody(m.Body)
 	if !m.DeliverAt.IsZero() {
 		k.DeliverAt = &m.DeliverAt
+	}
+	if m.DeliverAfter != 0 {
+		k.Delay = m.DeliverAfter.String()
 	}
 	text, err := json.Marshal(k)
 	if err == nil {
@@ -81,6 +85,15 @@ func (f *failedLines) keep(o outcome) error {
 	}
 	f.kept++
 	return nil
+}
+
+// setBody sets the body as text if it is one.
+func (k *keptLine) setBody(body []byte) {
+	if text := string(body); utf8.ValidString(text) {
+		k.Body = &text
+	} else {
+		k.BodyBase64 = body
+	}
 }
 
 // summary says how to send the lines again.

@@ -64,6 +64,9 @@ func TestFailedLinesAreSentAgain(t *testing.T) {
 no message
 {"bodyBase64":"YmFkAAH/"}
 {"body":"bad \u0000\u001b","shardingKey":"s","delayLevel":1}
+{"body":"bad 3","delay":"1h0m0.5s"}
+{"body":"bad 4","priority":0}
+{"body":"bad 5","liteTopic":"chat-1"}
 {"body":"bad 2","deliverAt":"` + due.Format(time.RFC3339) + `"}
 {"body":""}
 `
@@ -71,15 +74,15 @@ no message
 		return sendArgs(c, append([]string{"--format", "json", "--json", "--property", "from=cli", "--concurrency", "1"}, more...)...)
 	}
 	got := program(t, input, args("--failed", file)...)
-	if want := "4 of them are in " + file + "; the same command with --format json --file " + file + " sends them again\n"; got.status != exitFail || !strings.Contains(got.err, want) {
+	if want := "7 of them are in " + file + "; the same command with --format json --file " + file + " sends them again\n"; got.status != exitFail || !strings.Contains(got.err, want) {
 		t.Errorf("status %d, %s", got.status, got.err)
 	}
 	told := results(t, got.out)
 	lines := keptLines(t, file)
-	if len(lines) != 4 {
+	if len(lines) != 7 {
 		t.Fatalf("%d lines are kept", len(lines))
 	}
-	for i, line := range []int{2, 4, 5, 6} {
+	for i, line := range []int{2, 4, 5, 6, 7, 8, 9} {
 		if f := lines[i].Failed; f != told[line-1] || f.MsgID == "" || f.Code != "MESSAGE_ILLEGAL" {
 			t.Errorf("kept %+v, told %+v", f, told[line-1])
 		}
@@ -91,7 +94,7 @@ no message
 		t.Fatalf("got %+v", got)
 	}
 	byBody := map[string]embedded.Stored{}
-	for _, m := range stored(t, c, 3) { // the others wait for their time
+	for _, m := range stored(t, c, 5) { // the others wait for their time
 		byBody[string(m.Body)] = m
 	}
 	if m := byBody["bad 1"]; m.Property("TAGS") != "t" || m.Property("KEYS") != "k1 k2" || m.Property("city") != "Zürich" ||
@@ -102,14 +105,14 @@ no message
 	for _, r := range c.Requests(wire.SendMessageV2) {
 		sent[string(r.Command.Body)] = fmt.Sprint(r.Command.Ext)
 	}
-	for body, want := range map[string]string{"bad\x00\x01\xff": "from", "bad \x00\x1b": "DELAY\x011", "bad 2": "TIMER_DELIVER_MS\x01" + strconv.FormatInt(due.UnixMilli(), 10)} {
+	for body, want := range map[string]string{"bad\x00\x01\xff": "from", "bad \x00\x1b": "DELAY\x011", "bad 3": "TIMER_DELAY_MS\x013600500", "bad 4": "_SYS_MSG_PRIORITY_\x010", "bad 5": "__LITE_TOPIC\x01chat-1", "bad 2": "TIMER_DELIVER_MS\x01" + strconv.FormatInt(due.UnixMilli(), 10)} {
 		if !strings.Contains(sent[body], want) {
 			t.Errorf("%q was sent with %q, want %q", body, sent[body], want)
 		}
 	}
 	// Lines of an earlier run are not lost by a second one.
 	got = program(t, input, args("--failed", file)...)
-	if got.status != exitUsage || !strings.Contains(got.err, "not empty") || len(keptLines(t, file)) != 4 {
+	if got.status != exitUsage || !strings.Contains(got.err, "not empty") || len(keptLines(t, file)) != 7 {
 		t.Errorf("got %+v", got)
 	}
 	got = program(t, "x\n", sendArgs(c, "--failed", filepath.Join(file, "nowhere"))...)

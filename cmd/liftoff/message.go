@@ -40,11 +40,16 @@ type jsonMessage struct {
 	Properties  map[string]string `json:"properties"`
 	ShardingKey *string           `json:"shardingKey"`
 	DelayLevel  *int              `json:"delayLevel"`
-	DeliverAt   time.Time         `json:"deliverAt"`
+	DeliverAt   *time.Time        `json:"deliverAt"`
+	Delay       *string           `json:"delay"`
+	Priority    *int              `json:"priority"`
+	LiteTopic   *string           `json:"liteTopic"`
 	Flag        int32             `json:"flag"`
 	NoWaitStore bool              `json:"noWaitStore"`
-	// Failed is what --failed writes about the line; it is not part of the message.
+	// Failed is what --failed writes about the line, and Stored what "liftoff message get" says of
+	// where the message was; they are not part of it.
 	Failed json.RawMessage `json:"failed"`
+	Stored json.RawMessage `json:"stored"`
 }
 
 // jsonDecoder takes the line as a JSON object. What it does not set is the
@@ -99,14 +104,39 @@ func decodeJSON(m core.Message, line []byte) (*core.Message, error) {
 		maps.Copy(joined, j.Properties)
 		m.Properties = joined
 	}
-	if j.DelayLevel != nil {
-		m.DelayLevel = *j.DelayLevel
-	}
 	if j.ShardingKey != nil {
 		m.ShardingKey = *j.ShardingKey
 	}
-	m.DeliverAt, m.Flag, m.NoWaitStore = j.DeliverAt, j.Flag, j.NoWaitStore
-	return &m, nil
+	if j.Priority != nil {
+		m.Priority = j.Priority
+	}
+	if j.LiteTopic != nil {
+		m.LiteTopic = *j.LiteTopic
+	}
+	m.Flag, m.NoWaitStore = j.Flag, j.NoWaitStore
+	return &m, j.time(&m)
+}
+
+// time sets when the message is delivered. A line that says it in one way leaves nothing of
+// what the template says in another.
+func (j *jsonMessage) time(m *core.Message) error {
+	if j.DelayLevel == nil && j.DeliverAt == nil && j.Delay == nil {
+		return nil
+	}
+	m.DelayLevel, m.DeliverAt, m.DeliverAfter = 0, time.Time{}, 0
+	if j.DelayLevel != nil {
+		m.DelayLevel = *j.DelayLevel
+	}
+	if j.DeliverAt != nil {
+		m.DeliverAt = *j.DeliverAt
+	}
+	if j.Delay != nil {
+		var err error
+		if m.DeliverAfter, err = time.ParseDuration(*j.Delay); err != nil {
+			return fmt.Errorf("JSON field delay is %q, want a time such as 10s or 1h30m", *j.Delay)
+		}
+	}
+	return nil
 }
 
 var (

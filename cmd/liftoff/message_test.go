@@ -42,6 +42,12 @@ func TestJSONLine(t *testing.T) {
 				ShardingKey: "s", DeliverAt: time.Date(2030, 1, 2, 3, 4, 5, 6e6, time.UTC), Flag: -7, NoWaitStore: true,
 			},
 		},
+		{"a delay instead of the level", `{"body":"x","delay":"1m30s"}`, with(func(m *core.Message) {
+			m.Body, m.DelayLevel, m.DeliverAfter = []byte("x"), 0, 90*time.Second
+		})},
+		{"types of 5.4 and 5.5", `{"body":"x","delayLevel":0,"priority":0,"liteTopic":"chat"}`, with(func(m *core.Message) {
+			m.Body, m.DelayLevel, m.Priority, m.LiteTopic = []byte("x"), 0, new(0), "chat"
+		})},
 		{"no keys at all", `{"body":"x","keys":[]}`, with(func(m *core.Message) { m.Body, m.Keys = []byte("x"), []string{} })},
 		{"bytes", `{"bodyBase64":"/wAB"}`, with(func(m *core.Message) { m.Body = []byte{0xff, 0, 1} })},
 		{"escapes", `{"body":"a\nb\u0000\ud83d\ude80\\ud800"}`, with(func(m *core.Message) { m.Body = []byte("a\nb\x00🚀\\ud800") })},
@@ -77,6 +83,7 @@ func TestJSONLineErrors(t *testing.T) {
 		{"both bodies", `{"body":"x","bodyBase64":"eA=="}`, "both body and bodyBase64"},
 		{"bad base64", `{"bodyBase64":"?"}`, "illegal base64"},
 		{"bad time", `{"body":"x","deliverAt":"tomorrow"}`, `JSON field deliverAt is "tomorrow", want a time`},
+		{"bad delay", `{"body":"x","delay":"10"}`, `JSON field delay is "10", want a time such as 10s`},
 		{"list", `["x"]`, "JSON is an array, want an object"},
 		{"bad flag", `{"body":"x","flag":2147483648}`, "JSON field flag"},
 		{"not UTF-8", "{\"body\":\"\xff\"}", "not valid UTF-8"},

@@ -47,7 +47,7 @@ func (f *accessFlags) sign(settings *remoting.Config, log *slog.Logger) error {
 
 // producer is the default producer with what the flags change, and its client.
 func (c *sendCmd) producer(log *slog.Logger) (*core.Producer, *remoting.Client, error) {
-	client, err := c.client(log)
+	client, err := c.Connect.client(log)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -38,6 +38,9 @@ type ackedLine struct {
 	// MaybeDuplicate says that an earlier attempt got no answer: the message may be stored
 	// twice, under one id.
 	MaybeDuplicate bool `json:"maybeDuplicate"`
+	// RecallHandle is what "liftoff recall" takes the message back with, if it is one of the
+	// future and its broker gives handles.
+	RecallHandle string `json:"recallHandle,omitempty"`
 }
 
 // writtenLine is a one-way send: nobody answered, so there is nothing to tell.
@@ -175,7 +178,7 @@ func (r *reporter) printJSON(o outcome) error {
 		res := &o.result
 		v = ackedLine{
 			o.line, o.status.String(), res.MessageID.String(), res.OffsetMessageID,
-			res.Queue.Broker, res.Queue.ID, res.QueueOffset, res.Attempts, res.MaybeDuplicate,
+			res.Queue.Broker, res.Queue.ID, res.QueueOffset, res.Attempts, res.MaybeDuplicate, res.RecallHandle,
 		}
 	}
 	text, err := json.Marshal(v)

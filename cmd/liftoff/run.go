@@ -24,6 +24,9 @@ const (
 type commands struct {
 	Broker   brokerCmd   `cmd:"" help:"Run name server and brokers in this process, for development and tests."`
 	Send     sendCmd     `cmd:"" help:"Send a file or standard input, one message a line."`
+	Recall   recallCmd   `cmd:"" help:"Take messages of the future back before their time."`
+	Topic    topicCmd    `cmd:"" help:"Create topics, show their routes and offsets."`
+	Message  messageCmd  `cmd:"" help:"Get stored messages by id or key."`
 	Pipeline pipelineCmd `cmd:"" help:"Show the chain that a message travels through."`
 	Plugin   pluginCmd   `cmd:"" help:"Begin a plugin: a selector and a step with their tests."`
 	Policy   policyCmd   `cmd:"" help:"Write, check, explain and compare files of send policies."`
@@ -116,7 +119,7 @@ func inWords(err error) string {
 var noValue = regexp.MustCompile(`expected [a-z0-9 ]+ value but got "EOL" \(<EOL>\)`)
 
 // noArgument is what the parser says of an argument that is not there.
-var noArgument = regexp.MustCompile(`expected "<([a-z-]+)>"`)
+var noArgument = regexp.MustCompile(`expected "<([a-z-]+)>(?: \.\.\.)?"`)
 
 // commandOf is the command that args name, for as much of it as there is.
 func commandOf(parser *kong.Kong, args []string) string {

@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 	for _, name := range []string{
 		"NAMESRV_ADDR", "LIFTOFF_ACCESS_KEY", "LIFTOFF_SECRET_KEY", "LIFTOFF_SECURITY_TOKEN", "LIFTOFF_CREDENTIALS",
 		"LIFTOFF_TLS", "LIFTOFF_TLS_CA", "LIFTOFF_TLS_CERT", "LIFTOFF_TLS_KEY", "LIFTOFF_TLS_SERVER_NAME",
+		"LIFTOFF_NAMESRV_ENDPOINT", "LIFTOFF_NAMESRV_SRV",
 	} {
 		if err := os.Unsetenv(name); err != nil {
 			panic(err)
@@ -91,6 +92,8 @@ func TestWrongUsage(t *testing.T) {
 		{"one-way sends together", send("--mode", "oneway", "--accumulate"), "--accumulate with --mode oneway"},
 		{"pace what is answered", send("--pace"), "--pace with --mode sync"},
 		{"no name server", []string{"send", "--topic", "t"}, "--namesrv"},
+		{"bad endpoint", []string{"send", "--topic", "t", "--namesrv-endpoint", "ftp://conf"}, `--namesrv-endpoint or --namesrv-srv: remoting client: Discovery.Endpoint: scheme "ftp" is not known`},
+		{"bad SRV", []string{"send", "--topic", "t", "--namesrv", "a:1", "--namesrv-srv", "a b"}, `--namesrv, --namesrv-endpoint or --namesrv-srv: remoting client: Discovery.SRV: "a b" is not`},
 		{"bad name server", []string{"send", "--topic", "t", "--namesrv", "127.0.0.1:high"}, "high"},
 		{"bad group", send("--group", "no blanks"), `"no blanks"`},
 		{"bad mode", send("--mode", "telepathy"), "telepathy"},
@@ -157,8 +160,8 @@ func TestHelp(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"--help"}, []string{"broker", "send", "pipeline", "--version"}},
-		{[]string{"send", "--help"}, []string{"Examples:", "--namesrv", "NAMESRV_ADDR", "--json", "exit status", "--tls-server-name", `"certainty":"maybe-stored"`}},
+		{[]string{"--help"}, []string{"broker", "send", "topic", "message", "pipeline", "--version"}},
+		{[]string{"send", "--help"}, []string{"Examples:", "--namesrv", "NAMESRV_ADDR", "--namesrv-endpoint", "LIFTOFF_NAMESRV_SRV", "--json", "exit status", "--tls-server-name", `"certainty":"maybe-stored"`}},
 		{[]string{"broker", "--help"}, []string{"Examples:", "--listen", "--allow-remote", "ready"}},
 		{[]string{"pipeline", "--help"}, []string{"Examples:", "--trace", "--json", "limits"}},
 		{[]string{"plugin", "--help"}, []string{"plugin new"}},
@@ -190,7 +193,7 @@ func TestVersion(t *testing.T) {
 
 // People type "liftoff help" before they know that it is --help.
 func TestHelpCommand(t *testing.T) {
-	for _, command := range []string{"", "send", "broker", "pipeline", "plugin", "plugin new", "version", "help"} {
+	for _, command := range []string{"", "send", "broker", "topic", "topic create", "topic route", "topic offsets", "message", "message get", "pipeline", "plugin", "plugin new", "version", "help"} {
 		args := strings.Fields(command)
 		got, want := program(t, "", slices.Concat([]string{"help"}, args)...), program(t, "", append(args, "--help")...)
 		if got != want || got.status != exitOK || got.out == "" {

@@ -17,10 +17,7 @@ import (
 
 // sendCmd are the flags of "liftoff send".
 type sendCmd struct {
-	Namesrv     string        `required:"" env:"NAMESRV_ADDR" placeholder:"ADDRS" help:"Name servers, host:port, separated by semicolons."`
-	Access      accessFlags   `embed:""`
-	TLS         tlsFlags      `embed:""`
-	Tenant      tenantFlags   `embed:""`
+	Connect     connectFlags  `embed:""`
 	Topic       string        `required:"" help:"Topic to send to."`
 	Group       string        `default:"liftoff_send" help:"Producer group."`
 	File        string        `short:"f" placeholder:"PATH" help:"File to read; standard input if absent or -."`
@@ -30,6 +27,10 @@ type sendCmd struct {
 	Keys        []string      `sep:"none" placeholder:"KEY" help:"Keys of each message, separated by blanks. Repeatable."`
 	Property    []string      `short:"p" sep:"none" placeholder:"NAME=VALUE" help:"Property of each message. Repeatable."`
 	DelayLevel  int           `placeholder:"N" help:"Delay level, by default of brokers 1 (1s) to 18 (2h)."`
+	DeliverAt   time.Time     `placeholder:"TIME" help:"Time before which each message is not delivered, such as 2030-01-31T08:00:00Z (brokers from 5.0 on)."`
+	Delay       time.Duration `placeholder:"D" help:"Time after which each message is delivered, such as 10s, by the broker's clock (brokers from 5.0 on)."`
+	Priority    *int          `placeholder:"N" help:"Priority of each message, from 0, for topics of the type PRIORITY (brokers from 5.4 on)."`
+	LiteTopic   string        `placeholder:"NAME" help:"Lite topic of each message, for topics of the type LITE (brokers from 5.5 on)."`
 	Mode        string        `enum:"sync,async,oneway" default:"sync" help:"sync, async or oneway."`
 	Concurrency int           `short:"c" default:"16" placeholder:"N" help:"Sends under way at once (${default}). 1 keeps the order of the lines."`
 	Timeout     time.Duration `default:"3s" placeholder:"D" help:"Time for one line, all attempts included (${default})."`
@@ -47,6 +48,8 @@ type sendCmd struct {
 // Help is the long help of "liftoff send".
 func (sendCmd) Help() string {
 	return `Each line of the input is one message. The input is streamed: it may be endless. A line is at most 4 MiB; a longer one, and an empty one, is an error of that line alone. The line's end is a newline with or without a carriage return before it; the last line needs none.
+
+A message of the future (--deliver-at, --delay) that a broker from 5.3.2 on has taken has a "recallHandle" in its result; "liftoff recall" takes it back with that.
 
 Results come in the order in which they are known, which is the order of the lines only with --concurrency 1. With --json each is an object on standard output, with the number of its line:
 
@@ -66,13 +69,17 @@ Lines that are no message, or too long for one, are told but not kept: they woul
 
 A run that stops early - by an interrupt, --stop-at-failure or an error - says with which line to go on; --from-line does that. If no name server answers at the start, or the topic cannot be sent to, that is one error and no line is read.
 
-With --format json a line is an object: body or bodyBase64, and optionally tag, keys (a list), properties (an object), shardingKey, delayLevel, deliverAt (RFC 3339), flag and noWaitStore. They go before the flags of the same name; properties are joined.
+With --format json a line is an object: body or bodyBase64, and optionally tag, keys (a list), properties (an object), shardingKey, delayLevel, deliverAt (RFC 3339), delay (such as "10s"), priority, liteTopic, flag and noWaitStore. They go before the flags of the same name; properties are joined.
 
     {"body":"paid","tag":"order","keys":["o-1"],"properties":{"city":"Bern"}}
 
 For a cluster with access control the keys are best in a file, --credentials FILE, which has a line for each of accessKey=, secretKey= and, for temporary keys, securityToken=. It is watched: while lines are sent it may get new keys. Keys can also be given by environment variables. On the command line every user of the machine can see them.
 
+Name servers that --namesrv-endpoint and --namesrv-srv find, and the addresses of DNS names in --namesrv, are used together. They are asked for again every 2 minutes, and when no name server answers.
+
 Errors about TLS name the settings of the library: TLS.Enabled is --tls here, TLS.CAFile --tls-ca, TLS.CertFile --tls-cert, TLS.KeyFile --tls-key and TLS.ServerName --tls-server-name. The files are read again before each new connection.
+
+Where brokers register addresses that cannot be reached from here, --address says how to: 10.0.0.5:10911=127.0.0.1:30911 for an address, broker-a=127.0.0.1:30911 for the broker of that name, 10.0.0.5=203.0.113.5 for a host, 10.1.0.0/16=203.0.0.0/16 for a network. With --socks all connections go through that proxy, which resolves names; JSON as in {"10.0.0.0/8":{"addr":"proxy:1080","username":"me","password":"..."}} has one for each network, and the longest counts.
 
 The first interrupt stops the reading, waits for what is under way and reports; the second ends the program at once.
 
@@ -84,6 +91,8 @@ Examples:
     tail -f app.log | liftoff send --namesrv "10.0.0.1:9876;10.0.0.2:9876" --topic logs --mode async --concurrency 64
     NAMESRV_ADDR=127.0.0.1:9876 liftoff send --topic orders --tag paid --keys "k1 k2" --property city=Bern --json < orders.txt
     liftoff send --namesrv 127.0.0.1:9876 --credentials orders.keys --topic orders --file orders.txt
+    liftoff send --namesrv 127.0.0.1:9876 --address broker-a=127.0.0.1:30911 --topic orders --file orders.txt
+    liftoff send --namesrv-endpoint conf.example --topic orders --file orders.txt
     liftoff send --namesrv rocketmq.example:9876 --tls --tls-ca ca.crt --topic orders --file orders.txt
     liftoff send --namesrv 127.0.0.1:9876 --topic orders --file orders.txt --failed again.jsonl
     liftoff send --namesrv 127.0.0.1:9876 --topic orders --format json --file again.jsonl`
@@ -157,6 +166,12 @@ func (c *sendCmd) check() error {
 		return fmt.Errorf("--timeout %v: want 1ms to 24h", c.Timeout)
 	case c.DelayLevel < 0 || c.DelayLevel > validate.DefaultMaxDelayLevel:
 		return fmt.Errorf("--delay-level %d: want 0 to %d; it is the number of a level and no time", c.DelayLevel, validate.DefaultMaxDelayLevel)
+	case c.Delay < 0:
+		return fmt.Errorf("--delay %v: want a time from now on", c.Delay)
+	case times(c.DelayLevel != 0, !c.DeliverAt.IsZero(), c.Delay != 0) > 1:
+		return errors.New("--delay-level, --deliver-at and --delay: only one of them can be given")
+	case c.Priority != nil && *c.Priority < 0:
+		return fmt.Errorf("--priority %d: it begins at 0", *c.Priority)
 	case c.FromLine < 1:
 		return fmt.Errorf("--from-line %d: the first line is 1", c.FromLine)
 	case c.Accumulate && c.Mode == "oneway":
@@ -164,7 +179,17 @@ func (c *sendCmd) check() error {
 	case c.Pace && c.Mode != "oneway":
 		return fmt.Errorf("--pace with --mode %s: only one-way sends are paced", c.Mode)
 	}
-	return c.TLS.check()
+	return c.Connect.check()
+}
+
+// times counts what is so.
+func times(so ...bool) (n int) {
+	for _, is := range so {
+		if is {
+			n++
+		}
+	}
+	return n
 }
 
 // reach asks a name server where the topic lives. Where nobody knows, each line would fail by
@@ -184,7 +209,10 @@ const maxConcurrency = 10_000
 
 // template is the message that lines fill.
 func (c *sendCmd) template() (core.Message, error) {
-	m := core.Message{Topic: c.Topic, Tag: c.Tag, ShardingKey: c.ShardingKey, DelayLevel: c.DelayLevel}
+	m := core.Message{
+		Topic: c.Topic, Tag: c.Tag, ShardingKey: c.ShardingKey, DelayLevel: c.DelayLevel,
+		DeliverAt: c.DeliverAt, DeliverAfter: c.Delay, Priority: c.Priority, LiteTopic: c.LiteTopic,
+	}
 	if err := validate.Topic(c.Topic); err != nil {
 		return m, fmt.Errorf("--topic: %w", err)
 	}

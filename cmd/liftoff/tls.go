@@ -1,12 +1,6 @@
 package main
 
-import (
-	"errors"
-	"fmt"
-	"log/slog"
-
-	"github.com/liftoff-mq/liftoff/transport/remoting"
-)
+import "errors"
 
 // tlsFlags say how connections are encrypted.
 type tlsFlags struct {
@@ -26,23 +20,4 @@ func (f *tlsFlags) check() error {
 		return errors.New("--tls-cert and --tls-key: one of them is missing")
 	}
 	return nil
-}
-
-// client is the client that the flags say.
-func (c *sendCmd) client(log *slog.Logger) (*remoting.Client, error) {
-	settings := remoting.Config{NameServers: []string{c.Namesrv}, TLS: remoting.TLS{
-		Enabled: c.TLS.Enabled, CAFile: c.TLS.CA, CertFile: c.TLS.Cert, KeyFile: c.TLS.Key, ServerName: c.TLS.ServerName,
-	}}
-	c.Tenant.in(&settings)
-	if err := c.Access.sign(&settings, log); err != nil {
-		return nil, err
-	}
-	client, err := remoting.NewClient(settings)
-	switch {
-	case err != nil && c.TLS.Enabled:
-		return nil, fmt.Errorf("--namesrv%s or a flag of --tls: %w", c.Tenant.flags(), err)
-	case err != nil:
-		return nil, fmt.Errorf("--namesrv%s: %w", c.Tenant.flags(), err)
-	}
-	return client, nil
 }

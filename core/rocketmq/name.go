@@ -14,6 +14,8 @@ const (
 	// MaxGroupLength is the limit of a group, so that a broker can make the topic
 	// %RETRY%group. Java's Validators lets 255 pass up to 5.3.3, and 120 later.
 	MaxGroupLength = 120
+	// MaxLiteTopicLength is the limit of a lite topic (5.5; Java: the proxy's maxLiteTopicSize).
+	MaxLiteTopicLength = 64
 )
 
 // Prefixes of the topics that brokers make for a consumer group (Java: MixAll).
@@ -57,6 +59,13 @@ const (
 	MockBrokerNone = "__syslo__none__"
 )
 
+// ReplyTopicSuffix ends the topics of replies, one for each cluster, see [ReplyTopic].
+const ReplyTopicSuffix = "_REPLY_TOPIC"
+
+// ReplyTopic is the topic that replies to the requests of a cluster's clients are sent to
+// (Java: MixAll.getReplyTopic). Every broker of the cluster has it.
+func ReplyTopic(cluster string) string { return cluster + ReplyTopicSuffix }
+
 const (
 	transactionCheckTopic = "TRANS_CHECK_MAX_TIME_TOPIC"
 	selfTestTopic         = "SELF_TEST_TOPIC"
@@ -98,6 +107,10 @@ func NameChar(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
 		c == '%' || c == '|' || c == '_' || c == '-'
 }
+
+// LiteTopicChar reports whether a lite topic may hold c: [a-zA-Z0-9_-] (Java: the proxy's
+// GrpcValidator.validateLiteTopic; brokers themselves do not look).
+func LiteTopicChar(c byte) bool { return NameChar(c) && c != '%' && c != '|' }
 
 // CheckName finds the first fault of a name of at most limit bytes, in the order of
 // the constants. Reserved names pass (Java: TopicValidator.validateTopic).

@@ -72,6 +72,8 @@ const (
 	PropertyTransOffset    = "TRANS_OFFSET"
 	// PropertyTransientPrefix begins names that a broker does not store.
 	PropertyTransientPrefix = "__RMQ.TRANSIENT."
+	// ReplyType is the value of MSG_TYPE of a reply (Java: MixAll.REPLY_MESSAGE_FLAG).
+	ReplyType = "reply"
 	// KeySeparator stands between the keys of a message.
 	KeySeparator = " "
 )
@@ -100,8 +102,9 @@ func IsReservedProperty(name string) bool {
 }
 
 // IsSingleProperty reports whether brokers honour the property in a message that is sent alone
-// and ignore it, without an error, in a message of a batch: light queues, a lite topic and a
-// priority (Java: SendMessageProcessor.sendMessage, CommitLog.doAppend). Delays are none of
+// and ignore it, without an error, in a message of a batch: light queues, a lite topic, a
+// priority, and the type of a reply (Java: SendMessageProcessor.sendMessage,
+// CommitLog.doAppend, ReplyMessageProcessor). Delays are none of
 // these: clients refuse them in a batch themselves (Java: MessageBatch).
 func IsSingleProperty(name string) bool {
 	for _, single := range singleProperties {
@@ -113,6 +116,6 @@ func IsSingleProperty(name string) bool {
 }
 
 // SingleProperties are the names for which [IsSingleProperty] is true.
-func SingleProperties() [3]string { return singleProperties }
+func SingleProperties() [4]string { return singleProperties }
 
-var singleProperties = [3]string{PropertyInnerMultiDispatch, PropertyLiteTopic, PropertyPriority}
+var singleProperties = [4]string{PropertyInnerMultiDispatch, PropertyLiteTopic, PropertyPriority, PropertyMsgType}

@@ -14,7 +14,7 @@ const (
 	VerdictUnknown     Verdict = iota // the message may be stored, the answer does not say
 	VerdictBusy                       // the broker has too much to do; it may take the message later
 	VerdictUnavailable                // the broker cannot store now; another one may
-	VerdictForbidden                  // the topic or the broker does not take messages from clients
+	VerdictForbidden                  // the topic or the broker does not take messages from clients, or no reply for this requester
 	VerdictAuth                       // the credentials are missing, wrong or not sufficient
 	VerdictNoTopic                    // the broker does not know the topic
 	VerdictStale                      // the route is outdated: the queue is gone or led by another broker
@@ -83,6 +83,10 @@ func judgeSystemError(remark string) Verdict {
 	switch {
 	case strings.HasPrefix(remark, queueGoneRemark):
 		return VerdictStale
+	case strings.HasPrefix(remark, noRequesterRemark):
+		return VerdictForbidden
+	case strings.HasPrefix(remark, noReturnRemark):
+		return VerdictRejected
 	case containsAny(remark, aclRemarks):
 		return VerdictAuth
 	case containsAny(remark, outageRemarks):
@@ -96,6 +100,15 @@ func judgeSystemError(remark string) Verdict {
 // queueGoneRemark begins the answer to a send to a queue that the topic does not have
 // (AbstractSendMessageProcessor.msgCheck): code 1 in 4.9, 29 in 5.x.
 const queueGoneRemark = "request queueId["
+
+const (
+	// noRequesterRemark begins the answer to a reply whose requester is not connected to this
+	// broker, and noReturnRemark that to one that does not say whose it is
+	// (ReplyMessageProcessor). Nobody gets the reply from here. The requester may be connected
+	// to another broker.
+	noRequesterRemark = "push reply message fail, channel of <"
+	noReturnRemark    = "reply message properties[REPLY_TO_CLIENT]"
+)
 
 var (
 	// authRemarks come with 16, from the auth module of 5.x (AuthenticationException,

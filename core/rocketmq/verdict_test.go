@@ -37,6 +37,10 @@ func TestJudge(t *testing.T) {
 		{rocketmq.CodeNoPermission, "User:x is not found", rocketmq.VerdictAuth},
 		{rocketmq.CodeNoPermission, "User:x has no permission to access Topic:y from 10.0.0.1", rocketmq.VerdictAuth},
 
+		{rocketmq.CodeSystemError, "push reply message fail, channel of <10.0.0.7@1#a> not found.", rocketmq.VerdictForbidden},
+		{rocketmq.CodeSystemError, "reply message properties[REPLY_TO_CLIENT] is null", rocketmq.VerdictRejected},
+		{rocketmq.CodeSystemError, "push reply message to 10.0.0.7@1#afail.", rocketmq.VerdictUnknown},
+
 		{rocketmq.CodeTopicNotExist, "topic[t] not exist, apply first please!", rocketmq.VerdictNoTopic},
 		{rocketmq.CodeNotLeaderForQueue, "t-1 does not exit in request process of current broker broker-a", rocketmq.VerdictStale},
 		{rocketmq.CodeInvalidParameter, gone, rocketmq.VerdictStale},

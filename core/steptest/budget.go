@@ -106,8 +106,8 @@ func (k *kit) tries(what string, f func()) string {
 		returned = true
 	})
 	switch {
-	case !k.until(done, k.late):
-		return fmt.Sprintf("%s has not returned after %v", what, k.late)
+	case !k.Until(done, k.Late):
+		return fmt.Sprintf("%s has not returned after %v", what, k.Late)
 	case panicked != nil:
 		return fmt.Sprintf("panic in %s: %v", what, panicked)
 	case !returned:
@@ -272,7 +272,7 @@ func budgetFailure() Rule[Budget] {
 				}
 			})
 			if !k.forgotten(func() bool { return allGone(gone) }) {
-				k.Errorf("a failure is still kept %v after %s", k.late, withdraw)
+				k.Errorf("a failure is still kept %v after %s", k.Late, withdraw)
 			}
 			b.Budget.Deposit() // which keeps the budget alive until now
 		}),
@@ -334,7 +334,7 @@ func budgetGoroutines() Rule[Budget] {
 		budgetCheck(func(k *kit, b Budget, outage bool) {
 			k.drain(b, outage)
 			k.deposits(b, b.refill())
-			k.noneLeft("the last " + deposit)
+			k.NoneLeft("plugin", "the last "+deposit)
 		}),
 	}
 }

@@ -89,7 +89,7 @@ func (k *kit) packs(c Compressor, dst, src []byte, out *[]byte, err *error) stri
 func ofBodies(run func(k *kit, c Compressor, body []byte)) []check[Compressor] {
 	return []check[Compressor]{{"bodies", func(k *kit, c Compressor) {
 		for _, body := range c.bodies() {
-			if run(k, c, bytes.Clone(body)); k.failed() {
+			if run(k, c, bytes.Clone(body)); k.Failed() {
 				return
 			}
 		}
@@ -273,7 +273,7 @@ func codecKept() Rule[Compressor] {
 				}
 				return kept <= 2*last
 			}) {
-				k.Errorf("of %d dst and src %d are still kept %v after %s", len(gone), kept, k.late, appends)
+				k.Errorf("of %d dst and src %d are still kept %v after %s", len(gone), kept, k.Late, appends)
 			}
 			_ = c.Compressor.Name() // which keeps the codec alive until now
 		}}},
@@ -331,7 +331,7 @@ func codecGoroutines() Rule[Compressor] {
 			for _, body := range c.bodies() {
 				k.pack(c, nil, body)
 			}
-			k.noneLeft("the last " + appends)
+			k.NoneLeft("plugin", "the last "+appends)
 		}}},
 	}
 }

@@ -58,7 +58,7 @@ func (k *kit) rig(s Step, change ...func(cfg *core.Config)) *rig {
 	}
 	cfg := core.Config{
 		Group: "steptest", Transport: (*carrier)(r), Routes: coretest.Routes(1, brokerName), Selector: coretest.InOrder(),
-		Retry: coretest.NoRetry(), Timeout: k.limit, RouteRefresh: 24 * time.Hour,
+		Retry: coretest.NoRetry(), Timeout: k.Limit, RouteRefresh: 24 * time.Hour,
 		Steps: []core.Step{
 			core.CallStep("steptest", core.StageGuard, (*outside)(r)).WithAttempt(core.AttemptGuard, (*inside)(r)),
 			core.ListenerStep("steptest.listener", (*listening)(r)),
@@ -73,7 +73,7 @@ func (k *kit) rig(s Step, change ...func(cfg *core.Config)) *rig {
 	p, err := core.NewProducer(cfg)
 	if err == nil {
 		r.p = p
-		err = p.Start(k.expired)
+		err = p.Start(k.Expired())
 	}
 	if err != nil {
 		k.Fatalf("a producer with the step does not start: %v", err)
@@ -82,7 +82,7 @@ func (k *kit) rig(s Step, change ...func(cfg *core.Config)) *rig {
 	k.rigs = append(k.rigs, r)
 	k.mu.Unlock()
 	for _, svc := range r.services {
-		ctx := k.expired
+		ctx := k.Expired()
 		k.call(fmt.Sprintf("%T.Start", svc), func() { err = svc.Start(ctx) })
 		if err != nil {
 			k.Fatalf("%T.Start: %v", svc, err)
@@ -97,7 +97,7 @@ const brokerName = "steptest-broker"
 // and given to tell; other rules only note it.
 func (r *rig) close(tell func(format string, args ...any)) {
 	r.closeOnce.Do(func() {
-		ctx := r.k.expired
+		ctx := r.k.Expired()
 		r.told.mu.Lock()
 		r.told.look = false
 		r.told.mu.Unlock()

@@ -61,7 +61,7 @@ func failed(why error) error { return fmt.Errorf("%w: %w", errKit, why) }
 // nextRule is about when next is called.
 func nextRule() Rule[Step] {
 	checks := in(func(r *rig, sc scope) {
-		before, _ := r.k.goroutines()
+		before, _ := r.k.Goroutines("plugin")
 		v := r.begin(sc, how{mode: r.step.mode(), below: func(context.Context, *visit) fate {
 			time.Sleep(r.k.moment()) // so that another next comes meanwhile
 			return fate{}
@@ -70,8 +70,8 @@ func nextRule() Rule[Step] {
 			r.k.Skipf("a plain %v does not come through", sc)
 		}
 		time.Sleep(r.k.moment())
-		r.k.patiently(func() bool { // what it started may call next still
-			now, _ := r.k.goroutines()
+		r.k.Patiently(func() bool { // what it started may call next still
+			now, _ := r.k.Goroutines("plugin")
 			return now <= before
 		})
 		st := v.one()
@@ -173,7 +173,7 @@ func waitingRule() Rule[Step] {
 					v.cancel()
 					v.back("its context was done")
 				case byDeadline:
-					k.until(v.done, soon)
+					k.Until(v.done, soon)
 					v.back("the call's deadline")
 				case byAbort:
 					r.abort()
@@ -221,11 +221,11 @@ func (r *rig) fill(sc scope, h how) *holding {
 	h.below = func(context.Context, *visit) fate {
 		select {
 		case <-held.let:
-		case <-r.k.expired.Done():
+		case <-r.k.Expired().Done():
 		}
 		return fate{}
 	}
-	patience := r.k.late
+	patience := r.k.Late
 	if r.step.MayWait {
 		patience = min(patience, 10*r.k.moment())
 	}
@@ -242,7 +242,7 @@ func (r *rig) fill(sc scope, h how) *holding {
 			case <-v.done:
 			}
 		}()
-		if !r.k.until(arrived, patience) {
+		if !r.k.Until(arrived, patience) {
 			held.waiter = v
 			break
 		}
@@ -277,12 +277,12 @@ func contextRule() Rule[Step] {
 						return fate{}
 					}
 					v.cancel()
-					if !r.k.until(ctx.Done(), r.k.late) {
+					if !r.k.Until(ctx.Done(), r.k.Late) {
 						r.k.Errorf("%s gives next a context that does not end with the caller's", v.what())
 					}
 					return fate{err: failed(core.ContextError(ctx))}
 				}
-				if r.begin(sc, h).over(); r.k.failed() {
+				if r.begin(sc, h).over(); r.k.Failed() {
 					return
 				}
 			}
@@ -380,7 +380,7 @@ func goroutinesRule() Rule[Step] {
 				}
 			}
 			r.close(k.Errorf)
-			k.noneLeft("the end of its calls")
+			k.NoneLeft("plugin", "the end of its calls")
 		}}},
 	}
 }

@@ -85,13 +85,13 @@ func (l *listening) contained(f func()) {
 		defer func() { _ = recover() }() // another rule looks for panics
 		f()
 	}()
-	l.k.until(done, l.k.late)
+	l.k.Until(done, l.k.Late)
 }
 
 // tell tells a listener and notes what it does with the report.
 func tell[R any](l *listening, method string, report *R, c *core.Call, res *core.Result, f func()) {
 	what := fmt.Sprintf("%s of step %q", method, l.step.Step.Name())
-	leave := l.k.enter(what)
+	leave := l.k.Enter(what)
 	defer leave()
 	t := &l.told
 	t.mu.Lock()
@@ -235,7 +235,7 @@ func inEvents(run func(r *rig, e event)) []check[Step] {
 func (r *rig) happens(e event) string {
 	for _, h := range e.sends {
 		if v := r.begin(inAttempt, h); !v.over() {
-			return r.k.blocking()
+			return r.k.Blocking()
 		}
 	}
 	if e.tell != nil {
@@ -244,8 +244,8 @@ func (r *rig) happens(e event) string {
 			defer close(ended)
 			e.tell((*listening)(r))
 		})
-		if !r.k.until(done, r.k.late) {
-			return r.k.blocking()
+		if !r.k.Until(done, r.k.Late) {
+			return r.k.Blocking()
 		}
 	}
 	r.told.mu.Lock()
@@ -305,7 +305,7 @@ func reportsKeptRule() Rule[Step] {
 			gone := r.told.gone
 			r.told.mu.Unlock()
 			if !r.k.forgotten(func() bool { return allGone(gone) }) {
-				r.k.Errorf("a report, or a part of it, is still kept %v after its end", r.k.late)
+				r.k.Errorf("a report, or a part of it, is still kept %v after its end", r.k.Late)
 			}
 		}),
 	}
@@ -341,7 +341,7 @@ func listenersGoroutinesRule() Rule[Step] {
 		inEvents(func(r *rig, e event) {
 			r.comes(e)
 			r.close(r.k.Logf)
-			r.k.noneLeft("the last report")
+			r.k.NoneLeft("plugin", "the last report")
 		}),
 	}
 }

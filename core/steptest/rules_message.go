@@ -39,7 +39,7 @@ func inPasses(name string, look func(k *kit, v *visit, s []sent)) check[Step] {
 				return
 			}
 			for _, p := range v.one().passes {
-				if look(k, v, p.sent); k.failed() {
+				if look(k, v, p.sent); k.Failed() {
 					return
 				}
 			}
@@ -82,6 +82,9 @@ func properties(m *core.Message) map[string]string {
 	}
 	if m.ShardingKey != "" {
 		out[rocketmq.PropertyShardingKey] = m.ShardingKey
+	}
+	if m.LiteTopic != "" {
+		out[rocketmq.PropertyLiteTopic] = m.LiteTopic
 	}
 	return out
 }

@@ -125,7 +125,7 @@ func keptRule() Rule[Step] {
 			if !r.k.forgotten(func() bool { return allGone(gone) }) {
 				r.k.Errorf("%s, or a part of it such as its result, is still kept %v after its end", map[scope]string{
 					inMessage: "a call", inAttempt: "a call or an attempt", inOperation: "an operation",
-				}[sc], r.k.late)
+				}[sc], r.k.Late)
 			}
 		}, inMessage, inAttempt, inOperation),
 	}
@@ -163,7 +163,7 @@ func concurrencyRule() Rule[Step] {
 					for i := range each {
 						n := g*each + i
 						visits[n] = r.begin(sc, r.numbered(n))
-						r.k.until(visits[n].done, r.k.limit)
+						r.k.Until(visits[n].done, r.k.Limit)
 					}
 				})
 			}

@@ -119,7 +119,7 @@ func (r *rig) begin(sc scope, h how) *visit {
 	if h.timeout > 0 {
 		opts = append(opts, core.SendTimeout(h.timeout))
 	}
-	go pprof.Do(ctx, r.k.labels(), func(ctx context.Context) { r.send(ctx, v, opts) })
+	go pprof.Do(ctx, r.k.Labels("plugin"), func(ctx context.Context) { r.send(ctx, v, opts) })
 	return v
 }
 
@@ -184,7 +184,7 @@ func (v *visit) around(f func(st *stay) (*core.Result, error)) (res *core.Result
 	v.mu.Lock()
 	v.stays = append(v.stays, st)
 	v.mu.Unlock()
-	leave := v.r.k.enter(v.what())
+	leave := v.r.k.Enter(v.what())
 	returned := false
 	defer func() {
 		leave()
@@ -246,7 +246,7 @@ func (st *stay) next(ctx context.Context, now func() []sent, below func(f fate) 
 	rec.running++
 	st.under.Add(1)
 	v.mu.Unlock()
-	back := v.r.k.leave(v.what())
+	back := v.r.k.Leave(v.what())
 	defer func() {
 		back()
 		v.mu.Lock()
@@ -283,20 +283,6 @@ func (v *visit) what() string {
 	return fmt.Sprintf("%s of step %q", v.sc.method(), v.r.step.Step.Name())
 }
 
-// leave notes that a method has gone on to something else, until back is called.
-func (k *kit) leave(what string) (back func()) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.inside[what]--; k.inside[what] == 0 {
-		delete(k.inside, what)
-	}
-	return func() {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		k.inside[what]++
-	}
-}
-
 func copiedResult(res *core.Result) *core.Result {
 	if res == nil {
 		return nil
@@ -306,17 +292,17 @@ func copiedResult(res *core.Result) *core.Result {
 }
 
 // over waits until the send has returned, which takes no time, and reports whether it has.
-func (v *visit) over() bool { return v.r.k.until(v.done, v.r.k.late) }
+func (v *visit) over() bool { return v.r.k.Until(v.done, v.r.k.Late) }
 
 // back waits until the send has returned, or the step has come to next. A step that does
 // neither has broken the rule.
 func (v *visit) back(after string) {
 	k := v.r.k
-	if !k.until(v.done, k.late) {
+	if !k.Until(v.done, k.Late) {
 		select {
 		case <-v.reached:
 		default:
-			k.Fatalf("%s has not returned %v after %s", v.what(), k.late, after)
+			k.Fatalf("%s has not returned %v after %s", v.what(), k.Late, after)
 		}
 	}
 }
@@ -345,7 +331,7 @@ func (v *visit) one() record {
 // plainly says what is wrong with a plain send; "" if it came through.
 func (v *visit) plainly() string {
 	if !v.over() {
-		return fmt.Sprintf("%s has not returned after %v", v.what(), v.r.k.late)
+		return fmt.Sprintf("%s has not returned after %v", v.what(), v.r.k.Late)
 	}
 	switch st := v.one(); {
 	case st.panicked != "":

@@ -114,6 +114,14 @@ client:
   maxQueuedBytes: 18
   maxBrokers: 19
   maxTopics: 20
+  userTimeout: 21ms
+  vipChannel: true
+  addresses: ["broker-a=127.0.0.1:30911"]
+  socks: proxy.example:1080
+  discovery:
+    endpoint: conf.example
+    srv: [_rocketmq._tcp.a.example, _rocketmq._tcp.b.example]
+    interval: 21s
   tls:
     enabled: true
     caFile: ca.crt
@@ -135,6 +143,10 @@ acl:
 				Zone: remoting.Zone{Name: "zone", Mode: true}, StreamType: true,
 				ConnectTimeout: 12 * ms, NameServerTimeout: 13 * ms, RequestTimeout: 14 * ms, WriteTimeout: 15 * ms, FrameTimeout: 16 * ms,
 				IdleTimeout: 17 * ms, MaxQueuedBytes: 18, MaxBrokers: 19, MaxTopics: 20,
+				UserTimeout: 21 * ms, VIPChannel: true, Addresses: []string{"broker-a=127.0.0.1:30911"}, SOCKS: remoting.SOCKS{"0.0.0.0/0": {Addr: "proxy.example:1080"}},
+				Discovery: remoting.Discovery{
+					Endpoint: "conf.example", SRV: []string{"_rocketmq._tcp.a.example", "_rocketmq._tcp.b.example"}, Interval: 21000 * ms,
+				},
 				TLS: remoting.TLS{
 					Enabled: true, CAFile: "ca.crt", CertFile: "client.crt", KeyFile: "client.key", ServerName: "broker.example", InsecureSkipVerify: true,
 				},
@@ -144,7 +156,8 @@ acl:
 		{"client", `
 nameServers: ["a:1"]
 serialization: rocketmq
-`, &remoting.Config{Serialization: remoting.JSON}, &remoting.Config{NameServers: []string{"a:1"}}},
+socks: '{"10.0.0.0/8":{"addr":"p:1","password":"x"}}'
+`, &remoting.Config{Serialization: remoting.JSON}, &remoting.Config{NameServers: []string{"a:1"}, SOCKS: remoting.SOCKS{"10.0.0.0/8": {Addr: "p:1", Password: remoting.NewSecret("x")}}}},
 		{"breaker", `
 consecutiveFailures: 6
 failureRatio: 0.25

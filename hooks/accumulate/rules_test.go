@@ -187,6 +187,9 @@ func TestPassesThrough(t *testing.T) {
 			return err
 		}},
 		{name: "delay", send: of(func(m *core.Message) { m.DelayLevel = 1 })},
+		{name: "delay", send: of(func(m *core.Message) { m.DeliverAfter = time.Hour })},
+		{name: "priority", send: of(func(m *core.Message) { m.Priority = new(1) })},
+		{name: "lite topic", send: of(func(m *core.Message) { m.LiteTopic = "l" })},
 		{name: "delivery time", send: of(func(m *core.Message) { m.DeliverAt = time.Now().Add(time.Hour) })},
 		{name: "sharding key", send: of(func(m *core.Message) { m.ShardingKey = "k" })},
 		{name: "delay by a step", step: property("DELAY", "3"), send: of(func(m *core.Message) {})},

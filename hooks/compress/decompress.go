@@ -9,6 +9,7 @@ import (
 	"github.com/klauspost/compress/zlib"
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // The bounds of [Decompress] when none is given.
@@ -64,6 +65,23 @@ func Decompress(dst, src []byte, sysFlag int32, limit int) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("%w: type %d in system flag %#x", ErrUnknownCodec, t>>8, sysFlag)
 	}
+}
+
+// Unpack is [Decompress] of a body that the named codec packed: "zlib", "lz4" or "zstd". It is
+// what requestreply.Config.Unpack wants.
+func Unpack(codec string, packed []byte, limit int) ([]byte, error) {
+	var flag int32
+	switch codec {
+	case "zlib":
+		flag = rocketmq.SysCompressionZlib
+	case "lz4":
+		flag = rocketmq.SysCompressionLZ4
+	case "zstd":
+		flag = rocketmq.SysCompressionZstd
+	default:
+		return nil, fmt.Errorf("%w: %s", ErrUnknownCodec, words.Quote(codec))
+	}
+	return Decompress(nil, packed, rocketmq.SysCompressed|flag, limit)
 }
 
 // readAll appends what r has, up to limit bytes.

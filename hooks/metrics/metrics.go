@@ -129,7 +129,7 @@ func (m *Metrics) record(ctx context.Context, call *core.Call, err error) {
 		return
 	}
 	_, addr := call.Last()
-	m.measure(ctx, call.Start(), key{conventions.Send, call.Message().Topic, addr, failure(err)}, err)
+	m.measure(ctx, call.Start(), key{conventions.OfCall(call), call.Message().Topic, addr, failure(err)}, err)
 }
 
 // InterceptOperation measures an operation. It sends no message, so it counts none.
@@ -160,7 +160,7 @@ func (m *Metrics) AttemptDone(ctx context.Context, r *core.AttemptReport) {
 		return
 	}
 	call := r.Attempt.Call()
-	k := key{conventions.Send, call.Message().Topic, r.Attempt.Addr(), failure(r.Err)}
+	k := key{conventions.OfCall(call), call.Message().Topic, r.Attempt.Addr(), failure(r.Err)}
 	m.sent.Add(ctx, int64(call.Len()), m.sets.get(k).add...)
 }
 

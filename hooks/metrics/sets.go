@@ -87,7 +87,7 @@ func (s *sets) make(k key) *set {
 		sent = append(sent, conventions.ErrorTypeName(k.failure))
 	}
 	duration := sent[:len(sent):len(sent)]
-	if k.operation == conventions.Send {
+	if k.operation == conventions.Send || k.operation == conventions.Request {
 		duration = append(duration, conventions.SendType())
 	}
 	return &set{

@@ -96,6 +96,9 @@ func (n *Namespace) Step() core.Step {
 // changes nothing: a step further out may run the call a second time.
 func (n *Namespace) Intercept(ctx context.Context, call *core.Call, next core.Handler) (*core.Result, error) {
 	for o := range call.All() {
+		if o.Reply() {
+			continue // a cluster has one topic for the replies of all namespaces
+		}
 		topic, err := n.wrap(o.Topic())
 		if err != nil {
 			return nil, err

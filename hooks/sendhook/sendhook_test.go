@@ -196,6 +196,7 @@ func TestWhatTheContextShows(t *testing.T) {
 func TestTypes(t *testing.T) {
 	for want, m := range map[core.MessageType]*core.Message{
 		core.NormalMessage: {}, core.FIFOMessage: {ShardingKey: "s"}, core.DelayMessage: {DeliverAt: time.Unix(1, 0), ShardingKey: "s"},
+		core.PriorityMessage: {Priority: new(0)}, core.LiteMessage: {LiteTopic: "l"},
 	} {
 		m.Topic, m.Body = "T", []byte("x")
 		rec := &recorder{after: func(_ context.Context, c *sendhook.Context) {

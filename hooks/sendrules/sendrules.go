@@ -76,7 +76,7 @@ func (r *Rules) check(call *core.Call) error {
 		rep.add("mode", WrongMode, "is %v, allowed: %s", mode, r.allowed)
 	}
 	// A batch goes to one queue as a whole: the first message's key decides.
-	kept := !r.cfg.Ordered || call.Message().ShardingKey == "" || call.Consistent()
+	kept := !r.cfg.Ordered || call.Message().OrderKey() == "" || call.Consistent()
 	i := 0
 	for o := range call.All() {
 		if rep.full() {
@@ -108,8 +108,8 @@ func (r *Rules) message(rep *report, m *core.Message, kept bool) {
 	}
 	if c.Ordered && m.Queue == nil {
 		switch {
-		case m.ShardingKey == "":
-			rep.add("ShardingKey", NoOrder, "is empty, and so is Queue: one of them is required, for the order")
+		case m.OrderKey() == "":
+			rep.add("ShardingKey", NoOrder, "is empty, and so are LiteTopic and Queue: one of them is required, for the order")
 		case !kept:
 			rep.add("ShardingKey", NoOrder, "gives no order: the selector does not keep messages of one key in one queue")
 		}

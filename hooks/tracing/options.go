@@ -36,12 +36,12 @@ type config struct {
 // recall, are not asked about: they are rare, and always traced.
 type Filter func(ctx context.Context, call *core.Call) bool
 
-// SpanNameFormatter names a span: operation is "send", "create", "attempt" or "recall",
+// SpanNameFormatter names a span: operation is "send", "request", "create", "attempt" or "recall",
 // and m the message, in a batch's send span the first. For a recall, which has no message,
 // m has the topic alone. It must not write to m.
 type SpanNameFormatter func(operation string, m *core.Message) string
 
-// AttributesFn gives more attributes for the start of a "send", "create" or "recall" span,
+// AttributesFn gives more attributes for the start of a "send", "request", "create" or "recall" span,
 // where samplers see them. For a recall m has the topic alone. It must not write to m.
 type AttributesFn func(ctx context.Context, operation string, m *core.Message) []attribute.KeyValue
 

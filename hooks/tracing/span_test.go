@@ -67,6 +67,24 @@ func TestSendSpan(t *testing.T) {
 			[]attribute.KeyValue{semconv.MessagingRocketMQMessageTypeDelay, semconv.MessagingRocketMQMessageDeliveryTimestampKey.Int64(1_900_000_000_123)},
 			[]attribute.Key{semconv.MessagingRocketMQMessageDelayTimeLevelKey},
 		},
+		{
+			"delay",
+			core.Message{DeliverAfter: 1500 * time.Millisecond},
+			[]attribute.KeyValue{semconv.MessagingRocketMQMessageTypeDelay, attribute.Int("liftoff.message.delay", 1500)},
+			[]attribute.Key{semconv.MessagingRocketMQMessageDelayTimeLevelKey, semconv.MessagingRocketMQMessageDeliveryTimestampKey},
+		},
+		{
+			"priority",
+			core.Message{Priority: new(0)},
+			[]attribute.KeyValue{semconv.MessagingRocketMQMessageTypeKey.String("priority"), attribute.Int("liftoff.message.priority", 0)},
+			nil,
+		},
+		{
+			"lite topic",
+			core.Message{LiteTopic: "chat"},
+			[]attribute.KeyValue{semconv.MessagingRocketMQMessageTypeKey.String("lite"), attribute.String("liftoff.message.lite_topic", "chat")},
+			[]attribute.Key{semconv.MessagingRocketMQMessageGroupKey},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -66,7 +66,8 @@ func (t *Tracing) create(ctx context.Context, call *core.Call, out *core.Outgoin
 // startSpan starts the send span with all that is known before the send:
 // samplers see only these attributes.
 func (t *Tracing) startSpan(ctx context.Context, kind trace.SpanKind, call *core.Call, m *core.Message, opts []trace.SpanStartOption) (context.Context, trace.Span) {
-	attrs := t.attrs(ctx, conventions.Send, m, call.ClientID())
+	op := conventions.OfCall(call)
+	attrs := t.attrs(ctx, op, m, call.ClientID())
 	attrs = append(attrs, conventions.ModeKey.String(call.Mode().String()))
 	if m.Queue != nil {
 		attrs = append(attrs, conventions.Partition(*m.Queue))
@@ -77,7 +78,7 @@ func (t *Tracing) startSpan(ctx context.Context, kind trace.SpanKind, call *core
 		attrs = t.appendMessage(attrs, m, call.MessageID())
 	}
 	opts = append(opts, trace.WithSpanKind(kind), trace.WithAttributes(attrs...))
-	return t.tracer.Start(ctx, t.name(conventions.Send, m), opts...)
+	return t.tracer.Start(ctx, t.name(op, m), opts...)
 }
 
 // appendMessage appends what describes one message.

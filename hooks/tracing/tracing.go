@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/requestreply"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/hooks/internal/conventions"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 )
@@ -132,6 +134,7 @@ func (t *Tracing) Intercept(ctx context.Context, call *core.Call, next core.Hand
 	var res *core.Result
 	defer func() {
 		t.calls.Set(call, t.none)
+		t.linkReply(span, call)
 		end(span, call, res, outcome)
 	}()
 	res, outcome = next(ctx, call)
@@ -162,6 +165,19 @@ func (t *Tracing) CallDone(ctx context.Context, r *core.CallReport) {
 	end(span, r.Call, nil, r.Err)
 }
 
+// linkReply links the span of a request to the context that the reply's message carries.
+func (t *Tracing) linkReply(span trace.Span, call *core.Call) {
+	reply := requestreply.ReplyOf(call)
+	if reply == nil {
+		return
+	}
+	// Background: the span of the caller's context must not pass for the reply's.
+	ctx := t.propagators.Extract(context.Background(), propagation.MapCarrier(reply.Properties))
+	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
+		span.AddLink(trace.Link{SpanContext: sc})
+	}
+}
+
 // errGoexit is the outcome of a call whose goroutine ended below.
 var errGoexit = fmt.Errorf("%w: a step ended the goroutine", core.ErrContract)
 
@@ -173,6 +189,9 @@ func end(span trace.Span, call *core.Call, res *core.Result, err error) {
 	// The namespace is set further in, after the span began.
 	if ns, ok := call.Outgoing().Property(rocketmq.PropertyInstanceID); ok {
 		attrs = append(attrs, conventions.Namespace(ns))
+	}
+	if id, ok := call.Outgoing().Property(rocketmq.PropertyCorrelationID); ok {
+		attrs = append(attrs, conventions.Conversation(id))
 	}
 	if queue, addr := call.Last(); addr != "" {
 		attrs = append(attrs, conventions.Partition(queue))

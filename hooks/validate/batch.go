@@ -28,6 +28,15 @@ func (v *Validator) batch(call *core.Call) error {
 		if !m.DeliverAt.IsZero() {
 			r.add("DeliverAt", NoBatch, "is set, but delayed messages cannot be in a batch")
 		}
+		if m.DeliverAfter != 0 {
+			r.add("DeliverAfter", NoBatch, "is set, but delayed messages cannot be in a batch")
+		}
+		if m.Priority != nil {
+			r.add("Priority", NoBatch, "is set, but brokers ignore it in a batch")
+		}
+		if m.LiteTopic != "" {
+			r.add("LiteTopic", NoBatch, "is set, but brokers ignore it in a batch")
+		}
 		for name := range m.Properties {
 			// A reserved one is reported already. So there is one left, and no order to keep.
 			if rocketmq.IsSingleProperty(name) && !reserved(name) {

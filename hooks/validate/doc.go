@@ -15,14 +15,20 @@
 //	Keys         likewise; none is empty or holds a blank, which joins them on the wire
 //	ShardingKey  like Tag
 //	DelayLevel   0 to 18 (MaxDelayLevel): brokers take their last level for any higher
-//	             number; not together with DeliverAt
+//	             number
 //	DeliverAt    from 1970 on, at most 3 days ahead of the call (MaxDelay)
+//	DeliverAfter 0 to 3 days (MaxDelay)
+//	Priority     from 0
+//	LiteTopic    1 to 64 bytes of [a-zA-Z0-9_-]
+//	together     only one of DelayLevel, DeliverAt, DeliverAfter, Priority and LiteTopic;
+//	             no ShardingKey with the last two, no Queue with Priority
 //	Properties   names and values UTF-8, not blank, without separators; no name that
-//	             RocketMQ itself uses; 32,255 bytes encoded, all properties together
+//	             RocketMQ itself uses, but for RECONSUME_TIME and MAX_RECONSUME_TIMES
+//	             in a message for a %RETRY% topic; 32,255 bytes encoded, all properties together
 //	             (MaxPropertiesSize)
 //	Queue        a broker's name and a queue number from 0
-//	batch        no delay level or delivery time, no %RETRY% topic, no property that
-//	             brokers ignore in a batch (INNER_MULTI_DISPATCH); one NoWaitStore, one
+//	batch        no delay of any kind, no %RETRY% topic, nothing that brokers ignore in
+//	             a batch (Priority, LiteTopic, INNER_MULTI_DISPATCH); one NoWaitStore, one
 //	             Queue and one ShardingKey for all messages, because the batch goes to
 //	             one queue as one unit; encoded size at most that of one body
 //

@@ -2,7 +2,9 @@ package validate
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -40,7 +42,9 @@ func (v *Validator) message(r *report, o *core.Outgoing, now time.Time) (props i
 		checkText(r, "ShardingKey", m.ShardingKey)
 	}
 	v.checkDelay(r, m, now)
-	checkProperties(r, m.Properties)
+	checkPriority(r, m)
+	checkTogether(r, m)
+	checkProperties(r, m)
 	if q := m.Queue; q != nil && (q.Broker == "" || q.ID < 0) {
 		r.add("Queue", OutOfRange, "needs a broker's name and a number from 0")
 	}
@@ -94,27 +98,84 @@ func (v *Validator) checkDelay(r *report, m *core.Message, now time.Time) {
 		r.add("DelayLevel", OutOfRange, "is %d, allowed is 0 (no delay) to %d; it is the number of a level and no time, which is DeliverAt's",
 			m.DelayLevel, v.maxDelayLevel)
 	}
-	if m.DeliverAt.IsZero() {
-		return
-	}
-	if m.DelayLevel != 0 {
-		r.add("DeliverAt", Conflict, "is set together with DelayLevel, only one is allowed")
-	}
-	switch {
-	case m.DeliverAt.Unix() < 0:
+	switch at := m.DeliverAt; {
+	case at.IsZero():
+	case at.Unix() < 0:
 		r.add("DeliverAt", OutOfRange, "is before 1970")
 	// Subtracting would saturate for times centuries away, comparing is exact.
-	case m.DeliverAt.After(now.Add(v.maxDelay)):
+	case at.After(now.Add(v.maxDelay)):
 		r.add("DeliverAt", OutOfRange, "is more than %v ahead", v.maxDelay)
+	}
+	switch after := m.DeliverAfter; {
+	case after < 0:
+		r.add("DeliverAfter", OutOfRange, "is negative: %v", after)
+	case after > v.maxDelay:
+		r.add("DeliverAfter", OutOfRange, "is %v, at most %v is allowed", after, v.maxDelay)
 	}
 }
 
-func checkProperties(r *report, props map[string]string) {
+// checkPriority checks what a message says to brokers from 5.4 on.
+func checkPriority(r *report, m *core.Message) {
+	if m.Priority != nil && *m.Priority < 0 {
+		r.add("Priority", OutOfRange, "is %d, it begins at 0", *m.Priority)
+	}
+	if m.LiteTopic == "" {
+		return
+	}
+	if len(m.LiteTopic) > rocketmq.MaxLiteTopicLength {
+		r.tooLong("LiteTopic", len(m.LiteTopic), rocketmq.MaxLiteTopicLength, "has")
+	}
+	for i := range len(m.LiteTopic) {
+		if !rocketmq.LiteTopicChar(m.LiteTopic[i]) {
+			r.add("LiteTopic", BadChar, "%s has characters other than a-z A-Z 0-9 _ -", words.Quote(m.LiteTopic))
+			break
+		}
+	}
+}
+
+// checkTogether refuses fields of which brokers, without an error, honour one alone (Java:
+// HookUtils.checkIfTimerMessage, TopicMessageType.parseFromMessageProperty,
+// SendMessageProcessor.sendMessage; the client of 5.x refuses most of them too).
+func checkTogether(r *report, m *core.Message) {
+	only := ""
+	for _, f := range [...]struct {
+		name string
+		set  bool
+	}{
+		{"DelayLevel", m.DelayLevel != 0},
+		{"DeliverAt", !m.DeliverAt.IsZero()},
+		{"DeliverAfter", m.DeliverAfter != 0},
+		{"Priority", m.Priority != nil},
+		{"LiteTopic", m.LiteTopic != ""},
+	} {
+		switch {
+		case !f.set:
+		case only == "":
+			only = f.name
+		default:
+			r.add(f.name, Conflict, "is set together with %s, only one is allowed", only)
+		}
+	}
+	if m.ShardingKey != "" && (m.Priority != nil || m.LiteTopic != "") {
+		r.add("ShardingKey", Conflict, "is set together with %s, only one is allowed", only)
+	}
+	if m.Queue != nil && m.Priority != nil {
+		r.add("Queue", Conflict, "is set together with Priority, by which the broker chooses the queue")
+	}
+}
+
+func checkProperties(r *report, m *core.Message) {
+	props := m.Properties
 	if len(props) == 0 {
 		return
 	}
 	before := len(r.errs)
+	retried := rocketmq.IsRetryTopic(m.Topic)
 	for name, value := range props {
+		if retried && isReconsume(name) {
+			checkReconsume(r, name, value)
+			continue
+		}
 		if textOK(name) && textOK(value) && !reserved(name) && !rocketmq.IsBlank(name) && !rocketmq.IsBlank(value) && name != rocketmq.PropertyInnerMultiDispatch {
 			continue // the only way in the usual case: it builds no text
 		}
@@ -122,6 +183,18 @@ func checkProperties(r *report, props map[string]string) {
 	}
 	// Maps have no order, errors should.
 	slices.SortStableFunc(r.errs[before:], func(a, b *Error) int { return strings.Compare(a.Field, b.Field) })
+}
+
+// isReconsume reports whether a property says how often a message was consumed, or may be.
+// Users set these two where they send to a %RETRY% topic (Java: sendKernelImpl).
+func isReconsume(name string) bool {
+	return name == rocketmq.PropertyReconsumeTime || name == rocketmq.PropertyMaxReconsumeTimes
+}
+
+func checkReconsume(r *report, name, value string) {
+	if n, err := strconv.ParseInt(value, 10, 32); err != nil || n < 0 {
+		r.add("Properties["+words.Quote(name)+"]", OutOfRange, "is no number from 0 to %d", math.MaxInt32)
+	}
 }
 
 func checkProperty(r *report, name, value string) {

@@ -36,8 +36,14 @@ func typed(name string) string {
 		return "DelayLevel"
 	case rocketmq.PropertyShardingKey:
 		return "ShardingKey"
-	case rocketmq.PropertyTimerDeliverMS, rocketmq.PropertyTimerDelayMS, rocketmq.PropertyTimerDelaySec:
+	case rocketmq.PropertyTimerDeliverMS:
 		return "DeliverAt"
+	case rocketmq.PropertyTimerDelayMS, rocketmq.PropertyTimerDelaySec:
+		return "DeliverAfter"
+	case rocketmq.PropertyPriority:
+		return "Priority"
+	case rocketmq.PropertyLiteTopic:
+		return "LiteTopic"
 	}
 	return ""
 }

@@ -128,6 +128,27 @@ var refused = []struct {
 	{"a delay in seconds", with(func(m *core.Message) { m.DelayLevel = 1_000_000 }), []want{{"DelayLevel", validate.OutOfRange, "is 1000000, allowed is 0 (no delay) to 18; it is the number of a level and no time"}}},
 	{"one level too many", with(func(m *core.Message) { m.DelayLevel = 19 }), []want{{"DelayLevel", validate.OutOfRange, "19"}}},
 	{"two delays", with(func(m *core.Message) { m.DelayLevel, m.DeliverAt = 1, time.Now() }), []want{{"DeliverAt", validate.Conflict, "DelayLevel"}}},
+	{"three delays", with(func(m *core.Message) { m.DelayLevel, m.DeliverAt, m.DeliverAfter = 1, time.Now(), time.Hour }), []want{
+		{"DeliverAt", validate.Conflict, "together with DelayLevel"}, {"DeliverAfter", validate.Conflict, "together with DelayLevel"},
+	}},
+	{"delivery time and delay", with(func(m *core.Message) { m.DeliverAt, m.DeliverAfter = time.Now(), time.Hour }), []want{{"DeliverAfter", validate.Conflict, "together with DeliverAt"}}},
+	{"negative delay", with(func(m *core.Message) { m.DeliverAfter = -1 }), []want{{"DeliverAfter", validate.OutOfRange, "negative: -1ns"}}},
+	{"long delay", with(func(m *core.Message) { m.DeliverAfter = 72*time.Hour + 1 }), []want{{"DeliverAfter", validate.OutOfRange, "at most 72h0m0s"}}},
+	{"negative priority", with(func(m *core.Message) { m.Priority = new(-1) }), []want{{"Priority", validate.OutOfRange, "is -1, it begins at 0"}}},
+	{"priority and delay", with(func(m *core.Message) { m.Priority, m.DeliverAfter = new(1), time.Hour }), []want{{"Priority", validate.Conflict, "DeliverAfter"}}},
+	{"priority and sharding key", with(func(m *core.Message) { m.Priority, m.ShardingKey = new(1), "s" }), []want{{"ShardingKey", validate.Conflict, "Priority"}}},
+	{"priority and queue", with(func(m *core.Message) { m.Priority, m.Queue = new(1), &core.Queue{Broker: "a"} }), []want{{"Queue", validate.Conflict, "the broker chooses the queue"}}},
+	{"priority and lite topic", with(func(m *core.Message) { m.Priority, m.LiteTopic = new(1), "l" }), []want{{"LiteTopic", validate.Conflict, "Priority"}}},
+	{"lite topic and delay level", with(func(m *core.Message) { m.DelayLevel, m.LiteTopic = 1, "l" }), []want{{"LiteTopic", validate.Conflict, "DelayLevel"}}},
+	{"lite topic and sharding key", with(func(m *core.Message) { m.ShardingKey, m.LiteTopic = "s", "l" }), []want{{"ShardingKey", validate.Conflict, "LiteTopic"}}},
+	{"lite topic of 65 bytes", with(func(m *core.Message) { m.LiteTopic = strings.Repeat("l", 65) }), []want{{"LiteTopic", validate.TooLong, "has 65 bytes, at most 64"}}},
+	{"lite topic characters", with(func(m *core.Message) { m.LiteTopic = "a%b|" }), []want{{"LiteTopic", validate.BadChar, `"a%b|"`}}},
+	{"reconsume times for a plain topic", with(func(m *core.Message) { m.Properties = map[string]string{"RECONSUME_TIME": "1"} }), []want{{`Properties["RECONSUME_TIME"]`, validate.Reserved, "another name"}}},
+	{"reconsume times", with(func(m *core.Message) {
+		m.Topic, m.Properties = "%RETRY%g", map[string]string{"RECONSUME_TIME": "-1", "MAX_RECONSUME_TIMES": "x"}
+	}), []want{
+		{`Properties["MAX_RECONSUME_TIMES"]`, validate.OutOfRange, "no number from 0"}, {`Properties["RECONSUME_TIME"]`, validate.OutOfRange, "no number from 0"},
+	}},
 	{"delay of 3 days and more", with(func(m *core.Message) { m.DeliverAt = time.Now().Add(73 * time.Hour) }), []want{{"DeliverAt", validate.OutOfRange, "72h0m0s"}}},
 	{"delay of centuries", with(func(m *core.Message) { m.DeliverAt = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) }), []want{{"DeliverAt", validate.OutOfRange, "72h0m0s"}}},
 	{"delivery before 1970", with(func(m *core.Message) { m.DeliverAt = time.Time{}.Add(time.Hour) }), []want{{"DeliverAt", validate.OutOfRange, "1970"}}},
@@ -183,6 +204,16 @@ func TestAccepted(t *testing.T) {
 		"UTF-8":                 with(func(m *core.Message) { m.Tag, m.Keys, m.ShardingKey = "größe", []string{"ключ", "鍵"}, "🗝" }),
 		"delay level":           with(func(m *core.Message) { m.DelayLevel = 18 }),
 		"delivery in 3 days":    with(func(m *core.Message) { m.DeliverAt = time.Now().Add(72*time.Hour - time.Minute) }),
+		"delay of 3 days":       with(func(m *core.Message) { m.DeliverAfter = 72 * time.Hour }),
+		"priority 0":            with(func(m *core.Message) { m.Priority = new(0) }),
+		"lite topic":            with(func(m *core.Message) { m.LiteTopic = strings.Repeat("aZ0_-", 12) + "wxyz" }),
+		"lite topic and queue":  with(func(m *core.Message) { m.LiteTopic, m.Queue = "l", &core.Queue{Broker: "broker-a"} }),
+		"delay and key": with(func(m *core.Message) {
+			m.DeliverAfter, m.ShardingKey, m.Queue = 1, "s", &core.Queue{Broker: "broker-a"}
+		}),
+		"reconsume times": with(func(m *core.Message) {
+			m.Topic, m.Properties = "%RETRY%g", map[string]string{"RECONSUME_TIME": "0", "MAX_RECONSUME_TIMES": "2147483647"}
+		}),
 		"delivery in the past":  with(func(m *core.Message) { m.DeliverAt = time.Now().Add(-time.Hour) }),
 		"control characters":    with(func(m *core.Message) { m.Properties = map[string]string{"a\n": "\x03b"} }),
 		"blanks inside a value": with(func(m *core.Message) { m.Properties = map[string]string{"a": " b c "} }),
@@ -282,7 +313,10 @@ func TestBatch(t *testing.T) {
 		{"light queues", two(func(_, b *core.Message) {
 			b.Properties = map[string]string{"INNER_MULTI_DISPATCH": "%LMQ%a", "a": "1", "b": "2"}
 		}), 1, []want{{`Properties["INNER_MULTI_DISPATCH"]`, validate.NoBatch, "ignore it in a batch"}}},
-		{"lite topic", two(func(a, _ *core.Message) { a.Properties = map[string]string{"__LITE_TOPIC": "l"} }), 0, []want{{`Properties["__LITE_TOPIC"]`, validate.Reserved, "another name"}}},
+		{"lite topic", two(func(a, _ *core.Message) { a.Properties = map[string]string{"__LITE_TOPIC": "l"} }), 0, []want{{`Properties["__LITE_TOPIC"]`, validate.Reserved, "the field LiteTopic"}}},
+		{"delay", two(func(a, _ *core.Message) { a.DeliverAfter = 1 }), 0, []want{{"DeliverAfter", validate.NoBatch, "batch"}}},
+		{"priority", two(func(a, _ *core.Message) { a.Priority = new(1) }), 0, []want{{"Priority", validate.NoBatch, "ignore it in a batch"}}},
+		{"lite", two(func(a, _ *core.Message) { a.LiteTopic = "l" }), 0, []want{{"LiteTopic", validate.NoBatch, "ignore it in a batch"}}},
 		{"total size", two(func(a, b *core.Message) { a.Body, b.Body = make([]byte, 2<<20), make([]byte, 2<<20) }), -1, []want{
 			// 22 bytes and the properties, which are the id: 42 bytes.
 			{"batch", validate.TooLong, fmt.Sprintf("%d bytes, at most %d", 4<<20+2*(22+42), 4<<20)},

@@ -65,7 +65,7 @@ func (c *Cluster) setTopic(ctx context.Context, topic string, queues, perm int, 
 
 // RouteBrokers are the brokers that the name server names for a topic, none if it does not know the topic.
 func (c *Cluster) RouteBrokers(ctx context.Context, topic string) ([]string, error) {
-	answer, body, err := c.exchange(ctx, c.NameServer(), codeRoute, map[string]string{"topic": topic, "acceptStandardJsonOnly": "true"})
+	answer, body, err := c.exchange(ctx, c.NameServer(), codeRoute, map[string]string{"topic": topic, "acceptStandardJsonOnly": "true"}, nil)
 	switch {
 	case err != nil:
 		return nil, err
@@ -127,6 +127,23 @@ func (c *Cluster) QueueStored(ctx context.Context, topic string, queue int, brok
 		return 0, fmt.Errorf("offset of %s[%d] on %s: %w", topic, queue, broker, err)
 	}
 	return n, nil
+}
+
+// InSync is the number of replicas of a controlled broker that are in sync, of which one is the master.
+func (c *Cluster) InSync(ctx context.Context, broker string) (int, error) {
+	_, body, err := c.callBody(ctx, local(c.ports.base+1), codeSyncState, nil, fmt.Appendf(nil, "[%q]", broker))
+	if err != nil {
+		return 0, err
+	}
+	var state struct {
+		Table map[string]struct {
+			InSyncReplicas []struct{ BrokerID int }
+		} `json:"replicasInfoTable"`
+	}
+	if err := json.Unmarshal(body, &state); err != nil {
+		return 0, fmt.Errorf("sync state: %w", err)
+	}
+	return len(state.Table[broker].InSyncReplicas), nil
 }
 
 // Written is the number of bytes in the brokers' commit logs.

@@ -38,6 +38,15 @@ type Options struct {
 	// ACL switches access control on at the one broker. There are two users, whose credentials AdminCredentials and
 	// SenderCredentials name.
 	ACL bool
+	// Controller gives the one broker, broker-a, two replicas, the nodes broker-a and broker-a-s, and leaves it to the
+	// controller in the name server which of them is master (5.x). It is broker-a at first. A send is acknowledged when
+	// all replicas in sync have the message.
+	Controller bool
+	// ActingMaster is two masters, broker-a and broker-b, and a slave of the first, the node broker-a-s, which acts for
+	// its master while that is gone (5.x).
+	ActingMaster bool
+	// Container runs broker-a and broker-b in one process, the node container (5.x).
+	Container bool
 	// Settings are broker settings, KEY=VALUE for every broker or NODE:KEY=VALUE for one.
 	Settings []string
 	// Java are JVM flags, FLAG for every node or NODE:FLAG for one.
@@ -59,6 +68,7 @@ type Cluster struct {
 	ports   *ports
 	brokers []Broker
 	acl     bool
+	tls     bool
 
 	mu      sync.Mutex
 	stopped bool
@@ -104,26 +114,35 @@ func Launch(ctx context.Context, o Options) (*Cluster, error) {
 
 // preset is the start script's word for what is to run.
 func (o *Options) preset() (string, error) {
-	switch {
-	case o.Brokers < 0 || o.Brokers > 2:
+	if o.Brokers < 0 || o.Brokers > 2 {
 		return "", fmt.Errorf("%d brokers: one or two can be started", o.Brokers)
-	case o.Brokers == 2 && (o.Slave || o.Proxy || o.ACL || o.TLS), o.Slave && (o.Proxy || o.ACL || o.TLS), o.Proxy && (o.ACL || o.TLS), o.ACL && o.TLS:
-		return "", errors.New("two brokers, a slave, a proxy, access control, TLS: one of them can be had")
-	case o.Proxy && strings.HasPrefix(o.Version, "4."):
-		return "", fmt.Errorf("RocketMQ %s has no proxy", o.Version)
-	case o.Slave:
-		return "replica", nil
-	case o.Proxy:
-		return "proxy", nil
-	case o.ACL:
-		return "acl", nil
-	case o.TLS:
-		return "tls", nil
-	case o.Brokers == 2:
-		return "cluster", nil
-	default:
-		return "single", nil
 	}
+	preset := "single"
+	for _, kind := range []struct {
+		preset, what string
+		asked        bool
+		since5       bool
+	}{
+		{"cluster", "two brokers", o.Brokers == 2, false},
+		{"replica", "a slave", o.Slave, false},
+		{"acl", "access control", o.ACL, false},
+		{"tls", "TLS", o.TLS, false},
+		{"proxy", "a proxy", o.Proxy, true},
+		{"controller", "a controller", o.Controller, true},
+		{"acting", "an acting master", o.ActingMaster, true},
+		{"container", "a container", o.Container, true},
+	} {
+		switch {
+		case !kind.asked:
+		case preset != "single":
+			return "", fmt.Errorf("%s beside another kind of cluster (%s): one of them can be had", kind.what, preset)
+		case kind.since5 && strings.HasPrefix(o.Version, "4."):
+			return "", fmt.Errorf("RocketMQ %s does not have %s", o.Version, kind.what)
+		default:
+			preset = kind.preset
+		}
+	}
+	return preset, nil
 }
 
 func launch(ctx context.Context, scripts, preset string, o *Options) (*Cluster, error) {
@@ -143,7 +162,10 @@ func launch(ctx context.Context, scripts, preset string, o *Options) (*Cluster, 
 		java = append([]string{"-Djava.net.preferIPv4Stack=false"}, java...)
 	}
 	all := []Broker{{"broker-a", at(p.base + 10)}, {"broker-b", at(p.base + 30)}}
-	c := &Cluster{version: o.Version, dir: dir, scripts: scripts, ports: p, brokers: all[:max(o.Brokers, 1)], acl: o.ACL}
+	if o.Brokers < 2 && !o.ActingMaster && !o.Container {
+		all = all[:1]
+	}
+	c := &Cluster{version: o.Version, dir: dir, scripts: scripts, ports: p, brokers: all, acl: o.ACL, tls: o.TLS}
 	args := []string{dir, preset, "--base", strconv.Itoa(p.base), "--version", o.Version, "--wait", "180"}
 	if o.HeapMB > 0 {
 		args = append(args, "--heap", strconv.Itoa(o.HeapMB))

@@ -15,9 +15,9 @@ const (
 	slots     = 240
 )
 
-// used are the ports of a cluster, counted from its base: the name server's, each broker's port-2 (VIP), port and
-// port+1 (HA), and the proxy's two.
-var used = []int{0, 8, 10, 11, 18, 20, 21, 28, 30, 31, 40, 41}
+// used are the ports of a cluster, counted from its base: the name server's and the controller's, each broker's port-2
+// (VIP), port and port+1 (HA), the proxy's two, and the container's.
+var used = []int{0, 1, 8, 10, 11, 18, 20, 21, 28, 30, 31, 40, 41, 42}
 
 // ports are those of one cluster, from base on.
 type ports struct {

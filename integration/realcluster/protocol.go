@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha1"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -24,13 +26,14 @@ const (
 	codeMaxOffset   = 30
 	codePutKVConfig = 100
 	codeRoute       = 105
+	codeSyncState   = 1006 // CONTROLLER_GET_SYNC_STATE_DATA
 )
 
 // codeNoTopic is the answer of a name server that does not know a topic.
 const codeNoTopic = 17
 
 // sign adds the administrator's signature, at a cluster with access control: the HMAC-SHA1 of the values in the order of
-// their names. None of these requests has a body.
+// their names. No request to such a cluster has a body.
 func (c *Cluster) sign(fields map[string]string) (map[string]string, error) {
 	if !c.acl {
 		return fields, nil
@@ -78,20 +81,43 @@ type header struct {
 	ExtFields map[string]string `json:"extFields,omitempty"`
 }
 
+// dial connects to a node, with TLS and the client's certificate if the nodes want that.
+func (c *Cluster) dial(ctx context.Context, address string) (net.Conn, error) {
+	if !c.tls {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	}
+	authority, err := os.ReadFile(c.TLSFile("ca.crt"))
+	if err != nil {
+		return nil, err
+	}
+	own, err := tls.LoadX509KeyPair(c.TLSFile("client.crt"), c.TLSFile("client.key"))
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(authority)
+	return (&tls.Dialer{Config: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{own}}}).DialContext(ctx, "tcp", address)
+}
+
 // call makes one request on a connection of its own. One admin call at a time needs no more than that. An answer with
 // a code other than 0 is an error.
 func (c *Cluster) call(ctx context.Context, address string, code int, fields map[string]string) (header, []byte, error) {
-	answer, body, err := c.exchange(ctx, address, code, fields)
+	return c.callBody(ctx, address, code, fields, nil)
+}
+
+// callBody is call with a body.
+func (c *Cluster) callBody(ctx context.Context, address string, code int, fields map[string]string, body []byte) (header, []byte, error) {
+	answer, out, err := c.exchange(ctx, address, code, fields, body)
 	if err == nil && answer.Code != 0 {
 		err = fmt.Errorf("request %d to %s: code %d %s", code, address, answer.Code, answer.Remark)
 	}
-	return answer, body, err
+	return answer, out, err
 }
 
-func (c *Cluster) exchange(ctx context.Context, address string, code int, fields map[string]string) (header, []byte, error) {
+func (c *Cluster) exchange(ctx context.Context, address string, code int, fields map[string]string, body []byte) (header, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	conn, err := c.dial(ctx, address)
 	if err != nil {
 		return header{}, nil, err
 	}
@@ -108,9 +134,9 @@ func (c *Cluster) exchange(ctx context.Context, address string, code int, fields
 	if err != nil {
 		return header{}, nil, err
 	}
-	frame := binary.BigEndian.AppendUint32(nil, uint32(4+len(head)))
+	frame := binary.BigEndian.AppendUint32(nil, uint32(4+len(head)+len(body)))
 	frame = binary.BigEndian.AppendUint32(frame, uint32(len(head))) // high byte 0: a JSON header
-	if _, err := conn.Write(append(frame, head...)); err != nil {
+	if _, err := conn.Write(slices.Concat(frame, head, body)); err != nil {
 		return header{}, nil, err
 	}
 	var sizes [8]byte

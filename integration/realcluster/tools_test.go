@@ -23,7 +23,9 @@ func TestWhatCannotBeStartedIsAnError(t *testing.T) {
 		{realcluster.Options{Brokers: 3}, "one or two"},
 		{realcluster.Options{Brokers: 2, Slave: true}, "one of them"},
 		{realcluster.Options{Slave: true, Proxy: true}, "one of them"},
-		{realcluster.Options{Version: "4.9.7", Proxy: true}, "no proxy"},
+		{realcluster.Options{Version: "4.9.7", Proxy: true}, "does not have a proxy"},
+		{realcluster.Options{Version: "4.9.7", Controller: true}, "does not have a controller"},
+		{realcluster.Options{Container: true, ActingMaster: true}, "one of them"},
 	} {
 		if _, err := realcluster.Launch(t.Context(), tt.o); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%+v: got %v, want an error with %q", tt.o, err, tt.want)

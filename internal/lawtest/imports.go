@@ -29,6 +29,7 @@ const (
 	sync        = "golang.org/x/sync"
 	xtime       = "golang.org/x/time"
 	system      = "golang.org/x/sys"
+	proxy       = "golang.org/x/net/proxy"
 	klauspost   = "github.com/klauspost/compress"
 	lz4         = "github.com/pierrec/lz4"
 	kong        = "github.com/alecthomas/kong"
@@ -47,8 +48,9 @@ var Law = []Rule{
 	// RocketMQ itself says: names, codes and limits.
 	{Folder: "core/rocketmq", Ours: []string{"internal/words", "internal/enum"}},
 	{Folder: "core", Ours: []string{"core", "internal/fifo", "internal/absent", "internal/words", "internal/enum", "internal/plausible", "internal/logqueue"}, Theirs: []string{sync}},
+	{Folder: "core/requestreply", Ours: []string{"core", "internal/confjson", "internal/logqueue", "internal/plausible"}},
 	{Folder: "core/coretest", Ours: []string{"core"}},
-	{Folder: "core/steptest", Ours: []string{"core"}},
+	{Folder: "core/steptest", Ours: []string{"core", "internal/rulekit"}},
 	// Hooks and strategies know the core and the one library they are about. Those with
 	// a configuration know how it is written as JSON.
 	{Folder: "hooks", Ours: []string{"core", "hooks/internal/plugin", "internal/words", "internal/plausible"}},
@@ -64,17 +66,19 @@ var Law = []Rule{
 	{Folder: "strategies/limit", Ours: []string{"core", "strategies/internal", "internal/fifo", "internal/confjson", "internal/enum", "internal/plausible", "internal/words"}, Theirs: []string{xtime}},
 	// The file of policies names every part that a policy can have.
 	{
-		Folder: "strategies/policyfile", Ours: []string{"core", "strategies", "hooks/compress", "hooks/sendrules", "internal/absent", "internal/confjson", "internal/logqueue", "internal/words"},
+		Folder: "strategies/policyfile", Ours: []string{"core", "strategies", "hooks/compress", "hooks/sendrules", "internal/absent", "internal/confjson", "internal/filewatch", "internal/logqueue", "internal/words"},
 		Except: []string{"strategies/strategytest"}, Theirs: []string{yaml},
 	},
 	// The two transports share the wire format and nothing else. That and the embedded
 	// cluster speak RocketMQ's words and know no producer.
 	{Folder: "transport", Ours: []string{"core"}},
-	{Folder: "transport/transporttest", Ours: []string{"core", "internal/enum"}},
+	{Folder: "transport/transporttest", Ours: []string{"core", "internal/enum", "internal/rulekit"}},
 	{Folder: "transport/wire", Ours: []string{"core/rocketmq", "internal/words", "internal/enum"}},
-	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "transport/remoting/internal", "internal/absent", "internal/confjson", "internal/words", "internal/plausible", "internal/logqueue", "internal/random"}},
+	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "transport/remoting/internal", "internal/absent", "internal/confjson", "internal/words", "internal/plausible", "internal/logqueue", "internal/random"}, Theirs: []string{proxy, system}},
 	// A signer knows the requests that it signs.
-	{Folder: "transport/remoting/acl", Ours: []string{"core", "transport/wire", "transport/remoting", "internal/absent", "internal/confjson", "internal/logqueue"}},
+	{Folder: "transport/remoting/acl", Ours: []string{"core", "transport/wire", "transport/remoting", "internal/absent", "internal/confjson", "internal/filewatch", "internal/logqueue"}},
+	// Administration stands on top of the client. What it shows was packed by a hook.
+	{Folder: "transport/remoting/admin", Ours: []string{"core", "transport/wire", "transport/remoting", "hooks/compress", "internal/confjson", "internal/plausible", "internal/words"}},
 	// A connection knows frames and sockets, and of the core the errors that end a wait.
 	{Folder: "transport/remoting/internal/conn", Ours: []string{"core", "transport/wire", "internal/fifo"}, Theirs: []string{system}},
 	{Folder: "transport/embedded", Ours: []string{"core/rocketmq", "transport/wire"}, Theirs: []string{sync}},
@@ -84,13 +88,15 @@ var Law = []Rule{
 	{Folder: "examples", Ours: []string{Any}, Except: []string{"examples", "cmd", "internal"}, Theirs: []string{fx, otelAPI}},
 	{Folder: "cmd", Ours: []string{Any}, Except: []string{
 		"modules", "examples", "internal/absent", "internal/confjson", "internal/enum", "internal/fifo", "internal/plausible", "internal/race",
-		"internal/logqueue", "internal/faulttest", "internal/incidents", "internal/lawtest",
+		"internal/logqueue", "internal/faulttest", "internal/incidents", "internal/lawtest", "internal/filewatch", "internal/rulekit",
 	}, Theirs: []string{kong, progressbar, terminal, gomod, otelAPI}},
 	// A data structure, a check, chance, the JSON of configurations, and loggers that cannot hurt, which
 	// several floors share.
 	{Folder: "internal/fifo"},
 	{Folder: "internal/absent"},
 	{Folder: "internal/random"},
+	{Folder: "internal/filewatch"},
+	{Folder: "internal/rulekit"},
 	{Folder: "internal/words"},
 	{Folder: "internal/plausible", Ours: []string{"internal/words"}},
 	{Folder: "internal/enum", Ours: []string{"internal/words"}},
@@ -103,6 +109,8 @@ var Law = []Rule{
 		"modules", "examples", "cmd", "internal/faulttest", "internal/incidents", "internal/lawtest",
 	}},
 	{Folder: "internal/incidents", Ours: []string{"internal/simulate"}},
+	// What stands between clients and servers in tests.
+	{Folder: "internal/middlebox"},
 	// A constant that tests ask. No other code may import it.
 	{Folder: "internal/race"},
 	// These hold tests of the tree and no code that anybody imports.

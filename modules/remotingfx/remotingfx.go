@@ -75,10 +75,10 @@ func (p *Params) settings() (remoting.Config, error) {
 		return settings, errors.New("name servers are in liftoff.Config and in remoting.Config: give them once")
 	case len(servers) > 0:
 		settings.NameServers = servers
-	case len(settings.NameServers) == 0:
+	case len(settings.NameServers) == 0 && settings.Discovery.IsZero():
 		env := os.Getenv(liftoff.NameServerEnv)
 		if env == "" {
-			return settings, fmt.Errorf("no name server is given: set liftoff.Config.NameServers or %s, or provide a remoting.Config", liftoff.NameServerEnv)
+			return settings, fmt.Errorf("no name server is given: set liftoff.Config.NameServers, a source in Config.Client.Discovery or %s, or provide a remoting.Config", liftoff.NameServerEnv)
 		}
 		settings.NameServers = []string{env}
 	}

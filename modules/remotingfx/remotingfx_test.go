@@ -1,6 +1,7 @@
 package remotingfx_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -196,6 +197,26 @@ func TestNamedProducersAlone(t *testing.T) {
 	}
 }
 
+// A source of name servers is enough, wherever it is given.
+func TestNameServersFromASource(t *testing.T) {
+	t.Setenv(liftoff.NameServerEnv, "")
+	cluster := embedded.New(t, embedded.Config{})
+	found := remoting.Config{Discovery: remoting.Discovery{
+		Source: remoting.NameServerFunc(func(context.Context) ([]string, error) { return cluster.NameServers(), nil }),
+	}}
+	for name, given := range map[string]fx.Option{
+		"liftoff.Config":  fx.Supply(liftoff.Config{Client: found}),
+		"remoting.Config": fx.Supply(found),
+	} {
+		var routes core.RouteSource
+		app := fxtest.New(t, fx.NopLogger, remotingfx.Module, given, fx.Populate(&routes)).RequireStart()
+		if _, err := routes.Route(t.Context(), "T"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		app.RequireStop()
+	}
+}
+
 func TestErrors(t *testing.T) {
 	t.Setenv(liftoff.NameServerEnv, "")
 	servers := []string{"a:1"}
@@ -205,7 +226,7 @@ func TestErrors(t *testing.T) {
 		validates bool
 		says      string
 	}{
-		{"no name server", fx.Options(), false, "remotingfx: no name server is given: set liftoff.Config.NameServers or NAMESRV_ADDR, or provide a remoting.Config"},
+		{"no name server", fx.Options(), false, "remotingfx: no name server is given: set liftoff.Config.NameServers, a source in Config.Client.Discovery or NAMESRV_ADDR, or provide a remoting.Config"},
 		{"name servers twice", fx.Supply(liftoff.Config{NameServers: servers}, remoting.Config{NameServers: servers}), false, "in liftoff.Config and in remoting.Config: give them once"},
 		{"settings twice", fx.Supply(liftoff.Config{Client: remoting.Config{ClientID: "a"}}, remoting.Config{ClientID: "b"}), false, "give one of them"},
 		{"bad setting", fx.Supply(liftoff.Config{NameServers: servers, Client: remoting.Config{IdleTimeout: -time.Second}}), false, "IdleTimeout is negative"},

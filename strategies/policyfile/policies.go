@@ -1,16 +1,14 @@
 package policyfile
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"maps"
-	"os"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/filewatch"
 )
 
 // Policies are the policies of a file. They are a [core.PolicySource] and do not change.
@@ -23,27 +21,13 @@ type Policies struct {
 
 var _ core.PolicySource = (*Policies)(nil)
 
-// Load reads a file of at most [MaxSize] bytes. Its errors are those of [os.Open] and [Parse].
+// Load reads a file of at most [MaxSize] bytes. Its errors are those of package os and of [Parse].
 func Load(file string, opts ...Option) (*Policies, error) {
-	data, err := readFile(file)
+	data, err := filewatch.Read(file, MaxSize)
 	if err != nil {
 		return nil, err
 	}
 	return Parse(file, data, opts...)
-}
-
-// readFile reads no more of a file than tells that it is too large.
-func readFile(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	var text bytes.Buffer
-	_, err = text.ReadFrom(io.LimitReader(f, MaxSize+1))
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	return text.Bytes(), err
 }
 
 // Policy implements [core.PolicySource]: by the whole name, else the longest prefix, else the

@@ -203,8 +203,8 @@ func TestLoad(t *testing.T) {
 	for text, want := range map[string]string{
 		"\xef\xbb\xbfversion: 1\r\npolicies: {}\r\n":                   "",
 		"version: 1\npolicies: {}\n" + strings.Repeat("#", 256<<10-24): "",
-		"version: 1\npolicies: {}\n" + strings.Repeat("#", 256<<10-23): "the file has 262145 bytes, at most 262144 are allowed",
-		strings.Repeat("x", 1<<20):                                     "the file has 262145 bytes, at most 262144 are allowed",
+		"version: 1\npolicies: {}\n" + strings.Repeat("#", 256<<10-23): "it has more than 262144 bytes",
+		strings.Repeat("x", 1<<20):                                     "it has more than 262144 bytes",
 	} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -315,7 +315,7 @@ func TestWrongOptions(t *testing.T) {
 		{`policyfile: WithSelector("acme"): the name of a program's part has a dot and no blanks, such as "acme.vip"`, []policyfile.Option{policyfile.WithSelector("acme", fine)}},
 		{`policyfile: WithSelector("a..b"): the name of a program's part has a dot and no blanks, such as "acme.vip"`, []policyfile.Option{policyfile.WithSelector("a..b", fine)}},
 		{
-			`policyfile: WithSelector("a.b"): the function is nil` + "\n" + `WithVariables: the function is nil` + "\n" + `WithInterval: 1ns is neither 0 nor between 10ms and 24h0m0s`,
+			`policyfile: WithSelector("a.b"): the function is nil` + "\n" + `WithVariables: the function is nil` + "\n" + `WithInterval: 1ns is not between 10ms and 24h0m0s, and not 0`,
 			[]policyfile.Option{policyfile.WithSelector("a.b", nil), policyfile.WithVariables(nil), policyfile.WithInterval(1)},
 		},
 		{`policyfile: WithSelector("a.b"): the name is registered twice`, []policyfile.Option{policyfile.WithSelector("a.b", fine), policyfile.WithSelector("a.b", fine)}},

@@ -10,25 +10,20 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/filewatch"
 	"github.com/liftoff-mq/liftoff/internal/logqueue"
 )
 
 // DefaultInterval is how often a [Watcher] looks at its file.
-const DefaultInterval = time.Second
-
-// The limits of [WithInterval].
-const (
-	leastInterval = 10 * time.Millisecond
-	mostInterval  = 24 * time.Hour
-)
+const DefaultInterval = filewatch.DefaultInterval
 
 // WithInterval sets how often a [Watcher] looks at its file, 10 ms to a day, [DefaultInterval]
 // by default. A change is taken when two looks in a row have seen it. With 0 the watcher does
 // not look by itself: there is [Watcher.Reload].
 func WithInterval(d time.Duration) Option {
 	return func(c *config) {
-		if d != 0 && (d < leastInterval || d > mostInterval) {
-			c.errs = append(c.errs, fmt.Errorf("WithInterval: %v is neither 0 nor between %v and %v", d, leastInterval, mostInterval))
+		if err := filewatch.Interval(d); d != 0 && err != nil {
+			c.errs = append(c.errs, fmt.Errorf("WithInterval: %w, and not 0", err))
 			return
 		}
 		c.every = d
@@ -59,30 +54,17 @@ type Watcher struct {
 	config config
 	log    *slog.Logger
 
+	loop filewatch.Loop // runs while a producer does
+
 	busy    chan struct{}                                    // holds a token during a change, and guards what follows
 	follow  []func(context.Context, core.PolicySource) error // of the producers
-	seen    sight                                            // by the last look
-	refused sight                                            // the last one that was not taken, so that why is told once
+	seen    filewatch.Sight                                  // by the last look
+	refused filewatch.Sight                                  // the last one that was not taken, so that why is told once
 
 	mu     sync.Mutex // guards what follows; nothing is called with it held
 	now    *Policies
-	taken  sight // what now was made of
+	taken  filewatch.Sight // what now was made of
 	status Status
-	users  int                // producers that run
-	end    context.CancelFunc // of the loop
-	ended  chan struct{}
-}
-
-// sight is what a look at the file has seen: its text, or why there is none.
-type sight struct{ text, err string }
-
-// sight reads the file.
-func (w *Watcher) sight() sight {
-	data, err := readFile(w.path)
-	if err != nil {
-		return sight{err: err.Error()}
-	}
-	return sight{text: string(data)}
 }
 
 var (
@@ -112,14 +94,14 @@ func NewWatcher(path string, opts ...Option) (*Watcher, error) {
 	w := &Watcher{path: path, config: c, busy: make(chan struct{}, 1)}
 	w.config.logger = logqueue.New(c.logger) // one queue with the parts of the file
 	w.log = w.config.logger.With("component", "rocketmq.policyfile", "file", path)
-	data, err := readFile(path)
+	data, err := filewatch.Read(path, MaxSize)
 	if err != nil {
 		return nil, err
 	}
 	if w.now, err = w.config.parse(path, data, nil); err != nil {
 		return nil, err
 	}
-	w.taken, w.status = sight{text: string(data)}, Status{Path: path, Taken: time.Now()}
+	w.taken, w.status = filewatch.Sight{Text: string(data)}, Status{Path: path, Taken: time.Now()}
 	return w, nil
 }
 
@@ -166,9 +148,9 @@ func (w *Watcher) Reload(ctx context.Context) error {
 	if len(w.follow) == 0 {
 		return fmt.Errorf("%s: no producer has these policies", w.path)
 	}
-	now := w.sight()
+	now := filewatch.Look(w.path, MaxSize)
 	if w.isTaken(now) {
-		w.refused = sight{}
+		w.refused = filewatch.Sight{}
 		w.report(nil)
 		return nil
 	}
@@ -184,12 +166,12 @@ func (w *Watcher) look(ctx context.Context) {
 		return // a change is under way
 	}
 	defer func() { <-w.busy }()
-	now := w.sight()
+	now := filewatch.Look(w.path, MaxSize)
 	settled := now == w.seen
 	w.seen = now
 	switch {
 	case w.isTaken(now):
-		w.refused = sight{}
+		w.refused = filewatch.Sight{}
 		w.report(nil)
 	case len(w.follow) > 0 && settled && now != w.refused:
 		_ = w.change(ctx, now) // it is logged, and the status has it
@@ -197,14 +179,14 @@ func (w *Watcher) look(ctx context.Context) {
 }
 
 // isTaken reports whether a text is the one in use.
-func (w *Watcher) isTaken(now sight) bool {
+func (w *Watcher) isTaken(now filewatch.Sight) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return now == w.taken
 }
 
 // change gives the producer the policies of a text.
-func (w *Watcher) change(ctx context.Context, now sight) error {
+func (w *Watcher) change(ctx context.Context, now filewatch.Sight) error {
 	next, err := w.parse(now)
 	if err == nil {
 		err = w.give(ctx, next)
@@ -215,7 +197,7 @@ func (w *Watcher) change(ctx context.Context, now sight) error {
 		w.log.Warn("policies not replaced: the old ones stay", "err", err)
 		return err
 	}
-	w.refused = sight{}
+	w.refused = filewatch.Sight{}
 	w.mu.Lock()
 	w.now, w.taken = next, now
 	w.status.Taken, w.status.Err = time.Now(), nil
@@ -240,11 +222,11 @@ func (w *Watcher) give(ctx context.Context, next *Policies) error {
 	return errors.Join(errs...)
 }
 
-func (w *Watcher) parse(now sight) (*Policies, error) {
-	if now.err != "" {
-		return nil, errors.New(now.err)
+func (w *Watcher) parse(now filewatch.Sight) (*Policies, error) {
+	if now.Err != "" {
+		return nil, fmt.Errorf("%s: %s", w.path, now.Err)
 	}
-	return w.config.parse(w.path, []byte(now.text), w.Current())
+	return w.config.parse(w.path, []byte(now.Text), w.Current())
 }
 
 // report notes whether the file as it is now is in use.
@@ -256,49 +238,14 @@ func (w *Watcher) report(err error) {
 
 // Start implements [core.Service]: the first one makes the watcher look at the file.
 func (w *Watcher) Start(context.Context) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.users++
-	if w.users > 1 || w.config.every == 0 {
-		return nil
-	}
-	ctx, end := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	w.end, w.ended = end, ended
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(w.config.every)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				w.look(ctx)
-			}
-		}
-	}()
+	w.loop.Start(w.config.every, w.look)
 	return nil
 }
 
 // Shutdown implements [core.Service]: the last one waits until the watcher looks no more.
 func (w *Watcher) Shutdown(ctx context.Context) error {
-	w.mu.Lock()
-	if w.users > 0 {
-		w.users--
-	}
-	end, ended := w.end, w.ended
-	if w.users > 0 || end == nil {
-		w.mu.Unlock()
-		return nil
-	}
-	w.end = nil
-	w.mu.Unlock()
-	end()
-	select {
-	case <-ended:
-		return nil
-	case <-ctx.Done():
+	if w.loop.Shutdown(ctx) != nil {
 		return fmt.Errorf("%s: a change of the policies is under way: %w", w.path, core.ContextError(ctx))
 	}
+	return nil
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/liftoff-mq/liftoff/internal/plausible"
 )
 
-// Hash gives messages with the same [core.Message.ShardingKey] to the same
-// queue, and those without one to the queues in turn. It computes the queue
+// Hash gives messages with the same [core.Message.OrderKey], a sharding key or a lite
+// topic, to the same queue, and those without one to the queues in turn. It computes the queue
 // like Java's SelectMessageQueueByHash, so that producers in both languages
 // agree, as long as both see the route's queues in the same order. [NewHash] has other
 // functions.
@@ -48,7 +48,7 @@ func HashBy(key func(m *core.Message) string) core.SelectorFactory {
 type HashConfig struct {
 	// Function is the way from a key to a queue, [HashJava] by default.
 	Function HashFunc `json:"function" yaml:"function" env:"FUNCTION"`
-	// Key gives a message's key, by default its sharding key. It is called at each attempt, by
+	// Key gives a message's key, by default [core.Message.OrderKey]. It is called at each attempt, by
 	// many goroutines at once; "" means that any queue will do.
 	Key func(m *core.Message) string `json:"-" yaml:"-"`
 	// Rest chooses for messages without a key, [RoundRobin] by default. It listens, if it is
@@ -83,7 +83,7 @@ func NewHash(cfg HashConfig) (core.SelectorFactory, error) {
 func newHash(cfg HashConfig) core.SelectorFactory {
 	what := "a key of the program's own"
 	if cfg.Key == nil {
-		what, cfg.Key = "the sharding key", func(m *core.Message) string { return m.ShardingKey }
+		what, cfg.Key = "the sharding key", (*core.Message).OrderKey
 	}
 	own := cfg.Rest != nil
 	if !own {

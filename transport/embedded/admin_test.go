@@ -230,12 +230,13 @@ func TestWhatIsNotModelledIsRefused(t *testing.T) {
 		return wire.Command{Code: wire.UpdateAndCreateTopic, Ext: f}
 	}
 	mustCode(t, p.call(topic("plain")), 0)
-	a := mustCode(t, p.call(topic("fifo", prop("attributes", "+message.type=FIFO"))), 29)
-	if !strings.Contains(a.Remark, "+message.type=FIFO") {
-		t.Errorf("remark %q", a.Remark)
+	for _, attributes := range []string{"+queue.type=BatchCQ", "+message.type=FIFO,+queue.type=BatchCQ", "-queue.type", "x"} {
+		if a := mustCode(t, p.call(topic("refused", prop("attributes", attributes))), 29); !strings.Contains(a.Remark, attributes) {
+			t.Errorf("remark %q", a.Remark)
+		}
 	}
 	for _, name := range c.Topics() {
-		if name == "fifo" {
+		if name == "refused" {
 			t.Error("a refused topic exists")
 		}
 	}
@@ -243,6 +244,38 @@ func TestWhatIsNotModelledIsRefused(t *testing.T) {
 	for _, code := range []int{wire.PopMessage, 200051, 200052, 200053, 200054, 401} {
 		if a := mustCode(t, p.call(wire.Command{Code: code}), 3); !strings.Contains(a.Remark, strconv.Itoa(code)) {
 			t.Errorf("code %d: %q", code, a.Remark)
+		}
+	}
+}
+
+// The type of a topic's messages and the order flag are kept; a topic that is made again keeps its type.
+func TestTopicHasTypeAndOrder(t *testing.T) {
+	c := inMemory(t, embedded.Config{})
+	p := connect(t, c, c.Brokers()[0].Addr(), wire.JSON)
+	for i, tt := range []struct {
+		name, attributes, order string
+		code                    int
+		want                    string // after it
+	}{
+		{"t", "-message.type", "false", 1, ""},
+		{"t", "+message.type=NOSUCH", "false", 1, ""},
+		{"t", "+message.type=MIXED", "false", 29, ""},
+		{"t", "+message.type", "false", 1, ""},
+		{"t", "-message.type=FIFO", "false", 1, ""},
+		{"t", "+message.type=FIFO", "true", 0, `{"attributes":{"message.type":"FIFO"},"order":true,`},
+		{"t", "", "false", 0, `{"attributes":{"message.type":"FIFO"},"order":false,`},
+		{"t", "+message.type=DELAY", "perhaps", 0, `{"attributes":{"message.type":"DELAY"},"order":false,`},
+		{"t", "-message.type", "TRUE", 0, `{"attributes":{},"order":true,`},
+		{"t", "-message.type", "true", 1, `{"attributes":{},"order":true,`},
+		{"other", "", "true", 0, `{"attributes":{},"order":true,`},
+	} {
+		mustCode(t, p.call(wire.Command{Code: wire.UpdateAndCreateTopic, Ext: wire.Fields{
+			prop("topic", tt.name), prop("defaultTopic", "TBW102"), prop("readQueueNums", "4"), prop("writeQueueNums", "4"), prop("perm", "6"),
+			prop("topicFilterType", "SINGLE_TAG"), prop("order", tt.order), prop("attributes", tt.attributes),
+		}}), tt.code)
+		a := p.call(wire.Command{Code: wire.GetTopicConfig, Ext: wire.Fields{prop("topic", tt.name)}})
+		if tt.want == "" && a.Code != 17 || !strings.HasPrefix(string(a.Body), tt.want) {
+			t.Errorf("%d: %d %s, want %s", i, a.Code, a.Body, tt.want)
 		}
 	}
 }

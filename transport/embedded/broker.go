@@ -26,6 +26,7 @@ type Broker struct {
 	next    atomic.Uint64 // for requests that leave the queue to the broker
 	ids     atomic.Uint32 // for messages without an id of their own
 	pushes  atomic.Int32  // opaque of requests to clients, of Ask too
+	pushing bytesUnderWay // replies that wait for their clients' answers
 	life    sync.Mutex    // held by Start, Stop and Kill
 }
 
@@ -37,12 +38,14 @@ func newBroker(c *Cluster, name, addr string) *Broker {
 	} {
 		table.limit = c.cfg.MaxTableBytes
 	}
+	b.pushing.limit = c.cfg.MaxTableBytes
 	b.node.handle = b.handle
 	b.node.gone = b.gone
 	b.perm.Store(rocketmq.PermRead | rocketmq.PermWrite)
 	levels := len(c.cfg.DelayLevels)
 	b.topics.put(Topic{Name: rocketmq.ScheduleTopic, ReadQueues: levels, WriteQueues: levels, Perm: rocketmq.PermRead | rocketmq.PermWrite})
 	b.topics.put(Topic{Name: rocketmq.TimerTopic, ReadQueues: 1, WriteQueues: 1, Perm: rocketmq.PermRead | rocketmq.PermWrite})
+	b.topics.put(c.replyTopic())
 	if !c.cfg.NoAutoCreateTopics {
 		b.topics.put(Topic{
 			Name: rocketmq.DefaultTopic, ReadQueues: c.cfg.Queues, WriteQueues: c.cfg.Queues,
@@ -162,6 +165,8 @@ func (b *Broker) handle(c *conn, cmd *wire.Command) reply {
 	switch cmd.Code {
 	case wire.SendMessage, wire.SendMessageV2, wire.SendBatchMessage:
 		return b.send(c, cmd)
+	case wire.SendReplyMessage, wire.SendReplyMessageV2:
+		return b.sendReply(c, cmd)
 	case wire.RecallMessage:
 		return b.recall(c, cmd)
 	}

@@ -3,6 +3,7 @@ package embedded
 import (
 	"errors"
 	"strconv"
+	"sync"
 )
 
 const (
@@ -31,6 +32,24 @@ func (q *quota) take(n int) bool {
 }
 
 func (q *quota) give(n int) { q.used -= n }
+
+// bytesUnderWay is a quota with a lock of its own.
+type bytesUnderWay struct {
+	mu sync.Mutex
+	quota
+}
+
+func (q *bytesUnderWay) take(n int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.quota.take(n)
+}
+
+func (q *bytesUnderWay) give(n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.quota.give(n)
+}
 
 // entrySize is what an entry with these texts takes.
 func entrySize(texts ...string) int {

@@ -117,7 +117,7 @@ func (b *Broker) admit(c *conn, cmd *wire.Command, req *wire.SendRequest) (Topic
 // namesTemplate reports whether the request has the two fields of which a new topic is made.
 func namesTemplate(cmd *wire.Command) bool {
 	from, queues := "c", "d"
-	if cmd.Code == wire.SendMessage {
+	if cmd.Code == wire.SendMessage || cmd.Code == wire.SendReplyMessage {
 		from, queues = "defaultTopic", "defaultTopicQueueNums"
 	}
 	f := readFields(cmd)

@@ -5,12 +5,13 @@ package embedded
 //
 // Versions: checks and codes as 5.3.3; 4.9 answers 1 where this one answers 29.
 //
-// Deviations: the order flag is ignored, the filter type has no effect; attributes, such as the type of
-// a topic's messages, are refused with code 29. Numbers of queues below 0 or beyond 65536 are
+// Deviations: the filter type has no effect; of attributes there is the type of a topic's messages, which
+// is kept as at a real broker, and others are refused with code 29. Numbers of queues below 0 or beyond 65536 are
 // refused. What waits for its time when its topic is deleted is stored all the same.
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/wire"
@@ -20,7 +21,7 @@ func (b *Broker) createTopic(cmd *wire.Command) reply {
 	f := readFields(cmd)
 	topic := Topic{
 		Name: f.text("topic"), ReadQueues: f.int("readQueueNums"), WriteQueues: f.int("writeQueueNums"), Perm: f.int("perm"),
-		SysFlag: int(f.optional("topicSysFlag", 0)),
+		SysFlag: int(f.optional("topicSysFlag", 0)), Order: strings.EqualFold(cmd.Ext.Get("order"), "true"),
 	}
 	filter := f.text("topicFilterType")
 	if f.err != nil {
@@ -38,8 +39,9 @@ func (b *Broker) createTopic(cmd *wire.Command) reply {
 	if min(topic.ReadQueues, topic.WriteQueues) < 0 || max(topic.ReadQueues, topic.WriteQueues) > maxQueues {
 		return refuse(rocketmq.CodeInvalidParameter, "the number of queues is not within 0 to "+strconv.Itoa(maxQueues))
 	}
-	if attributes := cmd.Ext.Get("attributes"); attributes != "" {
-		return refuse(rocketmq.CodeInvalidParameter, "this broker has no attributes of topics: "+wire.TrimRemark(attributes)).without("attributes of topics")
+	before, exists := b.topics.get(topic.Name)
+	if r, refused := topic.alter(cmd.Ext.Get("attributes"), before, exists); refused {
+		return r
 	}
 	if !b.topics.put(topic) {
 		return refuse(rocketmq.CodeSystemError, "too many topics")
@@ -54,16 +56,20 @@ func (b *Broker) topicConfig(cmd *wire.Command) reply {
 	if !ok {
 		return refuse(rocketmq.CodeTopicNotExist, "No topic in this broker. topic: "+wire.TrimRemark(name))
 	}
+	attributes := map[string]string{}
+	if t.MessageType != "" {
+		attributes[messageTypeName] = t.MessageType
+	}
 	return jsonReply(struct {
-		Attributes  struct{} `json:"attributes"`
-		Order       bool     `json:"order"`
-		Perm        int      `json:"perm"`
-		ReadQueues  int      `json:"readQueueNums"`
-		FilterType  string   `json:"topicFilterType"`
-		Name        string   `json:"topicName"`
-		SysFlag     int      `json:"topicSysFlag"`
-		WriteQueues int      `json:"writeQueueNums"`
-	}{Perm: t.Perm, ReadQueues: t.ReadQueues, FilterType: "SINGLE_TAG", Name: t.Name, SysFlag: t.SysFlag, WriteQueues: t.WriteQueues})
+		Attributes  map[string]string `json:"attributes"`
+		Order       bool              `json:"order"`
+		Perm        int               `json:"perm"`
+		ReadQueues  int               `json:"readQueueNums"`
+		FilterType  string            `json:"topicFilterType"`
+		Name        string            `json:"topicName"`
+		SysFlag     int               `json:"topicSysFlag"`
+		WriteQueues int               `json:"writeQueueNums"`
+	}{Attributes: attributes, Order: t.Order, Perm: t.Perm, ReadQueues: t.ReadQueues, FilterType: "SINGLE_TAG", Name: t.Name, SysFlag: t.SysFlag, WriteQueues: t.WriteQueues})
 }
 
 func (b *Broker) deleteTopic(cmd *wire.Command) reply {

@@ -127,7 +127,7 @@ func TestClusterInfoAndTopicList(t *testing.T) {
 	if err := json.Unmarshal(mustCode(t, p.call(wire.Command{Code: wire.GetAllTopicListFromNameServer}), 0).Body, &list); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"SCHEDULE_TOPIC_XXXX", "TBW102", "rmq_sys_wheel_timer"}; !slices.Equal(list.TopicList, want) {
+	if want := []string{"SCHEDULE_TOPIC_XXXX", "TBW102", "c1_REPLY_TOPIC", "rmq_sys_wheel_timer"}; !slices.Equal(list.TopicList, want) {
 		t.Errorf("topics %v, want %v", list.TopicList, want)
 	}
 }

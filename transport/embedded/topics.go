@@ -18,6 +18,9 @@ type Topic struct {
 	// Perm holds rocketmq.PermRead and rocketmq.PermWrite; on the topic TBW102 also rocketmq.PermInherit.
 	Perm    int
 	SysFlag int
+	// Order and MessageType, such as FIFO, are kept and have no effect, as at a real broker.
+	Order       bool
+	MessageType string
 }
 
 // topicTable is the topics of one broker.

@@ -25,7 +25,7 @@ func TestUnsupportedIsToldOnce(t *testing.T) {
 	broker, ns := connect(t, c, c.Brokers()[0].Addr(), wire.JSON), connect(t, c, c.NameServers()[0], wire.JSON)
 	topic := wire.Fields{
 		prop("topic", "t"), prop("readQueueNums", "1"), prop("writeQueueNums", "1"), prop("perm", "6"),
-		prop("topicFilterType", "SINGLE_TAG"), prop("attributes", "+message.type=FIFO"),
+		prop("topicFilterType", "SINGLE_TAG"), prop("attributes", "+queue.type=BatchCQ"),
 	}
 	for range 2 {
 		mustCode(t, broker.call(wire.Command{Code: wire.EndTransaction, Language: wire.LanguageJava}), 3)

@@ -75,7 +75,22 @@ func parseServer(s string) (string, error) {
 			return "", errors.New("an IPv6 address needs brackets, as in [::1]:9876")
 		}
 	}
+	if host != "" && !isHost(host) {
+		return "", errors.New("the host is neither a name nor an IP address")
+	}
 	return joinAddr(host, port)
+}
+
+// isHost reports whether s is an IP address or can be a DNS name. Underscores are in names of SRV
+// records and of containers.
+func isHost(s string) bool {
+	if _, err := netip.ParseAddr(s); err == nil {
+		return len(s) <= words.MaxName
+	}
+	const most = 253
+	return s != "" && len(s) <= most && !strings.ContainsFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._", r))
+	})
 }
 
 // checkNames reports whether what a route calls a broker can be shown to people.

@@ -19,6 +19,7 @@ var (
 	_ core.Transport      = (*Client)(nil)
 	_ core.RouteSource    = (*Client)(nil)
 	_ core.GroupRegistrar = (*Client)(nil)
+	_ core.Announcer      = (*Client)(nil)
 	_ core.Service        = (*Client)(nil)
 )
 
@@ -31,8 +32,8 @@ type Client struct {
 	id  string
 	// same are the header fields that every request has, nil without any.
 	same wire.Fields
-	// network is that of the brokers in routes: empty unless the client dials in its own way or
-	// with TLS, where a server may refuse this client alone.
+	// network is that of the brokers in routes: empty unless the client dials in its own way, by
+	// proxies, or with TLS, where a server may refuse this client alone.
 	network string
 
 	state  atomic.Uint32
@@ -42,9 +43,13 @@ type Client struct {
 	allow  allowList    // [Config].AllowedBrokers
 	tls    *tlsState    // nil for plain connections
 
+	addresses *addressTable // [Config].Addresses
+	socks     socksTable    // [Config].SOCKS
+
 	brokers table
 	servers table
 	names   nameServers
+	finder  finder
 	known   knownRoutes
 
 	mu     sync.Mutex // guards what follows, and state's changes
@@ -66,7 +71,7 @@ const (
 // NewClient makes a client. It does no I/O, but that it reads the files of [Config].TLS, and
 // starts no goroutine. All mistakes in cfg are reported at once.
 func NewClient(cfg Config) (*Client, error) {
-	ownWay := cfg.Dial != nil || cfg.TLS.Enabled
+	ownWay := cfg.Dial != nil || cfg.TLS.Enabled || len(cfg.SOCKS) > 0
 	cfg, err := cfg.withDefaults()
 	secure, unusable := newTLSState(&cfg.TLS, cfg.Logger)
 	if err := errors.Join(err, unusable); err != nil {
@@ -77,14 +82,18 @@ func NewClient(cfg Config) (*Client, error) {
 		conns: map[*conn.Conn]*connection{}, groups: map[string]*core.Inbox{}, kick: make(chan struct{}, 1),
 		asking: map[string]chan struct{}{}, tls: secure,
 	}
-	c.allow, _ = parseAllowed(cfg.AllowedBrokers) // withDefaults has looked at the errors
+	// withDefaults has looked at the errors of these.
+	c.allow, _ = parseAllowed(cfg.AllowedBrokers)
+	c.addresses, _ = parseAddresses(cfg.Addresses)
+	c.socks, _ = parseSOCKS(cfg.SOCKS)
 	if ownWay {
 		c.network = uniqueInstance()
 	}
 	c.shared = c.newConnShared()
 	c.brokers.init(c, true, cfg.MaxBrokers, brokerFrames)
 	c.servers.init(c, false, cfg.MaxBrokers, serverFrames)
-	c.names.set(cfg.NameServers)
+	c.names.init()
+	c.finder.init(c)
 	c.known.init(cfg.MaxTopics)
 	return c, nil
 }
@@ -123,11 +132,9 @@ func (c *Client) begin() error {
 	if c.tls != nil && c.cfg.TLS.insecure() {
 		c.log.Warn("TLS: the certificates of servers are not verified; anybody can be the cluster")
 	}
-	c.wg.Add(1)
-	go func() {
-		defer c.wg.Done()
-		c.heartbeats(c.life)
-	}()
+	for _, run := range []func(context.Context){c.heartbeats, c.finder.run} {
+		c.wg.Go(func() { run(c.life) })
+	}
 	return nil
 }
 

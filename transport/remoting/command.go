@@ -2,6 +2,7 @@ package remoting
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,22 +25,50 @@ func (c *Client) ask(ctx context.Context, p *peer, cmd wire.Command, limit time.
 	return answer, err
 }
 
-// askWith is ask with a request of its own. Brokers have nothing to say in a body.
+// askWith is ask with a request of its own. A peer that answers GO_AWAY gets the request once
+// more, on a new connection, as a send does; if that request does not leave, the answer is what
+// the peer said. A heartbeat is not repeated: each new connection begins with one, and a peer
+// that says GO_AWAY to all of them must not be dialed without end.
 func (c *Client) askWith(req *conn.Request, p *peer, cmd wire.Command) (wire.Command, error) {
-	req.Body = !p.broker
+	until := req.Deadline()
+	answer, cn, err := c.askOnce(req, p, cmd)
+	if err != nil || answer.Code != codeGoAway {
+		return answer, err
+	}
+	c.count.goAways.Add(1)
+	p.retire(cn, errGoAway, true)
+	if cmd.Code == wire.HeartBeat {
+		return answer, nil
+	}
+	req.Reset(until)
+	again, cn, err := c.askOnce(req, p, cmd)
+	if err != nil && cn == nil {
+		return answer, nil
+	}
+	return again, err
+}
+
+// askOnce makes the request once, on the connection that it returns: nil if no byte of the
+// request has left. It looks past connections that ended before the request was on them. What
+// brokers say in a body is dropped unless the request wants it.
+func (c *Client) askOnce(req *conn.Request, p *peer, cmd wire.Command) (wire.Command, *conn.Conn, error) {
+	req.Body = req.Body || !p.broker
 	for stale := 0; ; stale++ {
+		var written *conn.Conn
 		cn, err := p.connect(&req.Wait)
 		if err == nil {
 			req.Opaque = c.opaque.Add(1)
 			f, bad := c.newFrame(req, p, &cmd)
 			if bad != nil {
-				return wire.Command{}, bad
+				return wire.Command{}, nil, bad
 			}
-			err = p.exchange(cn, req, f)
+			if err = p.exchange(cn, req, f); req.Written() && !errors.Is(err, core.ErrConnect) {
+				written = cn
+			}
 		}
 		switch {
 		case err == nil:
-			return req.Answer.Command, nil
+			return req.Answer.Command, cn, nil
 		case err == conn.ErrStale && stale < maxStale:
 			err = p.renew(cn, &req.Wait)
 		case err == conn.ErrStale:
@@ -49,7 +78,7 @@ func (c *Client) askWith(req *conn.Request, p *peer, cmd wire.Command) (wire.Com
 			err = fmt.Errorf("%s: %w", p.addr, err)
 		}
 		if err != nil {
-			return wire.Command{}, err
+			return wire.Command{}, written, err
 		}
 	}
 }

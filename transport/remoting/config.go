@@ -14,6 +14,7 @@ import (
 	"github.com/liftoff-mq/liftoff/internal/confjson"
 	"github.com/liftoff-mq/liftoff/internal/logqueue"
 	"github.com/liftoff-mq/liftoff/internal/plausible"
+	"github.com/liftoff-mq/liftoff/transport/remoting/internal/conn"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -28,6 +29,7 @@ const (
 	DefaultWriteTimeout          = 3 * time.Second
 	DefaultFrameTimeout          = 10 * time.Second
 	DefaultIdleTimeout           = 120 * time.Second // Java: clientChannelMaxIdleTimeSeconds
+	DefaultUserTimeout           = 10 * time.Second
 	DefaultMaxQueuedBytes        = 8 << 20
 	DefaultMaxBrokers            = 1024
 	DefaultMaxTopics             = 16384
@@ -80,8 +82,8 @@ func (s Serialization) wire() wire.Serialization {
 	return wire.RocketMQ
 }
 
-// Config says how a client reaches a cluster. NameServers is required; zero
-// values of the rest mean the defaults.
+// Config says how a client reaches a cluster. NameServers or a source in Discovery is required;
+// zero values of the rest mean the defaults.
 //
 // What is data in it can be decoded from YAML, JSON and environment variables; the tags
 // have the names. Durations are text there, such as "1.5s".
@@ -90,9 +92,18 @@ type Config struct {
 	// DNS name or an IP address, [::1]:9876 for IPv6. Without a port it is 9876.
 	// One string may hold several, separated by semicolons, commas or blanks, and
 	// a scheme such as http:// before host:port is dropped, as Java 5 does.
+	//
+	// A DNS name stands for all of its addresses, of which each is a name server of its own. They
+	// are looked up as Discovery says.
 	NameServers []string `json:"nameServers" yaml:"nameServers" env:"NAME_SERVERS"`
-	// Dial opens connections; nil means a net.Dialer with TCP keep-alive of
-	// 15 s, which tries every address of a name. It must obey ctx. It runs on a goroutine of
+	// Discovery says where more name servers are found, and how DNS is asked.
+	Discovery Discovery `json:"discovery" yaml:"discovery" envPrefix:"DISCOVERY_"`
+	// UnitName is the unit of the cluster that this client belongs to (Java:
+	// ClientConfig.unitName). Discovery.Endpoint is asked for the name servers of this unit, and the
+	// client's id has the name. None by default.
+	UnitName string `json:"unitName" yaml:"unitName" env:"UNIT_NAME"`
+	// Dial opens connections, also those to SOCKS proxies; nil means a net.Dialer with TCP keep-alive of
+	// 15 s and UserTimeout, which tries every address of a name. It must obey ctx. It runs on a goroutine of
 	// the client's; sends wait for it no longer than they want to. What such a client learns
 	// of a broker holds for no other client ([core.Broker].Network): an address may lead
 	// somewhere else without this function.
@@ -120,9 +131,6 @@ type Config struct {
 	// UnitMode marks each send as one of a unit, which is a part of a deployment that works by
 	// itself. A broker that makes a topic for such a send marks the topic as well. Off by default.
 	UnitMode bool `json:"unitMode" yaml:"unitMode" env:"UNIT_MODE"`
-	// UnitName is the unit's name. It is part of the client's id and of the question for name
-	// servers by HTTP. None by default.
-	UnitName string `json:"unitName" yaml:"unitName" env:"UNIT_NAME"`
 	// Zone is where this client stands, see there. None by default.
 	Zone Zone `json:"zone" yaml:"zone" envPrefix:"ZONE_"`
 	// StreamType marks each request as one of a streaming client (Java:
@@ -148,6 +156,13 @@ type Config struct {
 	FrameTimeout time.Duration `json:"frameTimeout" yaml:"frameTimeout" env:"FRAME_TIMEOUT"`
 	// IdleTimeout closes connections without any traffic, after 120 s by default.
 	IdleTimeout time.Duration `json:"idleTimeout" yaml:"idleTimeout" env:"IDLE_TIMEOUT"`
+	// UserTimeout is for how long what was sent may stay unacknowledged by the other side's
+	// kernel before a connection ends, 10 s by default: TCP_USER_TIMEOUT of Linux (RFC 5482). So
+	// a machine that vanished without a word is noticed, also by one-way sends, for which no
+	// answer is missed. It has no effect on other systems, whose own limits hold, mostly
+	// minutes. A negative time leaves Linux its own as well, some 15 minutes. It cannot be set
+	// beside Dial, which makes the sockets.
+	UserTimeout time.Duration `json:"userTimeout" yaml:"userTimeout" env:"USER_TIMEOUT"`
 
 	// MaxQueuedBytes bounds the frames that wait on one connection, in bytes, 8 MiB by
 	// default; one frame may exceed it. Sends beyond it wait.
@@ -165,17 +180,39 @@ type Config struct {
 	// it, IP addresses, and networks such as 10.0.0.0/8, each with a port or for any. One
 	// string may hold several, as in NameServers. A name is compared as a name, not by the
 	// addresses that it has. Without any, the default, all are allowed. The list is about
-	// what MapAddr made of an address.
+	// what VIPChannel, Addresses and MapAddr made of an address.
 	AllowedBrokers []string `json:"allowedBrokers" yaml:"allowedBrokers" env:"ALLOWED_BROKERS"`
 	// AllowBroker is for rules that no list can express: it refuses an address by returning
 	// false. An address must pass both. Nil allows all. It is asked at each look-up and each
 	// dial, on a goroutine of the client's.
 	AllowBroker func(addr string) bool `json:"-" yaml:"-"`
-	// MapAddr translates the broker addresses of routes to those that can be
-	// reached from here. It gets and returns host:port, [::1]:10911 for IPv6; an address
-	// that is not in this form it gets as it is. Nil changes nothing. It is asked at each
+	// Addresses translate what brokers registered to what can be reached from here, for NAT and
+	// forwarded ports. Each is FROM=TO, in one of four forms:
+	//
+	//   - 10.0.0.5:10911=127.0.0.1:30911, an address
+	//   - broker-a=127.0.0.1:30911, the master of the broker of that name, wherever it is
+	//   - 10.0.0.5=203.0.113.5, a host, an IP address or a name; the port stays
+	//   - 10.1.0.0/16=203.0.0.0/16, a network, to one of its size; the rest and the port stay
+	//
+	// IPv6 addresses before a port are in brackets. One string may hold several, as in
+	// NameServers. Where several fit, an address goes before a name, a name before a host, a host
+	// before a network, and a long network before a short one. What fits none is as registered.
+	// Name servers are not translated.
+	Addresses []string `json:"addresses" yaml:"addresses" env:"ADDRESSES"`
+	// MapAddr is for translations that no table can express. It gets and returns host:port,
+	// [::1]:10911 for IPv6; an address that is not in this form it gets as it is. It is not asked
+	// about addresses that Addresses translate. Nil changes nothing. It is asked at each
 	// look-up, on a goroutine of the client's.
 	MapAddr func(addr string) string `json:"-" yaml:"-"`
+	// VIPChannel talks with brokers on their second port, which is the registered one less two
+	// and has threads of its own there (Java: vipChannelEnabled). False by default, as in Java.
+	// Where Java uses that port for sends only, the client uses it for heartbeats as well, so
+	// that there is one connection for each broker. What Addresses and MapAddr translate is the
+	// address with that port. Name servers, and the proxy of RocketMQ 5, have none.
+	VIPChannel bool `json:"vipChannel" yaml:"vipChannel" env:"VIP_CHANNEL"`
+	// SOCKS are the SOCKS5 proxies that lead to name servers and brokers, by their networks.
+	// None by default: everything is dialed directly.
+	SOCKS SOCKS `json:"socks" yaml:"socks" env:"SOCKS"`
 
 	// TLS encrypts the connections to name servers and brokers. By default they are plain.
 	TLS TLS `json:"tls" yaml:"tls" envPrefix:"TLS_"`
@@ -201,10 +238,14 @@ func (c Config) MarshalJSON() ([]byte, error) { return confjson.Marshal(c) }
 func (c Config) withDefaults() (Config, error) {
 	var errs []error
 	servers, err := parseServers(c.NameServers)
-	if err != nil {
+	if err != nil && (len(c.NameServers) > 0 || c.Discovery.IsZero()) {
 		errs = append(errs, err)
 	}
 	c.NameServers = servers
+	errs = append(errs, c.Discovery.check(c.UnitName))
+	if c.Dial == nil && len(c.SOCKS) == 0 && c.Discovery.Resolver == nil {
+		c.Discovery.Resolver = net.DefaultResolver
+	}
 	if c.Serialization > JSON {
 		errs = append(errs, fmt.Errorf("unknown serialization %d", c.Serialization))
 	}
@@ -222,15 +263,30 @@ func (c Config) withDefaults() (Config, error) {
 	number(&errs, "MaxQueuedBytes", &c.MaxQueuedBytes, DefaultMaxQueuedBytes, maxQueuedBytes, "it bounds the memory of one connection, in bytes")
 	number(&errs, "MaxBrokers", &c.MaxBrokers, DefaultMaxBrokers, maxKnown, "it bounds what strangers can make the client remember")
 	number(&errs, "MaxTopics", &c.MaxTopics, DefaultMaxTopics, maxKnown, "it bounds what the client remembers")
-	if c.Dial == nil {
-		c.Dial = (&net.Dialer{KeepAlive: keepAlive}).DialContext
-	}
-	if _, err := parseAllowed(c.AllowedBrokers); err != nil {
-		errs = append(errs, err)
-	}
+	errs = append(errs, c.dialDefaults())
+	_, wrongAllowed := parseAllowed(c.AllowedBrokers)
+	_, wrongAddresses := parseAddresses(c.Addresses)
+	_, wrongSOCKS := parseSOCKS(c.SOCKS)
+	errs = append(errs, wrongAllowed, wrongAddresses, wrongSOCKS)
 	errs = append(errs, c.checkTenancy())
 	c.Logger = logqueue.New(c.Logger).With("component", "rocketmq.client")
 	return c, errors.Join(errs...)
+}
+
+// dialDefaults fills what opens connections.
+func (c *Config) dialDefaults() error {
+	if c.Dial != nil {
+		if c.UserTimeout > 0 {
+			return errors.New("UserTimeout is set beside Dial, whose sockets it cannot change: set it there")
+		}
+		return nil
+	}
+	var errs []error
+	if c.UserTimeout >= 0 { // below, the system's own
+		duration(&errs, "UserTimeout", &c.UserTimeout, DefaultUserTimeout, plausible.Day)
+	}
+	c.Dial = conn.NewDialer(keepAlive, c.UserTimeout).DialContext
+	return errors.Join(errs...)
 }
 
 // The most that the limits of a configuration can be. What goes beyond limits nothing.

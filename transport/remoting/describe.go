@@ -8,6 +8,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/internal/words"
+	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
 var (
@@ -18,7 +19,7 @@ var (
 // Describe implements [core.Describer].
 func (c *Client) Describe() core.Description {
 	d := core.Description{Summary: "RocketMQ's remoting protocol, one connection for each broker", Settings: []core.Setting{
-		{Name: "name servers", Value: strings.Join(c.cfg.NameServers, " ")},
+		{Name: "name servers", Value: c.finder.summary()},
 		{Name: "headers", Value: c.cfg.Serialization.String()},
 		{Name: "dial", Value: "at most " + c.cfg.ConnectTimeout.String()},
 		{Name: "after a failed dial", Value: fmt.Sprintf("the next one up to %v later, in time up to %v; meanwhile attempts at the broker fail at once", backoffFirst, backoffMost)},
@@ -26,6 +27,7 @@ func (c *Client) Describe() core.Description {
 		{Name: "heartbeat", Value: "every " + c.cfg.HeartbeatInterval.String()},
 		{Name: "queued", Value: "at most " + words.Size(c.cfg.MaxQueuedBytes) + " a connection; beyond them sends wait"},
 	}}
+	d.Settings = append(d.Settings, c.describeNetwork()...)
 	if len(c.cfg.AllowedBrokers) > 0 {
 		d.Settings = append(d.Settings, core.Setting{Name: "allowed brokers", Value: strings.Join(c.cfg.AllowedBrokers, " ")})
 	}
@@ -43,8 +45,22 @@ func (c *Client) Describe() core.Description {
 	return d
 }
 
-// BrokerReport implements [core.BrokerReporter]: the connections to a broker, what waits on
-// them, and after failed dials why the last one failed.
+// describeNetwork tells what is between here and the brokers.
+func (c *Client) describeNetwork() (out []core.Setting) {
+	if len(c.cfg.Addresses) > 0 {
+		out = append(out, core.Setting{Name: "addresses", Value: strings.Join(c.cfg.Addresses, " ")})
+	}
+	if c.cfg.VIPChannel {
+		out = append(out, core.Setting{Name: "VIP channel", Value: fmt.Sprintf("brokers are dialed at their port less %d", vipPorts)})
+	}
+	if len(c.socks) > 0 {
+		out = append(out, core.Setting{Name: "SOCKS", Value: c.socks.summary()})
+	}
+	return out
+}
+
+// BrokerReport implements [core.BrokerReporter]: the broker's version, the connections to it,
+// what waits on them, and after failed dials why the last one failed.
 func (c *Client) BrokerReport(b core.Broker) []core.Setting {
 	p := c.brokers.list()[b.Addr]
 	if p == nil {
@@ -63,6 +79,9 @@ func (c *Client) BrokerReport(b core.Broker) []core.Setting {
 		{Name: "connections", Value: strconv.Itoa(connections)},
 		{Name: "requests in flight", Value: strconv.Itoa(inFlight)},
 		{Name: "bytes queued", Value: strconv.Itoa(queued)},
+	}
+	if v := p.version.Load(); v != 0 {
+		report = append(report, core.Setting{Name: "version", Value: wire.VersionText(int(v))})
 	}
 	if denied := p.denied.Load(); denied != nil {
 		report = append(report, core.Setting{Name: "credentials", Value: "refused: " + denied.Error()})

@@ -111,7 +111,11 @@ func (p *peer) establish(d *dialing) {
 	var nc net.Conn
 	c.dialUser(ctx, p.addr, &nc, &d.err)
 	if d.err == nil && c.tls != nil {
-		c.secure(ctx, p.addr, &nc, &d.err)
+		certified := p.addr
+		if !p.broker {
+			certified = c.names.certified(p.addr)
+		}
+		c.secure(ctx, certified, &nc, &d.err)
 	}
 	if d.err != nil {
 		if c.life.Err() != nil {

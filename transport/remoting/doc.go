@@ -63,10 +63,12 @@
 //   - A connection ends when the frames that nobody asked for exceed the answers by 16.
 //   - [Config].AllowedBrokers and AllowBroker bound what a name server can make the client
 //     dial, MaxBrokers how much of it.
+//   - Of a source of name servers at most 64 addresses are taken, and 64 KiB of what an HTTP
+//     endpoint answers. What is not understood changes nothing.
 //
 // # Functions of the program
 //
-// Dial, AllowBroker, MapAddr and the functions in TLS.Config run on goroutines of the client's, without a lock; callers wait
+// Dial, AllowBroker, MapAddr, those of Discovery and the functions in TLS.Config run on goroutines of the client's, without a lock; callers wait
 // for them no longer than they want to. Each may block, send with the same client, panic or
 // end its goroutine: the last two are errors with its name. The log handler is behind a queue.
 // The methods of a connection that Dial gave are treated likewise, unless it is a plain
@@ -77,7 +79,7 @@
 //
 // # Locks
 //
-// The order is: table of peers, peer, client, connection. A connection calls the
+// The order is: table of peers, peer, client, connection; finder, name servers. A connection calls the
 // client without its lock.
 //
 // # Cost

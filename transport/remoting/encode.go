@@ -166,6 +166,11 @@ func (c *Client) appendSend(dst []byte, at *core.Attempt, code int, opaque int32
 		QueueID: at.Queue().ID, SysFlag: flags, BornTimestamp: call.Start().UnixMilli(), Flag: out.Flag(),
 		UnitMode: c.cfg.UnitMode, MaxReconsumeTimes: -1, BrokerName: at.Queue().Broker,
 	}
+	if rocketmq.IsRetryTopic(out.Topic()) {
+		if send.ReconsumeTimes, send.MaxReconsumeTimes, err = reconsumeTimes(out); err != nil {
+			return dst, err
+		}
+	}
 	h := head{code: code, addr: at.Addr(), opaque: opaque, oneway: oneway}
 	if !call.Batch() {
 		if send.Properties, err = out.Form(appendProperties); err != nil {

@@ -29,12 +29,22 @@ func (e *ConnectError) Is(target error) bool { return target == core.ErrConnect 
 func (e *ConnectError) Unwrap() error { return e.Err }
 
 // ErrorClass is ClassNetwork, also where the cause is a timeout of the dial, or
-// ClassClosed after the client's Shutdown.
-func (e *ConnectError) ErrorClass() core.Class { return networkClass(e.Err) }
+// ClassClosed after the client's Shutdown, or ClassAuth where the server did not accept the
+// client's certificate or a SOCKS proxy did not take the credentials: another attempt would not
+// help, and no broker is to blame.
+func (e *ConnectError) ErrorClass() core.Class {
+	if proxy := (*SOCKSError)(nil); errors.As(e.Err, &proxy) && proxy.Refused {
+		return core.ClassAuth
+	}
+	return networkClass(e.Err)
+}
 
 func networkClass(cause error) core.Class {
 	if errors.Is(cause, core.ErrClosed) {
 		return core.ClassClosed
+	}
+	if refused, ok := errors.AsType[*TLSError](cause); ok {
+		return refused.ErrorClass()
 	}
 	return core.ClassNetwork
 }
@@ -84,9 +94,14 @@ func (e *AnswerError) Unwrap() error { return e.Err }
 // ErrorClass is ClassBroker.
 func (e *AnswerError) ErrorClass() core.Class { return core.ClassBroker }
 
-// NameServerError says that no name server gave an answer, and why each did not.
+// NameServerError says that no name server gave an answer, and why each did not, or that none is
+// known.
 type NameServerError struct {
-	Errs []error // one per server asked
+	// None says that no name server was known in time: see [Config].Discovery.
+	None bool
+	// Errs has one error for each server asked. With None it has one for each source that has not
+	// answered or has failed, and last why they were waited for no longer.
+	Errs []error
 }
 
 // Error lists the causes.
@@ -95,7 +110,11 @@ func (e *NameServerError) Error() string {
 	for i, err := range e.Errs {
 		texts[i] = words.Err(err)
 	}
-	return "no name server answered: " + strings.Join(texts, "; ")
+	what := "no name server answered: "
+	if e.None {
+		what = "no name server is known yet: "
+	}
+	return what + strings.Join(texts, "; ")
 }
 
 // Unwrap gives the causes.

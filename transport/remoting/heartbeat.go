@@ -153,6 +153,7 @@ func (c *Client) beatOn(p *peer) {
 	if len(groups) == 0 {
 		return
 	}
+	cn := p.cur.Load()
 	body := wire.AppendHeartbeat(nil, &wire.Heartbeat{ClientID: c.id, ProducerGroups: groups})
 	answer, err := c.ask(c.life, p, wire.Command{Code: wire.HeartBeat, Body: body}, c.cfg.RequestTimeout)
 	if err == nil {
@@ -164,7 +165,11 @@ func (c *Client) beatOn(p *peer) {
 		c.log.Debug("heartbeat failed", "addr", p.addr, "err", err)
 		return
 	}
+	p.version.Store(int32(answer.Version))
 	c.count.heartbeats.Add(1)
+	if p.cur.Load() == cn { // else it may have gone out on another one
+		p.beaten.Store(cn)
+	}
 }
 
 // noteCredentials notes whether the broker takes this client's credentials, and says so when

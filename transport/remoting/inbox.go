@@ -45,10 +45,7 @@ func (p *peer) PeerRequest(cn *conn.Conn, head wire.ResponseHead, frame []byte) 
 func serverRequest(addr string, cmd *wire.Command) *core.ServerRequest {
 	r := &core.ServerRequest{
 		Kind: core.RequestOther, Name: wire.RequestName(cmd.Code), Addr: addr,
-		Fields: make(map[string]string, len(cmd.Ext)), Body: slices.Clone(cmd.Body),
-	}
-	for i := range cmd.Ext {
-		r.Fields[strings.Clone(cmd.Ext[i].Key)] = strings.Clone(cmd.Ext[i].Value)
+		Fields: copied(cmd.Ext), Body: slices.Clone(cmd.Body),
 	}
 	switch cmd.Code {
 	case wire.CheckTransactionState:
@@ -61,12 +58,29 @@ func serverRequest(addr string, cmd *wire.Command) *core.ServerRequest {
 		}
 	case wire.PushReplyMessageToClient:
 		r.Kind = core.RequestReply // for the client as a whole: a correlation id says whose it is
+		r.Properties = copied(wire.ParseProperties(cmd.Ext.Get(replyProperties)))
+		delete(r.Fields, replyProperties)
+		r.Codec = codecOf(cmd.Ext.Get(replySysFlag))
 	}
 	return r
 }
 
+// The fields of a reply that are read here (Java: ReplyMessageRequestHeader).
+const (
+	replyProperties = "properties"
+	replySysFlag    = "sysFlag"
+)
+
+func copied(fields wire.Fields) map[string]string {
+	out := make(map[string]string, len(fields))
+	for i := range fields {
+		out[strings.Clone(fields[i].Key)] = strings.Clone(fields[i].Value)
+	}
+	return out
+}
+
 // deliver gives a request to the inbox of its group. One that names no group goes to the
-// first inbox that has a handler for it.
+// first inbox whose handler knows it, or else to the first that has a handler for it.
 func (c *Client) deliver(r *core.ServerRequest) error {
 	if r.Group != "" {
 		if in := c.inboxOf(r.Group); in != nil {
@@ -74,6 +88,13 @@ func (c *Client) deliver(r *core.ServerRequest) error {
 		}
 	}
 	inboxes := c.inboxes()
+	if len(inboxes) > 1 && r.Group == "" {
+		for _, in := range inboxes {
+			if in.Claims(r) {
+				return in.Deliver(r)
+			}
+		}
+	}
 	for _, in := range inboxes {
 		if r.Group == "" && slices.Contains(in.Kinds(), r.Kind) {
 			return in.Deliver(r)

@@ -2,6 +2,8 @@ package remoting
 
 import (
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -14,13 +16,45 @@ import (
 // U+0001, value, U+0002 (Java: MessageDecoder.messageProperties2String). It is made once
 // for all attempts of a call ([core.Outgoing.Form]).
 func appendProperties(dst []byte, out *core.Outgoing) ([]byte, error) {
+	retried := rocketmq.IsRetryTopic(out.Topic())
 	for name, value := range out.Properties() {
+		if retried && inHeader(name) {
+			continue
+		}
 		dst = append(dst, name...)
 		dst = append(dst, rocketmq.NameValueSeparator)
 		dst = value.AppendTo(dst)
 		dst = append(dst, rocketmq.PropertySeparator)
 	}
 	return dst, nil
+}
+
+// inHeader reports whether a property of a message for a %RETRY% topic goes into the request's
+// header instead (Java: DefaultMQProducerImpl.sendKernelImpl).
+func inHeader(name string) bool {
+	return name == rocketmq.PropertyReconsumeTime || name == rocketmq.PropertyMaxReconsumeTimes
+}
+
+// reconsumeTimes are how often a message of a %RETRY% topic was consumed, and how often it may be:
+// a broker sends it to the group's dead-letter topic after that. Without a limit it is -1.
+func reconsumeTimes(out *core.Outgoing) (times, limit int, err error) {
+	if times, err = numberOf(out, rocketmq.PropertyReconsumeTime, 0); err == nil {
+		limit, err = numberOf(out, rocketmq.PropertyMaxReconsumeTimes, -1)
+	}
+	return times, limit, err
+}
+
+// numberOf is a property that is a number, or what it is where there is none.
+func numberOf(out *core.Outgoing, name string, none int) (int, error) {
+	text, ok := out.Property(name)
+	if !ok {
+		return none, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%w: property %s is no number from 0 to %d", core.ErrInvalidMessage, name, math.MaxInt32)
+	}
+	return int(n), nil
 }
 
 // codecs are the codecs that consumers know, with their system flags.
@@ -34,9 +68,9 @@ var codecs = []struct {
 }
 
 // Capabilities implements [core.Capable]: consumers of RocketMQ know three codecs, and this
-// client makes neither half messages nor requests that want a reply.
+// client makes no half messages.
 func (c *Client) Capabilities() core.Capabilities {
-	out := core.Capabilities{Lacks: []core.Feature{core.FeatureTransaction, core.FeatureReply}}
+	out := core.Capabilities{Lacks: []core.Feature{core.FeatureTransaction}}
 	for _, codec := range codecs {
 		out.Codecs = append(out.Codecs, codec.name)
 	}
@@ -55,6 +89,24 @@ func sysFlag(out *core.Outgoing) (int32, error) {
 		}
 	}
 	return 0, fmt.Errorf("%w: no consumer knows the codec %q", core.ErrUnsupported, codec)
+}
+
+// codecOf is the codec that packed a message's body, by the text of its system flag: "" for
+// none, "?" for one that this version does not know.
+func codecOf(text string) string {
+	flag, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || int32(flag)&rocketmq.SysCompressed == 0 {
+		return ""
+	}
+	if int32(flag)&rocketmq.SysCompressionMask == 0 {
+		flag |= int64(rocketmq.SysCompressionZlib) // of a producer older than the numbers
+	}
+	for i := range codecs {
+		if codecs[i].flag == int32(flag)&(rocketmq.SysCompressed|rocketmq.SysCompressionMask) {
+			return codecs[i].name
+		}
+	}
+	return "?"
 }
 
 // setOffsetIDs gives the messages of a batch their ids, which a broker joins by commas. A

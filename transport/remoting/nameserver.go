@@ -1,6 +1,7 @@
 package remoting
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,30 +21,53 @@ import (
 // nameServers is the list of name servers and the one that gave the last route.
 type nameServers struct {
 	mu     sync.Mutex
-	list   []string // replaced, never changed
+	list   []string          // replaced, never changed; empty as long as none is known
+	names  map[string]string // the names by which addresses were found
 	at     int
 	silent map[string]time.Time // servers that did not answer in time, and when
+	news   chan struct{}        // closed when the list changes
 }
 
 // silentTime is how long a server counts as silent.
 const silentTime = 10 * time.Second
 
-// set replaces the list. The start is random, so that many clients share the
-// servers; a server that stays keeps being asked.
-func (n *nameServers) set(list []string) {
+func (n *nameServers) init() { n.news = make(chan struct{}) }
+
+// set replaces the list, which is not empty, and reports whether that is a change. The start is
+// random, so that many clients share the servers; a server that stays keeps being asked, and
+// keeps being silent.
+func (n *nameServers) set(servers []nameServer) bool {
+	list, names := make([]string, len(servers)), map[string]string{}
+	for i, s := range servers {
+		list[i], names[s.addr] = s.addr, s.name
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.names = names
+	if slices.Equal(n.list, list) {
+		return false
+	}
 	at := random.IntN(len(list))
 	if len(n.list) > 0 {
 		if i := slices.Index(list, n.list[n.at]); i >= 0 {
 			at = i
 		}
 	}
-	n.list, n.at, n.silent = list, at, map[string]time.Time{}
+	silent := map[string]time.Time{}
+	for _, addr := range list {
+		if when, ok := n.silent[addr]; ok {
+			silent[addr] = when
+		}
+	}
+	n.list, n.at, n.silent = list, at, silent
+	close(n.news)
+	n.news = make(chan struct{})
+	return true
 }
 
-// order returns the servers, the one to ask first in front and silent ones last.
-func (n *nameServers) order() []*server {
+// order returns the servers, the one to ask first in front and silent ones last, and what is
+// closed when the list changes.
+func (n *nameServers) order() ([]*server, <-chan struct{}) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	var out, silent []*server
@@ -55,7 +79,22 @@ func (n *nameServers) order() []*server {
 			out = append(out, s)
 		}
 	}
-	return append(out, silent...)
+	return append(out, silent...), n.news
+}
+
+// addrs are the addresses of all servers. The list must not be changed.
+func (n *nameServers) addrs() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.list
+}
+
+// certified is host:port that the certificate of a server has to be for: the name by which it was
+// found, or its address.
+func (n *nameServers) certified(addr string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return cmp.Or(n.names[addr], addr)
 }
 
 // wasSilent notes that a server did not answer in time.
@@ -85,8 +124,8 @@ func (n *nameServers) has(addr string) bool {
 	return slices.Contains(n.list, addr)
 }
 
-// nameAge is how long a connection is used to a name server that is given by a DNS name. Then
-// the name is resolved again: it may lead to another machine now, while the old one still
+// nameAge is how long a connection is used to a name server whose name [Config].Dial gets as it is. Then
+// the name is dialed again: it may lead to another machine now, while the old one still
 // answers with what it knew (Java asks for the addresses of its name servers as often:
 // MQClientInstance.startScheduledTask).
 const nameAge = 2 * time.Minute
@@ -125,18 +164,22 @@ func isName(addr string) bool {
 	return err != nil
 }
 
-// UpdateNameServers replaces the name servers, in the forms that
-// [Config].NameServers allows. Questions under way end with the old ones;
-// connections to servers that are gone are closed soon.
+// UpdateNameServers replaces the name servers that [Config].NameServers has given, in the forms
+// that it allows. What [Config].Discovery finds stays. The addresses of DNS names are looked up
+// soon; as long as none of the new ones is known the old ones serve. Questions under way may end with
+// the old ones; connections to servers that are gone are closed soon.
 func (c *Client) UpdateNameServers(addrs ...string) error {
 	list, err := parseServers(addrs)
 	if err != nil {
 		return err
 	}
-	c.names.set(list)
-	c.log.Info("name servers", "addrs", list)
+	c.finder.give(list)
 	return nil
 }
+
+// NameServers are the addresses of the name servers that are known now, host:port each. There is none
+// before the first was found.
+func (c *Client) NameServers() []string { return slices.Clone(c.names.addrs()) }
 
 // lookUp asks the name servers for a topic until one gives its route. That none of them knows
 // it is an answer too; it gives nil.
@@ -150,13 +193,20 @@ func (c *Client) UpdateNameServers(addrs ...string) error {
 // A server that does not answer cannot keep a topic from being unknown for longer than
 // that time, and not at all if it was silent a moment ago, else a dead name server would stop
 // every new topic.
+//
+// Where no server has answered, the sources of name servers are asked again, once. A server that is
+// found meanwhile has its turn after those that are known.
 func (c *Client) lookUp(ctx context.Context, topic string) (*wire.RouteData, error) {
 	l := c.newLookUp(topic)
 	patience := c.cfg.NameServerTimeout
 	if _, ok := ctx.Deadline(); !ok {
-		// Nobody says how long: two rounds.
+		// Nobody says how long: two rounds, and the time of a source.
+		most := time.Duration(2*len(l.servers)+1) * patience
+		if l.found {
+			most += sourceTimeout
+		}
 		var over context.CancelFunc
-		ctx, over = context.WithTimeoutCause(ctx, time.Duration(2*len(l.servers)+1)*patience, core.ErrTimeout)
+		ctx, over = context.WithTimeoutCause(ctx, most, core.ErrTimeout)
 		defer over()
 	}
 	ctx, end := context.WithCancel(ctx)
@@ -165,7 +215,7 @@ func (c *Client) lookUp(ctx context.Context, topic string) (*wire.RouteData, err
 	tick := time.NewTicker(patience)
 	defer tick.Stop()
 	l.ask(ctx)
-	for {
+	for !l.over(patience) {
 		core.LookUpProgress(ctx, l.failure(nil))
 		select {
 		case a := <-l.answers:
@@ -181,9 +231,19 @@ func (c *Client) lookUp(ctx context.Context, topic string) (*wire.RouteData, err
 				l.ask(ctx)
 			}
 		case <-tick.C:
-			if !l.over(patience) {
-				l.ask(ctx)
+			if l.over(patience) {
+				break
 			}
+			if l.ask(ctx); l.mute() {
+				l.findAgain()
+			}
+		case <-l.news:
+			l.extend(ctx)
+		case <-l.again:
+			l.again = nil
+			l.extend(ctx)
+		case <-c.life.Done():
+			return nil, c.usable()
 		case <-ctx.Done():
 			err := core.ContextError(ctx)
 			if core.ClassOf(err) == core.ClassTimeout {
@@ -191,10 +251,8 @@ func (c *Client) lookUp(ctx context.Context, topic string) (*wire.RouteData, err
 			}
 			return nil, err
 		}
-		if l.over(patience) {
-			return nil, l.end()
-		}
 	}
+	return nil, l.end()
 }
 
 // routeLookUp is a look-up under way.
@@ -202,11 +260,17 @@ type routeLookUp struct {
 	c        *Client
 	topic    string
 	servers  []*server // in the order in which they are asked
-	next     int       // whose turn it is, in two rounds
+	next     int       // whose turn it is in the first round
+	second   int       // and in the second one
 	answers  chan routeAnswer
 	open     int  // questions without an answer
 	unknown  bool // a server does not know the topic
 	unusable bool // a server answered what cannot be understood
+
+	found bool            // there are sources that can be asked again
+	tried bool            // they were, or are being asked
+	again <-chan struct{} // closed when they have been asked; nil unless somebody waits for it
+	news  <-chan struct{} // closed when the list of servers has changed
 }
 
 // server is a name server in a look-up.
@@ -215,6 +279,7 @@ type server struct {
 	silent bool // it was a moment ago
 	asked  time.Time
 	open   int   // questions without an answer
+	late   bool  // a question got none in its time
 	err    error // of the last answer
 	conn   *conn.Conn
 	read   uint64 // the bytes that had come on conn when it was asked
@@ -228,28 +293,36 @@ type routeAnswer struct {
 }
 
 func (c *Client) newLookUp(topic string) *routeLookUp {
-	servers := c.names.order()
-	return &routeLookUp{
-		c: c, topic: topic, servers: servers, answers: make(chan routeAnswer, 2*len(servers)),
-	}
+	l := &routeLookUp{c: c, topic: topic, answers: make(chan routeAnswer), found: c.finder.changes()}
+	l.servers, l.news = c.names.order()
+	return l
 }
 
 // ask asks the server whose turn it is: in the first round, and in the second if it is silent.
 func (l *routeLookUp) ask(ctx context.Context) {
-	n := len(l.servers)
-	if l.next == 2*n {
+	if n := len(l.servers); l.next < n {
+		for l.next < n {
+			l.next++
+			if l.askAt(ctx, l.servers[l.next-1], false) {
+				return
+			}
+		}
 		return
 	}
-	s, again := l.servers[l.next%n], l.next >= n
-	if again && s.open > 0 && time.Since(s.asked) < 2*l.c.cfg.NameServerTimeout {
+	if l.second == len(l.servers) {
+		return
+	}
+	s := l.servers[l.second]
+	if s.open > 0 && time.Since(s.asked) < 2*l.c.cfg.NameServerTimeout {
 		return // its turn comes
 	}
-	l.next++
-	if again && s.open == 0 {
-		return
+	if l.second++; s.open > 0 {
+		l.askAt(ctx, s, true)
 	}
-	s.open++
-	l.open++
+}
+
+// askAt asks a server. It reports whether there will be an answer.
+func (l *routeLookUp) askAt(ctx context.Context, s *server, again bool) bool {
 	p, err := l.c.servers.get(s.addr)
 	if err == nil {
 		if again {
@@ -258,13 +331,77 @@ func (l *routeLookUp) ask(ctx context.Context) {
 		s.begin(p)
 		if l.c.spawn(func() {
 			data, err := l.c.lookUpAt(ctx, p, l.topic)
-			l.answers <- routeAnswer{s.addr, data, err}
+			select {
+			case l.answers <- routeAnswer{s.addr, data, err}:
+			case <-ctx.Done(): // the look-up may be over
+			}
 		}) {
-			return
+			s.open++
+			l.open++
+			return true
 		}
 		err = core.ErrClosed
 	}
-	l.answers <- routeAnswer{addr: s.addr, err: err}
+	s.err = err
+	return false
+}
+
+// extend adds the servers that were found since, and asks the first of them unless others have
+// their turn.
+func (l *routeLookUp) extend(ctx context.Context) {
+	var servers []*server
+	servers, l.news = l.c.names.order()
+	waiting := l.next < len(l.servers)
+	for _, s := range servers {
+		if !slices.ContainsFunc(l.servers, func(o *server) bool { return o.addr == s.addr }) {
+			l.servers = append(l.servers, s)
+		}
+	}
+	if !waiting && l.next < len(l.servers) {
+		l.ask(ctx)
+	}
+}
+
+// knownServers waits until a name server is known, and gives all of them in order. Without a deadline
+// it waits for one question to the sources.
+func (c *Client) knownServers(ctx context.Context) ([]*server, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var over context.CancelFunc
+		ctx, over = context.WithTimeoutCause(ctx, sourceTimeout+askAgain, core.ErrTimeout)
+		defer over()
+	}
+	for {
+		servers, news := c.names.order()
+		if len(servers) > 0 {
+			return servers, nil
+		}
+		select {
+		case <-news:
+		case <-c.life.Done():
+			return nil, c.usable()
+		case <-ctx.Done():
+			err := core.ContextError(ctx)
+			if core.ClassOf(err) == core.ClassTimeout {
+				err = &NameServerError{None: true, Errs: append(c.finder.failure(), err)}
+			}
+			return nil, err
+		}
+	}
+}
+
+// mute reports whether all servers were asked and none has answered.
+func (l *routeLookUp) mute() bool {
+	return l.next == len(l.servers) && !slices.ContainsFunc(l.servers, func(s *server) bool { return s.open == 0 })
+}
+
+// findAgain has the sources asked for name servers, once in a look-up. It reports whether they
+// have still to answer.
+func (l *routeLookUp) findAgain() bool {
+	if l.found && !l.tried {
+		l.tried = true
+		l.again = l.c.finder.again()
+	}
+	return l.again != nil
 }
 
 // begin notes what had come from the server when it was asked.
@@ -294,7 +431,7 @@ func (s *server) renew(p *peer) {
 // remember tells the next look-ups which servers did not answer in time.
 func (l *routeLookUp) remember(patience time.Duration) {
 	for _, s := range l.servers {
-		if s.open > 0 && time.Since(s.asked) >= patience {
+		if (s.open > 0 || s.late) && time.Since(s.asked) >= patience {
 			l.c.names.wasSilent(s.addr)
 		}
 	}
@@ -306,7 +443,7 @@ func (l *routeLookUp) note(a routeAnswer) {
 	for _, s := range l.servers {
 		if s.addr == a.addr {
 			s.open--
-			s.err = a.err
+			s.err, s.late = a.err, core.ClassOf(a.err) == core.ClassTimeout
 		}
 	}
 	var ae *AnswerError
@@ -319,14 +456,19 @@ func (l *routeLookUp) note(a routeAnswer) {
 }
 
 // over reports whether there is nothing left to wait for: every server was asked, and none has
-// still to answer, or one does not know the topic and the others had their time.
+// still to answer, or one does not know the topic and the others had their time. Where none
+// could answer, the sources had theirs as well; and as long as no server is known there is
+// everything to wait for.
 func (l *routeLookUp) over(patience time.Duration) bool {
-	if l.next < len(l.servers) {
+	switch {
+	case l.next < len(l.servers) || len(l.servers) == 0:
 		return false
+	case l.unknown:
+		return !slices.ContainsFunc(l.servers, func(s *server) bool {
+			return s.open > 0 && !s.silent && time.Since(s.asked) < patience
+		})
 	}
-	return l.open == 0 || l.unknown && !slices.ContainsFunc(l.servers, func(s *server) bool {
-		return s.open > 0 && !s.silent && time.Since(s.asked) < patience
-	})
+	return l.open == 0 && !l.findAgain()
 }
 
 // end is the outcome of a look-up that is over and found no route.
@@ -345,6 +487,12 @@ func (l *routeLookUp) end() error {
 // ones are waited for no longer.
 func (l *routeLookUp) failure(why error) error {
 	e := &NameServerError{}
+	if len(l.servers) == 0 {
+		e.Errs, e.None = l.c.finder.failure(), true
+		if why != nil {
+			e.Errs = append(e.Errs, why)
+		}
+	}
 	for _, s := range l.servers[:min(l.next, len(l.servers))] {
 		switch {
 		case s.err != nil:

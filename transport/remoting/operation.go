@@ -59,7 +59,7 @@ func (c *Client) operate(ctx context.Context, op *core.Operation, p *peer, cmd w
 	}()
 	answer, err := c.askWith(req, p, cmd)
 	returned = true
-	if req.Written() && !errors.Is(err, core.ErrConnect) {
+	if err == nil || req.Written() && !errors.Is(err, core.ErrConnect) {
 		op.MarkWritten()
 	}
 	c.shared.FreeRequest(req)

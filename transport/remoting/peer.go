@@ -27,8 +27,14 @@ type peer struct {
 	// denied is the refusal of this client's credentials by the last heartbeat that the
 	// broker answered; nil if it took them.
 	denied atomic.Pointer[core.BrokerError]
+	// beaten is the connection on which the broker last answered a heartbeat.
+	beaten atomic.Pointer[conn.Conn]
+	// version is the broker's, by the last heartbeat that it answered (Java:
+	// MQClientInstance.brokerVersionTable); 0 before. It is for people: no decision needs it.
+	version atomic.Int32
 
 	mu       sync.Mutex
+	intro    *introduction
 	dialing  *dialing
 	dialed   bool // once at least
 	old      []*conn.Conn

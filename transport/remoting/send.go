@@ -87,7 +87,7 @@ func (c *Client) roundTrip(req *conn.Request, at *core.Attempt) (*core.Result, e
 			goneAway, refusal = true, refused(&req.Answer, at.Addr())
 			c.count.goAways.Add(1)
 			sent.peer.retire(sent.conn, errGoAway, true)
-		case req.Answer.Code == codeNotSupported && sent.code == wire.SendMessageV2:
+		case req.Answer.Code == codeNotSupported && (sent.code == wire.SendMessageV2 || sent.code == wire.SendReplyMessageV2):
 			sent.peer.legacy.Store(true)
 			refusal = refused(&req.Answer, at.Addr())
 			refusal.Class = core.ClassUnavailable // of this form of the request; another try may help
@@ -119,7 +119,7 @@ func (c *Client) sendOnce(req *conn.Request, at *core.Attempt) (s sentOn, err er
 			if denied := s.peer.denied.Load(); denied != nil && req.Kind == conn.Oneway {
 				return s, fmt.Errorf("the broker refused a heartbeat: %w", denied)
 			}
-			s.code = s.peer.sendCode(at.Call().Batch())
+			s.code = s.peer.sendCode(at.Call())
 			s.written, err = c.sendOn(s.peer, s.conn, req, at, s.code)
 		}
 		if err != conn.ErrStale {
@@ -134,12 +134,17 @@ func (c *Client) sendOnce(req *conn.Request, at *core.Attempt) (s sentOn, err er
 	}
 }
 
-// sendCode is the request code of a send to this broker.
-func (p *peer) sendCode(batch bool) int {
+// sendCode is the request code of a send to this broker. A reply has codes of its own.
+func (p *peer) sendCode(call *core.Call) int {
+	legacy, reply := p.legacy.Load(), call.Outgoing().Reply()
 	switch {
-	case batch:
+	case call.Batch():
 		return wire.SendBatchMessage
-	case p.legacy.Load():
+	case reply && legacy:
+		return wire.SendReplyMessage
+	case reply:
+		return wire.SendReplyMessageV2
+	case legacy:
 		return wire.SendMessage
 	default:
 		return wire.SendMessageV2

@@ -79,6 +79,46 @@ func equalRequest(a, b wire.SendRequest) bool {
 		a.UnitMode == b.UnitMode && a.MaxReconsumeTimes == b.MaxReconsumeTimes && a.Batch == b.Batch && a.BrokerName == b.BrokerName
 }
 
+// How often a message of a %RETRY% topic was consumed, and may be, is in the header and not among
+// its properties (Java: DefaultMQProducerImpl.sendKernelImpl).
+func TestReconsumeTimes(t *testing.T) {
+	b := broker(t, func(s *session, c wire.Command) { s.ok(c) })
+	p := producer(t, client(t, remoting.Config{}), b.addr())
+	for _, tt := range []struct {
+		topic      string
+		properties map[string]string
+		times, max int
+		bad        bool
+	}{
+		{topic: "%RETRY%g", times: 0, max: -1},
+		{topic: "%RETRY%g", properties: map[string]string{"RECONSUME_TIME": "3", "MAX_RECONSUME_TIMES": "16"}, times: 3, max: 16},
+		{topic: "%RETRY%g", properties: map[string]string{"RECONSUME_TIME": "-3"}, bad: true},
+		{topic: "%RETRY%g", properties: map[string]string{"MAX_RECONSUME_TIMES": "many"}, bad: true},
+		{topic: "T", properties: map[string]string{"RECONSUME_TIME": "3"}, max: -1}, // no validation here
+	} {
+		before := len(b.requests(wire.SendMessageV2))
+		_, err := p.Send(bg, &core.Message{Topic: tt.topic, Body: []byte("x"), Properties: tt.properties})
+		requests := b.requests(wire.SendMessageV2)[before:]
+		if tt.bad {
+			if !errors.Is(err, core.ErrInvalidMessage) || core.CertaintyOf(err) != core.NotSent || len(requests) > 0 {
+				t.Errorf("%v: %v, %d requests", tt.properties, err, len(requests))
+			}
+			continue
+		}
+		if err != nil || len(requests) != 1 {
+			t.Fatalf("%v: %v, %d requests", tt.properties, err, len(requests))
+		}
+		req, err := wire.ParseSend(&requests[0])
+		if err != nil || req.ReconsumeTimes != tt.times || req.MaxReconsumeTimes != tt.max {
+			t.Errorf("%v: %+v, %v", tt.properties, req, err)
+		}
+		_, kept := wire.LookupProperty(string(req.Properties), "RECONSUME_TIME")
+		if kept != (tt.topic == "T") {
+			t.Errorf("%v to %s: properties %q", tt.properties, tt.topic, req.Properties)
+		}
+	}
+}
+
 func TestSendBatch(t *testing.T) {
 	b := broker(t, func(s *session, c wire.Command) {
 		req, err := wire.ParseSend(&c)

@@ -1,6 +1,7 @@
 package remoting
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -144,28 +145,29 @@ func uniqueInstance() string {
 	return strconv.Itoa(os.Getpid()) + "#" + hex.EncodeToString(b[:])
 }
 
-// localAddress is the first address of this machine that is not loopback, an IPv6 one only if
-// there is no other.
+// localAddress is the first address of this machine that is not loopback.
 func localAddress() string {
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
 		return "127.0.0.1"
 	}
-	v6 := ""
+	return firstAddress(addrs)
+}
+
+// firstAddress is the first of IPv4, or of IPv6 where there is none, as in Java
+// (NetworkUtil.getLocalAddress).
+func firstAddress(addrs []net.Addr) string {
+	first := ""
 	for _, a := range addrs {
-		n, ok := a.(*net.IPNet)
-		switch {
+		switch n, ok := a.(*net.IPNet); {
 		case !ok || !n.IP.IsGlobalUnicast():
 		case n.IP.To4() != nil:
 			return n.IP.String()
-		case v6 == "":
-			v6 = n.IP.String()
+		case first == "":
+			first = n.IP.String()
 		}
 	}
-	if v6 != "" {
-		return v6
-	}
-	return "127.0.0.1"
+	return cmp.Or(first, "127.0.0.1")
 }
 
 // tenancy describes the settings of this file that are not the default.

@@ -2,6 +2,7 @@ package remoting_test
 
 import (
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -358,4 +359,26 @@ func TestTenantSendAllocations(t *testing.T) {
 			sendAllocations(t, ser, cfg, 7)
 		})
 	}
+}
+
+func ExampleZoneFromEnvironment() {
+	_ = os.Setenv("ROCKETMQ_ZONE", "zone-1")
+	_ = os.Setenv("ROCKETMQ_ZONE_MODE", "true")
+	defer os.Unsetenv("ROCKETMQ_ZONE")
+	defer os.Unsetenv("ROCKETMQ_ZONE_MODE")
+
+	client, err := remoting.NewClient(remoting.Config{
+		NameServers: []string{"127.0.0.1:9876"},
+		Zone:        remoting.ZoneFromEnvironment(),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, s := range client.Describe().Settings {
+		if s.Name == "zone" {
+			fmt.Println(s.Value)
+		}
+	}
+	// Output: zone-1, brokers of this zone only
 }

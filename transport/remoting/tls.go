@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/transport/remoting/internal/conn"
 )
 
@@ -69,6 +70,16 @@ func (e *TLSError) Error() string {
 
 // Unwrap gives the cause, such as an x509.HostnameError.
 func (e *TLSError) Unwrap() error { return e.Err }
+
+// ErrorClass is [core.ClassAuth] where the server did not accept the client's certificate, or
+// wants one: another attempt would not change that. Everything else may be the fault of one
+// server, and is [core.ClassNetwork].
+func (e *TLSError) ErrorClass() core.Class {
+	if number, ok := alertOf(e.Err); ok && ofHandshake(number) {
+		return core.ClassAuth
+	}
+	return core.ClassNetwork
+}
 
 // secure makes a TLS connection of the one that was dialed. Both are given by pointers, as in
 // dialUser: functions of the program's may run. A connection is closed if it stays none.

@@ -78,7 +78,11 @@ func TestTLSMatrix(t *testing.T) {
 				}
 				return
 			}
-			wantFailure(t, err, core.ClassNetwork, core.NotSent)
+			class := core.ClassNetwork
+			if strings.Contains(tt.want, "TLS.CertFile") {
+				class = core.ClassAuth
+			}
+			wantFailure(t, err, class, core.NotSent)
 			if !errors.As(err, new(*remoting.TLSError)) || !errors.Is(err, core.ErrConnect) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("want %q and a TLSError in %v", tt.want, err)
 			}

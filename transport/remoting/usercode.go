@@ -31,15 +31,24 @@ func containUser(function string, returned *bool, err *error) {
 	}
 }
 
-// dialUser calls Config.Dial. The connection is not nil unless there is an error. Both are
-// given by pointers: a function that ends its goroutine returns nothing.
+// dialUser calls Config.Dial, for the address or for the SOCKS proxy that leads to it. The
+// connection is not nil unless there is an error. Both are given by pointers: a function that
+// ends its goroutine returns nothing.
 func (c *Client) dialUser(ctx context.Context, addr string, nc *net.Conn, err *error) {
 	const function = "remoting.Config.Dial"
 	returned := false
 	defer containUser(function, &returned, err)
-	*nc, *err = c.cfg.Dial(ctx, "tcp", addr)
-	if *err == nil && absent.Is(*nc) {
-		*nc, *err = nil, fmt.Errorf("%w: %s returned neither a connection nor an error", core.ErrContract, function)
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := c.cfg.Dial(ctx, network, addr)
+		if err == nil && absent.Is(nc) {
+			return nil, fmt.Errorf("%w: %s returned neither a connection nor an error", core.ErrContract, function)
+		}
+		return nc, err
+	}
+	if proxy := c.socks.find(addr); proxy != nil {
+		*nc, *err = proxy.dial(ctx, dial, addr)
+	} else {
+		*nc, *err = dial(ctx, "tcp", addr)
 	}
 	returned = true
 }
@@ -153,18 +162,26 @@ func (c *Client) askMasters(data *wire.RouteData, m *masters) {
 			continue
 		}
 		b := &m.list[i]
-		b.addr, b.refused = c.askAddr(raw, &m.err)
+		b.addr, b.refused = c.askAddr(data.Brokers[i].BrokerName, raw, &m.err)
 		if m.err != nil {
 			return
 		}
 	}
 }
 
-// askAddr makes host:port of a route's address, by way of the program's functions. *err is
-// what went wrong in one of them.
-func (c *Client) askAddr(raw string, err *error) (addr string, refused error) {
+// askAddr makes host:port of a broker's address in a route, by way of the table of addresses
+// and of the program's functions. *err is what went wrong in one of them.
+func (c *Client) askAddr(broker, raw string, err *error) (addr string, refused error) {
 	addr, refused = parseBroker(raw)
-	if c.cfg.MapAddr != nil {
+	if refused == nil && c.cfg.VIPChannel {
+		addr, refused = vipAddr(addr)
+	}
+	if refused != nil {
+		addr = ""
+	}
+	if to, found := c.addresses.find(broker, addr); found {
+		addr, refused = to, nil
+	} else if c.cfg.MapAddr != nil {
 		if refused != nil {
 			addr = raw // it may know better
 		}

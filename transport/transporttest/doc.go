@@ -33,7 +33,7 @@
 // The rules of transports, with the names of their checks:
 //
 //	T1  answer       stored, refused, lost, refusing
-//	T2  message      body, flag, properties, delay, timed, outgoing, codec, batch
+//	T2  message      body, flag, properties, delay, timed, priority, lite, outgoing, codec, batch
 //	T3  place        queues
 //	T4  refusal      refused, lost, hanging
 //	T5  written      stored, refused, lost, hanging, oneway, refusing, silent

@@ -92,14 +92,14 @@ func (k *kit) arrived(s *sending, wanted func(r *Request) bool, name string) Req
 		case <-more:
 		case <-ended:
 			if ended = nil; s.oneway {
-				t := time.NewTimer(k.late)
+				t := time.NewTimer(k.Late)
 				defer t.Stop()
 				late = t.C
 			}
 		case <-late:
 			late = nil
-		case <-k.expired.Done():
-			k.await(nil)
+		case <-k.Expired().Done():
+			k.Await(nil)
 		}
 	}
 }

@@ -99,7 +99,7 @@ func writtenRule() Rule {
 			k.needs(given("Silent", k.world.Silent))
 			s := k.sending(k.producer(at(k.world.Silent)), how{}, k.message("silent"))
 			s.entered()
-			k.until(s.done, moment)
+			k.Until(s.done, moment)
 			s.giveUp()
 			k.kept(s, "there was no connection")
 		}},

@@ -104,7 +104,7 @@ func concurrencyRule() Rule {
 			first.giveUp()
 			second := k.sending(k.producer(), how{}, k.message("after it"))
 			k.arrival(second, "after it")
-			k.until(second.done, 4*soon) // the late answer comes
+			k.Until(second.done, 4*soon) // the late answer comes
 			t := second.giveUp()
 			if t.hasResult {
 				k.Errorf("a message without an answer took the late answer to an earlier one: %s", t.describe())
@@ -133,7 +133,7 @@ func networkRule() Rule {
 		}},
 		{"hanging-up", func(k *kit) {
 			k.needs(given("HangingUp", k.world.HangingUp))
-			t := k.send(k.producer(at(k.world.HangingUp)), how{timeout: k.limit / 2}, k.message("hanging up")).trip()
+			t := k.send(k.producer(at(k.world.HangingUp)), how{timeout: k.Limit / 2}, k.message("hanging up")).trip()
 			if !errors.Is(t.err, core.ErrConnect) && !errors.Is(t.err, core.ErrConnectionLost) {
 				k.Errorf("the connection is lost as soon as it is made, and %s gives %s", roundTrip, t.describe())
 			}

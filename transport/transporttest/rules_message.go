@@ -47,6 +47,21 @@ func messageRule() Rule {
 			m := k.message("timed")
 			m.DeliverAt = time.Now().Add(time.Hour)
 			k.carries(k.producer(), m)
+			m = k.message("delayed")
+			m.DeliverAfter = time.Hour
+			k.carries(k.producer(), m)
+		}},
+		{"priority", func(k *kit) {
+			k.needs(k.served(), k.feature(core.FeaturePriority))
+			m := k.message("priority")
+			m.Priority = new(3)
+			k.carries(k.producer(), m)
+		}},
+		{"lite", func(k *kit) {
+			k.needs(k.served(), k.feature(core.FeatureLiteTopic))
+			m := k.message("lite")
+			m.LiteTopic = "chat-1"
+			k.carries(k.producer(), m)
 		}},
 		{"outgoing", func(k *kit) {
 			k.needs(k.served())

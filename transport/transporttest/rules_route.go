@@ -91,7 +91,7 @@ func routeContextRule() Rule {
 			if k.world.HangRoutes == nil {
 				k.Skipf("the world has no HangRoutes")
 			}
-			k.callAs("world", "the world's HangRoutes", k.world.HangRoutes)
+			k.Call("world", "the world's HangRoutes", k.world.HangRoutes)
 			ctx, end := context.WithCancelCause(context.Background())
 			defer end(nil)
 			r, err := k.canceledRoute(ctx, func() { end(errCaller) })
@@ -106,11 +106,11 @@ func routeContextRule() Rule {
 func (k *kit) canceledRoute(ctx context.Context, end func()) (*core.Route, error) {
 	var r *core.Route
 	var err error
-	done := k.begin("transport", routeOf, func() { r, err = k.world.Routes.Route(ctx, k.world.Topic) })
-	k.until(done, moment)
+	done := k.Begin("transport", routeOf, func() { r, err = k.world.Routes.Route(ctx, k.world.Topic) })
+	k.Until(done, moment)
 	end()
-	if !k.until(done, k.late) {
-		k.Fatalf("%s has not returned %v after its context was done", routeOf, k.late)
+	if !k.Until(done, k.Late) {
+		k.Fatalf("%s has not returned %v after its context was done", routeOf, k.Late)
 	}
 	return r, err
 }

@@ -25,7 +25,7 @@ type scene struct {
 func scenes() []scene {
 	entered := func(k *kit, s *sending) {
 		s.entered()
-		k.until(s.done, moment)
+		k.Until(s.done, moment)
 	}
 	return []scene{
 		{
@@ -79,9 +79,9 @@ func deadlineRule() Rule {
 		append(inScenes(func(k *kit, sc *scene) {
 			for d := soon; ; d *= 2 {
 				_, s := sc.begin(k, how{timeout: d})
-				k.until(s.done, d)
+				k.Until(s.done, d)
 				s.returned("its deadline")
-				if s.reached() || d > k.limit/4 { // on a slow machine its time may be over before
+				if s.reached() || d > k.Limit/4 { // on a slow machine its time may be over before
 					t := s.trip()
 					k.timedOut(t, t.deadline, "its deadline", sc.name == "connecting")
 					return
@@ -90,7 +90,7 @@ func deadlineRule() Rule {
 		}), check{"send-by", func(k *kit) {
 			k.needs(given("Silent", k.world.Silent))
 			s := k.sending(k.producer(twice(k.world.Silent)), how{}, k.message("send-by"))
-			k.until(s.done, soon)
+			k.Until(s.done, soon)
 			t := s.back("its SendBy")
 			k.timedOut(t, t.sendBy, "its SendBy", true)
 		}}),
@@ -206,10 +206,10 @@ func endRule() Rule {
 				k.arrival(s, "hanging")
 				s.giveUp()
 			}
-			ctx := k.expired
+			ctx := k.Expired()
 			k.call("Producer.Shutdown", func() { _ = p.Shutdown(ctx) })
 			k.shutDown()
-			k.noneLeft("transport", "Shutdown")
+			k.NoneLeft("transport", "Shutdown")
 			k.sweep = true
 		}},
 	}}
@@ -227,7 +227,7 @@ func (k *kit) ends() string {
 func (k *kit) shutDown() {
 	services := k.started
 	k.started = nil
-	ctx := k.expired
+	ctx := k.Expired()
 	for i := len(services) - 1; i >= 0; i-- {
 		var err error
 		k.call(method(services[i], "Shutdown"), func() { err = services[i].Shutdown(ctx) })

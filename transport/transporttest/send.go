@@ -43,7 +43,7 @@ type how struct {
 func (k *kit) producer(change ...func(cfg *core.Config)) *core.Producer {
 	cfg := coretest.Config(&k.watch)
 	cfg.Group = fmt.Sprintf("transporttest-%d", len(k.producers)) // a transport has each group once
-	cfg.Timeout, cfg.RouteRefresh = k.limit, 24*time.Hour         // nothing happens by itself
+	cfg.Timeout, cfg.RouteRefresh = k.Limit, 24*time.Hour         // nothing happens by itself
 	cfg.Routes = nil
 	for _, f := range change {
 		f(&cfg)
@@ -57,7 +57,7 @@ func (k *kit) producer(change ...func(cfg *core.Config)) *core.Producer {
 	}
 	var p *core.Producer
 	var err error
-	ctx := k.expired
+	ctx := k.Expired()
 	k.call("Producer.Start", func() {
 		if p, err = core.NewProducer(cfg); err == nil {
 			err = p.Start(ctx)
@@ -105,7 +105,7 @@ func (k *kit) sending(p *core.Producer, h how, msgs ...*core.Message) *sending {
 	if h.timeout > 0 {
 		opts = append(opts, core.SendTimeout(h.timeout))
 	}
-	go pprof.Do(s.ctx, pprof.Labels(labelCheck, k.id(), labelWho, "transport"), func(ctx context.Context) {
+	go pprof.Do(s.ctx, k.Labels("transport"), func(ctx context.Context) {
 		defer close(s.done)
 		switch {
 		case h.oneway:
@@ -122,7 +122,7 @@ func (k *kit) sending(p *core.Producer, h how, msgs ...*core.Message) *sending {
 // send sends and waits until the send has returned.
 func (k *kit) send(p *core.Producer, h how, msgs ...*core.Message) *sending {
 	s := k.sending(p, h, msgs...)
-	k.await(s.done)
+	k.Await(s.done)
 	return s
 }
 
@@ -142,8 +142,8 @@ func (s *sending) entered() {
 	case <-s.asked:
 	case <-s.done:
 		s.trip()
-	case <-s.k.expired.Done():
-		s.k.await(nil)
+	case <-s.k.Expired().Done():
+		s.k.Await(nil)
 	}
 }
 
@@ -166,23 +166,23 @@ func (s *sending) reached() bool {
 }
 
 func (s *sending) returned(after string) {
-	if s.k.until(s.done, s.k.late) {
+	if s.k.Until(s.done, s.k.Late) {
 		return
 	}
 	how := "it does not return at all"
 	if s.k.release() {
 		how = "it returns only when everything ends"
 	}
-	s.k.Fatalf("%s has not returned %v after %s; %s", roundTrip, s.k.late, after, how)
+	s.k.Fatalf("%s has not returned %v after %s; %s", roundTrip, s.k.Late, after, how)
 }
 
 // giveUp ends a send that nobody answers, by whatever ends it. Which of them did is the
 // business of other rules.
 func (s *sending) giveUp() *trip {
 	s.end(errEnded)
-	if !s.k.until(s.done, s.k.late) {
+	if !s.k.Until(s.done, s.k.Late) {
 		s.k.abort(s.p)
-		s.k.await(s.done)
+		s.k.Await(s.done)
 	}
 	return s.trip()
 }
@@ -203,20 +203,20 @@ func (k *kit) release() bool {
 			<-s.done
 		}
 	}()
-	if k.until(all, k.late) {
+	if k.Until(all, k.Late) {
 		return true
 	}
 	for _, p := range producers {
 		k.abort(p)
 	}
-	return k.until(all, k.late)
+	return k.Until(all, k.Late)
 }
 
 // abort makes the producer give up what is under way.
 func (k *kit) abort(p *core.Producer) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	k.begin("transport", "Producer.Shutdown", func() { _ = p.Shutdown(ctx) })
+	k.Begin("transport", "Producer.Shutdown", func() { _ = p.Shutdown(ctx) })
 }
 
 // confirm makes one-way attempts ask for an answer.

@@ -1,12 +1,8 @@
 package transporttest
 
 import (
-	"fmt"
-	"maps"
-	"slices"
-	"strings"
-
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/rulekit"
 )
 
 // TB is what a rule needs of a test. A *testing.T is one.
@@ -83,83 +79,20 @@ func (r Rule) Checks() []string {
 // tb is told why.
 func (r Rule) Test(tb TB, open func(tb TB) World) {
 	tb.Helper()
-	var skipped skips
-	failed := false
-	for _, c := range r.checks {
-		out := r.run(c, open)
-		for _, text := range out.notes {
-			tb.Logf("%v: %s: %s", r, c.name, text)
-		}
-		for _, text := range out.failures {
-			tb.Errorf("%v: %s: %s", r, c.name, text)
-		}
-		failed = failed || len(out.failures) > 0
-		if out.skipped != "" {
-			skipped.add(c.name, out.skipped)
-		}
+	names := make([]string, len(r.checks))
+	for i, c := range r.checks {
+		names[i] = c.name
 	}
-	switch texts := skipped.texts(len(r.checks)); {
-	case failed, skipped.n < len(r.checks):
-		for _, text := range texts {
-			tb.Logf("%v: skipped: %s", r, text)
-		}
-	default:
-		tb.Skipf("%v: skipped: %s", r, strings.Join(texts, "; "))
-	}
+	rulekit.Report(tb, r.String(), names, func(i int) rulekit.Outcome { return r.run(r.checks[i], open) })
 }
 
-// skips are checks that were skipped, by reason.
-type skips struct {
-	n       int
-	reasons []string
-	checks  map[string][]string
-}
-
-func (s *skips) add(check, reason string) {
-	if s.checks == nil {
-		s.checks = map[string][]string{}
-	}
-	if s.checks[reason] == nil {
-		s.reasons = append(s.reasons, reason)
-	}
-	s.checks[reason] = append(s.checks[reason], check)
-	s.n++
-}
-
-// texts says for each reason which of so many checks it stopped.
-func (s *skips) texts(all int) []string {
-	if len(s.reasons) == 1 && s.n == all {
-		return s.reasons
-	}
-	var out []string
-	for _, reason := range s.reasons {
-		out = append(out, strings.Join(s.checks[reason], ", ")+": "+reason)
-	}
-	return out
-}
-
-// misnamed tells of names in a list of skips that are no rule's and no check's, and of
-// skips without a reason.
-func misnamed(skip map[string]string) error {
-	if len(skip) == 0 {
-		return nil
-	}
-	known := map[string]bool{}
+// names are the names of all rules and checks.
+func names() []string {
+	var names []string
 	for _, r := range Rules() {
-		known[r.ID] = true
-		for _, c := range r.Checks() {
-			known[c] = true
-		}
+		names = append(append(names, r.ID), r.Checks()...)
 	}
-	for _, name := range slices.Sorted(maps.Keys(skip)) {
-		switch {
-		case !known[name]:
-			return fmt.Errorf("the world's Skip names %q, which is no rule and no check", name)
-		case skip[name] == "":
-			return fmt.Errorf("the world's Skip gives no reason for %s", name)
-		}
-	}
-	return nil
+	return names
 }
 
 // find looks for an optional interface in a part and in what it wraps, as core does.

@@ -81,7 +81,7 @@ func (w *watch) RoundTrip(ctx context.Context, at *core.Attempt) (res *core.Resu
 		defer s.mu.Unlock()
 		s.made = t
 	}()
-	defer w.k.enter(roundTrip)()
+	defer w.k.Enter(roundTrip)()
 	close(s.asked)
 	return w.k.world.Transport.RoundTrip(ctx, at)
 }

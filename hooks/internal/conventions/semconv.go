@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/requestreply"
 	"github.com/liftoff-mq/liftoff/internal/words"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -27,22 +28,32 @@ const Version = "0.1.0"
 // Operation is what a span or a measurement is about.
 type Operation string
 
-// The operations of a producer. Attempt and Recall are not of the conventions. An attempt
-// is one try of a send, and must not be counted as a send of its own. A recall takes a
-// message back; none of the conventions' operation types fits it.
+// The operations of a producer. Attempt, Recall and Request are not of the conventions. An
+// attempt is one try of a send, and must not be counted as a send of its own. A recall takes a
+// message back; none of the conventions' operation types fits it. A request is a send that
+// waits for a reply, so its time says nothing of sends.
 const (
 	Send    Operation = "send"
 	Create  Operation = "create"
 	Attempt Operation = "attempt"
 	Recall  Operation = "recall"
+	Request Operation = "request"
 )
+
+// OfCall is the operation that a call is: a request where a step waits for the reply to it.
+func OfCall(call *core.Call) Operation {
+	if requestreply.IsRequest(call) {
+		return Request
+	}
+	return Send
+}
 
 // AppendOperation appends system, operation, namespace and destination. The
 // namespace is required even if there is none: then it is "".
 func AppendOperation(dst []attribute.KeyValue, op Operation, namespace, topic string) []attribute.KeyValue {
 	dst = append(dst, semconv.MessagingSystemRocketMQ, semconv.MessagingOperationName(string(op)))
 	switch op {
-	case Send:
+	case Send, Request:
 		dst = append(dst, semconv.MessagingOperationTypeSend)
 	case Create:
 		dst = append(dst, semconv.MessagingOperationTypeCreate)
@@ -79,11 +90,18 @@ func AppendMessage(dst []attribute.KeyValue, m *core.Message, id core.MessageID)
 		dst = append(dst, semconv.MessagingRocketMQMessageTypeFifo, semconv.MessagingRocketMQMessageGroup(m.ShardingKey))
 	case core.DelayMessage:
 		dst = append(dst, semconv.MessagingRocketMQMessageTypeDelay)
-		if m.DelayLevel > 0 {
+		switch {
+		case m.DelayLevel > 0:
 			dst = append(dst, semconv.MessagingRocketMQMessageDelayTimeLevel(m.DelayLevel))
-		} else {
+		case !m.DeliverAt.IsZero():
 			dst = append(dst, semconv.MessagingRocketMQMessageDeliveryTimestampKey.Int64(m.DeliverAt.UnixMilli()))
+		default: // the broker's clock says when; the conventions have no name for a delay
+			dst = append(dst, DeliverAfterKey.Int64(m.DeliverAfter.Milliseconds()))
 		}
+	case core.PriorityMessage:
+		dst = append(dst, messageType(m.Type()), PriorityKey.Int(*m.Priority))
+	case core.LiteMessage:
+		dst = append(dst, messageType(m.Type()), LiteTopicKey.String(m.LiteTopic))
 	default:
 		dst = append(dst, semconv.MessagingRocketMQMessageTypeNormal)
 	}
@@ -91,6 +109,11 @@ func AppendMessage(dst []attribute.KeyValue, m *core.Message, id core.MessageID)
 		dst = append(dst, semconv.MessagingRocketMQMessageTag(m.Tag))
 	}
 	return dst
+}
+
+// messageType is a type that the conventions do not list; the attribute is open to others.
+func messageType(t core.MessageType) attribute.KeyValue {
+	return semconv.MessagingRocketMQMessageTypeKey.String(t.String())
 }
 
 // AppendKeys appends a message's keys. The conventions recommend them, and let an
@@ -104,6 +127,9 @@ func AppendKeys(dst []attribute.KeyValue, m *core.Message) []attribute.KeyValue 
 
 // Namespace is the attribute of the namespace.
 func Namespace(ns string) attribute.KeyValue { return semconv.MessagingRocketMQNamespace(ns) }
+
+// Conversation is the id that request and reply have in common.
+func Conversation(id string) attribute.KeyValue { return semconv.MessagingMessageConversationID(id) }
 
 // ClientID is the attribute of the client's id.
 func ClientID(id string) attribute.KeyValue { return semconv.MessagingClientID(id) }
@@ -198,6 +224,9 @@ const (
 	CertaintyKey    = attribute.Key("liftoff.certainty")        // what became of the message
 	ModeKey         = attribute.Key("liftoff.mode")             // sync, async, oneway
 	SendStatusKey   = attribute.Key("liftoff.send_status")      // of a message that is stored, SEND_OK and so on
+	DeliverAfterKey = attribute.Key("liftoff.message.delay")    // int, milliseconds
+	PriorityKey     = attribute.Key("liftoff.message.priority") // int, from 0
+	LiteTopicKey    = attribute.Key("liftoff.message.lite_topic")
 )
 
 // Duration makes the instrument messaging.client.operation.duration. The

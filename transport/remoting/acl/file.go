@@ -6,27 +6,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/filewatch"
 	"github.com/liftoff-mq/liftoff/internal/logqueue"
 )
 
 // DefaultInterval is how often a [File] looks at its file.
-const DefaultInterval = time.Second
+const DefaultInterval = filewatch.DefaultInterval
 
-// The limits of [WithInterval], and the longest file, in bytes.
-const (
-	leastInterval = 10 * time.Millisecond
-	mostInterval  = 24 * time.Hour
-	maxFile       = 64 << 10
-)
+// maxFile is the longest file, in bytes.
+const maxFile = 64 << 10
 
 // FileOption changes how a [File] watches.
 type FileOption func(*File) error
@@ -35,8 +30,8 @@ type FileOption func(*File) error
 // default. A change is taken when two looks in a row have seen it.
 func WithInterval(d time.Duration) FileOption {
 	return func(f *File) error {
-		if d < leastInterval || d > mostInterval {
-			return fmt.Errorf("WithInterval: %v is not between %v and %v", d, leastInterval, mostInterval)
+		if err := filewatch.Interval(d); err != nil {
+			return fmt.Errorf("WithInterval: %w", err)
 		}
 		f.every = d
 		return nil
@@ -75,12 +70,13 @@ type File struct {
 	every time.Duration
 	log   *slog.Logger
 	now   atomic.Pointer[Credentials]
+	loop  filewatch.Loop // runs while a client does
+
+	// By the last look, and the last one that was used or refused. They are the loop's.
+	seen, judged filewatch.Sight
 
 	mu     sync.Mutex // guards what follows; nothing is called with it held
 	status FileStatus
-	users  int                // clients that run
-	end    context.CancelFunc // of the loop
-	ended  chan struct{}
 }
 
 var (
@@ -104,7 +100,7 @@ type FileStatus struct {
 // NewFile reads the file for the first time. It starts no goroutine. An error has everything
 // that is wrong; of a file that cannot be used it has the lines, but not what is in them.
 func NewFile(path string, options ...FileOption) (*File, error) {
-	f := &File{path: path, every: DefaultInterval, log: logqueue.New(nil)}
+	f := &File{path: path, every: DefaultInterval, log: logqueue.New(nil), seen: unseen, judged: unseen}
 	var errs []error
 	for i, o := range options {
 		if o == nil {
@@ -114,7 +110,7 @@ func NewFile(path string, options ...FileOption) (*File, error) {
 		errs = append(errs, o(f))
 	}
 	f.log = f.log.With("component", "rocketmq.acl", "file", path)
-	c, err := f.look().credentials()
+	c, err := credentials(filewatch.Look(path, maxFile))
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, fmt.Errorf("acl: %s: %w", path, err)
 	}
@@ -140,42 +136,16 @@ func (f *File) Describe() core.Description {
 	}}
 }
 
-// sight is what a look at the file has seen: its text, or why there is none.
-type sight struct{ text, err string }
-
-func (f *File) look() sight {
-	text, err := readFile(f.path)
-	if err != nil {
-		return sight{err: err.Error()}
-	}
-	return sight{text: string(text)}
-}
-
-func readFile(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, errors.Unwrap(err) // a PathError, and the path is told anyway
-	}
-	text, err := io.ReadAll(io.LimitReader(file, maxFile+1))
-	if closed := file.Close(); err == nil {
-		err = closed
-	}
-	if err == nil && len(text) > maxFile {
-		err = fmt.Errorf("it has more than %d bytes", maxFile)
-	}
-	return text, err
-}
-
 // credentials are those of a text. No error has any of it.
-func (s sight) credentials() (Credentials, error) {
-	if s.err != "" {
-		return Credentials{}, errors.New(s.err)
+func credentials(s filewatch.Sight) (Credentials, error) {
+	if s.Err != "" {
+		return Credentials{}, errors.New(s.Err)
 	}
-	if s.text != "" && !strings.HasSuffix(s.text, "\n") {
+	if s.Text != "" && !strings.HasSuffix(s.Text, "\n") {
 		return Credentials{}, errors.New("the last line does not end with a newline, so it may be half written")
 	}
 	values, errs := map[string]string{}, []error(nil)
-	lines := bufio.NewScanner(bytes.NewReader([]byte(s.text)))
+	lines := bufio.NewScanner(bytes.NewReader([]byte(s.Text)))
 	lines.Buffer(nil, maxFile+1)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
@@ -200,31 +170,23 @@ func (s sight) credentials() (Credentials, error) {
 	return c, errors.Join(append(errs, c.Validate())...)
 }
 
-// watch looks at the file until ctx ends.
-func (f *File) watch(ctx context.Context) {
-	tick := time.NewTicker(f.every)
-	defer tick.Stop()
-	nothing := sight{err: "not looked yet"}
-	seen, judged := nothing, nothing // by the last look; the last one that was used or refused
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		now := f.look()
-		settled := now == seen
-		seen = now
-		if settled && now != judged {
-			judged = now
-			f.take(now)
-		}
+// unseen is what no look sees.
+var unseen = filewatch.Sight{Err: "not looked yet"}
+
+// look is one look at the file.
+func (f *File) look(context.Context) {
+	now := filewatch.Look(f.path, maxFile)
+	settled := now == f.seen
+	f.seen = now
+	if settled && now != f.judged {
+		f.judged = now
+		f.take(now)
 	}
 }
 
 // take uses what a text has, or says why not.
-func (f *File) take(now sight) {
-	c, err := now.credentials()
+func (f *File) take(now filewatch.Sight) {
+	c, err := credentials(now)
 	old := f.now.Load()
 	changed := err == nil && !c.equal(old)
 	if changed {
@@ -247,45 +209,14 @@ func (f *File) take(now sight) {
 
 // Start implements [core.Service]: the first one makes the file be watched.
 func (f *File) Start(context.Context) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.users++
-	if f.users > 1 {
-		return nil
-	}
-	ctx, end := context.WithCancel(context.Background())
-	before, ended := f.ended, make(chan struct{})
-	f.end, f.ended = end, ended
-	go func() {
-		defer close(ended)
-		if before != nil { // a loop that a Shutdown did not wait for
-			<-before
-		}
-		f.watch(ctx)
-	}()
+	f.loop.Start(f.every, f.look)
 	return nil
 }
 
 // Shutdown implements [core.Service]: the last one ends the watching, waits for that and until
 // the log handler has had every line.
 func (f *File) Shutdown(ctx context.Context) error {
-	f.mu.Lock()
-	if f.users == 0 {
-		f.mu.Unlock()
-		return nil
-	}
-	f.users--
-	last, ended := f.users == 0, f.ended
-	if last {
-		f.end()
-	}
-	f.mu.Unlock()
-	if !last {
-		return nil
-	}
-	select {
-	case <-ended:
-	case <-ctx.Done():
+	if f.loop.Shutdown(ctx) != nil {
 		return fmt.Errorf("acl: %s: a look at the file is under way: %w", f.path, core.ContextError(ctx))
 	}
 	if logqueue.Flush(ctx, f.log) != nil {

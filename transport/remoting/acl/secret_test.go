@@ -81,31 +81,6 @@ func panicOf(f func()) (v any) {
 	return nil
 }
 
-func TestSecretAsText(t *testing.T) {
-	var s acl.Secret
-	if err := s.UnmarshalText([]byte(secretKey)); err != nil || s.Reveal() != secretKey || s.IsZero() {
-		t.Errorf("%q, %v", s.Reveal(), err)
-	}
-	text, err := s.MarshalText()
-	if err != nil || string(text) != "[hidden]" {
-		t.Errorf("written as %q, %v", text, err)
-	}
-	if err := s.UnmarshalText(text); err == nil || s.Reveal() != secretKey {
-		t.Errorf("what was hidden is read: %q, %v", s.Reveal(), err)
-	}
-	if err := s.UnmarshalText(nil); err != nil || !s.IsZero() || s.Reveal() != "" || s.String() != "" {
-		t.Errorf("no text: %q, %v", s.Reveal(), err)
-	}
-	for _, x := range []struct {
-		a, b  string
-		equal bool
-	}{{"a", "a", true}, {"a", "b", false}, {"", "", true}, {"", "a", false}} {
-		if acl.NewSecret(x.a).Equal(acl.NewSecret(x.b)) != x.equal {
-			t.Errorf("%q and %q", x.a, x.b)
-		}
-	}
-}
-
 func TestConfig(t *testing.T) {
 	var c acl.Config
 	if err := json.Unmarshal([]byte(`{"accessKey": "orders", "secretKey": "`+secretKey+`", "securityToken": "`+token+`"}`), &c); err != nil {

@@ -48,6 +48,11 @@ func (g guarded) Write(b []byte) (n int, err error) {
 	return g.Conn.Write(b)
 }
 
+func (g guarded) SetDeadline(t time.Time) (err error) {
+	defer contain("SetDeadline", &err)
+	return g.Conn.SetDeadline(t)
+}
+
 func (g guarded) SetReadDeadline(t time.Time) (err error) {
 	defer contain("SetReadDeadline", &err)
 	return g.Conn.SetReadDeadline(t)

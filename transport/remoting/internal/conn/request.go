@@ -59,6 +59,9 @@ func (w *Wait) start() {
 	}
 }
 
+// Deadline is when the Wait ends at the latest.
+func (w *Wait) Deadline() time.Time { return w.deadline }
+
 // Reset gives the Wait another deadline.
 func (w *Wait) Reset(deadline time.Time) {
 	w.Stop()

@@ -1,15 +1,23 @@
 package liftoff.bench;
 
 import java.io.OutputStream;
+import java.io.Reader;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Properties;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import org.apache.rocketmq.acl.common.AclClientRPCHook;
+import org.apache.rocketmq.acl.common.SessionCredentials;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendCallback;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
 import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.remoting.RPCHook;
+import org.apache.rocketmq.remoting.netty.TlsSystemConfig;
 
 /** The contender Java: the official producer with its defaults, under the load of one cell. */
 public final class Main {
@@ -20,7 +28,7 @@ public final class Main {
 
     public static void main(String[] argv) throws Exception {
         Spec spec = new Spec(argv);
-        DefaultMQProducer producer = new DefaultMQProducer("bench_java");
+        DefaultMQProducer producer = producer(spec);
         producer.setNamesrvAddr(spec.text("nameserver"));
         producer.start();
 
@@ -52,6 +60,27 @@ public final class Main {
         System.out.println(meter.json());
         System.in.transferTo(OutputStream.nullOutputStream()); // until the bench has looked at this process
         Runtime.getRuntime().halt(0);
+    }
+
+    private static DefaultMQProducer producer(Spec spec) throws Exception {
+        String ca = spec.text("ca");
+        if (!ca.isEmpty()) { // the client's settings of TLS are these properties, which it reads once
+            System.setProperty(TlsSystemConfig.TLS_TEST_MODE_ENABLE, "false");
+            System.setProperty(TlsSystemConfig.TLS_CLIENT_AUTHSERVER, "true");
+            System.setProperty(TlsSystemConfig.TLS_CLIENT_TRUSTCERTPATH, ca);
+        }
+        RPCHook signer = null;
+        String credentials = spec.text("credentials");
+        if (!credentials.isEmpty()) {
+            Properties keys = new Properties();
+            try (Reader file = Files.newBufferedReader(Path.of(credentials))) {
+                keys.load(file);
+            }
+            signer = new AclClientRPCHook(new SessionCredentials(keys.getProperty("accessKey"), keys.getProperty("secretKey")));
+        }
+        DefaultMQProducer producer = new DefaultMQProducer("bench_java", signer);
+        producer.setUseTLS(!ca.isEmpty());
+        return producer;
     }
 
     private static void run(Spec spec, DefaultMQProducer producer, Meter meter) throws Exception {

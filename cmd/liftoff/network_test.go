@@ -1,0 +1,61 @@
+package main
+
+import (
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/liftoff-mq/liftoff/internal/middlebox"
+	"github.com/liftoff-mq/liftoff/transport/embedded"
+)
+
+// Flags and their variables in the environment reach the client: through a proxy, which alone
+// knows where the addresses lead, lines arrive.
+func TestNetworkFlags(t *testing.T) {
+	const password = "the-password-of-the-proxy"
+	c := embedded.New(t, embedded.Config{AdvertiseHost: "192.0.2.7"})
+	box, err := middlebox.Proxy{Username: "me", Password: password, Route: func(addr string) string {
+		host, port, _ := net.SplitHostPort(addr)
+		if host != "198.51.100.7" {
+			return ""
+		}
+		return net.JoinHostPort("127.0.0.1", port)
+	}}.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer box.Close()
+	_, port, _ := net.SplitHostPort(c.NameServers()[0])
+	args := []string{"send", "--namesrv", "198.51.100.7:" + port, "--topic", "t"}
+	socks := `{"198.51.100.0/24":{"addr":"` + box.Addr() + `","username":"me","password":"` + password + `"}}`
+	if got := program(t, "x\n", append(args, "--address", "192.0.2.7=198.51.100.7", "--socks", socks, "--allow-broker", "198.51.100.7")...); got.status != exitOK {
+		t.Errorf("%+v", got)
+	}
+	for name, value := range map[string]string{
+		"ADDRESSES": "203.0.113.1=203.0.113.2; 192.0.2.0/24=198.51.100.0/24", "SOCKS": socks, "ALLOWED_BROKERS": "198.51.100.7,198.51.100.8",
+	} {
+		t.Setenv("LIFTOFF_"+name, value)
+	}
+	if got := program(t, "x\n", args...); got.status != exitOK {
+		t.Errorf("%+v", got)
+	}
+	if n := c.StoredCount("t"); n != 2 {
+		t.Errorf("%d lines are stored", n)
+	}
+
+	for _, tt := range []struct {
+		flags []string
+		want  string
+	}{
+		{[]string{"--allow-broker", "198.51.100.8"}, "198.51.100.7:" + strings.Split(c.Brokers()[0].Addr(), ":")[1] + "\" is not allowed"},
+		{[]string{"--vip-channel"}, "cannot connect to 198.51.100.7:"},
+		{[]string{"--address", "x"}, `--namesrv, --address, --socks, --allow-broker: remoting client: address "x": want FROM=TO`},
+		{[]string{"--socks", "nonsense"}, `Addr "nonsense" is not host:port`},
+		{[]string{"--socks", `{"10.0.0.0/8":{"host":"x"}}`}, "host: it is not known"},
+	} {
+		got := program(t, "x\n", append(append(args, "--timeout", "1s"), tt.flags...)...)
+		if got.status == exitOK || !strings.Contains(got.err, tt.want) || strings.Contains(got.err, password) {
+			t.Errorf("%v: %+v, want %q", tt.flags, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,243 @@
+package remoting
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/liftoff-mq/liftoff/internal/words"
+)
+
+// The program's functions that sources call.
+const (
+	resolverFunction = "remoting.Config.Discovery.Resolver"
+	clientFunction   = "remoting.Config.Discovery.HTTPClient"
+	sourceFunction   = "remoting.Config.Discovery.Source"
+)
+
+// sources are those of Config.Discovery.
+func (f *finder) sources() []*source {
+	cfg := &f.c.cfg
+	var out []*source
+	if cfg.Discovery.Endpoint != "" {
+		u, _ := endpointURL(cfg.Discovery.Endpoint, cfg.UnitName) // withDefaults has looked at the error
+		e := &endpoint{f: f, url: u.String(), client: endpointClient(cfg.Discovery.HTTPClient)}
+		out = append(out, &source{what: "endpoint " + shown(u), function: clientFunction, ask: e.ask})
+	}
+	for _, name := range cfg.Discovery.SRV {
+		r := &records{f: f, name: name, resolver: cmp.Or[Resolver](f.resolver, net.DefaultResolver)}
+		out = append(out, &source{what: "SRV " + name, function: resolverFunction, ask: r.ask})
+	}
+	if own := cfg.Discovery.Source; own != nil {
+		out = append(out, &source{what: sourceFunction, function: sourceFunction, ask: func(ctx context.Context, before []nameServer) ([]nameServer, error) {
+			lists, err := own.NameServers(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if len(lists) > maxFound {
+				return nil, fmt.Errorf("it gave %d texts, at most %d are taken", len(lists), maxFound)
+			}
+			list, err := parseServers(lists)
+			if err != nil {
+				return nil, err
+			}
+			return f.expand(ctx, list, before)
+		}})
+	}
+	return out
+}
+
+// resolves reports whether the client looks up the addresses of host:port.
+func (f *finder) resolves(addr string) bool { return f.resolver != nil && isName(addr) }
+
+// expand makes name servers of host:port, one of each address that a host has. A name that cannot be
+// looked up keeps the addresses that it had before. It is an error if nothing is left.
+func (f *finder) expand(ctx context.Context, list []string, before []nameServer) ([]nameServer, error) {
+	if len(list) > maxFound {
+		return nil, fmt.Errorf("it gave %d name servers, at most %d are taken", len(list), maxFound)
+	}
+	found := make([][]nameServer, len(list))
+	errs := make([]error, len(list))
+	var names sync.WaitGroup
+	for i, addr := range list {
+		if !f.resolves(addr) {
+			found[i] = []nameServer{{addr: addr}}
+			continue
+		}
+		names.Go(func() {
+			if f.resolve(ctx, addr, &found[i], &errs[i]); errs[i] != nil {
+				found[i] = slices.DeleteFunc(slices.Clone(before), func(n nameServer) bool { return n.name != addr })
+				errs[i] = fmt.Errorf("%s: %w", addr, errs[i])
+			}
+		})
+	}
+	names.Wait()
+	var out []nameServer
+	for _, servers := range found {
+		out = append(out, servers...)
+	}
+	// A single name that fails is told, also where its addresses stay.
+	if err := errors.Join(errs...); err != nil && (len(out) == 0 || len(list) == 1) {
+		return nil, err
+	}
+	return out, nil
+}
+
+// resolve looks up the addresses of a name. Both are given by pointers, as in dialUser.
+func (f *finder) resolve(ctx context.Context, addr string, found *[]nameServer, err *error) {
+	returned := false
+	defer containUser(resolverFunction, &returned, err)
+	host, port, _ := net.SplitHostPort(addr) // it is in this form
+	ips, failed := f.resolver.LookupNetIP(ctx, "ip", host)
+	returned = true
+	for _, ip := range ips {
+		if ip.IsValid() {
+			*found = append(*found, nameServer{addr: net.JoinHostPort(ip.Unmap().String(), port), name: addr})
+		}
+	}
+	// Answers come in another order each time.
+	slices.SortFunc(*found, func(a, b nameServer) int { return strings.Compare(a.addr, b.addr) })
+	if *err = failed; failed == nil && len(*found) == 0 {
+		*err = errors.New("it has no address")
+	}
+}
+
+// records are the SRV records of a name.
+type records struct {
+	f        *finder
+	name     string
+	resolver Resolver
+}
+
+func (r *records) ask(ctx context.Context, before []nameServer) ([]nameServer, error) {
+	_, targets, err := r.resolver.LookupSRV(ctx, "", "", r.name)
+	if err != nil && len(targets) == 0 {
+		return nil, err
+	}
+	var list []string
+	for _, t := range targets {
+		if t == nil {
+			continue
+		}
+		host := strings.TrimSuffix(t.Target, ".")
+		if host == "" {
+			return nil, errors.New("the records say that there is no such service")
+		}
+		addr, err := parseServer(net.JoinHostPort(host, strconv.Itoa(int(t.Port))))
+		if err != nil {
+			return nil, fmt.Errorf("target %s: %w", words.Quote(t.Target), err)
+		}
+		if !slices.Contains(list, addr) {
+			list = append(list, addr)
+		}
+	}
+	slices.Sort(list)
+	return r.f.expand(ctx, list, before)
+}
+
+// endpoint is Java's TopAddressing: an HTTP server that knows the name servers.
+type endpoint struct {
+	f      *finder
+	url    string
+	client *http.Client
+}
+
+const (
+	maxAnswer    = 64 << 10 // of a body, and of its headers
+	maxRedirects = 3
+)
+
+var errRedirects = fmt.Errorf("it redirects more than %d times", maxRedirects)
+
+// endpointClient is the program's with bounded redirects, or one that leaves no connection and
+// no goroutine behind.
+func endpointClient(own *http.Client) *http.Client {
+	client := &http.Client{Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, MaxResponseHeaderBytes: maxAnswer,
+	}}
+	if own != nil {
+		copied := *own
+		client = &copied
+	}
+	if client.CheckRedirect == nil {
+		client.CheckRedirect = func(_ *http.Request, via []*http.Request) error {
+			if len(via) > maxRedirects {
+				return errRedirects
+			}
+			return nil
+		}
+	}
+	return client
+}
+
+func (e *endpoint) ask(ctx context.Context, before []nameServer) ([]nameServer, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.url, nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := e.client.Do(req)
+	if err != nil {
+		// The text of a *url.Error has the URL, and in that there may be a token.
+		if where := (*url.Error)(nil); errors.As(err, &where) {
+			err = where.Err
+		}
+		return nil, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("it answered with status %d", answer.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(body) > maxAnswer:
+		return nil, fmt.Errorf("its answer has more than %d bytes", maxAnswer)
+	}
+	list, err := parseAnswer(string(body))
+	if err != nil {
+		return nil, err
+	}
+	return e.f.expand(ctx, list, before)
+}
+
+// parseAnswer reads the line of an endpoint: host:port;host:port (Java:
+// DefaultTopAddressing.clearNewLine). Each must have a port, so that a page in words or HTML is not
+// taken for names.
+func parseAnswer(body string) ([]string, error) {
+	line := strings.TrimSpace(body)
+	if end := strings.IndexAny(line, "\r\n"); end >= 0 {
+		line = line[:end]
+	}
+	var list []string
+	for part := range strings.SplitSeq(line, ";") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		_, bare, schemed := strings.Cut(part, "://")
+		if !schemed {
+			bare = part
+		}
+		_, _, err := net.SplitHostPort(strings.TrimSuffix(bare, "/"))
+		var addr string
+		if err == nil {
+			addr, err = parseServer(part)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("its answer is not host:port;host:port but %s", words.Quote(line))
+		}
+		if !slices.Contains(list, addr) {
+			list = append(list, addr)
+		}
+	}
+	return list, nil
+}
