@@ -34,6 +34,10 @@ func assemble(cfg Config, options []Option) (core.Config, error) {
 		RouteRefresh: cfg.RouteRefresh, RouteTimeout: cfg.RouteTimeout,
 		Steps: p.steps, Order: p.order, Selector: p.selector, Retry: p.retry, Budget: p.budget, Health: p.health,
 		Policies: p.policies, Handlers: p.handlers, Own: p.own, Logger: cfg.Logger,
+		TransactionChecker: p.checker, Unpack: compress.Unpack,
+	}
+	for _, topic := range p.topics {
+		c.Topics = append(c.Topics, namespace.Wrap(cfg.Namespace, topic))
 	}
 	if cfg.Namespace != "" && cfg.Client.NamespaceV2 != "" {
 		p.keep(errors.New("both Namespace and Client.NamespaceV2 are set, which are versions 1 and 2 of the same thing: set one of them"))

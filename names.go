@@ -1,6 +1,7 @@
 package liftoff
 
 import (
+	"context"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
@@ -21,6 +22,14 @@ type (
 	BatchResult = core.BatchResult
 	// SendOutcomes are what became of the messages of [Producer.SendAll].
 	SendOutcomes = core.SendOutcomes
+	// TransactionDecision is what becomes of a half message.
+	TransactionDecision = core.TransactionDecision
+	// TransactionResult is what became of a transaction.
+	TransactionResult = core.TransactionResult
+	// TransactionCheck is a broker's question about a half message.
+	TransactionCheck = core.TransactionCheck
+	// TransactionError is a transaction that did not end as it should.
+	TransactionError = core.TransactionError
 	// SendError is what every failed send returns.
 	SendError = core.SendError
 	// SendOption changes one send.
@@ -45,6 +54,13 @@ const (
 	Stored           = core.Stored           // it is stored, with a weaker status than was asked for
 )
 
+// The decisions. Their zero is TransactionUnknown.
+const (
+	TransactionUnknown  = core.TransactionUnknown  // it is not known yet; the broker asks later
+	TransactionCommit   = core.TransactionCommit   // consumers get the message
+	TransactionRollback = core.TransactionRollback // nobody gets it
+)
+
 // CertaintyOf finds what the error of a send says of the message; see [core.CertaintyOf].
 func CertaintyOf(err error) Certainty { return core.CertaintyOf(err) }
 
@@ -59,3 +75,8 @@ func SendRetry(policy core.RetryPolicy) SendOption { return core.SendRetry(polic
 
 // SendSelector sets the queue selector of one send; see [core.SendSelector].
 func SendSelector(s core.QueueSelector) SendOption { return core.SendSelector(s) }
+
+// CheckFunc is a checker of transactions that is a function; see [core.TransactionChecker].
+func CheckFunc(f func(ctx context.Context, c *TransactionCheck) (TransactionDecision, error)) core.TransactionChecker {
+	return core.TransactionCheckerFunc(f)
+}

@@ -35,6 +35,8 @@ type parts struct {
 	codec     core.Compressor
 	noCodec   bool
 	limits    []validate.Option
+	checker   core.TransactionChecker
+	topics    []string
 	handlers  map[core.ServerRequestKind]core.ServerRequestHandler
 	carrier   carrier
 	access    acl.Provider
@@ -197,6 +199,19 @@ func WithHandler(kind core.ServerRequestKind, h core.ServerRequestHandler) Optio
 				p.handlers = map[core.ServerRequestKind]core.ServerRequestHandler{}
 			}
 			p.handlers[kind] = h
+		}
+	}
+}
+
+// WithTransactions lets the producer send transactions ([Producer.SendTransaction]), of which
+// the checker tells brokers what became. Topics are those of the transactions, without the
+// namespace: the producer connects to their brokers when it starts, so that they find it after a
+// restart. See docs/transactions.md.
+func WithTransactions(checker core.TransactionChecker, topics ...string) Option {
+	return func(p *parts) {
+		if p.there("WithTransactions: the checker", checker) {
+			p.checker = checker
+			p.topics = append(p.topics, topics...)
 		}
 	}
 }

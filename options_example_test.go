@@ -405,3 +405,45 @@ func ExampleConfig_client() {
 	// <nil> 1
 	// network false
 }
+
+// A transaction joins a message to something else. Where the broker is not told how it ended, it
+// asks the checker.
+func ExampleWithTransactions() {
+	cluster, err := embedded.Start(context.Background(), embedded.Config{
+		TransactionTimeout: time.Second, TransactionCheckInterval: 100 * time.Millisecond,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer cluster.Close()
+	asked := make(chan string, 1)
+	checker := liftoff.CheckFunc(func(_ context.Context, c *liftoff.TransactionCheck) (liftoff.TransactionDecision, error) {
+		asked <- string(c.Message.Body)
+		return liftoff.TransactionCommit, nil
+	})
+	producer, err := liftoff.New(liftoff.Config{Group: "orders", NameServers: cluster.NameServers()},
+		liftoff.WithTransactions(checker, "Orders"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := producer.Start(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	for body, decision := range map[string]liftoff.TransactionDecision{
+		"paid": liftoff.TransactionCommit, "cancelled": liftoff.TransactionRollback, "pending": liftoff.TransactionUnknown,
+	} {
+		_, err := producer.SendTransaction(context.Background(), &liftoff.Message{Topic: "Orders", Body: []byte(body)},
+			func(context.Context, *liftoff.Result) (liftoff.TransactionDecision, error) { return decision, nil })
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Println("asked about:", <-asked)
+	if err := producer.Shutdown(context.Background()); err != nil { // waits until the broker is told
+		log.Fatal(err)
+	}
+	fmt.Println("visible:", cluster.StoredCount("Orders"))
+	// Output:
+	// asked about: pending
+	// visible: 2
+}

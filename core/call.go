@@ -46,6 +46,7 @@ type Call struct {
 type current struct {
 	mode     Mode
 	batch    bool
+	half     bool       // the message is a half message of a transaction
 	outs     []Outgoing // one, or those of a batch
 	start    time.Time
 	deadline time.Time
@@ -136,6 +137,15 @@ func (c *Call) Policy() *Policy { return &c.served.policy.Policy }
 
 // Message is the user's message, for reading only. In a batch it is the first.
 func (c *Call) Message() *Message { return c.outs[0].msg }
+
+// Type reports how the broker will treat Message. That it is a half message of a transaction,
+// which is [TransactionMessage], wins over all that [Message.Type] knows.
+func (c *Call) Type() MessageType {
+	if c.half {
+		return TransactionMessage
+	}
+	return c.Message().Type()
+}
 
 // MessageID is the unique id of Message.
 func (c *Call) MessageID() MessageID { return c.outs[0].id }

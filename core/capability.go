@@ -164,7 +164,7 @@ func requirements(p namedPart) (need Requirements, err error) {
 }
 
 // ofSends are the features that a send may ask for.
-const ofSends features = 1<<FeatureOneway | 1<<FeatureBatch | 1<<FeatureFixedQueue | 1<<FeatureDelayLevel | 1<<FeatureDeliverAt |
+const ofSends features = 1<<FeatureTransaction | 1<<FeatureOneway | 1<<FeatureBatch | 1<<FeatureFixedQueue | 1<<FeatureDelayLevel | 1<<FeatureDeliverAt |
 	1<<FeaturePriority | 1<<FeatureLiteTopic
 
 // supported says whether the transport can carry the call's message as the user gave it.
@@ -178,6 +178,9 @@ func (e *engine) supported(c *Call) error {
 	}
 	if c.batch {
 		need |= 1 << FeatureBatch
+	}
+	if c.half {
+		need |= 1 << FeatureTransaction
 	}
 	for i := range c.outs {
 		m := c.outs[i].msg

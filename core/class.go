@@ -140,10 +140,14 @@ var sentinelClasses = []struct {
 	{ErrConnectionLost, ClassNetwork},
 }
 
-// CertaintyOf finds what the error of a send says of the message, or that of an operation of
-// its request. Without a *[SendError] or *[OperationError] in its chain, which is also the
+// CertaintyOf finds what the error of a send or transaction says of the message, or that of an
+// operation of its request. Without a *[SendError], *[TransactionError] or *[OperationError] in its chain, which is also the
 // case for nil and for an error wrapped with %v, it is [CertaintyUnknown].
 func CertaintyOf(err error) Certainty {
+	var te *TransactionError // first: a local transaction's error may be another send's
+	if errors.As(err, &te) {
+		return te.Certainty
+	}
 	var se *SendError
 	if errors.As(err, &se) {
 		return se.Certainty

@@ -86,6 +86,19 @@ type Config struct {
 	// Handlers handle what servers ask of the producer group. A request of a kind that has
 	// none is refused, where the server waits for an answer, counted and logged.
 	Handlers map[ServerRequestKind]ServerRequestHandler
+	// TransactionChecker answers brokers that ask what became of a half message. A producer
+	// with transactions needs one; nil, the default, means that it sends none. It takes the place of a handler of
+	// RequestTransactionCheck.
+	TransactionChecker TransactionChecker
+	// Unpack unpacks the bodies that a checker gets. Nil leaves them as they are.
+	Unpack Unpacker
+	// Topics, by their names on the wire, are looked up when the producer starts and kept for as long as it
+	// lives. The transport keeps connections to their brokers ([BrokerKeeper]): brokers ask
+	// only those producers about transactions that they know. So a producer with transactions
+	// names the topics of these here, or brokers do not find it after a restart until it
+	// sends. Other topics are looked up at the first send, and forgotten when they are not
+	// used: after about ten minutes by default, an hour if there were transactions.
+	Topics []string
 	// Own are services that live as long as the producer: started by its Start,
 	// in order, before everything else, and shut down last, in reverse order. Steps and
 	// strategies that are services need not be listed: they are started after these.
@@ -145,6 +158,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Policies == nil {
 		c.Policies = &ownPolicy{PolicyTable{Default: &Policy{Name: "default"}}}
+	}
+	if err := checkTopics(c.Topics); err != nil {
+		errs = append(errs, err)
 	}
 	for kind, h := range c.Handlers {
 		if absent.Is(h) {

@@ -154,7 +154,7 @@ func (p *Pipeline) Limits() []Setting {
 		return nil
 	}
 	c := p.cfg
-	return []Setting{
+	out := []Setting{
 		{"asynchronous sends", fmt.Sprintf("%d under way, with bodies of %s; beyond that SendAsync waits for room within the call's time "+
 			"and then fails (%v, %v), and TrySendAsync fails at once", c.MaxInFlight, words.Size(c.MaxInFlightBytes), ClassInFlight, NotSent)},
 		{"workers", fmt.Sprintf("%d of them are worked on at a time, and up to %d when that many are answered; the others stand in line "+
@@ -165,6 +165,14 @@ func (p *Pipeline) Limits() []Setting {
 			"a send without a route fails (%v) and no retry policy is asked", routeTime(c.RouteTimeout), c.RouteRefresh, NotSent)},
 		{"servers' requests", handled(c.Handlers)},
 	}
+	if c.TransactionChecker != nil {
+		out = append(out, Setting{"transactions", fmt.Sprintf("a broker that asks is answered by %s, within %v and by up to %d at a time",
+			Describe(c.TransactionChecker).Summary, checkTime, inboxWorkers)})
+	}
+	if len(c.Topics) > 0 {
+		out = append(out, Setting{"topics", fmt.Sprintf("%s: looked up at the start, with connections to their brokers", strings.Join(c.Topics, ", "))})
+	}
+	return out
 }
 
 // routeTime says how long a look-up may take.

@@ -87,6 +87,9 @@ func (e *engine) deliver(ctx context.Context, c *Call) (*Result, error) {
 		return nil, c.failed(err)
 	}
 	c.delivery = delivery{topic: e.routes.topicOf(c.served, c.outs[0].topic)}
+	if c.half {
+		c.topic.half.Store(true)
+	}
 	for {
 		w := e.advance(ctx, c)
 		if c.phase == over {

@@ -78,11 +78,16 @@ func (c *Call) refusedByBreaker() ruling {
 // final reports whether another attempt could not be right, whatever the policy says.
 func (c *Call) final() bool {
 	f := &c.failure
+	return f.final() || f.Err != nil && (f.Certainty == Stored || c.mode == Oneway && f.Certainty != NotSent)
+}
+
+// final reports whether the failure is none of a broker or the network.
+func (f *Failure) final() bool {
 	switch f.Class {
 	case ClassInvalid, ClassCanceled, ClassClosed, ClassPlugin, ClassUnsupported:
 		return true
 	}
-	return f.Err != nil && (f.Certainty == Stored || c.mode == Oneway && f.Certainty != NotSent)
+	return false
 }
 
 // mayGoOn asks whether there is another attempt: the policy, the time, the limit, and the
@@ -90,7 +95,7 @@ func (c *Call) final() bool {
 // c.stop.
 func (e *engine) mayGoOn(c *Call) (Decision, ruling, error) {
 	f := &c.failure
-	f.Attempt, f.Mode, f.Message, f.Consistent = c.attempts, c.mode, c.Message(), c.consistent
+	f.Attempt, f.Mode, f.Type, f.Message, f.Consistent = c.attempts, c.mode, c.Type(), c.Message(), c.consistent
 	f.Paused, f.Elapsed = c.paused, time.Since(c.start)
 	f.Remaining = time.Until(c.deadline)
 	f.Untried = c.untried(c.route)

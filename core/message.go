@@ -83,16 +83,17 @@ func (q Queue) String() string { return fmt.Sprintf("%s/%d", q.Broker, q.ID) }
 // MessageType tells how a broker treats a message. Hooks and tracing use it.
 type MessageType uint8
 
-// The message types of RocketMQ that a plain send can have.
+// The message types of RocketMQ.
 const (
-	NormalMessage   MessageType = iota
-	FIFOMessage                 // has a sharding key
-	DelayMessage                // has a delay level or a delivery time
-	PriorityMessage             // has a priority
-	LiteMessage                 // has a lite topic
+	NormalMessage      MessageType = iota
+	FIFOMessage                    // has a sharding key
+	DelayMessage                   // has a delay level or a delivery time
+	PriorityMessage                // has a priority
+	LiteMessage                    // has a lite topic
+	TransactionMessage             // is a half message; only a call knows that, see Call.Type
 )
 
-var messageTypeNames = []string{"normal", "fifo", "delay", "priority", "lite"}
+var messageTypeNames = []string{"normal", "fifo", "delay", "priority", "lite", "transaction"}
 
 // String gives the name that the OpenTelemetry conventions use, where they have one.
 func (t MessageType) String() string { return enum.Name(messageTypeNames, int(t)) }
@@ -107,7 +108,7 @@ func (t *MessageType) UnmarshalText(text []byte) error {
 	return enum.Unmarshal("message type", messageTypeNames, text, t)
 }
 
-// Type reports how the broker will treat m. The order in which it looks is the brokers'
+// Type reports how the broker will treat m in a plain send. The order in which it looks is the brokers'
 // (Java: TopicMessageType.parseFromMessageProperty); a delay comes before a sharding key.
 func (m *Message) Type() MessageType {
 	switch {

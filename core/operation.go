@@ -16,10 +16,12 @@ type OperationKind uint8
 
 // The kinds.
 const (
-	OperationRecall OperationKind = iota // take a timed message back before its time
+	OperationRecall           OperationKind = iota // take a timed message back before its time
+	OperationEndTransaction                        // say what becomes of a half message
+	OperationTransactionCheck                      // a broker asks what became of one; the checker answers
 )
 
-var operationNames = []string{"recall"}
+var operationNames = []string{"recall", "end-transaction", "transaction-check"}
 
 // String gives the kind's name.
 func (k OperationKind) String() string { return enum.Name(operationNames, int(k)) }
@@ -36,7 +38,8 @@ func (k *OperationKind) UnmarshalText(text []byte) error {
 
 // Operation is a request to one broker that is no send. It has one attempt: the broker is
 // the one that knows the message, so no other can take its place. It is valid until its
-// outcome.
+// outcome. A transaction check is the other way round: the broker asks, the producer's
+// checker answers, and attempt scope and transport have no part in it.
 type Operation struct {
 	engine   *engine
 	policy   *policy
@@ -55,6 +58,10 @@ type Operation struct {
 	latency  time.Duration
 	// recalled is the outcome of a recall.
 	recalled string
+	// end is that of a half message; check and checker are for questions about one.
+	end     *TransactionEnd
+	check   *TransactionCheck
+	checker TransactionChecker
 }
 
 // OperationHandler makes one operation.
@@ -80,6 +87,10 @@ func (o *Operation) Group() string { return o.engine.cfg.Group }
 // ClientID is the id under which servers know the transport's client ([Identified]); "" if
 // they know none.
 func (o *Operation) ClientID() string { return o.engine.clientID }
+
+// Transaction is the end of a half message that the operation tells or, for a check, finds:
+// its Decision is known when next has returned. It is nil for other kinds, and for reading only.
+func (o *Operation) Transaction() *TransactionEnd { return o.end }
 
 // Topic is the topic as the user named it.
 func (o *Operation) Topic() string { return o.topic }
@@ -197,48 +208,75 @@ func (p *Producer) Recall(ctx context.Context, topic, handle string) (messageID 
 		return "", op.failed(err)
 	}
 	defer p.inflight.leave(g)
-	op.policy = e.policies.Load().serve(topic).policy
-	op.deadline = op.start.Add(op.policy.Timeout)
+	if err := e.perform(ctx, op); err != nil {
+		return "", err
+	}
+	return op.recalled, nil
+}
+
+// perform takes an operation through the whole chain to its outcome. Its time is that of its
+// policy, unless it has a deadline already, and of ctx. Every failure is an *[OperationError].
+func (e *engine) perform(ctx context.Context, op *Operation) (err error) {
+	if op.policy == nil {
+		op.policy = e.policies.Load().serve(op.topic).policy
+	}
+	if op.deadline.IsZero() {
+		op.deadline = op.start.Add(op.policy.Timeout)
+	}
 	if d, ok := ctx.Deadline(); ok && d.Before(op.deadline) {
 		op.deadline = d
 	}
 	// A step may end the goroutine; the operation has an outcome then too.
 	err = errGoexit
 	defer func() { e.totals.operation(err) }()
-	if err = op.policy.operation(ctx, op); err != nil {
-		if errors.Is(err, ErrAborted) {
-			p.undelivered.Add(1)
-		}
-		return "", op.failed(err)
+	if err = op.policy.operation(ctx, op); err == nil {
+		return nil
 	}
-	return op.recalled, nil
+	if errors.Is(err, ErrAborted) {
+		e.producer.undelivered.Add(1)
+	}
+	return op.failed(err)
 }
 
 // locate stands between the two scopes of operations: it finds the broker.
 func (e *engine) locate(inner OperationHandler) OperationHandler {
 	return func(ctx context.Context, op *Operation) error {
-		if _, err := e.recaller(); err != nil {
-			return err
-		}
-		h, err := rocketmq.ParseRecallHandle(op.handle)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrInvalidMessage, err)
-		}
-		if h.Topic != op.target {
-			return fmt.Errorf("%w: the handle is of topic %s, not %s", ErrInvalidMessage, words.Quote(h.Topic), words.Quote(op.target))
+		if op.kind == OperationTransactionCheck {
+			op.broker.Addr = op.check.Addr
+			return op.answer(ctx)
 		}
 		ctx, cancel := op.Bound(ctx)
 		defer cancel()
-		broker, err := e.brokerOf(ctx, op.target, h.Broker)
+		var err error
+		switch op.kind {
+		case OperationRecall:
+			op.broker, err = e.recallFrom(ctx, op)
+		case OperationEndTransaction:
+			op.broker, err = e.holderOf(ctx, op)
+		}
 		if err != nil {
 			return err
 		}
-		op.broker = broker
 		if err := ContextError(ctx); err != nil {
 			return err
 		}
 		return inner(ctx, op)
 	}
+}
+
+// recallFrom is the broker that the handle of a recall names.
+func (e *engine) recallFrom(ctx context.Context, op *Operation) (Broker, error) {
+	if _, err := e.recaller(); err != nil {
+		return Broker{}, err
+	}
+	h, err := rocketmq.ParseRecallHandle(op.handle)
+	if err != nil {
+		return Broker{}, fmt.Errorf("%w: %w", ErrInvalidMessage, err)
+	}
+	if h.Topic != op.target {
+		return Broker{}, fmt.Errorf("%w: the handle is of topic %s, not %s", ErrInvalidMessage, words.Quote(h.Topic), words.Quote(op.target))
+	}
+	return e.brokerOf(ctx, op.target, h.Broker)
 }
 
 // recaller is the transport as one that can recall messages.
@@ -290,17 +328,29 @@ func (e *engine) operate(ctx context.Context, op *Operation) (err error) {
 	start := time.Now()
 	defer func() { op.latency = time.Since(start) }()
 	defer containPanic("transport", &err)
-	r, err := e.recaller()
-	if err != nil {
-		return err
-	}
-	op.recalled, err = r.Recall(ctx, op, op.handle)
-	if err == nil {
+	if err = e.carryOut(ctx, op); err == nil {
 		op.done, op.written = true, true
 	}
 	checkError(err)
 	errors.As(err, &op.refusal)
 	return withContext(ctx, err)
+}
+
+// carryOut asks the transport.
+func (e *engine) carryOut(ctx context.Context, op *Operation) error {
+	if op.kind == OperationEndTransaction {
+		t, err := e.ender()
+		if err != nil {
+			return err
+		}
+		return t.EndTransaction(ctx, op)
+	}
+	r, err := e.recaller()
+	if err != nil {
+		return err
+	}
+	op.recalled, err = r.Recall(ctx, op, op.handle)
+	return err
 }
 
 // failed makes the operation's error. An error of another operation, which a step passed on,

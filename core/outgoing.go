@@ -287,6 +287,11 @@ func (c *Call) freeze() error {
 			o.frozen = true
 			continue
 		}
+		if c.half {
+			if err := o.checkHalf(); err != nil {
+				return err
+			}
+		}
 		if o.setsID() {
 			return errUniqKey
 		}

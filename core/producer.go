@@ -70,6 +70,7 @@ type Producer struct {
 func NewProducer(cfg Config) (*Producer, error) {
 	cfg.Steps = slices.Clone(cfg.Steps)
 	cfg.Own = slices.Clone(cfg.Own)
+	cfg.Topics = slices.Clone(cfg.Topics)
 	cfg, cfgErr := cfg.withDefaults()
 	feed, listErr := cfg.feed()
 	var listed []TopicPolicy
@@ -96,13 +97,15 @@ func NewProducer(cfg Config) (*Producer, error) {
 		policies, policyErr = e.newPolicySet(cfg.Policies, listed)
 	}
 	capErr := p.askCapabilities()
-	if err := errors.Join(cfgErr, pipeErr, policyErr, capErr, p.checkParts(policies)); err != nil {
+	checkErr := p.cfg.withChecks(p)
+	if err := errors.Join(cfgErr, pipeErr, policyErr, capErr, checkErr, p.checkParts(policies)); err != nil {
 		return nil, fmt.Errorf("producer %q: %w", cfg.Group, err)
 	}
 	e.policies.Store(policies)
 	if errs := p.attach(policies); len(errs) > 0 {
 		return nil, fmt.Errorf("producer %q: %w", cfg.Group, errors.Join(errs...))
 	}
+	p.engine.routes.kept = keptTopics{p.cfg.Topics, p.keeper()}
 	p.services = p.findServices(policies)
 	p.drainers = p.findDrainers(policies)
 	p.inbox = newInbox(&p.cfg, func() context.Context { return e.life })

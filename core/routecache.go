@@ -20,6 +20,7 @@ import (
 // one serves, and it stays when the new one cannot be had.
 type routeCache struct {
 	source  RouteSource
+	kept    keptTopics
 	refresh time.Duration
 	timeout time.Duration // of a look-up; 0 for as long as its caller has
 	polled  func()        // is called once a poll
@@ -54,8 +55,12 @@ const (
 // with the old one: a name server that hangs must not take all the call's time.
 const refreshWait = time.Second
 
-// idlePolls is how many polls a topic may go unused before it is forgotten.
-const idlePolls = 20
+// idlePolls is how many polls a topic may go unused before it is forgotten; halfPolls where
+// half messages were sent to it, about which brokers may ask for long.
+const (
+	idlePolls = 20
+	halfPolls = 6 * idlePolls
+)
 
 // parallelPolls is how many topics one poll looks up at a time.
 const parallelPolls = 8
@@ -66,6 +71,7 @@ type topic struct {
 	route atomic.Pointer[Route]
 	since atomic.Int64 // when a look-up last gave the route, in Unix nanoseconds
 	used  usage
+	half  atomic.Bool // half messages were sent to it
 	gone  atomic.Bool // it is no longer in the cache
 
 	mu      sync.Mutex
@@ -215,7 +221,11 @@ func (rc *routeCache) run(t *topic, l *lookUp) {
 	case <-rc.life.Done():
 		l.start.Stop()
 	}
-	if old, to := rc.renew(t, l); to != nil {
+	old, to := rc.renew(t, l)
+	if l.route != old && rc.keeps(t.name) {
+		rc.announce()
+	}
+	if to != nil {
 		to.routeChanged(&RouteReport{Topic: t.name, Old: old, New: l.route})
 	}
 }
@@ -336,7 +346,11 @@ func (rc *routeCache) inUse() []*topic {
 	rc.mu.Lock()
 	for name, t := range rc.topics {
 		route := t.route.Load() // without one the next send asks
-		if idle := t.used.age(); idle > 0 && route == nil || idle >= idlePolls {
+		most := idlePolls
+		if t.half.Load() {
+			most = halfPolls
+		}
+		if idle := t.used.age(); !rc.keeps(name) && (idle > 0 && route == nil || idle >= most) {
 			delete(rc.topics, name)
 			t.gone.Store(true)
 			if route != nil {
@@ -397,6 +411,10 @@ func (rc *routeCache) replace(change func() (added *listeners)) {
 func (rc *routeCache) begin() {
 	rc.wg.Add(1)
 	go rc.poll()
+	if len(rc.kept.names) > 0 {
+		rc.wg.Add(1)
+		go rc.warm()
+	}
 }
 
 func (rc *routeCache) end() {

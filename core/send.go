@@ -237,6 +237,9 @@ func (e *engine) run(ctx context.Context, c *Call, wrong error) (Result, error) 
 	if wrong == nil {
 		wrong = e.supported(c)
 	}
+	if wrong == nil && c.half {
+		wrong = c.prepareHalf()
+	}
 	if wrong != nil {
 		return e.outcome(ctx, c, nil, wrong)
 	}

@@ -184,6 +184,7 @@ type Failure struct {
 	Certainty  Certainty     // of the last attempt alone
 	Status     SendStatus    // with Err nil: stored, but with this weaker status
 	Mode       Mode          // how the message is sent
+	Type       MessageType   // TransactionMessage for a half message, and for its end
 	Message    *Message      // read-only
 	Paused     time.Duration // the pause before that attempt, as its decision had it; 0 for the first
 	Elapsed    time.Duration // since the call began

@@ -87,6 +87,15 @@ type Registration struct {
 	Inbox *Inbox
 }
 
+// BrokerKeeper is implemented by transports over which brokers ask something of the producers
+// that they know.
+type BrokerKeeper interface {
+	// KeepBrokers connects to brokers of a registered group, keeps these connections, and
+	// announces the group there, until it is called again or the group is unregistered. It does
+	// not wait for them. A group keeps none before the first call.
+	KeepBrokers(group string, brokers []Broker)
+}
+
 // Service is something with a life of its own, such as a client with
 // connections. A producer starts and stops the services that it owns: those of
 // [Config].Own, and every step and strategy that is one.

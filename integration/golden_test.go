@@ -35,6 +35,12 @@ const (
 	goldenRecallRemark = "not set any response code"
 )
 
+// goldenEnd is the end of a transaction as GoldenFrames makes it.
+var goldenEnd = wire.TransactionEnd{
+	Topic: "orders", Group: "group-1", QueueOffset: 7, CommitLogOffset: 1234567890123, Decision: rocketmq.SysTransactionCommit,
+	MsgID: goldenID, TransactionID: goldenID, BrokerName: "broker-a",
+}
+
 var goldenHandle = rocketmq.RecallHandle{Topic: "orders", Broker: "broker-a", DeliverAt: time.UnixMilli(1700000000001), MessageID: goldenID}
 
 var (
@@ -121,7 +127,7 @@ func TestGoldenEncodersAgreeWithJava(t *testing.T) {
 					t.Fatal(err)
 				}
 				// Java puts fields without a fast path in hash order, which means nothing; ours have one order.
-				anyOrder := name == "unregister" || name == "send-v1" || strings.HasPrefix(name, "signed") || strings.HasPrefix(name, "recall") || strings.HasPrefix(name, "send-ok") || name == "send-flush-disk-timeout"
+				anyOrder := name == "unregister" || name == "end-transaction" || name == "send-v1" || strings.HasPrefix(name, "signed") || strings.HasPrefix(name, "recall") || strings.HasPrefix(name, "send-ok") || name == "send-flush-disk-timeout"
 				compareFrames(t, ours, want(name+suffix), anyOrder)
 			})
 		}
@@ -213,6 +219,7 @@ func goldenFrames() map[string]frameMaker {
 		"heartbeat": request(wire.HeartBeat, nil, wire.AppendHeartbeat(nil, &goldenHeartbeat)),
 		"recall": request(wire.RecallMessage,
 			wire.Recall{Group: "group-1", Topic: "orders", Handle: goldenHandle.String(), BrokerName: "broker-a"}.Fields(), nil),
+		"end-transaction": request(wire.EndTransaction, goldenEnd.Fields(), nil),
 		"recall-ok": answer(0, goldenRecallRemark, wire.RecallResponse{MsgID: goldenID, RegionID: "DefaultRegion"}.Fields(), nil),
 		"send-ok": sendAnswer(0, &wire.SendResponse{
 			MsgID: goldenOffset, QueueID: 3, QueueOffset: 1234567890123,
@@ -420,6 +427,10 @@ func TestGoldenDecodersReadJava(t *testing.T) {
 				h, err := rocketmq.ParseRecallHandle(r.Handle)
 				if err != nil || r.Group != "group-1" || r.Topic != "orders" || r.BrokerName != "broker-a" || h != goldenHandle {
 					t.Errorf("%+v, %+v, %v", r, h, err)
+				}
+			case base == "end-transaction":
+				if end, err := wire.ParseTransactionEnd(&c); err != nil || end != goldenEnd {
+					t.Errorf("%+v, %v", end, err)
 				}
 			case base == "recall-ok":
 				r, err := wire.ParseRecallResponse(&c)

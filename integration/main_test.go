@@ -40,6 +40,10 @@ var built struct {
 }
 
 func TestMain(m *testing.M) {
+	if place := os.Getenv(transactionChild); place != "" {
+		fmt.Fprintln(os.Stderr, hangBetween(place))
+		os.Exit(1)
+	}
 	code := m.Run()
 	shared.mu.Lock()
 	defer shared.mu.Unlock()

@@ -194,7 +194,7 @@ func TestBrokerSaysWhatItRefuses(t *testing.T) {
 	}
 	defer conn.Close()
 	answers := wire.NewReader(conn, 0)
-	for i, code := range []int{wire.EndTransaction, wire.PopMessage, wire.EndTransaction} {
+	for i, code := range []int{wire.QueryBrokerOffset, wire.PopMessage, wire.QueryBrokerOffset} {
 		frame, err := wire.AppendCommand(nil, &wire.Command{Code: code, Opaque: int32(i), Language: wire.LanguageJava, Version: wire.V5_3_3})
 		if err != nil {
 			t.Fatal(err)
@@ -207,7 +207,7 @@ func TestBrokerSaysWhatItRefuses(t *testing.T) {
 		}
 	}
 	got := stop()
-	want := fmt.Sprintf(`broker-a refuses request 37 of a JAVA client at %[1]v: no "end transaction" here (said once)
+	want := fmt.Sprintf(`broker-a refuses request 13 of a JAVA client at %[1]v: no "query broker offset" here (said once)
 broker-a refuses request 200050 of a JAVA client at %[1]v: no "pop message" here (said once)
 stored 0 messages
 `, conn.LocalAddr())

@@ -123,7 +123,12 @@ var (
 	// too few replicas in sync (PutMessageStatus IN_SYNC_REPLICAS_NOT_ENOUGH, 5.x), and
 	// where no file of the commit log can be made (CREATE_MAPPED_FILE_FAILED). All come
 	// before anything is written.
-	outageRemarks = []string{"unable to service", "in-sync replicas not enough", "create mapped file failed"}
+	// To the end of a transaction brokers say it in other letters, and name a page cache that is
+	// busy (EndTransactionProcessor.sendFinalMessage).
+	outageRemarks = []string{
+		"unable to service", "in-sync replicas not enough", "create mapped file failed",
+		"Create mapped file failed", "OS page cache busy",
+	}
 	// refusalRemarks come with 1, for this message and at any broker of the same settings.
 	refusalRemarks = []string{
 		// What a request that cannot be decoded or stored ends in (RemotingAbstract).
@@ -138,6 +143,10 @@ var (
 		// As many light queues exist as maxLmqConsumeQueueNum allows (LMQ_CONSUME_QUEUE_NUM_EXCEEDED);
 		// 5.5 says 2017 instead.
 		"LMQ_CONSUME_QUEUE_NUM_EXCEEDED",
+		// The end of a transaction names no half message, or not that one
+		// (EndTransactionProcessor.checkPrepareMessage, TransactionalMessageServiceImpl).
+		"Find prepared transaction message failed", "The producer group wrong",
+		"The transaction state table offset wrong", "The commit log offset wrong",
 	}
 )
 

@@ -68,7 +68,7 @@ func Decompress(dst, src []byte, sysFlag int32, limit int) ([]byte, error) {
 }
 
 // Unpack is [Decompress] of a body that the named codec packed: "zlib", "lz4" or "zstd". It is
-// what requestreply.Config.Unpack wants.
+// what requestreply.Config.Unpack wants, and a [core.Unpacker].
 func Unpack(codec string, packed []byte, limit int) ([]byte, error) {
 	var flag int32
 	switch codec {

@@ -30,7 +30,7 @@ func (c *Context) Mode() core.Mode { return c.at.Call().Mode() }
 func (c *Context) Message() *core.Message { return c.at.Call().Message() }
 
 // Type tells how the broker treats the message.
-func (c *Context) Type() core.MessageType { return c.Message().Type() }
+func (c *Context) Type() core.MessageType { return c.Call().Type() }
 
 // Topic is the topic on the wire, with its namespace if it has one.
 func (c *Context) Topic() string { return c.at.Call().Outgoing().Topic() }

@@ -12,15 +12,20 @@ import (
 )
 
 // InterceptOperation makes the span of an operation. It has one attempt and carries no
-// message, so there is nothing below the span and nothing is injected.
+// message, so there is nothing below the span and nothing is injected. Where the broker asks,
+// about a transaction, the span's kind is server.
 func (t *Tracing) InterceptOperation(ctx context.Context, op *core.Operation, next core.OperationHandler) error {
 	if t.unwanted(ctx) {
 		return next(ctx, op)
 	}
 	// Formatters get a message, so that those written for sends work here too.
 	about, kind := &core.Message{Topic: op.Topic()}, conventions.Operation(op.Kind().String())
+	side := trace.SpanKindClient
+	if op.Kind() == core.OperationTransactionCheck {
+		side = trace.SpanKindServer
+	}
 	ctx, span := t.tracer.Start(ctx, t.name(kind, about), trace.WithTimestamp(op.Start()),
-		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(t.attrs(ctx, kind, about, op.ClientID())...))
+		trace.WithSpanKind(side), trace.WithAttributes(t.attrs(ctx, kind, about, op.ClientID())...))
 	// A step below may end the goroutine; the span must end then too.
 	outcome := errGoexit
 	defer func() { endOperation(span, op, outcome) }()
@@ -33,6 +38,10 @@ func endOperation(span trace.Span, op *core.Operation, err error) {
 	if span.IsRecording() {
 		const room = 8
 		attrs := make([]attribute.KeyValue, 0, room)
+		if end := op.Transaction(); end != nil {
+			attrs = append(attrs, conventions.MessageID(end.MessageID),
+				conventions.DecisionKey.String(end.Decision.String()), conventions.CheckKey.Bool(end.FromCheck))
+		}
 		if addr := op.Addr(); addr != "" {
 			attrs = conventions.AppendServer(attrs, addr)
 			attrs = conventions.AppendPeer(attrs, addr)

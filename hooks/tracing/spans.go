@@ -53,7 +53,7 @@ func (t *Tracing) start(ctx context.Context, call *core.Call, goes bool) (contex
 func (t *Tracing) create(ctx context.Context, call *core.Call, out *core.Outgoing, goes bool) trace.SpanContext {
 	m := out.Message()
 	attrs := t.attrs(ctx, conventions.Create, m, call.ClientID())
-	attrs = t.appendMessage(attrs, m, out.MessageID())
+	attrs = t.appendMessage(attrs, m, m.Type(), out.MessageID())
 	ctx, span := t.tracer.Start(ctx, t.name(conventions.Create, m),
 		trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attrs...))
 	if goes {
@@ -75,15 +75,15 @@ func (t *Tracing) startSpan(ctx context.Context, kind trace.SpanKind, call *core
 	if call.Batch() {
 		attrs = append(attrs, conventions.BatchCount(call.Len()))
 	} else {
-		attrs = t.appendMessage(attrs, m, call.MessageID())
+		attrs = t.appendMessage(attrs, m, call.Type(), call.MessageID())
 	}
 	opts = append(opts, trace.WithSpanKind(kind), trace.WithAttributes(attrs...))
 	return t.tracer.Start(ctx, t.name(op, m), opts...)
 }
 
 // appendMessage appends what describes one message.
-func (t *Tracing) appendMessage(attrs []attribute.KeyValue, m *core.Message, id core.MessageID) []attribute.KeyValue {
-	attrs = conventions.AppendMessage(attrs, m, id)
+func (t *Tracing) appendMessage(attrs []attribute.KeyValue, m *core.Message, typ core.MessageType, id core.MessageID) []attribute.KeyValue {
+	attrs = conventions.AppendMessage(attrs, m, typ, id)
 	if t.keys {
 		attrs = conventions.AppendKeys(attrs, m)
 	}

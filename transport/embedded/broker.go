@@ -13,21 +13,22 @@ import (
 
 // Broker is one master broker of a cluster.
 type Broker struct {
-	node    *node
-	topics  topicTable
-	store   *store
-	delayed delayed
-	clients clients
-	offsets offsets
-	locks   locks
-	groups  groups
-	perm    atomic.Int64
-	listed  atomic.Bool   // the name server knows it
-	next    atomic.Uint64 // for requests that leave the queue to the broker
-	ids     atomic.Uint32 // for messages without an id of their own
-	pushes  atomic.Int32  // opaque of requests to clients, of Ask too
-	pushing bytesUnderWay // replies that wait for their clients' answers
-	life    sync.Mutex    // held by Start, Stop and Kill
+	node         *node
+	topics       topicTable
+	store        *store
+	delayed      delayed
+	transactions transactions
+	clients      clients
+	offsets      offsets
+	locks        locks
+	groups       groups
+	perm         atomic.Int64
+	listed       atomic.Bool   // the name server knows it
+	next         atomic.Uint64 // for requests that leave the queue to the broker
+	ids          atomic.Uint32 // for messages without an id of their own
+	pushes       atomic.Int32  // opaque of requests to clients, of Ask too
+	pushing      bytesUnderWay // replies that wait for their clients' answers
+	life         sync.Mutex    // held by Start, Stop and Kill
 }
 
 func newBroker(c *Cluster, name, addr string) *Broker {
@@ -176,6 +177,8 @@ func (b *Broker) handle(c *conn, cmd *wire.Command) reply {
 	switch cmd.Code {
 	case wire.HeartBeat:
 		return b.heartbeat(c, cmd)
+	case wire.EndTransaction:
+		return b.endTransaction(cmd)
 	case wire.UnregisterClient:
 		return b.unregister(cmd)
 	case wire.PullMessage, litePullMessage:

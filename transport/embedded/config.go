@@ -17,6 +17,10 @@ const (
 	// DefaultQueues is the number of queues of the topic TBW102 (Java BrokerConfig.defaultTopicQueueNums).
 	// A client that asks for fewer, as all do, gets topics with fewer.
 	DefaultQueues = 8
+	// The defaults of what is asked about half messages, as in Java's BrokerConfig.
+	DefaultTransactionTimeout       = 6 * time.Second
+	DefaultTransactionCheckInterval = 30 * time.Second
+	DefaultTransactionCheckMax      = 15
 	// DefaultMaxStoredBytes bounds the messages that one broker keeps.
 	DefaultMaxStoredBytes = 64 << 20
 	// DefaultRecordedRequests is how many requests of each code [Cluster.Requests] remembers.
@@ -89,6 +93,13 @@ type Config struct {
 	// [DefaultDelayLevels] (Java MessageStoreConfig.messageDelayLevel). [ParseDelayLevels] reads
 	// RocketMQ's text form.
 	DelayLevels []time.Duration
+	// TransactionCheckInterval is how often a broker looks at the half messages that have no end
+	// yet, and asks about those that are older than TransactionTimeout, at most TransactionCheckMax
+	// times each. 0 means the defaults (Java BrokerConfig.transactionCheckInterval,
+	// transactionTimeOut, transactionCheckMax).
+	TransactionCheckInterval time.Duration
+	TransactionTimeout       time.Duration
+	TransactionCheckMax      int
 	// MaxStoredBytes bounds the messages that each broker keeps; beyond it the oldest are
 	// dropped. 0 means DefaultMaxStoredBytes.
 	MaxStoredBytes int64
@@ -182,6 +193,9 @@ func (c Config) withDefaults() (Config, error) {
 		limit("MaxConnections", &c.MaxConnections, DefaultMaxConnections),
 		limit("MaxBufferedBytes", &c.MaxBufferedBytes, DefaultMaxBufferedBytes),
 		limit("MaxTableBytes", &c.MaxTableBytes, DefaultMaxTableBytes),
+		limit("TransactionCheckInterval", &c.TransactionCheckInterval, DefaultTransactionCheckInterval),
+		limit("TransactionTimeout", &c.TransactionTimeout, DefaultTransactionTimeout),
+		limit("TransactionCheckMax", &c.TransactionCheckMax, DefaultTransactionCheckMax),
 	); err != nil {
 		return c, err
 	}
@@ -222,9 +236,9 @@ func (c Config) withAddresses() (Config, error) {
 }
 
 // limit gives a limit that is 0 its default, and refuses one below 0.
-func limit[T int | int64](name string, v *T, byDefault T) error {
+func limit[T int | int64 | time.Duration](name string, v *T, byDefault T) error {
 	if *v < 0 {
-		return fmt.Errorf("%w: %s %d", ErrConfig, name, *v)
+		return fmt.Errorf("%w: %s %v", ErrConfig, name, *v)
 	}
 	*v = cmp.Or(*v, byDefault)
 	return nil

@@ -38,7 +38,8 @@ type reply struct {
 	// missing says in words what the cluster does not have and the request is refused for.
 	missing string
 
-	// later says that there is no answer yet: the handler has kept the exchange.
+	// later says that there is no answer yet, because the handler has kept the exchange, or never
+	// one.
 	later bool
 }
 

@@ -17,8 +17,8 @@ package embedded
 // only ordered topics and else leaves it to the route. A batch with a delivery time of its own is
 // stored at once; one of more than some 7,900 messages, or that takes more than 16 MiB with the
 // properties of its request in each message, is refused. A negative queue id takes the queues in
-// turn instead of at random. Half messages of transactions are refused as by a broker that is set to
-// reject them; topics with batch queues do not exist.
+// turn instead of at random. Topics with batch queues do not exist. Half messages of transactions are
+// the matter of req_transaction.go.
 
 import (
 	"encoding/binary"
@@ -158,13 +158,13 @@ func (b *Broker) putSingle(c *conn, req *wire.SendRequest, body []byte) reply {
 		m.Properties = wire.AppendProperty(m.Properties, rocketmq.PropertyCluster, b.node.cluster.cfg.ClusterName)
 	} else {
 		props = wire.ParseProperties(text)
-		if strings.EqualFold(props.Get(rocketmq.PropertyTransactionPrepared), "true") {
-			return refuse(rocketmq.CodeNoPermission, "the broker["+b.host()+"] sending transaction message is forbidden").without("transactions")
-		}
 		props.Set(rocketmq.PropertyMsgRegion, regionID)
 		props.Set(rocketmq.PropertyTraceOn, "true")
 		props.Set(rocketmq.PropertyCluster, b.node.cluster.cfg.ClusterName)
 		props.Set(rocketmq.PropertyUniqKey, unique)
+		if isHalf(props) {
+			return b.putHalf(&m, props)
+		}
 		var refusal reply
 		if due, refusal = b.checkTiming(&m, &props); refusal.code != rocketmq.CodeSuccess {
 			return refusal

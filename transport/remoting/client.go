@@ -58,6 +58,7 @@ type Client struct {
 	wg     sync.WaitGroup
 	conns  map[*conn.Conn]*connection
 	groups map[string]*core.Inbox
+	kept   map[string][]string      // addresses of brokers that a group keeps, see KeepBrokers
 	kick   chan struct{}            // asks for a heartbeat round
 	asking map[string]chan struct{} // topics whose look-up is in the program's functions, until it is not
 }
@@ -79,7 +80,7 @@ func NewClient(cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		cfg: cfg, ser: cfg.Serialization.wire(), log: cfg.Logger, id: cfg.clientID(), same: cfg.sameFields(),
-		conns: map[*conn.Conn]*connection{}, groups: map[string]*core.Inbox{}, kick: make(chan struct{}, 1),
+		conns: map[*conn.Conn]*connection{}, groups: map[string]*core.Inbox{}, kept: map[string][]string{}, kick: make(chan struct{}, 1),
 		asking: map[string]chan struct{}{}, tls: secure,
 	}
 	// withDefaults has looked at the errors of these.

@@ -160,6 +160,9 @@ func (c *Client) appendSend(dst []byte, at *core.Attempt, code int, opaque int32
 	if err != nil {
 		return dst, err
 	}
+	if call.Type() == core.TransactionMessage {
+		flags |= rocketmq.SysTransactionPrepared
+	}
 	send := wire.SendRequest{
 		Group: call.Group(), Topic: out.Topic(),
 		DefaultTopic: c.cfg.CreateTopicKey, DefaultTopicQueueNums: c.cfg.DefaultTopicQueueNums,
@@ -193,7 +196,7 @@ func (c *Client) appendSend(dst []byte, at *core.Attempt, code int, opaque int32
 func (c *Client) newFrame(req *conn.Request, p *peer, cmd *wire.Command) (*conn.Frame, error) {
 	f := c.shared.NewFrame()
 	var err error
-	f.B, err = c.encodeCommand(f.B, head{code: cmd.Code, addr: p.addr, opaque: req.Opaque}, cmd.Ext, cmd.Body)
+	f.B, err = c.encodeCommand(f.B, head{code: cmd.Code, addr: p.addr, opaque: req.Opaque, oneway: req.Kind == conn.Oneway}, cmd.Ext, cmd.Body)
 	if err != nil {
 		c.shared.FreeFrame(f)
 		return nil, err

@@ -42,6 +42,7 @@ func (c *Client) UnregisterGroup(ctx context.Context, group string) error {
 	c.mu.Lock()
 	_, known := c.groups[group]
 	delete(c.groups, group)
+	delete(c.kept, group)
 	c.mu.Unlock()
 	if !known || c.usable() != nil {
 		return nil
@@ -113,20 +114,53 @@ func (c *Client) heartbeats(life context.Context) {
 }
 
 // audience lists the brokers that get a heartbeat: those that something was sent to, while
-// they are connected or a known route leads to them. A route may name any address; who is not
-// sent to is not dialed, nor told who we are.
+// they are connected or a known route leads to them, and those that a group keeps. A route may
+// name any address; who is neither sent to nor kept is not dialed, nor told who we are.
 func (c *Client) audience() []*peer {
 	if len(c.groupList()) == 0 {
 		return nil
 	}
 	var out []*peer
-	known := c.known.addrs()
+	known := c.wanted()
 	for addr, p := range c.brokers.list() {
 		if p.cur.Load() != nil || known[addr] {
 			out = append(out, p)
 		}
 	}
 	return out
+}
+
+// wanted are the addresses of the brokers of all topics in use, and of those that groups keep,
+// to which there is a peer then.
+func (c *Client) wanted() map[string]bool {
+	out := c.known.addrs()
+	c.mu.Lock()
+	var kept []string
+	for _, addrs := range c.kept {
+		kept = append(kept, addrs...)
+	}
+	c.mu.Unlock()
+	for _, addr := range kept {
+		if _, err := c.brokers.get(addr); err == nil { // else there are too many peers
+			out[addr] = true
+		}
+	}
+	return out
+}
+
+// KeepBrokers implements [core.BrokerKeeper]: the brokers get heartbeats as those do that
+// something is sent to, the first one at once.
+func (c *Client) KeepBrokers(group string, brokers []core.Broker) {
+	addrs := make([]string, len(brokers))
+	for i := range brokers {
+		addrs[i] = brokers[i].Addr
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, known := c.groups[group]; known && !slices.Equal(c.kept[group], addrs) {
+		c.kept[group] = addrs
+		c.kickHeartbeat()
+	}
 }
 
 func (c *Client) groupList() []string {

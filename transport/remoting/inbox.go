@@ -51,7 +51,7 @@ func serverRequest(addr string, cmd *wire.Command) *core.ServerRequest {
 	case wire.CheckTransactionState:
 		r.Kind = core.RequestTransactionCheck
 		// The request names no group: the half message in its body does (Java:
-		// ClientRemotingProcessor.checkTransactionState).
+		// ClientRemotingProcessor.checkTransactionState). One without a group is nobody's.
 		if m, _, err := wire.ParseStored(r.Body); err == nil {
 			group, _ := wire.LookupProperty(string(m.Properties), rocketmq.PropertyProducerGroup)
 			r.Group = strings.Clone(group)
@@ -79,8 +79,9 @@ func copied(fields wire.Fields) map[string]string {
 	return out
 }
 
-// deliver gives a request to the inbox of its group. One that names no group goes to the
-// first inbox whose handler knows it, or else to the first that has a handler for it.
+// deliver gives a request to the inbox of its group. One that names no group, such as a reply,
+// goes to the first inbox whose handler knows it, or else to the first that has a handler for
+// it; a transaction check without a group is nobody's.
 func (c *Client) deliver(r *core.ServerRequest) error {
 	if r.Group != "" {
 		if in := c.inboxOf(r.Group); in != nil {
@@ -96,7 +97,7 @@ func (c *Client) deliver(r *core.ServerRequest) error {
 		}
 	}
 	for _, in := range inboxes {
-		if r.Group == "" && slices.Contains(in.Kinds(), r.Kind) {
+		if r.Group == "" && r.Kind != core.RequestTransactionCheck && slices.Contains(in.Kinds(), r.Kind) {
 			return in.Deliver(r)
 		}
 	}

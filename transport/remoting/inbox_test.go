@@ -79,6 +79,7 @@ func TestInbox(t *testing.T) {
 		{"a check of group two", check("two", wire.FlagOneway), "two", -1, 0, ""},
 		{"a check that wants an answer", check("two", 0), "two", 0, 0, ""},
 		{"a check of a group without a handler", check("one", wire.FlagOneway), "", -1, 1, "CHECK_TRANSACTION_STATE"},
+		{"a check that names no group", check("", 0), "", int(rocketmq.CodeRequestCodeNotSupported), 1, "CHECK_TRANSACTION_STATE"},
 		{"a check of a group that is not here", check("rogue", 0), "", int(rocketmq.CodeRequestCodeNotSupported), 1, "rogue"},
 		{
 			"a reply names no group",

@@ -67,10 +67,9 @@ var codecs = []struct {
 	{"zstd", rocketmq.SysCompressed | rocketmq.SysCompressionZstd},
 }
 
-// Capabilities implements [core.Capable]: consumers of RocketMQ know three codecs, and this
-// client makes no half messages.
+// Capabilities implements [core.Capable]: consumers of RocketMQ know three codecs.
 func (c *Client) Capabilities() core.Capabilities {
-	out := core.Capabilities{Lacks: []core.Feature{core.FeatureTransaction}}
+	var out core.Capabilities
 	for _, codec := range codecs {
 		out.Codecs = append(out.Codecs, codec.name)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/transport/remoting/internal/conn"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -26,7 +27,7 @@ func (c *Client) Recall(ctx context.Context, op *core.Operation, handle string) 
 	if err != nil {
 		return "", err
 	}
-	answer, err := c.operate(ctx, op, p, wire.Command{
+	answer, err := c.operate(ctx, op, p, conn.Ask, wire.Command{
 		Code: wire.RecallMessage,
 		Ext:  wire.Recall{Group: op.Group(), Topic: op.Target(), Handle: handle, BrokerName: op.Broker().Name}.Fields(),
 	})
@@ -49,8 +50,9 @@ func (c *Client) Recall(ctx context.Context, op *core.Operation, handle string) 
 
 // operate makes an operation's request. The operation is marked as written if bytes of the
 // request may have left, and if the exchange panics.
-func (c *Client) operate(ctx context.Context, op *core.Operation, p *peer, cmd wire.Command) (wire.Command, error) {
+func (c *Client) operate(ctx context.Context, op *core.Operation, p *peer, kind conn.Kind, cmd wire.Command) (wire.Command, error) {
 	req := c.shared.NewRequest(ctx, op.Deadline(), op.Aborted())
+	req.Kind = kind
 	returned := false
 	defer func() {
 		if !returned {

@@ -187,6 +187,9 @@ func result(r *wire.SendResponse, at *core.Attempt, status core.SendStatus) *cor
 	res.OffsetMessageID = r.MsgID
 	res.Queue = core.Queue{Broker: at.Queue().Broker, ID: r.QueueID}
 	res.QueueOffset = r.QueueOffset
+	if at.Call().Type() == core.TransactionMessage {
+		res.TransactionID = r.TransactionID // brokers of 5.x give every message one
+	}
 	res.RegionID, res.TraceOn, res.RecallHandle = r.RegionID, r.TraceOn, r.RecallHandle
 	if at.Call().Batch() {
 		setOffsetIDs(at, res, r.MsgID)
@@ -201,6 +204,7 @@ const maxOffsetID = 64
 // boundID drops an id that is too long, and the memory that it is in.
 func boundID(r *wire.SendResponse) {
 	r.MsgID, r.RegionID, r.RecallHandle = "", strings.Clone(r.RegionID), strings.Clone(r.RecallHandle)
+	r.TransactionID = strings.Clone(r.TransactionID)
 }
 
 // refused is an answer that is no success.

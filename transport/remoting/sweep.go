@@ -7,12 +7,12 @@ import (
 )
 
 // sweep closes connections that are not needed: those to brokers of no known route
-// that had no send since the last sweep, those without any traffic for the idle
+// that no group keeps and that had no send since the last sweep, those without any traffic for the idle
 // time, and those to name servers that are no longer listed. It forgets
 // addresses likewise. Connections in use to name servers that are given by a DNS name are opened
 // anew now and then. Only the heartbeat goroutine calls it.
 func (c *Client) sweep(now time.Time) {
-	wanted := c.known.addrs()
+	wanted := c.wanted()
 	offline := func(p *peer) bool { return p.broker && !wanted[p.addr] || !p.broker && !c.names.has(p.addr) }
 	for _, cn := range c.open() {
 		usage := cn.Usage()

@@ -38,6 +38,9 @@ const (
 	Attempt Operation = "attempt"
 	Recall  Operation = "recall"
 	Request Operation = "request"
+	// End and Check are the end of a transaction, and a broker's question about one.
+	End   Operation = "end-transaction"
+	Check Operation = "transaction-check"
 )
 
 // OfCall is the operation that a call is: a request where a step waits for the reply to it.
@@ -81,11 +84,13 @@ func AppendCount(dst []attribute.KeyValue, op Operation, namespace, topic string
 // SendType returns the operation type of a send.
 func SendType() attribute.KeyValue { return semconv.MessagingOperationTypeSend }
 
-// AppendMessage appends what describes one message; a batch has none of these. Keys are
-// another matter, see [AppendKeys].
-func AppendMessage(dst []attribute.KeyValue, m *core.Message, id core.MessageID) []attribute.KeyValue {
+// AppendMessage appends what describes one message, which is sent as one of a type; a batch has
+// none of these. Keys are another matter, see [AppendKeys].
+func AppendMessage(dst []attribute.KeyValue, m *core.Message, typ core.MessageType, id core.MessageID) []attribute.KeyValue {
 	dst = append(dst, semconv.MessagingMessageID(id.String()))
-	switch m.Type() {
+	switch typ {
+	case core.TransactionMessage:
+		dst = append(dst, semconv.MessagingRocketMQMessageTypeTransaction)
 	case core.FIFOMessage:
 		dst = append(dst, semconv.MessagingRocketMQMessageTypeFifo, semconv.MessagingRocketMQMessageGroup(m.ShardingKey))
 	case core.DelayMessage:
@@ -136,6 +141,9 @@ func ClientID(id string) attribute.KeyValue { return semconv.MessagingClientID(i
 
 // BatchCount is the number of messages in a batch; a single send has none.
 func BatchCount(n int) attribute.KeyValue { return semconv.MessagingBatchMessageCount(n) }
+
+// MessageID is the id of a message.
+func MessageID(id string) attribute.KeyValue { return semconv.MessagingMessageID(id) }
 
 // BodySize is the size of the body as the user gave it, uncompressed.
 func BodySize(n int) attribute.KeyValue { return semconv.MessagingMessageBodySize(n) }
@@ -217,15 +225,17 @@ func StatusText(err error) string {
 // Attributes that the conventions do not have. Their names begin with the library's, since
 // rocketmq and messaging belong to the conventions.
 const (
-	AttemptKey      = attribute.Key("liftoff.attempt")          // int, from 1
-	AttemptTimeKey  = attribute.Key("liftoff.attempt.duration") // seconds
-	ResponseCodeKey = attribute.Key("liftoff.response_code")    // int, the broker's answer
-	AttemptsKey     = attribute.Key("liftoff.attempts")         // int, attempts of the call
-	CertaintyKey    = attribute.Key("liftoff.certainty")        // what became of the message
-	ModeKey         = attribute.Key("liftoff.mode")             // sync, async, oneway
-	SendStatusKey   = attribute.Key("liftoff.send_status")      // of a message that is stored, SEND_OK and so on
-	DeliverAfterKey = attribute.Key("liftoff.message.delay")    // int, milliseconds
-	PriorityKey     = attribute.Key("liftoff.message.priority") // int, from 0
+	AttemptKey      = attribute.Key("liftoff.attempt")           // int, from 1
+	AttemptTimeKey  = attribute.Key("liftoff.attempt.duration")  // seconds
+	ResponseCodeKey = attribute.Key("liftoff.response_code")     // int, the broker's answer
+	AttemptsKey     = attribute.Key("liftoff.attempts")          // int, attempts of the call
+	CertaintyKey    = attribute.Key("liftoff.certainty")         // what became of the message
+	ModeKey         = attribute.Key("liftoff.mode")              // sync, async, oneway
+	DecisionKey     = attribute.Key("liftoff.transaction")       // what becomes of a half message: commit, rollback, unknown
+	CheckKey        = attribute.Key("liftoff.transaction.check") // bool, a broker asked
+	SendStatusKey   = attribute.Key("liftoff.send_status")       // of a message that is stored, SEND_OK and so on
+	DeliverAfterKey = attribute.Key("liftoff.message.delay")     // int, milliseconds
+	PriorityKey     = attribute.Key("liftoff.message.priority")  // int, from 0
 	LiteTopicKey    = attribute.Key("liftoff.message.lite_topic")
 )
 

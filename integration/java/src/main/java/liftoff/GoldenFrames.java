@@ -29,6 +29,7 @@ import org.apache.rocketmq.remoting.netty.NettyRemotingClient;
 import org.apache.rocketmq.remoting.protocol.LanguageCode;
 import org.apache.rocketmq.remoting.protocol.RemotingCommand;
 import org.apache.rocketmq.remoting.protocol.SerializeType;
+import org.apache.rocketmq.remoting.protocol.header.EndTransactionRequestHeader;
 import org.apache.rocketmq.remoting.protocol.header.RecallMessageRequestHeader;
 import org.apache.rocketmq.remoting.protocol.header.RecallMessageResponseHeader;
 import org.apache.rocketmq.remoting.protocol.header.SendMessageRequestHeader;
@@ -108,6 +109,19 @@ public final class GoldenFrames {
             return request(35, h, null);
         });
         both("heartbeat", () -> request(34, null, heartbeat().encode()));
+        both("end-transaction", () -> {
+            // as DefaultMQProducerImpl.endTransaction does it, but for the one-way flag
+            EndTransactionRequestHeader h = new EndTransactionRequestHeader();
+            h.setTopic("orders");
+            h.setTransactionId(ID);
+            h.setCommitLogOffset(1234567890123L);
+            h.setBrokerName("broker-a");
+            h.setCommitOrRollback(8);
+            h.setProducerGroup("group-1");
+            h.setTranStateTableOffset(7L);
+            h.setMsgId(ID);
+            return request(37, h, null);
+        });
         both("recall", () -> {
             // as DefaultMQProducerImpl.recallMessage does it
             RecallMessageRequestHeader h = new RecallMessageRequestHeader();
