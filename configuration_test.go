@@ -34,6 +34,8 @@ type configured struct {
 	texts map[string]form
 	// unlike are defaults that depend on something, in words, by the same path.
 	unlike map[string]string
+	// described are the names of those that only the description has.
+	described map[string]string
 }
 
 // form says in words what is allowed where no bound can be searched for, with values that
@@ -77,7 +79,8 @@ var pageOfSettings = []configured{
 	{
 		base: liftoff.Config{Group: "g", NameServers: []string{"a:1"}}, make: maker(func(c liftoff.Config) (*liftoff.Producer, error) { return liftoff.New(c) }),
 		unlike: map[string]string{
-			"RouteTimeout": "the call's time, 10 s at least", "NameServers": "`NAMESRV_ADDR`",
+			"RouteTimeout": "the call's time, 10 s at least", "NameServers": "`NAMESRV_ADDR`", "Client.ClientID": "made as Java's is",
+			"Client.ClientIP": "the machine's first", "Client.InstanceName": "`pid#random`",
 		},
 		texts: map[string]form{
 			"NameServers":                   servers,
@@ -86,6 +89,7 @@ var pageOfSettings = []configured{
 			"Client.AllowedBrokers":         {"names, `*.example`, IP addresses, networks; with or without a port", []any{[]string{"a", "*.b:1", "10.0.0.0/8"}}, []any{[]string{"10.0.0.0/99"}}},
 			"Client.Addresses":              {"`FROM=TO`: addresses, broker names, hosts, networks", []any{[]string{"a:1=b:2", "a=b:2", "10.1.0.0/16=10.2.0.0/16"}}, []any{[]string{"a"}, []string{"10.1.0.0/16=10.2.0.0/24"}}},
 			"Client.SOCKS":                  {"a proxy `host:port`, or proxies by network", []any{remoting.SOCKS{"10.0.0.0/8": {Addr: "p:1"}}}, []any{remoting.SOCKS{"x": {Addr: "p:1"}}}},
+			"Client.Zone.Mode":              {"true or false, only with `name`", []any{false}, []any{true}},
 			"Client.TLS.CAFile":             pemFile,
 			"Client.TLS.CertFile":           pemFile,
 			"Client.TLS.KeyFile":            pemFile,
@@ -103,17 +107,29 @@ var pageOfSettings = []configured{
 	{base: limit.RateConfig{PerSecond: 1}, make: maker(limit.NewRate), unlike: map[string]string{"Burst": "what a second allows, at least 1"}},
 	{base: limit.BulkheadConfig{}, make: maker(limit.NewBulkhead)},
 	{base: limit.AdaptiveConfig{}, make: maker(limit.NewAdaptive)},
-	{base: health.Config{}, make: maker(health.NewLatency)},
+	{
+		base: health.Config{}, make: maker(health.NewLatency),
+		texts: map[string]form{
+			"Table.LatencyMax":   {"ascending, 0 or from 10 µs, as many as `notAvailable`", nil, []any{[]time.Duration{1, 2}}},
+			"Table.NotAvailable": {"0 or from 10 µs, as many as `latencyMax`", nil, []any{[]time.Duration{1}}},
+			"Table.Isolation":    {"0 or from 10 µs; counts with `latencyMax` only", nil, nil},
+		},
+	},
 	{base: health.ReachabilityConfig{}, make: maker(health.NewReachability)},
 	{base: selector.HashConfig{}, make: chooser(selector.NewHash)},
 	{base: selector.PowerOfTwoConfig{}, make: chooser(selector.NewPowerOfTwo)},
 	{base: selector.StickyConfig{Messages: 1, For: time.Second}, make: chooser(selector.NewSticky)},
 	{
 		base: selector.WeightedConfig{Weights: map[string]int{"a": 1}}, make: chooser(selector.NewWeighted),
-		texts: map[string]form{"Weights": {"weights by broker, each 0 to 1,000,000", []any{map[string]int{"a": 1_000_000, "b": 0}}, []any{map[string]int{"a": 1_000_001}, map[string]int{"a": -1}}}},
+		described: map[string]string{"Others": "others"},
+		texts:     map[string]form{"Weights": {"weights by broker, each 0 to 1,000,000", []any{map[string]int{"a": 1_000_000, "b": 0}}, []any{map[string]int{"a": 1_000_001}, map[string]int{"a": -1}}}},
 	},
-	{base: selector.ZoneConfig{Brokers: []string{"a"}}, make: chooser(selector.NewZone)},
-	{base: sendrules.Config{}, make: maker(sendrules.New)},
+	{base: selector.ZoneConfig{Brokers: []string{"a"}}, make: chooser(selector.NewZone), texts: map[string]form{
+		"Brokers": {"names, or beginnings with a `*` behind them", []any{[]string{"a", "eu-*"}}, []any{[]string{"*"}, []string{"a*b"}, []string{""}}},
+	}},
+	{base: sendrules.Config{}, make: maker(sendrules.New), texts: map[string]form{
+		"Properties": {"names that are not RocketMQ's own", []any{[]string{"tenant"}}, []any{[]string{"KEYS"}, []string{" "}, []string{"a", "a"}}},
+	}},
 	{base: requestreply.Config{}, make: maker(requestreply.New)},
 	{base: admin.Config{}, make: maker(newAdmin)},
 }

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/core"
 )
 
 // settings writes the tables of one configuration.
@@ -92,6 +94,23 @@ func (s *settings) accepts(index []int, value any, typ reflect.Type) bool {
 func (s *settings) effective(f reflect.StructField, index []int) reflect.Value {
 	if v := find(reflect.ValueOf(s.made), reflect.TypeOf(s.base), f, index, 0); v.IsValid() {
 		return v
+	}
+	// Some keep settings one by one, under the same names but small.
+	made := reflect.Indirect(reflect.ValueOf(s.made))
+	for i, at := range index {
+		if made.Kind() != reflect.Struct {
+			break
+		}
+		name := reflect.TypeOf(s.base).FieldByIndex(index[:i+1]).Name
+		if i == 0 {
+			name = strings.ToLower(name[:1]) + name[1:]
+			made = made.FieldByName(name)
+		} else {
+			made = made.Field(at)
+		}
+		if i == len(index)-1 && made.IsValid() && made.Type() == f.Type {
+			return made
+		}
 	}
 	return reflect.Zero(f.Type)
 }
@@ -195,6 +214,16 @@ func (s *settings) byDefault(f reflect.StructField, index []int, path string) st
 	if words := s.unlike[path]; words != "" {
 		return words
 	}
+	if name := s.described[path]; name != "" {
+		for _, part := range s.made.([]any) {
+			for _, setting := range core.Describe(part).Settings {
+				if _, value, ok := strings.Cut(", "+setting.Value, ", "+name+" "); ok {
+					return value
+				}
+			}
+		}
+		s.t.Errorf("%T says nothing of %s", s.base, name)
+	}
 	if !reflect.ValueOf(s.base).FieldByIndex(index).IsZero() {
 		if _, err := s.try(index, reflect.Zero(f.Type)); err != nil {
 			return "required"
@@ -203,8 +232,14 @@ func (s *settings) byDefault(f reflect.StructField, index []int, path string) st
 	}
 	v := s.effective(f, index)
 	switch {
-	case f.Type == reflect.TypeFor[time.Duration]() && v.Int() != 0, v.CanInt() && v.Int() != 0:
+	case v.CanInt() && v.Int() != 0:
 		return quantity(f, v.Int())
+	case f.Type == reflect.TypeFor[[]time.Duration]() && v.Len() > 0:
+		var items []string
+		for i := range v.Len() {
+			items = append(items, period(time.Duration(v.Index(i).Int())))
+		}
+		return strings.Join(items, ", ")
 	case v.CanFloat():
 		return decimal(v.Float())
 	case v.Kind() == reflect.Bool:
@@ -246,7 +281,8 @@ func (s *settings) allowed(f reflect.StructField, index []int, path string) stri
 	case named(t) && t.Kind() == reflect.Uint8:
 		return strings.Join(names(t), ", ")
 	}
-	return "see below"
+	s.t.Errorf("%T.%s needs a form: no bound of it can be searched for", s.base, path)
+	return ""
 }
 
 // lengths searches for the longest text.
@@ -338,15 +374,18 @@ func quantity(f reflect.StructField, n int64) string {
 }
 
 func period(d time.Duration) string {
+	if d == 0 {
+		return "0"
+	}
 	for _, u := range []struct {
 		size time.Duration
 		name string
-	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}, {time.Millisecond, "ms"}, {time.Microsecond, "µs"}} {
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}, {time.Millisecond, "ms"}, {time.Microsecond, "µs"}, {1, "ns"}} {
 		if d%u.size == 0 && (u.name != "d" || d > u.size) {
 			return fmt.Sprintf("%d %s", d/u.size, u.name)
 		}
 	}
-	return d.String()
+	panic("unreachable: nanoseconds always fit")
 }
 
 func thousands(n int64) string {
