@@ -162,6 +162,9 @@ func Build(version string) (string, error) {
 	if version != GoldenVersion {
 		args = append(args, "-Dleft.out=liftoff/GoldenFrames.java")
 	}
+	if strings.HasPrefix(version, "4.") {
+		args = append(args, "-Dleft.out.4=liftoff/Recall.java")
+	}
 	args = append(args, "-Drocketmq.version="+version, "compile", "dependency:copy-dependencies",
 		"-DincludeScope=runtime", "-DoutputDirectory="+filepath.Join(target, "lib"))
 	cmd := exec.Command("mvn", args...)
