@@ -15,10 +15,10 @@ import org.apache.rocketmq.common.message.MessageExt;
 /**
  * Transactions NAMESRV TOPIC COUNT TIMEOUT_S
  *
- * <p>Sends COUNT half messages with the official transactional producer. The body is the message's number n. By n % 3 the
- * local transaction commits, rolls back or is unknown. Of an unknown one the answer to the broker's question is a commit
- * for an even n and a rollback for an odd one. It waits until it was asked about each of those, and prints a JSON object a
- * line: what became of each local transaction, then each question.
+ * <p>Sends COUNT half messages with the official transactional producer, in a group of the topic. The body is the
+ * message's number n. By n % 3 the local transaction commits, rolls back or is unknown. Of an unknown one the answer to the
+ * broker's question is a commit for an even n and a rollback for an odd one. It waits until it was asked about each of
+ * those, and prints a JSON object a line: what became of each local transaction, and each question.
  */
 public final class Transactions {
     private Transactions() {
@@ -27,7 +27,7 @@ public final class Transactions {
     public static void main(String[] args) throws Exception {
         int count = Integer.parseInt(args[2]);
         Set<Integer> asked = ConcurrentHashMap.newKeySet();
-        TransactionMQProducer producer = new TransactionMQProducer("liftoff_java_transactions");
+        TransactionMQProducer producer = new TransactionMQProducer(args[1] + "_g");
         producer.setNamesrvAddr(args[0]);
         producer.setSendMsgTimeout(20_000);
         producer.setTransactionListener(new TransactionListener() {
