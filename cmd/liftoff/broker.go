@@ -35,7 +35,7 @@ When all of them listen it prints their addresses to standard output, a line eac
     broker broker-a 127.0.0.1:40123
     ready
 
-What consumers need works too: a message that one of them fails comes again later and at last goes to the group's topic %DLQ%, tags are filtered here, and RocketMQ's mqadmin finds messages by key and id, shows topics, consumers and their progress, and deletes topics. Not here are transactions, filters by SQL, pop consumption, access control, TLS and the proxy; each is refused with words that the client shows.
+What consumers need works too: a message that one of them fails comes again later and at last goes to the group's topic %DLQ%, tags are filtered here, and RocketMQ's mqadmin finds messages by key and id, shows topics, consumers and their progress, and deletes topics. Transactions with checks, requests with replies, and timed messages with recalls work as well. Not here are filters by SQL, pop consumption, access control, TLS and the proxy; each is refused with words that the client shows.
 
 What it refuses because it does not have it is printed to standard error, once for each kind, with the client's language and address; so are connections that it ends because they break the protocol, stall or are too many.
 
