@@ -116,6 +116,7 @@ client:
   maxTopics: 20
   userTimeout: 21ms
   vipChannel: true
+  allowedBrokers: ["10.0.0.0/8"]
   addresses: ["broker-a=127.0.0.1:30911"]
   socks: proxy.example:1080
   discovery:
@@ -143,7 +144,7 @@ acl:
 				Zone: remoting.Zone{Name: "zone", Mode: true}, StreamType: true,
 				ConnectTimeout: 12 * ms, NameServerTimeout: 13 * ms, RequestTimeout: 14 * ms, WriteTimeout: 15 * ms, FrameTimeout: 16 * ms,
 				IdleTimeout: 17 * ms, MaxQueuedBytes: 18, MaxBrokers: 19, MaxTopics: 20,
-				UserTimeout: 21 * ms, VIPChannel: true, Addresses: []string{"broker-a=127.0.0.1:30911"}, SOCKS: remoting.SOCKS{"0.0.0.0/0": {Addr: "proxy.example:1080"}},
+				UserTimeout: 21 * ms, VIPChannel: true, AllowedBrokers: []string{"10.0.0.0/8"}, Addresses: []string{"broker-a=127.0.0.1:30911"}, SOCKS: remoting.SOCKS{"0.0.0.0/0": {Addr: "proxy.example:1080"}},
 				Discovery: remoting.Discovery{
 					Endpoint: "conf.example", SRV: []string{"_rocketmq._tcp.a.example", "_rocketmq._tcp.b.example"}, Interval: 21000 * ms,
 				},
