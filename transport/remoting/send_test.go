@@ -3,7 +3,10 @@ package remoting_test
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
@@ -117,6 +120,36 @@ func TestReconsumeTimes(t *testing.T) {
 			t.Errorf("%v to %s: properties %q", tt.properties, tt.topic, req.Properties)
 		}
 	}
+}
+
+// Attempts are equal, in the time at which the message was born as well.
+func TestAttemptsHaveTheCallsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes()
+		var asked atomic.Int32
+		b := run(t, n.listen("a:1"), func(s *session, c wire.Command) {
+			if asked.Add(1) == 1 {
+				time.Sleep(50 * time.Millisecond)
+				s.answer(c, int(rocketmq.CodeSystemBusy), "busy")
+				return
+			}
+			s.ok(c)
+		})
+		p := producer(t, client(t, remoting.Config{Dial: n.dial}), b.addr())
+		began := time.Now()
+		if _, err := p.Send(bg, coretest.Message("x"), core.SendRetry(coretest.Retry(2))); err != nil {
+			t.Fatal(err)
+		}
+		seen := b.requests(wire.SendMessageV2)
+		if len(seen) != 2 || time.Since(began) < 50*time.Millisecond {
+			t.Fatalf("%d requests in %v", len(seen), time.Since(began))
+		}
+		for _, c := range seen {
+			if req, err := wire.ParseSend(&c); err != nil || req.BornTimestamp != began.UnixMilli() {
+				t.Errorf("got %+v, %v, want %d", req, err, began.UnixMilli())
+			}
+		}
+	})
 }
 
 func TestSendBatch(t *testing.T) {
