@@ -141,7 +141,7 @@ func (t *Trace) InterceptOperation(ctx context.Context, op *core.Operation, next
 		end := op.Transaction()
 		r.Kind, r.Type, r.ID = EndTransaction, typeCommit, end.MessageID
 		r.TransactionID, r.Decision, r.FromCheck = end.TransactionID, end.Decision, end.FromCheck
-		r.Tag, r.Keys = end.Message.Tag, strings.Join(end.Message.Keys, " ")
+		r.Tag, r.Keys = end.Message.Tag, strings.Join(end.Message.Keys, rocketmq.KeySeparator)
 		if region := end.Message.Properties[rocketmq.PropertyMsgRegion]; region != "" {
 			r.Region = region
 		}
