@@ -14,5 +14,5 @@ func ExampleNew() {
 	}
 	fmt.Println(trace.Step().Name(), trace.Describe())
 	// Output:
-	// msgtrace RocketMQ's message trace (topic RMQ_SYS_TRACE_TOPIC; records at most 100 in a message, after 500ms; 2048 wait, beyond that they are dropped)
+	// msgtrace RocketMQ's message trace (topic RMQ_SYS_TRACE_TOPIC, records at most 100 in a message, after 500ms; 2048 wait, beyond that they are dropped)
 }
