@@ -39,6 +39,9 @@ func assemble(cfg Config, options []Option) (core.Config, error) {
 	for _, topic := range p.topics {
 		c.Topics = append(c.Topics, namespace.Wrap(cfg.Namespace, topic))
 	}
+	if cfg.Namespace != "" && cfg.Client.NamespaceV2 != "" {
+		p.keep(errors.New("both Namespace and Client.NamespaceV2 are set, which are versions 1 and 2 of the same thing: set one of them"))
+	}
 	p.keep(addHooks(&c, cfg.Namespace, &p))
 	p.keep(addStrategies(&c, &p))
 	p.keep(addTransport(&c, cfg, &p))

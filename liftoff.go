@@ -42,8 +42,8 @@ type Config struct {
 	// [remoting.Config] allows; without any and without a source in Client.Discovery, those of
 	// the environment variable NAMESRV_ADDR.
 	NameServers []string `json:"nameServers" yaml:"nameServers" env:"NAME_SERVERS"`
-	// Namespace is put in front of the group and of every topic, as "ns%topic". None by
-	// default.
+	// Namespace is put in front of the group and of every topic, as "ns%topic": version 1 of
+	// namespaces. Version 2 is Client.NamespaceV2; both together are a mistake. None by default.
 	Namespace string `json:"namespace" yaml:"namespace" env:"NAMESPACE"`
 	// Timeout is the time of one call, all attempts included, 3 s by default. The
 	// caller's context may make it shorter. It has to be longer than brokers wait for a

@@ -350,3 +350,20 @@ func TestNameServersFromASource(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Versions 1 and 2 of namespaces name the same thing in two ways, so one of them is enough.
+func TestBothNamespacesAreAMistake(t *testing.T) {
+	cfg := liftoff.Config{Group: "g", NameServers: []string{"127.0.0.1:1"}, Namespace: "one", Client: remoting.Config{NamespaceV2: "two"}}
+	for name, options := range map[string][]liftoff.Option{
+		"own client":     nil,
+		"another client": {liftoff.WithClient(must(remoting.NewClient(remoting.Config{NameServers: cfg.NameServers})))},
+	} {
+		if _, err := liftoff.New(cfg, options...); err == nil || !strings.Contains(err.Error(), "both Namespace and Client.NamespaceV2 are set") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	cfg.Namespace = ""
+	if _, err := liftoff.New(cfg); err != nil {
+		t.Error(err)
+	}
+}

@@ -98,7 +98,7 @@ func sendOf(name string, code int, topic, body string, edits ...string) exchange
 		BornTimestamp: time.Now().UnixMilli(), MaxReconsumeTimes: -1, Batch: code == wire.SendBatchMessage,
 		Properties: []byte(properties("UNIQ_KEY="+goldenID, "a=b")),
 	}
-	f, err := r.Fields(code)
+	f, err := r.Fields(code, nil)
 	if err != nil {
 		panic(err) // fixed input
 	}

@@ -81,6 +81,7 @@ func TestRecall(t *testing.T) {
 		p := newProducer(t, c.NameServer(), producerOptions{group: "integration-recall"})
 		topic := topicFor(t, "t")
 		c.CreateTopic(t, topic, queues)
+		tenSecondsOn := tenSeconds(ctx, t, c, p)
 		due := time.Now().Add(20 * time.Second)
 		var want []string
 		recall := map[string]string{} // handles by id
@@ -143,5 +144,56 @@ func TestRecall(t *testing.T) {
 				t.Fatalf("recall of %s after its time: %v", id, err)
 			}
 		}
+		tenSecondsOn()
 	})
+}
+
+// tenSeconds sends messages that are due in 10 s, by the time and by the delay, and recalls one of each. What it returns
+// is called when they have long been due: the one has come at its time, within 2 s, and the recalled one has not.
+func tenSeconds(ctx context.Context, t *testing.T, c *cluster, p *core.Producer) (check func()) {
+	t.Helper()
+	const ahead = 10 * time.Second
+	if c.Version() == "4.9.7" {
+		return func() {}
+	}
+	topic := topicFor(t, "s")
+	c.CreateTopic(t, topic, 1)
+	type span struct{ from, to time.Time }
+	due := map[string]span{}
+	for body, m := range map[string]core.Message{
+		"by time": {DeliverAt: time.Now().Add(ahead)}, "by delay": {DeliverAfter: ahead},
+		"by time, recalled": {DeliverAt: time.Now().Add(ahead)}, "by delay, recalled": {DeliverAfter: ahead},
+	} {
+		m.Topic, m.Body = topic, []byte(body)
+		began := time.Now()
+		r, err := p.Send(ctx, &m)
+		must(t, err)
+		switch {
+		case strings.HasSuffix(body, "recalled"):
+			id, err := p.Recall(ctx, topic, r.RecallHandle)
+			if err != nil || id != r.MessageID.String() {
+				t.Errorf("recall of %q: %q, %v", body, id, err)
+			}
+		case m.DeliverAt.IsZero(): // counted by the broker, from when it got the message
+			due[body] = span{began.Add(ahead), time.Now().Add(ahead)}
+		default:
+			due[body] = span{m.DeliverAt, m.DeliverAt}
+		}
+	}
+	return func() {
+		t.Helper()
+		const tolerance = 2 * time.Second
+		for _, m := range javaprog.ReadBack(t, c.Version(), c.NameServer(), topic, len(due), time.Minute) {
+			at, body := time.UnixMilli(m.StoreTimestamp), string(m.Body())
+			want, there := due[body]
+			if !there || at.Before(want.from.Add(-tolerance)) || at.After(want.to.Add(tolerance)) {
+				t.Errorf("%q came at %s, want it between %s and %s", body, at, want.from, want.to)
+			}
+			t.Logf("%s: %q came %s after its time", c.Version(), body, at.Sub(want.to))
+			delete(due, body)
+		}
+		if len(due) > 0 {
+			t.Errorf("there have not come %v", due)
+		}
+	}
 }

@@ -28,7 +28,7 @@ const roundTrips = 1000
 type javaExchange struct{ Body, Reply, Error string }
 
 // javaRequestReply runs one end of the Java client's request-reply in the background.
-func javaRequestReply(t *testing.T, version, role, nameServer, topic, limit string) (wait func() []javaExchange) {
+func javaRequestReply(t *testing.T, version, role, nameServer, topic, limit string, count int, flags ...string) (wait func() []javaExchange) {
 	t.Helper()
 	if _, err := javaprog.Build(version); err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func javaRequestReply(t *testing.T, version, role, nameServer, topic, limit stri
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		lines, err = javaprog.TryRun(t, version, "RequestReply", role, nameServer, topic, strconv.Itoa(roundTrips), limit)
+		lines, err = javaprog.TryRun(t, version, "RequestReply", append(flags, role, nameServer, topic, strconv.Itoa(count), limit)...)
 	}()
 	return func() []javaExchange {
 		t.Helper()
@@ -73,7 +73,7 @@ func TestRequestsToJava(t *testing.T) {
 
 func requestsToJava(t *testing.T, version, nameServer, topic string) {
 	t.Helper()
-	responder := javaRequestReply(t, version, "respond", nameServer, topic, "120")
+	responder := javaRequestReply(t, version, "respond", nameServer, topic, "120", roundTrips)
 	r := requester(t, nameServer)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -115,15 +115,30 @@ func TestRepliesToJava(t *testing.T) {
 
 func repliesToJava(t *testing.T, version, nameServer, topic string) {
 	t.Helper()
-	rlog.SetLogLevel("fatal")
 	p := newProducer(t, nameServer, producerOptions{group: "integration-replies", timeout: 20 * time.Second})
-	group := topic + "_g"
-	var replies atomic.Int64
-	c, err := consumer.NewPushConsumer(
+	replies := replying(t, nameServer, topic, topic+"_g", p)
+	replied := map[string]int{}
+	for _, x := range javaRequestReply(t, version, "request", nameServer, topic, "60000", roundTrips)() {
+		if replied[x.Body]++; x.Reply != "re:"+x.Body || replied[x.Body] > 1 {
+			t.Errorf("the requester says %+v", x)
+		}
+	}
+	if n := replies.Load(); len(replied) != roundTrips || n != roundTrips {
+		t.Errorf("%d requests have a reply, %d replies were sent, want %d", len(replied), n, roundTrips)
+	}
+}
+
+// replying runs a consumer of another library, for whose messages the producer sends replies, until the test ends, and
+// counts the replies.
+func replying(t *testing.T, nameServer, topic, group string, p *core.Producer, options ...consumer.Option) *atomic.Int64 {
+	t.Helper()
+	rlog.SetLogLevel("fatal")
+	replies := new(atomic.Int64)
+	c, err := consumer.NewPushConsumer(append([]consumer.Option{
 		consumer.WithNsResolver(primitive.NewPassthroughResolver([]string{nameServer})),
-		consumer.WithGroupName(group), consumer.WithInstance(group+strconv.Itoa(os.Getpid())),
+		consumer.WithGroupName(group), consumer.WithInstance(topic + group + strconv.Itoa(os.Getpid())),
 		consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset),
-	)
+	}, options...)...)
 	must(t, err)
 	must(t, c.Subscribe(topic, consumer.MessageSelector{}, func(ctx context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
 		for _, m := range messages {
@@ -135,16 +150,8 @@ func repliesToJava(t *testing.T, version, nameServer, topic string) {
 		return consumer.ConsumeSuccess, nil
 	}))
 	must(t, c.Start())
-	defer func() { must(t, c.Shutdown()) }()
-	replied := map[string]int{}
-	for _, x := range javaRequestReply(t, version, "request", nameServer, topic, "60000")() {
-		if replied[x.Body]++; x.Reply != "re:"+x.Body || replied[x.Body] > 1 {
-			t.Errorf("the requester says %+v", x)
-		}
-	}
-	if n := replies.Load(); len(replied) != roundTrips || n != roundTrips {
-		t.Errorf("%d requests have a reply, %d replies were sent, want %d", len(replied), n, roundTrips)
-	}
+	t.Cleanup(func() { must(t, c.Shutdown()) })
+	return replies
 }
 
 // The Java clients, unchanged, make requests and replies at `liftoff broker`.
@@ -156,9 +163,9 @@ func TestOfficialRequestReplyAtLiftoffBroker(t *testing.T) {
 			"perm=6", "topicFilterType=SINGLE_TAG", "topicSysFlag=0", "order=false")}
 		_, err := create.call(t.Context(), brokerOf(t, nameServer), wire.JSON)
 		must(t, err)
-		responder := javaRequestReply(t, version, "respond", nameServer, topic, "120")
+		responder := javaRequestReply(t, version, "respond", nameServer, topic, "120", roundTrips)
 		replied := map[string]int{}
-		for _, x := range javaRequestReply(t, version, "request", nameServer, topic, "60000")() {
+		for _, x := range javaRequestReply(t, version, "request", nameServer, topic, "60000", roundTrips)() {
 			if replied[x.Body]++; x.Reply != "re:"+x.Body || replied[x.Body] > 1 {
 				t.Errorf("the requester says %+v", x)
 			}

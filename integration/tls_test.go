@@ -26,7 +26,7 @@ func TestTLS(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{
-			Version: version, TLS: true, Java: []string{"broker-a:-Dtls.server.need.client.auth=require"},
+			Version: version, TLS: true, Java: []string{"broker-a:-Dtls.server.need.client.auth=require"}, Settings: soonChecked,
 		})
 		own, strange := authorityOf(t, c), newAuthority(t)
 		right := remoting.TLS{
@@ -42,6 +42,7 @@ func TestTLS(t *testing.T) {
 		everyMode := newTLSClient(t, c, said, right)
 		sendsInEveryMode(t, everyMode.p, topic)
 		everyMode.saysNothingPlain(t, topic)
+		t.Run("operations", func(t *testing.T) { operationsOverTLS(t, c, said, right) })
 
 		refuses := func(name string, settings remoting.TLS, want string) {
 			t.Run(name, func(t *testing.T) { refusedTLS(t, c, said, topic, settings, want) })
@@ -282,7 +283,7 @@ type tlsClient struct {
 	nameServer, broker *tap
 }
 
-func newTLSClient(t *testing.T, c *cluster, said *transcript, settings remoting.TLS) *tlsClient {
+func newTLSClient(t *testing.T, c *cluster, said *transcript, settings remoting.TLS, options ...liftoff.Option) *tlsClient {
 	t.Helper()
 	x := &tlsClient{nameServer: newTap(t, c.NameServer()), broker: newTap(t, c.BrokerAddr("broker-a"))}
 	if settings.KeyFile != "" {
@@ -295,7 +296,7 @@ func newTLSClient(t *testing.T, c *cluster, said *transcript, settings remoting.
 			}
 			return addr
 		}},
-	})
+	}, options...)
 	return x
 }
 

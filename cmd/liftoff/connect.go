@@ -14,6 +14,7 @@ type connectFlags struct {
 	Access      accessFlags     `embed:""`
 	TLS         tlsFlags        `embed:""`
 	Network     networkFlags    `embed:""`
+	Tenant      tenantFlags     `embed:""`
 }
 
 // check finds what single flags do not show.
@@ -29,10 +30,14 @@ func (f *connectFlags) client(log *slog.Logger) (*remoting.Client, error) {
 		return nil, err
 	}
 	f.Network.set(&settings)
+	f.Tenant.set(&settings)
 	client, err := remoting.NewClient(settings)
 	if err != nil {
 		flags := f.NameServers.flags()
 		if named := f.Network.named(); named != "" {
+			flags += ", " + named
+		}
+		if named := f.Tenant.named(); named != "" {
 			flags += ", " + named
 		}
 		if f.TLS.Enabled {

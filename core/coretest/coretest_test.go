@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -55,35 +56,38 @@ func ExampleRoutes() {
 	// broker-b/1 at broker-b:10911
 }
 
+// In virtual time: no attempt is late because the machine is busy.
 func TestTransport(t *testing.T) {
-	tr := &coretest.Transport{}
-	tr.Do = func(ctx context.Context, at *core.Attempt) (*core.Result, error) {
-		switch string(at.Call().Outgoing().Body()) {
-		case "busy":
-			return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "scripted")
-		case "hang":
-			return nil, coretest.Hang(ctx, at)
+	synctest.Test(t, func(t *testing.T) {
+		tr := &coretest.Transport{}
+		tr.Do = func(ctx context.Context, at *core.Attempt) (*core.Result, error) {
+			switch string(at.Call().Outgoing().Body()) {
+			case "busy":
+				return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "scripted")
+			case "hang":
+				return nil, coretest.Hang(ctx, at)
+			}
+			return tr.Ack(at), nil
 		}
-		return tr.Ack(at), nil
-	}
-	p := coretest.Start(t, coretest.Config(tr))
-	for i := range 3 {
-		if res, err := p.Send(t.Context(), coretest.Message("ok")); err != nil || res.QueueOffset != int64(i) || res.Status != core.SendOK {
-			t.Errorf("send %d: %+v, %v", i, res, err)
+		p := coretest.Start(t, coretest.Config(tr))
+		for i := range 3 {
+			if res, err := p.Send(t.Context(), coretest.Message("ok")); err != nil || res.QueueOffset != int64(i) || res.Status != core.SendOK {
+				t.Errorf("send %d: %+v, %v", i, res, err)
+			}
 		}
-	}
-	if err := p.SendOneway(t.Context(), coretest.Message("ok")); err != nil {
-		t.Error(err)
-	}
-	if _, err := p.Send(t.Context(), coretest.Message("busy")); core.ClassOf(err) != core.ClassBusy {
-		t.Errorf("busy: %v", err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	if _, err := p.Send(ctx, coretest.Message("hang")); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("hang: %v", err)
-	}
-	if n := len(tr.Attempts()); n != 6 {
-		t.Errorf("%d attempts were recorded, want 6", n)
-	}
+		if err := p.SendOneway(t.Context(), coretest.Message("ok")); err != nil {
+			t.Error(err)
+		}
+		if _, err := p.Send(t.Context(), coretest.Message("busy")); core.ClassOf(err) != core.ClassBusy {
+			t.Errorf("busy: %v", err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := p.Send(ctx, coretest.Message("hang")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("hang: %v", err)
+		}
+		if n := len(tr.Attempts()); n != 6 {
+			t.Errorf("%d attempts were recorded, want 6", n)
+		}
+	})
 }

@@ -95,6 +95,15 @@ client:
   createTopicKey: TBW102
   defaultTopicQueueNums: 8
   clientId: me
+  clientIp: 10.1.2.3
+  instanceName: one
+  namespaceV2: tenant
+  unitMode: true
+  unitName: unit
+  zone:
+    name: zone
+    mode: true
+  streamType: true
   heartbeatInterval: 11ms
   connectTimeout: 12ms
   nameServerTimeout: 13ms
@@ -107,6 +116,7 @@ client:
   maxTopics: 20
   userTimeout: 21ms
   vipChannel: true
+  allowedBrokers: ["10.0.0.0/8"]
   addresses: ["broker-a=127.0.0.1:30911"]
   socks: proxy.example:1080
   discovery:
@@ -130,9 +140,11 @@ acl:
 			MaxInFlight: 10, MaxInFlightBytes: 5e9, MaxWorkers: 12, RouteRefresh: time.Minute, RouteTimeout: 2000 * ms,
 			Client: remoting.Config{
 				Serialization: remoting.JSON, CreateTopicKey: "TBW102", DefaultTopicQueueNums: 8, ClientID: "me", HeartbeatInterval: 11 * ms,
+				ClientIP: "10.1.2.3", InstanceName: "one", NamespaceV2: "tenant", UnitMode: true, UnitName: "unit",
+				Zone: remoting.Zone{Name: "zone", Mode: true}, StreamType: true,
 				ConnectTimeout: 12 * ms, NameServerTimeout: 13 * ms, RequestTimeout: 14 * ms, WriteTimeout: 15 * ms, FrameTimeout: 16 * ms,
 				IdleTimeout: 17 * ms, MaxQueuedBytes: 18, MaxBrokers: 19, MaxTopics: 20,
-				UserTimeout: 21 * ms, VIPChannel: true, Addresses: []string{"broker-a=127.0.0.1:30911"}, SOCKS: remoting.SOCKS{"0.0.0.0/0": {Addr: "proxy.example:1080"}},
+				UserTimeout: 21 * ms, VIPChannel: true, AllowedBrokers: []string{"10.0.0.0/8"}, Addresses: []string{"broker-a=127.0.0.1:30911"}, SOCKS: remoting.SOCKS{"0.0.0.0/0": {Addr: "proxy.example:1080"}},
 				Discovery: remoting.Discovery{
 					Endpoint: "conf.example", SRV: []string{"_rocketmq._tcp.a.example", "_rocketmq._tcp.b.example"}, Interval: 21000 * ms,
 				},

@@ -44,6 +44,7 @@ func newRig(t *testing.T, change func(*core.Config), opts ...metrics.Option) *ri
 		t.Fatal(err)
 	}
 	cfg := coretest.Config(r.transport, m.Step())
+	cfg.Timeout = time.Minute // a busy machine must not end a call
 	if change != nil {
 		change(&cfg)
 	}

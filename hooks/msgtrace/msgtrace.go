@@ -84,7 +84,7 @@ func (t *Trace) Snapshot() Snapshot {
 	return s
 }
 
-// InterceptAttempt records the attempt. A record without keys, or with one, costs no allocation.
+// InterceptAttempt records the attempt.
 func (t *Trace) InterceptAttempt(ctx context.Context, at *core.Attempt, next core.AttemptHandler) (*core.Result, error) {
 	start := time.Now()
 	res, err := next(ctx, at)

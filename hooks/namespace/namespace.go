@@ -8,8 +8,9 @@
 // they are about. The producer's group is configuration, so the program wraps it
 // itself, with [WrapGroup].
 //
-// The second version of namespaces (5.2.0 on, fields of the request's header) is
-// not a matter of topics and not done here.
+// The second version of namespaces (5.2.0 on) changes no topic and no group: the client names
+// the tenant in the header of each request, see NamespaceV2 of
+// [github.com/liftoff-mq/liftoff/transport/remoting.Config]. A cluster has one or the other.
 package namespace
 
 import (

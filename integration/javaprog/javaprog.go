@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -31,7 +32,8 @@ import (
 const GoldenVersion = "5.3.3"
 
 // Run runs class with the client jars of a RocketMQ version and returns its standard output, one string a line.
-// The test fails when the program cannot be built or ends with another status than 0.
+// Arguments that begin with -D are properties of the JVM. The test fails when the program cannot be built or ends with
+// another status than 0.
 func Run(t testing.TB, version, class string, args ...string) []string {
 	t.Helper()
 	lines, err := TryRun(t, version, class, args...)
@@ -51,14 +53,18 @@ func TryRun(t testing.TB, version, class string, args ...string) ([]string, erro
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var out, diag bytes.Buffer
-	cmd := exec.CommandContext(ctx, "java", append([]string{
+	properties := 0
+	for properties < len(args) && strings.HasPrefix(args[properties], "-D") {
+		properties++
+	}
+	cmd := exec.CommandContext(ctx, "java", slices.Concat(args[:properties], []string{
 		"-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true",
 		"--add-opens=java.base/java.nio=ALL-UNNAMED", "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
 		// The client writes its log below the home folder.
 		"-Duser.home=" + t.TempDir(),
 		"-cp", filepath.Join(target, "classes") + ":" + filepath.Join(target, "lib", "*"),
 		"liftoff." + class,
-	}, args...)...)
+	}, args[properties:])...)
 	cmd.Stdout, cmd.Stderr = &out, &diag
 	err = cmd.Run()
 	if err != nil {
@@ -161,6 +167,9 @@ func Build(version string) (string, error) {
 	args := []string{"-q", "-B", "-f", filepath.Join(src, "pom.xml")}
 	if version != GoldenVersion {
 		args = append(args, "-Dleft.out=liftoff/GoldenFrames.java")
+	}
+	if strings.HasPrefix(version, "4.") {
+		args = append(args, "-Dleft.out.4=liftoff/Recall.java")
 	}
 	args = append(args, "-Drocketmq.version="+version, "compile", "dependency:copy-dependencies",
 		"-DincludeScope=runtime", "-DoutputDirectory="+filepath.Join(target, "lib"))

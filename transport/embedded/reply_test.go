@@ -22,7 +22,7 @@ func replyTo(t testing.TB, code int, ser wire.Serialization, client, body string
 		Group: "repliers", Topic: replyTopic, DefaultTopic: "TBW102", DefaultTopicQueueNums: 4, BornTimestamp: 1234, Flag: 5, SysFlag: 1,
 		Properties: wire.AppendProperties(nil, props), MaxReconsumeTimes: -1,
 	}
-	fields, err := send.Fields(code)
+	fields, err := send.Fields(code, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,15 +1,10 @@
 package remoting
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 
@@ -35,6 +30,8 @@ type Client struct {
 	ser wire.Serialization
 	log *slog.Logger
 	id  string
+	// same are the header fields that every request has, nil without any.
+	same wire.Fields
 	// network is that of the brokers in routes: empty unless the client dials in its own way, by
 	// proxies, or with TLS, where a server may refuse this client alone.
 	network string
@@ -82,7 +79,7 @@ func NewClient(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("remoting client: %w", err)
 	}
 	c := &Client{
-		cfg: cfg, ser: cfg.Serialization.wire(), log: cfg.Logger, id: cfg.ClientID,
+		cfg: cfg, ser: cfg.Serialization.wire(), log: cfg.Logger, id: cfg.clientID(), same: cfg.sameFields(),
 		conns: map[*conn.Conn]*connection{}, groups: map[string]*core.Inbox{}, kept: map[string][]string{}, kick: make(chan struct{}, 1),
 		asking: map[string]chan struct{}{}, tls: secure,
 	}
@@ -90,11 +87,8 @@ func NewClient(cfg Config) (*Client, error) {
 	c.allow, _ = parseAllowed(cfg.AllowedBrokers)
 	c.addresses, _ = parseAddresses(cfg.Addresses)
 	c.socks, _ = parseSOCKS(cfg.SOCKS)
-	if c.id == "" {
-		c.id = newClientID()
-	}
 	if ownWay {
-		c.network = newClientID()
+		c.network = uniqueInstance()
 	}
 	c.shared = c.newConnShared()
 	c.brokers.init(c, true, cfg.MaxBrokers, brokerFrames)
@@ -103,39 +97,6 @@ func NewClient(cfg Config) (*Client, error) {
 	c.finder.init(c)
 	c.known.init(cfg.MaxTopics)
 	return c, nil
-}
-
-// newClientID makes ip@pid#random. Java's clients have ip@pid#nanoTime, which two
-// containers of one address can share.
-func newClientID() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-	return fmt.Sprintf("%s@%d#%s", localAddress(), os.Getpid(), hex.EncodeToString(b[:]))
-}
-
-// localAddress is the first address of this machine that is not loopback.
-func localAddress() string {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return "127.0.0.1"
-	}
-	return firstAddress(addrs)
-}
-
-// firstAddress is the first of IPv4, or of IPv6 where there is none, as in Java
-// (NetworkUtil.getLocalAddress).
-func firstAddress(addrs []net.Addr) string {
-	first := ""
-	for _, a := range addrs {
-		switch n, ok := a.(*net.IPNet); {
-		case !ok || !n.IP.IsGlobalUnicast():
-		case n.IP.To4() != nil:
-			return n.IP.String()
-		case first == "":
-			first = n.IP.String()
-		}
-	}
-	return cmp.Or(first, "127.0.0.1")
 }
 
 // ClientID is the id under which brokers know this client.

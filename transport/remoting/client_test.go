@@ -93,7 +93,7 @@ func TestLifecycle(t *testing.T) {
 }
 
 func TestClientID(t *testing.T) {
-	form := regexp.MustCompile(`^[0-9.]+@` + strconv.Itoa(os.Getpid()) + `#[0-9a-f]{16}$`)
+	form := regexp.MustCompile(`^[0-9a-f.:]+@` + strconv.Itoa(os.Getpid()) + `#[0-9a-f]{16}$`)
 	a, b := client(t, remoting.Config{}), client(t, remoting.Config{})
 	if !form.MatchString(a.ClientID()) || a.ClientID() == b.ClientID() {
 		t.Errorf("ids %q, %q", a.ClientID(), b.ClientID())

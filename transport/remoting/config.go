@@ -99,8 +99,8 @@ type Config struct {
 	// Discovery says where more name servers are found, and how DNS is asked.
 	Discovery Discovery `json:"discovery" yaml:"discovery" envPrefix:"DISCOVERY_"`
 	// UnitName is the unit of the cluster that this client belongs to (Java:
-	// ClientConfig.unitName). Discovery.Endpoint is asked for the name servers of this unit. None by
-	// default.
+	// ClientConfig.unitName). Discovery.Endpoint is asked for the name servers of this unit, and the
+	// client's id has the name. None by default.
 	UnitName string `json:"unitName" yaml:"unitName" env:"UNIT_NAME"`
 	// Dial opens connections, also those to SOCKS proxies; nil means a net.Dialer with TCP keep-alive of
 	// 15 s and UserTimeout, which tries every address of a name. It must obey ctx. It runs on a goroutine of
@@ -115,9 +115,27 @@ type Config struct {
 	CreateTopicKey string `json:"createTopicKey" yaml:"createTopicKey" env:"CREATE_TOPIC_KEY"`
 	// DefaultTopicQueueNums is how many queues such a topic gets per broker, 4 by default.
 	DefaultTopicQueueNums int `json:"defaultTopicQueueNums" yaml:"defaultTopicQueueNums" env:"DEFAULT_TOPIC_QUEUE_NUMS"`
-	// ClientID names this client to brokers. By default it is ip@pid#random, in
-	// the form of Java's ip@instance.
+	// ClientID names this client to brokers. By default it is made as Java's is:
+	// ip@instance, then @ and the unit's name if there is one, then @STREAM if StreamType is set.
 	ClientID string `json:"clientId" yaml:"clientId" env:"CLIENT_ID"`
+	// ClientIP is the address in that id, by default the first of this machine that is not loopback.
+	ClientIP string `json:"clientIp" yaml:"clientIp" env:"CLIENT_IP"`
+	// InstanceName is the instance in that id. By default, and for DEFAULT, it is pid#random, so that
+	// no two clients have the same. Clients with the same id are one to RocketMQ's tools.
+	InstanceName string `json:"instanceName" yaml:"instanceName" env:"INSTANCE_NAME"`
+
+	// NamespaceV2 is the tenant that each request names in its header, for servers that keep
+	// tenants apart by that (Java: namespaceV2, from 5.2.0 on). Topics and groups stay as they
+	// are. RocketMQ's own servers up to 5.5.0 do nothing with it. None by default.
+	NamespaceV2 string `json:"namespaceV2" yaml:"namespaceV2" env:"NAMESPACE_V2"`
+	// UnitMode marks each send as one of a unit, which is a part of a deployment that works by
+	// itself. A broker that makes a topic for such a send marks the topic as well. Off by default.
+	UnitMode bool `json:"unitMode" yaml:"unitMode" env:"UNIT_MODE"`
+	// Zone is where this client stands, see there. None by default.
+	Zone Zone `json:"zone" yaml:"zone" envPrefix:"ZONE_"`
+	// StreamType marks each request as one of a streaming client (Java:
+	// enableStreamRequestType). Off by default.
+	StreamType bool `json:"streamType" yaml:"streamType" env:"STREAM_TYPE"`
 
 	// HeartbeatInterval is how often the brokers that were sent to are told which groups live
 	// here, 30 s by default.
@@ -250,6 +268,7 @@ func (c Config) withDefaults() (Config, error) {
 	_, wrongAddresses := parseAddresses(c.Addresses)
 	_, wrongSOCKS := parseSOCKS(c.SOCKS)
 	errs = append(errs, wrongAllowed, wrongAddresses, wrongSOCKS)
+	errs = append(errs, c.checkTenancy())
 	c.Logger = logqueue.New(c.Logger).With("component", "rocketmq.client")
 	return c, errors.Join(errs...)
 }

@@ -21,7 +21,7 @@ func TestSendAllocations(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	for _, ser := range []wire.Serialization{wire.RocketMQ, wire.JSON} {
-		t.Run(ser.String(), func(t *testing.T) { sendAllocations(t, ser, nil, 1) })
+		t.Run(ser.String(), func(t *testing.T) { sendAllocations(t, ser, remoting.Config{}, 1) })
 	}
 }
 
@@ -32,7 +32,7 @@ func TestSignedSendAllocations(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	for _, ser := range []wire.Serialization{wire.RocketMQ, wire.JSON} {
-		t.Run(ser.String(), func(t *testing.T) { sendAllocations(t, ser, aclSigner(t), 6) })
+		t.Run(ser.String(), func(t *testing.T) { sendAllocations(t, ser, remoting.Config{Signer: aclSigner(t)}, 6) })
 	}
 }
 
@@ -46,8 +46,8 @@ func aclSigner(t testing.TB) remoting.Signer {
 	return s
 }
 
-func sendAllocations(t *testing.T, ser wire.Serialization, s remoting.Signer, most float64) {
-	c := client(t, remoting.Config{Signer: s})
+func sendAllocations(t *testing.T, ser wire.Serialization, cfg remoting.Config, most float64) {
+	c := client(t, cfg)
 	p := transportOnly(t, c, echo(t, ser))
 	msg := coretest.Message(strings.Repeat("x", 1024))
 	send := func() {

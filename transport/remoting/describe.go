@@ -31,6 +31,7 @@ func (c *Client) Describe() core.Description {
 	if len(c.cfg.AllowedBrokers) > 0 {
 		d.Settings = append(d.Settings, core.Setting{Name: "allowed brokers", Value: strings.Join(c.cfg.AllowedBrokers, " ")})
 	}
+	d.Settings = append(d.Settings, c.cfg.tenancy()...)
 	if c.tls != nil {
 		d.Settings = append(d.Settings, core.Setting{Name: "TLS", Value: c.cfg.TLS.summary()})
 	}

@@ -2,6 +2,7 @@ package remoting
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
@@ -59,9 +60,9 @@ func (h *head) flag() int32 {
 }
 
 // encodeSend appends a send as a frame. Its body is body or, of a batch, what the batch's
-// messages make.
+// messages make. Its fields are its own, then those of all requests, then the signer's.
 func (c *Client) encodeSend(dst []byte, h head, send *wire.SendRequest, body []byte, batch *core.Call) ([]byte, error) {
-	var extra wire.Fields
+	extra := c.same
 	if c.cfg.Signer != nil {
 		if batch != nil {
 			// A signer sees the whole body, so it is put together first.
@@ -73,12 +74,16 @@ func (c *Client) encodeSend(dst []byte, h head, send *wire.SendRequest, body []b
 			}
 			body, batch = whole.B, nil
 		}
-		fields, err := send.Fields(h.code)
+		fields, err := send.Fields(h.code, c.same)
 		if err != nil {
 			return dst, err
 		}
-		if extra, err = c.sign(h, fields, body); err != nil {
+		signature, err := c.sign(h, fields, body)
+		if err != nil {
 			return dst, err
+		}
+		if extra = signature; len(c.same) > 0 {
+			extra = slices.Concat(c.same, signature)
 		}
 	}
 	if batch == nil {
@@ -93,6 +98,9 @@ func (c *Client) encodeSend(dst []byte, h head, send *wire.SendRequest, body []b
 
 // encodeCommand appends any other request as a frame.
 func (c *Client) encodeCommand(dst []byte, h head, fields wire.Fields, body []byte) ([]byte, error) {
+	if len(c.same) > 0 {
+		fields = slices.Concat(fields, c.same)
+	}
 	if c.cfg.Signer != nil {
 		extra, err := c.sign(h, fields, body)
 		if err != nil {
@@ -159,7 +167,7 @@ func (c *Client) appendSend(dst []byte, at *core.Attempt, code int, opaque int32
 		Group: call.Group(), Topic: out.Topic(),
 		DefaultTopic: c.cfg.CreateTopicKey, DefaultTopicQueueNums: c.cfg.DefaultTopicQueueNums,
 		QueueID: at.Queue().ID, SysFlag: flags, BornTimestamp: call.Start().UnixMilli(), Flag: out.Flag(),
-		MaxReconsumeTimes: -1, BrokerName: at.Queue().Broker,
+		UnitMode: c.cfg.UnitMode, MaxReconsumeTimes: -1, BrokerName: at.Queue().Broker,
 	}
 	if rocketmq.IsRetryTopic(out.Topic()) {
 		if send.ReconsumeTimes, send.MaxReconsumeTimes, err = reconsumeTimes(out); err != nil {

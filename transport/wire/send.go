@@ -81,11 +81,11 @@ func AppendSendHead(dst []byte, ser Serialization, code int, opaque, flag int32,
 	return appendSend(slices.Grow(dst, sendSize(r, extra)), ser, code, opaque, flag, r, extra, nil, bodyLen)
 }
 
-// Fields returns the header fields of a send request as [AppendSend] writes them, for a signer.
-// They are read back from the encoded header, so that what is signed is what is sent. Errors are
+// Fields returns the header fields of a send request as [AppendSend] writes them, extra last, for
+// a signer. They are read back from the encoded header, so that what is signed is what is sent. Errors are
 // those of AppendSend.
-func (r *SendRequest) Fields(code int) (Fields, error) {
-	frame, err := AppendSend(nil, RocketMQ, code, 0, 0, r, nil, nil)
+func (r *SendRequest) Fields(code int, extra Fields) (Fields, error) {
+	frame, err := AppendSend(nil, RocketMQ, code, 0, 0, r, extra, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,8 @@ import org.apache.rocketmq.client.trace.TraceBean;
 import org.apache.rocketmq.client.trace.TraceContext;
 import org.apache.rocketmq.client.trace.TraceDataEncoder;
 import org.apache.rocketmq.client.trace.TraceType;
+import org.apache.rocketmq.client.ClientConfig;
+import org.apache.rocketmq.client.impl.MQClientAPIImpl;
 import org.apache.rocketmq.common.UtilAll;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageAccessor;
@@ -27,6 +29,9 @@ import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageType;
 import org.apache.rocketmq.common.producer.RecallMessageHandle;
 import org.apache.rocketmq.remoting.CommandCustomHeader;
+import org.apache.rocketmq.remoting.RPCHook;
+import org.apache.rocketmq.remoting.netty.NettyClientConfig;
+import org.apache.rocketmq.remoting.netty.NettyRemotingClient;
 import org.apache.rocketmq.remoting.protocol.LanguageCode;
 import org.apache.rocketmq.remoting.protocol.RemotingCommand;
 import org.apache.rocketmq.remoting.protocol.SerializeType;
@@ -43,6 +48,7 @@ import org.apache.rocketmq.remoting.protocol.heartbeat.ProducerData;
 import org.apache.rocketmq.remoting.protocol.route.BrokerData;
 import org.apache.rocketmq.remoting.protocol.route.QueueData;
 import org.apache.rocketmq.remoting.protocol.route.TopicRouteData;
+import org.apache.rocketmq.remoting.rpchook.DynamicalExtFieldRPCHook;
 
 /**
  * GoldenFrames: prints "name hex" lines, the bytes that RocketMQ's own classes make of fixed inputs.
@@ -69,6 +75,7 @@ public final class GoldenFrames {
         bodies();
         messages();
         traces();
+        tenants();
         System.exit(0);
     }
 
@@ -170,6 +177,101 @@ public final class GoldenFrames {
 
     private static RemotingCommand sign(SessionCredentials credentials, RemotingCommand c) {
         new AclClientRPCHook(credentials).doBeforeRequest("127.0.0.1:10911", c);
+        return c;
+    }
+
+    /** Requests as all the hooks of a client leave them, and the ids of such clients. */
+    private static void tenants() {
+        ClientConfig plain = new ClientConfig();
+        plain.setClientIP("10.1.2.3");
+        plain.setInstanceName("4711#1");
+        ClientConfig namespace = plain.cloneClientConfig();
+        namespace.setNamespaceV2("tenant-a");
+        ClientConfig unit = plain.cloneClientConfig();
+        unit.setUnitMode(true);
+        unit.setUnitName("unit-1");
+        ClientConfig stream = plain.cloneClientConfig();
+        stream.setEnableStreamRequestType(true);
+        ClientConfig all = namespace.cloneClientConfig();
+        all.setUnitMode(true);
+        all.setUnitName("unit-1");
+        all.setEnableStreamRequestType(true);
+        RPCHook acl = new AclClientRPCHook(new SessionCredentials("accessKey-1", "secret-key-Größe"));
+
+        tenant("plain", plain, null);
+        tenant("namespace", namespace, null);
+        tenant("unit", unit, null);
+        tenant("stream", stream, null);
+        tenant("signed", all, acl); // without a zone, see below
+        zone("zone-1", null);
+        tenant("zone", plain, null);
+        zone("zone-1", "true");
+        tenant("zone-mode", plain, null);
+        tenant("all", all, null);
+        // Java's client names the zone after it has signed, and servers, which check every field, refuse that. So here
+        // the hook for access control is asked last.
+        RPCHook zone = new DynamicalExtFieldRPCHook();
+        tenant("signed-zone", all, new RPCHook() {
+            @Override
+            public void doBeforeRequest(String addr, RemotingCommand c) {
+                zone.doBeforeRequest(addr, c);
+                acl.doBeforeRequest(addr, c);
+            }
+
+            @Override
+            public void doAfterResponse(String addr, RemotingCommand request, RemotingCommand response) {
+            }
+        });
+        zone(null, null);
+    }
+
+    private static void zone(String name, String mode) {
+        property("rocketmq.zone", name);
+        property("rocketmq.zone.mode", mode);
+    }
+
+    private static void property(String name, String value) {
+        if (value == null) {
+            System.clearProperty(name);
+        } else {
+            System.setProperty(name, value);
+        }
+    }
+
+    private static void tenant(String name, ClientConfig config, RPCHook access) {
+        MQClientAPIImpl client = new MQClientAPIImpl(new NettyClientConfig(), null, access, config);
+        List<RPCHook> hooks = ((NettyRemotingClient) client.getRemotingClient()).getRPCHook();
+        String prefix = "tenant-" + name + "-";
+        text(prefix + "client-id", config.buildMQClientId());
+        // as DefaultMQProducerImpl.sendKernelImpl does it
+        both(prefix + "send-v2", () -> hooked(hooks, request(310, inUnit(config, sendHeader(false, "broker-a")), BODY)));
+        both(prefix + "send-v1", () -> hooked(hooks, request(10,
+            SendMessageRequestHeaderV2.createSendMessageRequestHeaderV1(inUnit(config, sendHeader(false, null))), BODY)));
+        both(prefix + "send-batch", () -> hooked(hooks,
+            request(320, inUnit(config, sendHeader(true, "broker-a")), MessageDecoder.encodeMessages(batch()))));
+        both(prefix + "route", () -> {
+            GetRouteInfoRequestHeader h = new GetRouteInfoRequestHeader();
+            h.setTopic("orders");
+            return hooked(hooks, request(105, h, null));
+        });
+        both(prefix + "unregister", () -> {
+            UnregisterClientRequestHeader h = new UnregisterClientRequestHeader();
+            h.setClientID("10.1.2.3@4711#1");
+            h.setProducerGroup("group-1");
+            return hooked(hooks, request(35, h, null));
+        });
+        both(prefix + "heartbeat", () -> hooked(hooks, request(34, null, HEARTBEAT)));
+    }
+
+    private static SendMessageRequestHeaderV2 inUnit(ClientConfig config, SendMessageRequestHeaderV2 header) {
+        header.setK(config.isUnitMode());
+        return header;
+    }
+
+    private static RemotingCommand hooked(List<RPCHook> hooks, RemotingCommand c) {
+        for (RPCHook hook : hooks) {
+            hook.doBeforeRequest("127.0.0.1:10911", c);
+        }
         return c;
     }
 
