@@ -72,7 +72,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.Logger = logqueue.New(c.Logger).With("component", "rocketmq.msgtrace")
 	return c, errors.Join(
-		checkTopic(c.Topic),
+		plausible.Named("Topic", checkTopic(c.Topic)),
 		plausible.Named("MaxQueued", plausible.Number(c.MaxQueued, 1, maxQueued, "each record that waits takes memory")),
 		plausible.Named("MaxCount", plausible.Number(c.MaxCount, 1, maxCount, "the ids of all records are keys of the message")),
 		plausible.Named("Linger", plausible.Time(c.Linger, minLinger, maxLinger)),
@@ -81,7 +81,7 @@ func (c Config) withDefaults() (Config, error) {
 
 func checkTopic(topic string) error {
 	if rocketmq.CheckTopic(topic) != rocketmq.NameOK || rocketmq.IsForbiddenTopic(topic) {
-		return fmt.Errorf("Topic %q is no topic that takes messages", topic)
+		return fmt.Errorf("%q is no topic that takes messages", topic)
 	}
 	return nil
 }
