@@ -92,6 +92,9 @@ func (o *Operation) ClientID() string { return o.engine.clientID }
 // its Decision is known when next has returned. It is nil for other kinds, and for reading only.
 func (o *Operation) Transaction() *TransactionEnd { return o.end }
 
+// Handle names the message that a recall takes back, as the user gave it; "" for other kinds.
+func (o *Operation) Handle() string { return o.handle }
+
 // Topic is the topic as the user named it.
 func (o *Operation) Topic() string { return o.topic }
 

@@ -220,7 +220,7 @@ func goldenFrames() map[string]frameMaker {
 		"recall": request(wire.RecallMessage,
 			wire.Recall{Group: "group-1", Topic: "orders", Handle: goldenHandle.String(), BrokerName: "broker-a"}.Fields(), nil),
 		"end-transaction": request(wire.EndTransaction, goldenEnd.Fields(), nil),
-		"recall-ok": answer(0, goldenRecallRemark, wire.RecallResponse{MsgID: goldenID, RegionID: "DefaultRegion"}.Fields(), nil),
+		"recall-ok":       answer(0, goldenRecallRemark, wire.RecallResponse{MsgID: goldenID, RegionID: "DefaultRegion"}.Fields(), nil),
 		"send-ok": sendAnswer(0, &wire.SendResponse{
 			MsgID: goldenOffset, QueueID: 3, QueueOffset: 1234567890123,
 			RegionID: "DefaultRegion", TraceOn: true,
@@ -319,7 +319,8 @@ func goldenBodies(t *testing.T) map[string][]byte {
 	id := func(host string, offset int64) []byte {
 		return []byte(wire.OffsetID{Addr: netip.MustParseAddrPort(host), Offset: offset}.String())
 	}
-	return map[string][]byte{
+	bodies := goldenTraces()
+	maps.Copy(bodies, map[string][]byte{
 		"heartbeat-body": wire.AppendHeartbeat(nil, &goldenHeartbeat),
 		"route-body":     wire.AppendRoute(nil, &goldenRoute, wire.BareKeys),
 		"properties":     wire.AppendProperties(nil, goldenProperties),
@@ -333,7 +334,8 @@ func goldenBodies(t *testing.T) map[string][]byte {
 		"stored-ipv6":     stored(true),
 		"message-id-ipv4": id("10.20.30.40:10911", 0xABCDEF0123),
 		"message-id-ipv6": id("[2001:db8::1]:10911", 5),
-	}
+	})
+	return bodies
 }
 
 // goldenRequest is the kind of request in the name of a tenant's frame, which begins with the client's settings.

@@ -56,6 +56,7 @@ var Law = []Rule{
 	{Folder: "hooks", Ours: []string{"core", "hooks/internal/plugin", "internal/words", "internal/plausible"}},
 	{Folder: "hooks/internal/plugin", Ours: []string{"internal/absent"}},
 	{Folder: "hooks/accumulate", Ours: []string{"core", "hooks/internal/plugin", "internal/words", "internal/confjson", "internal/plausible"}},
+	{Folder: "hooks/msgtrace", Ours: []string{"core", "hooks/namespace", "internal/confjson", "internal/logqueue", "internal/plausible"}},
 	{Folder: "hooks/sendrules", Ours: []string{"core", "internal/words", "internal/confjson", "internal/enum", "internal/plausible"}},
 	{Folder: "hooks/compress", Ours: []string{"core", "hooks/internal/plugin", "internal/words"}, Theirs: []string{klauspost, lz4}},
 	{Folder: "hooks/tracing", Ours: []string{"core", "hooks/internal/conventions"}, Theirs: []string{otelAPI}},

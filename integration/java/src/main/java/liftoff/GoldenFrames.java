@@ -14,6 +14,11 @@ import java.util.List;
 import java.util.Map;
 import org.apache.rocketmq.acl.common.AclClientRPCHook;
 import org.apache.rocketmq.acl.common.SessionCredentials;
+import org.apache.rocketmq.client.producer.LocalTransactionState;
+import org.apache.rocketmq.client.trace.TraceBean;
+import org.apache.rocketmq.client.trace.TraceContext;
+import org.apache.rocketmq.client.trace.TraceDataEncoder;
+import org.apache.rocketmq.client.trace.TraceType;
 import org.apache.rocketmq.client.ClientConfig;
 import org.apache.rocketmq.client.impl.MQClientAPIImpl;
 import org.apache.rocketmq.common.UtilAll;
@@ -21,6 +26,7 @@ import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.common.message.MessageDecoder;
 import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageType;
 import org.apache.rocketmq.common.producer.RecallMessageHandle;
 import org.apache.rocketmq.remoting.CommandCustomHeader;
 import org.apache.rocketmq.remoting.RPCHook;
@@ -68,6 +74,7 @@ public final class GoldenFrames {
         responses();
         bodies();
         messages();
+        traces();
         tenants();
         System.exit(0);
     }
@@ -449,6 +456,37 @@ public final class GoldenFrames {
         }
         MessageAccessor.setProperties(m, properties());
         return m;
+    }
+
+    /** Records of the message trace, with all fields and with those that Java leaves null. */
+    private static void traces() {
+        for (boolean full : new boolean[] {true, false}) {
+            for (TraceType type : new TraceType[] {TraceType.Pub, TraceType.EndTransaction, TraceType.Recall}) {
+                TraceBean bean = new TraceBean();
+                bean.setTopic("orders");
+                bean.setMsgId(ID);
+                bean.setTags(full ? "paid" : null);
+                bean.setKeys(full ? "k1 größe" : null);
+                bean.setStoreHost("10.20.30.40:10911");
+                bean.setBodyLength(15);
+                bean.setMsgType(type == TraceType.EndTransaction ? MessageType.Trans_msg_Commit
+                    : full ? MessageType.Trans_Msg_Half : MessageType.Delay_Msg);
+                bean.setOffsetMsgId(full ? "7F00000100002A9F0000000000000ABC" : "");
+                bean.setTransactionId(full ? ID : null);
+                bean.setTransactionState(full ? LocalTransactionState.COMMIT_MESSAGE : LocalTransactionState.UNKNOW);
+                bean.setFromTransactionCheck(full);
+                TraceContext context = new TraceContext();
+                context.setTraceType(type);
+                context.setTimeStamp(1700000000123L);
+                context.setRegionId("DefaultRegion");
+                context.setGroupName("group-1");
+                context.setCostTime(full ? 17 : 0);
+                context.setSuccess(full);
+                context.setTraceBeans(List.of(bean));
+                print("trace-" + type + (full ? "" : "-bare"),
+                    TraceDataEncoder.encoderFromContextBean(context).getTransData().getBytes(StandardCharsets.UTF_8));
+            }
+        }
     }
 
     private interface Maker {

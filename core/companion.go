@@ -1,0 +1,16 @@
+package core
+
+// Companion makes another producer over p's transport and routes, for a step that sends
+// messages of its own, such as records of what p sends. Transport and Routes of cfg are left
+// aside, and a nil Logger means p's. The group must be another one. Nothing else is shared: the
+// companion has its own steps, limits and strategies.
+//
+// A step makes it when it is attached ([Attacher]), starts it in its Start and shuts it down in
+// its Shutdown ([Service]): there the transport runs already, and still.
+func (p *Producer) Companion(cfg Config) (*Producer, error) {
+	cfg.Transport, cfg.Routes = p.cfg.Transport, p.cfg.Routes
+	if cfg.Logger == nil {
+		cfg.Logger = p.cfg.Logger
+	}
+	return NewProducer(cfg)
+}

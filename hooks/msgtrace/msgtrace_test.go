@@ -1,0 +1,191 @@
+package msgtrace_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/liftoff-mq/liftoff"
+	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/hooks/msgtrace"
+	"github.com/liftoff-mq/liftoff/transport/embedded"
+)
+
+// link carries everything, with one broker's word on messages and another on the trace.
+type link struct{ coretest.Transport }
+
+func (*link) EndTransaction(_ context.Context, op *core.Operation) error {
+	op.MarkWritten()
+	return nil
+}
+
+func (*link) ParseCheck(*core.ServerRequest) (*core.TransactionCheck, error) {
+	return nil, errors.New("nobody asks")
+}
+
+func (*link) Recall(context.Context, *core.Operation, string) (string, error) { return "id", nil }
+
+func trace(t *testing.T, cfg msgtrace.Config) *msgtrace.Trace {
+	t.Helper()
+	tr, err := msgtrace.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tr
+}
+
+// start starts a producer that the test shuts down.
+func start(t *testing.T, l *link, tr *msgtrace.Trace) *core.Producer {
+	t.Helper()
+	cfg := coretest.Config(l, tr.Step())
+	cfg.Group, cfg.Transport = "ns%orders", l
+	cfg.TransactionChecker = core.TransactionCheckerFunc(func(context.Context, *core.TransactionCheck) (core.TransactionDecision, error) { return 0, nil })
+	p, err := core.NewProducer(cfg)
+	if err == nil {
+		err = p.Start(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// records are the fields of those that arrived.
+func records(l *link) (out [][]string) {
+	for _, a := range l.Attempts() {
+		if a.Topic == msgtrace.DefaultTopic {
+			for line := range strings.SplitSeq(strings.TrimSuffix(a.Body, "\x02"), "\x02") {
+				out = append(out, strings.Split(line, "\x01"))
+			}
+		}
+	}
+	return out
+}
+
+// What a producer does is in the trace when Shutdown has returned: also what failed, and nothing of the trace itself.
+func TestRecords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &link{}
+		l.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
+			m := at.Call().Message()
+			if m.Topic == "T" {
+				time.Sleep(17 * time.Millisecond)
+			}
+			switch string(m.Body) {
+			case "refused":
+				return nil, coretest.Refuse(at, rocketmq.CodeSystemBusy, "busy")
+			case "untraced":
+				r := l.Ack(at)
+				r.TraceOn = false
+				return r, nil
+			}
+			return l.Ack(at), nil
+		}
+		tr := trace(t, msgtrace.Config{})
+		p := start(t, l, tr)
+		sent, _ := p.Send(t.Context(), &core.Message{Topic: "T", Body: []byte("hello"), Tag: "blue", Keys: []string{"k1", "k2"}})
+		_, _ = p.Send(t.Context(), coretest.Message("refused"))
+		_, _ = p.Send(t.Context(), coretest.Message("untraced"))
+		_ = p.SendOneway(t.Context(), coretest.Message("oneway"))
+		_, _ = p.SendBatch(t.Context(), []*core.Message{coretest.Message("a"), coretest.Message("bc")})
+		_, _ = p.SendTransaction(t.Context(), coretest.Message("half"), func(context.Context, *core.Result) (core.TransactionDecision, error) {
+			return core.TransactionRollback, nil
+		})
+		handle := rocketmq.RecallHandle{Topic: "T", Broker: "broker-a", DeliverAt: time.Now(), MessageID: "ID"}
+		if _, err := p.Recall(t.Context(), "T", handle.String()); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got := records(l)
+		var kinds []string
+		for _, r := range got {
+			kinds = append(kinds, r[0]+" "+r[len(r)-1])
+		}
+		if want := []string{"Pub true", "Pub false", "Pub true", "Pub true", "Pub true", "EndTransaction false", "Recall true"}; !slices.Equal(kinds, want) {
+			t.Fatalf("%q, want %q", kinds, want)
+		}
+		if want := []string{"DefaultRegion", "orders", "T", sent.MessageID.String(), "blue", "k1 k2", "broker-a:10911", "5", "17", "0", ""}; !slices.Equal(got[0][2:13], want) {
+			t.Errorf("%q, want %q", got[0][2:13], want)
+		}
+		if got[1][6] != "null" || got[3][9] != "2" || got[4][11] != "1" || got[5][11] != "ROLLBACK_MESSAGE" || got[6][5] != "ID" {
+			t.Errorf("%q", got)
+		}
+		if s := tr.Snapshot(); s != (msgtrace.Snapshot{Sent: 7}) {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// A trace topic whose broker hangs holds up neither sends nor the shutdown, and what waits is bounded.
+func TestBrokenTraceTopic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &link{}
+		l.Do = func(ctx context.Context, at *core.Attempt) (*core.Result, error) {
+			if at.Call().Message().Topic == msgtrace.DefaultTopic {
+				return nil, coretest.Hang(ctx, at)
+			}
+			return l.Ack(at), nil
+		}
+		tr := trace(t, msgtrace.Config{MaxQueued: 10, MaxCount: 1})
+		p := start(t, l, tr)
+		began := time.Now()
+		const n = 500
+		for range n {
+			if _, err := p.Send(t.Context(), coretest.Message("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := tr.Snapshot()
+		if took := time.Since(began); took != 0 || s.Waiting > 10 || s.Dropped == 0 {
+			t.Errorf("it took %v: %+v", took, s)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		began = time.Now()
+		if err := p.Shutdown(ctx); err != nil || time.Since(began) > 150*time.Millisecond {
+			t.Errorf("shutdown after %v: %v", time.Since(began), err)
+		}
+		if s := tr.Snapshot(); s.Sent != 0 || s.Dropped+s.Failed != n || s.Waiting != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestMistakes(t *testing.T) {
+	_, err := msgtrace.New(msgtrace.Config{Topic: "a b", MaxQueued: -1, MaxCount: 1000, Linger: time.Hour})
+	for _, want := range []string{"Topic", "MaxQueued", "MaxCount", "Linger"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// The embedded cluster stores the trace.
+func TestEmbedded(t *testing.T) {
+	c := embedded.New(t, embedded.Config{})
+	tr := trace(t, msgtrace.Config{})
+	p, err := liftoff.New(liftoff.Config{Group: "g", NameServers: c.NameServers()}, liftoff.WithHooks(tr))
+	if err == nil {
+		err = p.Start(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Send(t.Context(), coretest.Message("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := c.StoredCount(msgtrace.DefaultTopic); n != 1 {
+		t.Errorf("%d stored, %+v", n, tr.Snapshot())
+	}
+}
