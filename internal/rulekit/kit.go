@@ -41,10 +41,10 @@ type Kit struct {
 	// Limit is the time of the check, Late what counts as late in it.
 	Limit, Late time.Duration
 
-	subject string          // what is checked, such as "transport"
-	expired context.Context // ends with the check's time
+	subject string // what is checked, such as "transport"
 
 	mu       sync.Mutex
+	expired  context.Context // ends with the check's time
 	over     bool // what is reported from now on is dropped
 	out      Outcome
 	cleanups []func()
@@ -76,13 +76,19 @@ func (k *Kit) Run(check, finish func()) Outcome {
 
 // Restart gives the check so much time from now on. Stop has to be called at its end.
 func (k *Kit) Restart(d time.Duration) (stop func()) {
-	var cancel context.CancelFunc
-	k.expired, cancel = context.WithTimeout(context.Background(), d)
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.expired = ctx
 	return cancel
 }
 
 // Expired ends with the check's time.
-func (k *Kit) Expired() context.Context { return k.expired }
+func (k *Kit) Expired() context.Context {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.expired
+}
 
 // Within runs f with a time of its own, on a goroutine that f may end.
 func (k *Kit) Within(d time.Duration, f func()) {
@@ -199,7 +205,7 @@ func (k *Kit) Blocking() string {
 func (k *Kit) Await(done <-chan struct{}) {
 	select {
 	case <-done:
-	case <-k.expired.Done():
+	case <-k.Expired().Done():
 		k.Fatalf("it is not over in its time: %s", k.Blocking())
 	}
 }
