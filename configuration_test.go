@@ -13,6 +13,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/requestreply"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
+	"github.com/liftoff-mq/liftoff/hooks/msgtrace"
 	"github.com/liftoff-mq/liftoff/hooks/sendrules"
 	"github.com/liftoff-mq/liftoff/strategies/breaker"
 	"github.com/liftoff-mq/liftoff/strategies/health"
@@ -103,6 +104,7 @@ var pageOfSettings = []configured{
 	},
 	{base: breaker.Config{}, make: maker(breaker.New)},
 	{base: accumulate.Config{}, make: maker(accumulate.New)},
+	{base: msgtrace.Config{}, make: maker(msgtrace.New), texts: map[string]form{"Topic": {"name of a topic", []any{"my-traces"}, []any{"a b"}}}},
 	{base: pace.Config{}, make: maker(pace.New)},
 	{base: limit.RateConfig{PerSecond: 1}, make: maker(limit.NewRate), unlike: map[string]string{"Burst": "what a second allows, at least 1"}},
 	{base: limit.BulkheadConfig{}, make: maker(limit.NewBulkhead)},

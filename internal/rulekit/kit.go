@@ -45,7 +45,7 @@ type Kit struct {
 
 	mu       sync.Mutex
 	expired  context.Context // ends with the check's time
-	over     bool // what is reported from now on is dropped
+	over     bool            // what is reported from now on is dropped
 	out      Outcome
 	cleanups []func()
 	inside   map[string]int // methods of the subject under way

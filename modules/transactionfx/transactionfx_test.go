@@ -39,7 +39,9 @@ func TestProducersSendTransactions(t *testing.T) {
 	app := fxtest.New(t, opts).RequireStart()
 	defer app.RequireStop()
 	res, err := in.Producer.SendTransaction(t.Context(), &core.Message{Topic: "Orders", Body: []byte("x")},
-		func(context.Context, *core.Result) (core.TransactionDecision, error) { return core.TransactionCommit, nil })
+		func(context.Context, *core.Result) (core.TransactionDecision, error) {
+			return core.TransactionCommit, nil
+		})
 	if err != nil || len(in.Cluster.Embedded().Stored("Orders")) != 1 {
 		t.Errorf("%+v, %v", res, err)
 	}
