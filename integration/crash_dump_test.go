@@ -32,6 +32,9 @@ type crash struct {
 	TLS               remoting.TLS
 }
 
+// proxyPassword is that of a SOCKS proxy in the program's settings. Nothing is sent through it.
+const proxyPassword = "password-of-a-proxy"
+
 // crashEnv has a crash in JSON, for this program as a child of itself.
 const crashEnv = "LIFTOFF_INTEGRATION_CRASH"
 
@@ -52,6 +55,7 @@ func (s *transcript) crashes(t *testing.T, x crash) {
 		s.secret("secret key of "+c.AccessKey, c.SecretKey.Reveal())
 	}
 	s.secret("security token", token)
+	s.secret("password of a SOCKS proxy", proxyPassword)
 	if x.TLS.KeyFile != "" {
 		s.privateKey(t, x.TLS.KeyFile)
 	}
@@ -108,7 +112,10 @@ func TestCrashingProgram(t *testing.T) {
 		must(t, err)
 		signer, err := acl.NewSigner(provider)
 		must(t, err)
-		settings := remoting.Config{NameServers: []string{x.NameServer}, TLS: x.TLS, Signer: signer}
+		settings := remoting.Config{
+			NameServers: []string{x.NameServer}, TLS: x.TLS, Signer: signer,
+			SOCKS: remoting.SOCKS{"192.0.2.0/24": {Addr: "proxy.example:1080", Username: "me", Password: remoting.NewSecret(proxyPassword)}},
+		}
 		client, err := remoting.NewClient(settings)
 		must(t, err)
 		cfg := liftoff.Config{Group: "crash", ACL: acl.Config{
