@@ -239,7 +239,7 @@ func (k *Kit) Cleanup(f func()) {
 	k.cleanups = append(k.cleanups, f)
 }
 
-// Logf, Errorf, Fatalf and Skipf keep the text until the check is over.
+// Logf notes something. It, Errorf, Fatalf and Skipf keep the text until the check is over.
 func (k *Kit) Logf(format string, args ...any) { k.report(&k.out.Notes, format, args) }
 
 // Errorf notes a failure.
