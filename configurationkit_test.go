@@ -85,7 +85,11 @@ func (s *settings) try(index []int, value reflect.Value) (any, error) {
 }
 
 func (s *settings) accepts(index []int, value any, typ reflect.Type) bool {
-	_, err := s.try(index, reflect.ValueOf(value).Convert(typ))
+	v := reflect.ValueOf(value)
+	if c := v.Convert(typ); v.CanInt() && c.CanInt() && c.Int() != v.Int() {
+		return false // it does not fit, as a large number into the int of a 32-bit machine
+	}
+	_, err := s.try(index, v.Convert(typ))
 	return err == nil
 }
 

@@ -153,6 +153,7 @@ func TestBrokenTraceTopic(t *testing.T) {
 		if err := p.Shutdown(ctx); err != nil || time.Since(began) > 150*time.Millisecond {
 			t.Errorf("shutdown after %v: %v", time.Since(began), err)
 		}
+		synctest.Wait() // the last sends that Shutdown has ended count themselves
 		if s := tr.Snapshot(); s.Sent != 0 || s.Dropped+s.Failed != n || s.Waiting != 0 {
 			t.Errorf("%+v", s)
 		}
