@@ -18,9 +18,14 @@ public final class Recall {
     }
 
     public static void main(String[] args) throws Exception {
+        Thread.setDefaultUncaughtExceptionHandler((t, e) -> { // the client's threads would keep the process alive
+            e.printStackTrace();
+            System.exit(1);
+        });
         DefaultMQProducer producer = new DefaultMQProducer("liftoff_java_recall");
         producer.setNamesrvAddr(args[0]);
         producer.setSendMsgTimeout(20_000);
+        producer.setMqClientApiTimeout(20_000); // a busy machine
         producer.start();
         long due = System.currentTimeMillis() + Long.parseLong(args[2]);
         SendResult recalled = timed(producer, args[1], "recalled", due);

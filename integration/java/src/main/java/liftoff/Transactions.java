@@ -25,11 +25,16 @@ public final class Transactions {
     }
 
     public static void main(String[] args) throws Exception {
+        Thread.setDefaultUncaughtExceptionHandler((t, e) -> { // the client's threads would keep the process alive
+            e.printStackTrace();
+            System.exit(1);
+        });
         int count = Integer.parseInt(args[2]);
         Set<Integer> asked = ConcurrentHashMap.newKeySet();
         TransactionMQProducer producer = new TransactionMQProducer(args[1] + "_g");
         producer.setNamesrvAddr(args[0]);
         producer.setSendMsgTimeout(20_000);
+        producer.setMqClientApiTimeout(20_000); // a busy machine
         producer.setTransactionListener(new TransactionListener() {
             @Override
             public LocalTransactionState executeLocalTransaction(Message m, Object n) {
