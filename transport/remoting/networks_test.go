@@ -166,7 +166,11 @@ func thousandSends(t *testing.T, w *network) {
 		dialed.Store(addr, true)
 		return new(net.Dialer).DialContext(ctx, network, addr)
 	}
-	p, err := liftoff.New(liftoff.Config{Group: "networks", NameServers: w.servers, Client: w.client, Timeout: time.Minute})
+	// A busy machine must not end anything: a connection that is given up takes one-way messages with it.
+	w.client.WriteTimeout, w.client.FrameTimeout, w.client.ConnectTimeout = time.Minute, time.Minute, time.Minute
+	p, err := liftoff.New(liftoff.Config{
+		Group: "networks", NameServers: w.servers, Client: w.client, Timeout: time.Minute, AttemptTimeout: time.Minute,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
