@@ -9,7 +9,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
-// ErrNoRequest is a received message that is no request, so there is nobody to reply to.
+// ErrNoRequest is a received message that is no request: its properties name no client that waits for a reply.
 var ErrNoRequest = errors.New("requestreply: the message is no request")
 
 // NewReply makes the reply to a received message, whose properties are given as the consumer
