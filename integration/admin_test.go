@@ -55,6 +55,7 @@ func eventually(t *testing.T, what string, try func() error) {
 // A topic is made, sent to and looked at, and RocketMQ's own tool sees the same. What the official Java producer sends is
 // found as well.
 func TestAdmin(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
 		c := sharedCluster(t, version)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)

@@ -20,6 +20,7 @@ import (
 // or in the file of failed lines, each that may be stored names its id, and one command with that file leaves nothing
 // out. What is stored in the end is what was acknowledged, and at the most what may have been stored beside it.
 func TestLinesOfAKilledBrokerAreSentAgain(t *testing.T) {
+	t.Parallel()
 	const count = 200_000
 	version := versions(t)[0]
 	if slices.Contains(versions(t), "4.9.7") {

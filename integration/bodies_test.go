@@ -19,6 +19,7 @@ var compressionBits = map[string]int{"none": 0, "zlib": 0x300, "lz4": 0x100, "zs
 // Bodies of every interesting size, in every compression, in both header serializations: the official consumer
 // reads the bytes that were sent. Bodies from 4 KiB on are compressed if that makes them smaller, others are not.
 func TestBodiesOfEverySizeCompressionAndSerializationArriveAsSent(t *testing.T) {
+	t.Parallel()
 	eachCluster(t, func(t *testing.T, c *cluster) {
 		topic := topicFor(t, "t")
 		c.CreateTopic(t, topic, 4)
@@ -86,6 +87,7 @@ func TestBodiesOfEverySizeCompressionAndSerializationArriveAsSent(t *testing.T) 
 
 // A body above the limit, and an empty one, are refused before anything is sent, as Java does.
 func TestTooLargeAndEmptyBodiesAreRefusedLocally(t *testing.T) {
+	t.Parallel()
 	eachCluster(t, func(t *testing.T, c *cluster) {
 		topic := topicFor(t, "t")
 		c.CreateTopic(t, topic, 1, "broker-a")

@@ -32,6 +32,7 @@ var sides = [...]wire.Serialization{wire.JSON, wire.RocketMQ}
 // difference: one that is not listed fails, and so does a line that is none any more. With -update the table is written anew;
 // the reasons in it stay.
 func TestLiftoffBrokerAnswersAsRealOnes(t *testing.T) {
+	t.Parallel()
 	servers := []*server{{name: "liftoff", nameServer: startLiftoffBroker(t)}}
 	for _, v := range versions(t) {
 		// Clusters of their own: some requests leave a broker's timers in disorder.

@@ -16,6 +16,7 @@ import (
 // An HTTP endpoint leads to real name servers. At first it knows none, then that of one cluster, then that of another,
 // and at last it fails: every send succeeds within its time, and is stored where the endpoint led.
 func TestNameServersFromAnEndpoint(t *testing.T) {
+	t.Parallel()
 	const version = "5.3.3"
 	defer count(version, time.Now())
 	var clusters [2]*cluster

@@ -45,6 +45,7 @@ func fieldCases() map[string]core.Message {
 
 // Every field of a message, sent in every mode, is what the official consumer reads.
 func TestEveryMessageFieldInEveryModeIsReadBack(t *testing.T) {
+	t.Parallel()
 	eachCluster(t, func(t *testing.T, c *cluster) {
 		p := newProducer(t, c.NameServer(), producerOptions{})
 		for _, mode := range modes {

@@ -17,6 +17,7 @@ import (
 // A controller makes a slave the master when the master dies. A send is acknowledged when all replicas in sync have the
 // message, and only those can become master, so the new one has what the old one has acknowledged.
 func TestControllerElectsANewMasterUnderLoad(t *testing.T) {
+	t.Parallel()
 	version5(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{Version: version, Controller: true})
 		topic := topicFor(t, "t")
@@ -42,6 +43,7 @@ func TestControllerElectsANewMasterUnderLoad(t *testing.T) {
 // go to the other master, keyed ones too, and none fails for long; those bound to the queue of a broker that is gone do,
 // until it is back.
 func TestSlaveActsForItsMasterUnderLoad(t *testing.T) {
+	t.Parallel()
 	version5(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{Version: version, ActingMaster: true})
 		topic := topicFor(t, "t")
@@ -75,6 +77,7 @@ func TestSlaveActsForItsMasterUnderLoad(t *testing.T) {
 
 // A container is one process with several brokers, which die with it and come back with it.
 func TestContainerIsKilledUnderLoad(t *testing.T) {
+	t.Parallel()
 	version5(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{Version: version, Container: true})
 		topic := topicFor(t, "t")

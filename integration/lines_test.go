@@ -33,6 +33,7 @@ type sendLine struct {
 // Ten thousand distinct lines through the built program to a real RocketMQ: all acknowledged, and the official
 // consumer finds each of them once, with its body, tag, keys, properties and the id that the program printed.
 func TestTenThousandLinesArriveOnceAndUnchanged(t *testing.T) {
+	t.Parallel()
 	const count = 10_000
 	eachCluster(t, func(t *testing.T, c *cluster) {
 		topic := topicFor(t, "t")

@@ -81,9 +81,9 @@ func versions(t testing.TB) []string {
 	return named
 }
 
-// eachVersion runs a sub-test for each version, side by side: most of the time they wait for servers. Where each starts a
-// cluster of its own the test itself is parallel too, unless it is about a machine with much or little to do. Those tests run
-// together after all others, so no version waits for the slowest one before the next test.
+// eachVersion runs a sub-test for each version, side by side: most of the time they wait for servers. The test itself is
+// parallel too, unless it breaks a node of the shared clusters, or is about a machine with much or little to do. Parallel
+// tests run together after all others, so no version waits for the slowest one before the next test.
 func eachVersion(t *testing.T, test func(t *testing.T, version string)) {
 	t.Helper()
 	for _, v := range versions(t) {

@@ -80,6 +80,7 @@ func (m *mqadmin) run(args ...string) string {
 // mqadmin found no message, showed no topic and no progress, called a group that consumes offline, and deleted nothing at
 // `liftoff broker`.
 func TestMqadminAgainstLiftoffBroker(t *testing.T) {
+	t.Parallel()
 	nameServer := startLiftoffBroker(t, "--delay-levels", retryLevels)
 	send := officialProducer(t, nameServer)
 	for _, version := range versions(t) {

@@ -35,6 +35,7 @@ func goldenTraces() map[string][]byte {
 
 // RocketMQ's own tool shows what was sent: the group, where from, the time that it took, and whether it went well.
 func TestMqadminShowsTheMessageTrace(t *testing.T) {
+	t.Parallel()
 	version5(t, func(t *testing.T, version string) {
 		c := sharedCluster(t, version)
 		topic := topicFor(t, "t")

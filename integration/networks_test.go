@@ -24,6 +24,7 @@ import (
 // SOCKS5 proxy with a password, IPv6 alone. Both brokers listen at ::1. The first one registers an address at which nobody
 // is, and the test sees every address that is dialed.
 func TestNetworks(t *testing.T) {
+	t.Parallel()
 	const (
 		version  = "5.3.3"
 		nowhere  = "192.0.2.7"

@@ -31,6 +31,7 @@ var modes = []string{"sync", "async", "oneway", "batch"}
 // The official Java producers, unchanged, take `liftoff broker` for a RocketMQ: every message they sent is stored
 // once and the official consumer reads it back as it was sent.
 func TestOfficialJavaProducersSendToLiftoffBroker(t *testing.T) {
+	t.Parallel()
 	nameServer := startLiftoffBroker(t)
 	for _, version := range realcluster.Versions {
 		for _, mode := range modes {
@@ -90,6 +91,7 @@ func TestOfficialJavaProducersSendToLiftoffBroker(t *testing.T) {
 
 // The official Go client (v2.1.2), unchanged, does the same.
 func TestOfficialGoClientSendsToLiftoffBroker(t *testing.T) {
+	t.Parallel()
 	rlog.SetLogLevel("fatal")
 	nameServer := startLiftoffBroker(t)
 	p, err := producer.NewDefaultProducer(

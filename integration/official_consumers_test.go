@@ -218,6 +218,7 @@ func failMessages(t *testing.T, nameServer string, clients []officialConsumer) {
 
 // A Java consumer that keeps an order tries again by itself, and then gives the message up to the dead-letter topic.
 func TestOfficialOrderlyConsumerFailsMessages(t *testing.T) {
+	t.Parallel()
 	nameServer := startLiftoffBroker(t, "--delay-levels", retryLevels)
 	send := officialProducer(t, nameServer)
 	for _, version := range realcluster.Versions {
@@ -239,6 +240,7 @@ func TestOfficialOrderlyConsumerFailsMessages(t *testing.T) {
 // A consumer that leaves it to the broker to share out the queues, as pop consumption needs it, started and got nothing. It
 // gets its queues, to pull, as from a real broker on which its group is not set to pop.
 func TestOfficialConsumerThatWantsTheBrokerToShareOut(t *testing.T) {
+	t.Parallel()
 	nameServer := startLiftoffBroker(t)
 	send := officialProducer(t, nameServer)
 	for _, version := range realcluster.Versions {
@@ -258,6 +260,7 @@ func TestOfficialConsumerThatWantsTheBrokerToShareOut(t *testing.T) {
 // A subscription by SQL was delivered unfiltered to a Go consumer. Now the clients say why they get nothing: Java's at its
 // start, Go's in its log.
 func TestOfficialConsumersAreRefusedSQL(t *testing.T) {
+	t.Parallel()
 	nameServer := startLiftoffBroker(t)
 	send := officialProducer(t, nameServer)
 	const why = "The broker does not support consumer to filter message by SQL92"

@@ -101,6 +101,7 @@ func recallScript(topic string, now, soon time.Time) []exchange {
 // The embedded broker answers recalls as brokers of 5.x do, in code, remark and fields, and what it then delivers is what
 // they deliver. What 4.9.7 says to a recall has a test of its own.
 func TestEmbeddedBrokerRecallsAsARealOne(t *testing.T) {
+	t.Parallel()
 	eachCluster(t, func(t *testing.T, c *cluster) {
 		if c.Version() == "4.9.7" {
 			return

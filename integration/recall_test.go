@@ -23,6 +23,7 @@ const recallMessage = 370
 // the start script makes; here they are asked for in bare requests, so that a test of Liftoff that fails fails for Liftoff.
 // 4.9.7 has neither: it hands out nothing to recall with and does not know the request.
 func TestBrokersHoldTimedMessagesAndRecallThem(t *testing.T) {
+	t.Parallel()
 	eachCluster(t, func(t *testing.T, c *cluster) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -74,6 +75,7 @@ func TestBrokersHoldTimedMessagesAndRecallThem(t *testing.T) {
 // Of 100 timed messages half are recalled by the producer. Exactly the others arrive. 4.9.7 knows no timed messages: it
 // delivers them at once, gives no handle, and its refusal of a recall is told by its type.
 func TestRecall(t *testing.T) {
+	t.Parallel()
 	eachCluster(t, func(t *testing.T, c *cluster) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()

@@ -64,6 +64,7 @@ func requester(t *testing.T, nameServer string) *requestreply.Requester {
 
 // Every request of Liftoff gets the one reply of a Java consumer, and no request is executed twice.
 func TestRequestsToJava(t *testing.T) {
+	t.Parallel()
 	eachCluster(t, func(t *testing.T, c *cluster) {
 		topic := topicFor(t, "t")
 		c.CreateTopic(t, topic, 4)
@@ -106,6 +107,7 @@ func requestsToJava(t *testing.T, version, nameServer, topic string) {
 
 // Every request of a Java client gets the one reply that Liftoff sends for a consumer of another library.
 func TestRepliesToJava(t *testing.T) {
+	t.Parallel()
 	eachCluster(t, func(t *testing.T, c *cluster) {
 		topic := topicFor(t, "t")
 		c.CreateTopic(t, topic, 4)
@@ -156,6 +158,7 @@ func replying(t *testing.T, nameServer, topic, group string, p *core.Producer, o
 
 // The Java clients, unchanged, make requests and replies at `liftoff broker`.
 func TestOfficialRequestReplyAtLiftoffBroker(t *testing.T) {
+	t.Parallel()
 	nameServer := startLiftoffBroker(t)
 	eachVersion(t, func(t *testing.T, version string) {
 		topic := topicFor(t, "t")

@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -153,9 +154,11 @@ func refusedEnds(t *testing.T, c *cluster, said *transcript) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			// A broker asks any producer of the group: that of the other sub-test would say commit, and be believed.
+			group := "ends-" + strings.ReplaceAll(name, " ", "-")
 			var lost atomic.Bool
 			o := newOperator(t, x.topic, func(options ...liftoff.Option) *core.Producer {
-				p, _ := said.producer(t, c.NameServer(), liftoff.Config{}, append(options, liftoff.WithCredentials(
+				p, _ := said.producer(t, c.NameServer(), liftoff.Config{Group: group}, append(options, liftoff.WithCredentials(
 					acl.ProviderFunc(func() (acl.Credentials, error) {
 						if lost.Load() {
 							return x.later, nil

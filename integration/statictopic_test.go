@@ -19,6 +19,7 @@ const staticQueues = 7
 // took the ones for the others, half of the one-way messages vanished and some keys always failed with code 501. Every
 // kind of send is stored at its first attempt, whatever queue it goes to. 4.9.7 has no static topics.
 func TestStaticTopicTakesEverySend(t *testing.T) {
+	t.Parallel()
 	const sends = 1000
 	eachCluster(t, func(t *testing.T, c *cluster) {
 		if c.Version() == "4.9.7" {
@@ -137,6 +138,7 @@ func TestStaticTopicTakesEverySend(t *testing.T) {
 // An operator gives the queues of a static topic to other brokers while it is sent to. The old broker refuses with code
 // 501, certainly without storing; the sends follow to the new one, in the same queues by number.
 func TestStaticTopicIsRemappedUnderLoad(t *testing.T) {
+	t.Parallel()
 	eachCluster(t, func(t *testing.T, c *cluster) {
 		if c.Version() == "4.9.7" {
 			return

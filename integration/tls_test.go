@@ -81,6 +81,7 @@ func TestTLS(t *testing.T) {
 
 // A client with TLS at servers without: nothing is sent, and the error says what to look at.
 func TestTLSAtPlainServers(t *testing.T) {
+	t.Parallel()
 	eachCluster(t, func(t *testing.T, c *cluster) {
 		refusedTLS(t, c, newTranscript(t, "TLS: "), topicFor(t, "t"), remoting.TLS{Enabled: true}, "does the server speak TLS?")
 	})
@@ -111,6 +112,8 @@ func refusedTLS(t *testing.T, c *cluster, said *transcript, topic string, settin
 			t.Errorf("no TLSError is in %#v", err)
 		}
 		x.saysNothingPlain(t, topic)
+	} else if !errors.As(err, new(*remoting.FirstReadError)) {
+		t.Errorf("no FirstReadError is in %#v", err)
 	}
 }
 

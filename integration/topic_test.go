@@ -15,6 +15,7 @@ import (
 // A topic that changes while it is sent to: fewer queues, read-only, and back. A queue that is gone is no fault of the
 // message, and nothing of it is stored; a topic that was made read-only gets no message from the next look-up on.
 func TestTopicChangesUnderLoad(t *testing.T) {
+	t.Parallel()
 	eachCluster(t, func(t *testing.T, c *cluster) {
 		topic := topicFor(t, "t")
 		const queues = 4

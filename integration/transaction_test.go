@@ -105,6 +105,7 @@ func visible(t *testing.T, c *cluster, topic string, queues int, want []int) {
 
 // The parts share a cluster that asks soon, and run side by side: most of the time they wait for its questions.
 func TestTransactions(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{Version: version, Settings: soonChecked})
 		for name, part := range map[string]func(*testing.T, *cluster){

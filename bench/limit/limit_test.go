@@ -23,7 +23,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func cell(t *testing.T, s load.Spec, brokers int, prepare func(*embedded.Cluster)) (load.Result, []embedded.Stored) {
 	t.Helper()
 	c := embedded.New(t, embedded.Config{Brokers: embedded.BrokerNames(brokers)})
-	s.Topic, s.Queues, s.WarmMS, s.WindowMS = "T", 4, 20, 100
+	s.Topic, s.Queues, s.WarmMS = "T", 4, 20
+	if s.WindowMS == 0 {
+		s.WindowMS = 100
+	}
 	if err := c.CreateTopic(s.Topic, s.Queues); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +97,7 @@ func TestRefusals(t *testing.T) {
 	n := 0
 	r, stored := cell(t, load.Spec{Mode: load.Sync, InFlight: 8, Size: 128}, 1, func(c *embedded.Cluster) {
 		c.Control(wire.SendMessageV2, func(*embedded.Request) embedded.Action {
-			if n++; n%10 == 0 {
+			if n++; n%2 == 0 {
 				return embedded.Reply(rocketmq.CodeSystemBusy, "[TIMEOUT_CLEAN_QUEUE]broker busy")
 			}
 			return embedded.Pass()

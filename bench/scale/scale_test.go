@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 
 // tiny is a session in which everything happens and nothing is large.
 func tiny(t *testing.T) *options {
-	o := &options{out: t.TempDir(), rounds: 1, warm: 10 * time.Millisecond, window: 50 * time.Millisecond, curves: curves(), weights: &weights{topics: 20, brokers: 3, inFlight: 50}}
+	o := &options{out: t.TempDir(), rounds: 1, warm: 10 * time.Millisecond, window: 250 * time.Millisecond, curves: curves(), weights: &weights{topics: 20, brokers: 3, inFlight: 50}}
 	for i := range o.curves {
 		o.curves[i].Sizes = []int{1, 3}
 	}

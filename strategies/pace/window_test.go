@@ -523,6 +523,7 @@ func TestRoutes(t *testing.T) {
 			}
 			return strings.Join(out, " ")
 		}
+		synctest.Wait() // until the producer's own report of T's route has come
 		both, one := route("broker-a", "broker-b"), route("broker-b")
 		pc.RouteChanged(&core.RouteReport{Topic: "U", New: one})
 		pc.RouteChanged(&core.RouteReport{Topic: "T", Old: both, New: one})

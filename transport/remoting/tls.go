@@ -71,6 +71,23 @@ func (e *TLSError) Error() string {
 // Unwrap gives the cause, such as an x509.HostnameError.
 func (e *TLSError) Unwrap() error { return e.Err }
 
+// FirstReadError is a connection of a client without TLS that the server ended before it had
+// said anything. A RocketMQ server that takes only TLS (tls.server.mode=enforcing) does that to
+// plain requests, which it throws away. So may one that stops, or something between. The client
+// cannot tell them apart, so the error is no [TLSError], its class is [core.ClassNetwork] and a
+// request that was written may have arrived.
+type FirstReadError struct {
+	Err error // how the connection ended
+}
+
+// Error gives the cause and what to set if TLS is behind it.
+func (e *FirstReadError) Error() string {
+	return e.Err.Error() + "; it said nothing before: if the server takes only TLS, set Config.TLS"
+}
+
+// Unwrap gives the cause.
+func (e *FirstReadError) Unwrap() error { return e.Err }
+
 // ErrorClass is [core.ClassAuth] where the server did not accept the client's certificate, or
 // wants one: another attempt would not change that. Everything else may be the fault of one
 // server, and is [core.ClassNetwork].
@@ -169,8 +186,8 @@ func (s *securedConn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// explained is why a connection ended, with what to set if TLS is why. A *[TLSError] in it
-// means that the server took no request of this connection.
+// explained is why a connection ended, with what to set if TLS is or may be why. A *[TLSError]
+// in it means that the server took no request of this connection.
 func (p *peer) explained(cn *conn.Conn, why error) error {
 	if cn.Proven() || p.c.tls != nil {
 		return why
@@ -179,7 +196,7 @@ func (p *peer) explained(cn *conn.Conn, why error) error {
 		return &TLSError{Hint: "the server speaks TLS and this client does not: set Config.TLS", Err: why}
 	}
 	if hungUp(why) {
-		return fmt.Errorf("%w; it said nothing before: if the server takes only TLS, set Config.TLS", why)
+		return &FirstReadError{Err: why}
 	}
 	return why
 }

@@ -124,7 +124,8 @@ func TestPlainClientAtTLSServer(t *testing.T) {
 	b := tlsBroker(t, n, a.issue(t).server(t))
 	_, err := producer(t, client(t, remoting.Config{Dial: n.DialContext}), b.addr()).Send(bg, coretest.Message("x"))
 	wantFailure(t, err, core.ClassNetwork, core.MaybeStored)
-	if !strings.Contains(err.Error(), "set Config.TLS") || errors.As(err, new(*remoting.TLSError)) {
+	var first *remoting.FirstReadError
+	if !errors.As(err, &first) || !strings.Contains(first.Error(), "set Config.TLS") || errors.As(err, new(*remoting.TLSError)) {
 		t.Error(err)
 	}
 	// A broker that has spoken the protocol takes no TLS.
