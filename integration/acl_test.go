@@ -26,9 +26,9 @@ import (
 func TestAccessControl(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
-		c := startCluster(t, realcluster.Options{Version: version, ACL: true, Settings: append([]string{
+		c := startCluster(t, realcluster.Options{Version: version, ACL: true, Settings: []string{
 			"waitTimeMillsInSendQueue=10000", // a busy machine must not be a reason for a second attempt
-		}, soonChecked...)})
+		}})
 		for _, topic := range []string{"allowed", "readonly", "requests"} {
 			c.CreateTopic(t, topic, aclQueues)
 		}

@@ -26,7 +26,7 @@ func TestTLS(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
 		c := startCluster(t, realcluster.Options{
-			Version: version, TLS: true, Java: []string{"broker-a:-Dtls.server.need.client.auth=require"}, Settings: soonChecked,
+			Version: version, TLS: true, Java: []string{"broker-a:-Dtls.server.need.client.auth=require"},
 		})
 		own, strange := authorityOf(t, c), newAuthority(t)
 		right := remoting.TLS{

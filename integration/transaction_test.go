@@ -24,10 +24,6 @@ import (
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
-// soonChecked are settings with which a broker asks about a half message after some seconds. One of 5.x writes the ends
-// down in batches, every transactionOpBatchInterval, and asks about what it has not written down yet.
-var soonChecked = []string{"transactionTimeOut=2000", "transactionCheckInterval=2000", "transactionOpBatchInterval=200"}
-
 // decided is what the tests' transactions decide, by the number that is a half message's body: a third each is
 // committed, rolled back, and decided when the broker asks.
 func decided(n int) (first, asked core.TransactionDecision) {
@@ -107,7 +103,7 @@ func visible(t *testing.T, c *cluster, topic string, queues int, want []int) {
 func TestTransactions(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
-		c := startCluster(t, realcluster.Options{Version: version, Settings: soonChecked})
+		c := startCluster(t, realcluster.Options{Version: version})
 		for name, part := range map[string]func(*testing.T, *cluster){
 			"a thousand": aThousandTransactions, "process killed": killedBetweenHalfAndEnd, "answers": answersToEnds,
 		} {
