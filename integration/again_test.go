@@ -94,7 +94,7 @@ func TestLinesOfAKilledBrokerAreSentAgain(t *testing.T) {
 	}
 	again := 0
 	for { // until the name server knows the broker again, which is one error and no line's
-		cmd := send("--file", failed, "--format", "json")
+		cmd := send("--file", failed, "--format", "json", "--timeout", "20s")
 		var out, diag bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &diag
 		err := cmd.Run()

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"testing"
 
 	"github.com/liftoff-mq/liftoff/integration/realcluster"
@@ -9,10 +10,17 @@ import (
 // cluster is a real RocketMQ in the hands of a test: what cannot be done fails the test.
 type cluster struct{ *realcluster.Cluster }
 
+// launch starts a cluster. A broker refuses requests that have waited 200 ms in its queue; here that says no more than that
+// the machine is busy, so unless the test wants another time it is long.
+func launch(ctx context.Context, o realcluster.Options) (*realcluster.Cluster, error) {
+	o.Settings = append([]string{"waitTimeMillsInSendQueue=10000"}, o.Settings...)
+	return realcluster.Launch(ctx, o)
+}
+
 // startCluster runs a cluster for one test and ends it when the test ends.
 func startCluster(t testing.TB, o realcluster.Options) *cluster {
 	t.Helper()
-	c, err := realcluster.Launch(t.Context(), o)
+	c, err := launch(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -151,7 +151,7 @@ func sharedCluster(t testing.TB, version string) *cluster {
 	start := shared.clusters[version]
 	if start == nil { // a start that failed once is not tried by every test
 		start = sync.OnceValues(func() (*cluster, error) {
-			launched, err := realcluster.Launch(context.Background(), realcluster.Options{Version: version, Brokers: 2})
+			launched, err := launch(context.Background(), realcluster.Options{Version: version, Brokers: 2})
 			return &cluster{launched}, err
 		})
 		shared.clusters[version] = start

@@ -2,13 +2,17 @@ package integration
 
 import (
 	"context"
+	"fmt"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/hooks/msgtrace"
+	"github.com/liftoff-mq/liftoff/integration/javaprog"
 )
 
 // goldenTraces are the records that GoldenFrames makes.
@@ -33,13 +37,15 @@ func goldenTraces() map[string][]byte {
 	return out
 }
 
-// RocketMQ's own tool shows what was sent: the group, where from, the time that it took, and whether it went well.
+// RocketMQ's own tool shows what was sent: the group, where from, the time that it took, and whether it went well. Its
+// client reads the records of all kinds, with their broker.
 func TestMqadminShowsTheMessageTrace(t *testing.T) {
 	t.Parallel()
 	version5(t, func(t *testing.T, version string) {
 		c := sharedCluster(t, version)
 		topic := topicFor(t, "t")
 		c.CreateTopic(t, topic, 1, "broker-a")
+		began := time.Now()
 		trace, err := msgtrace.New(msgtrace.Config{Linger: 10 * time.Millisecond})
 		must(t, err)
 		p, err := liftoff.New(liftoff.Config{Group: "traced", NameServers: []string{c.NameServer()}}, liftoff.WithHooks(trace),
@@ -74,9 +80,38 @@ func TestMqadminShowsTheMessageTrace(t *testing.T) {
 				t.Errorf("queryMsgTraceById -i %s shows\n%s", want.id, tail(out, 3000))
 			}
 		}
-		// The tool shows Pub records alone. The brokers have the recall and the end of the transaction too.
 		if s := trace.Snapshot(); s.Sent != 5 || s.Dropped+s.Failed != 0 {
 			t.Errorf("%+v", s)
+		}
+		// The tool shows Pub records alone, and no broker. The client's own decoder has all of them.
+		var got []string
+		for _, r := range javaprog.ReadTraces(t, version, c.NameServer(), "RMQ_SYS_TRACE_TOPIC", 5, time.Minute) {
+			if r.Group != "traced" || r.Topic != topic {
+				continue
+			}
+			if r.Cost < 0 || r.Cost > 60_000 || r.Time < began.UnixMilli() || r.Time > time.Now().UnixMilli() {
+				t.Errorf("cost or time of %+v", r)
+			}
+			if r.Kind == string(msgtrace.Recall) {
+				r.StoreHost, r.MsgType, r.State = "", "", "" // records of recalls have none
+			}
+			if r.Kind == string(msgtrace.Pub) {
+				r.State = ""
+			}
+			got = append(got, strings.TrimSpace(fmt.Sprint(r.Kind, r.Success, " ", r.MsgID, " ", r.StoreHost, " ", r.MsgType, " ", r.State)))
+		}
+		slices.Sort(got)
+		broker := c.BrokerAddr("broker-a")
+		want := []string{
+			fmt.Sprint("EndTransaction", true, " ", tx.MessageID, " ", broker, " Trans_msg_Commit COMMIT_MESSAGE"),
+			fmt.Sprint("Pub", true, " ", sent.MessageID, " ", broker, " Normal_Msg"),
+			fmt.Sprint("Pub", true, " ", timed.MessageID, " ", broker, " Delay_Msg"),
+			fmt.Sprint("Pub", true, " ", tx.MessageID, " ", broker, " Trans_Msg_Half"),
+			fmt.Sprint("Recall", true, " ", timed.MessageID),
+		}
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("the Java client reads %q, want %q", got, want)
 		}
 	})
 }

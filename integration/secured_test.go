@@ -3,7 +3,6 @@ package integration
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -155,7 +154,7 @@ func refusedEnds(t *testing.T, c *cluster, said *transcript) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			// A broker asks any producer of the group: that of the other sub-test would say commit, and be believed.
-			group := "ends-" + strings.ReplaceAll(name, " ", "-")
+			group := "refused-ends-" + x.topic
 			var lost atomic.Bool
 			o := newOperator(t, x.topic, func(options ...liftoff.Option) *core.Producer {
 				p, _ := said.producer(t, c.NameServer(), liftoff.Config{Group: group}, append(options, liftoff.WithCredentials(

@@ -149,7 +149,7 @@ func replacedCertificates(t *testing.T, c *cluster, said *transcript, own *autho
 	for range 4 {
 		senders.Go(func() {
 			for !stopped(stop) {
-				r, err := x.p.Send(t.Context(), message())
+				r, err := x.p.Send(t.Context(), message(), core.SendTimeout(20*time.Second))
 				if err != nil {
 					t.Error(err)
 					return

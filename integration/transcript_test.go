@@ -119,7 +119,10 @@ func (s *transcript) producer(t *testing.T, nameServer string, cfg liftoff.Confi
 	reader := sdkmetric.NewManualReader()
 	counts, err := metrics.New(metrics.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))))
 	must(t, err)
-	cfg.Group, cfg.NameServers = producerGroup, []string{nameServer}
+	if cfg.Group == "" {
+		cfg.Group = producerGroup
+	}
+	cfg.NameServers = []string{nameServer}
 	cfg.Logger = slog.New(slog.NewJSONHandler(s, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	p, err := liftoff.New(cfg, append(options, liftoff.WithBreaker(b), liftoff.WithHooks(traces, counts))...)
 	startProducer(t, p, err)

@@ -120,18 +120,47 @@ func (m *Message) Body() []byte {
 // offset. It waits up to timeout for expected messages and returns what is there, more or fewer.
 func ReadBack(t testing.TB, version, nameServer, topic string, expected int, timeout time.Duration) []Message {
 	t.Helper()
-	lines := Run(t, version, "ReadBack", nameServer, topic, strconv.Itoa(expected), strconv.Itoa(int(timeout.Seconds())))
+	return read[Message](t, version, nameServer, topic, expected, timeout)
+}
+
+// read runs the Java reader.
+func read[T any](t testing.TB, version, nameServer, topic string, expected int, timeout time.Duration, what ...string) []T {
+	t.Helper()
+	args := append([]string{nameServer, topic, strconv.Itoa(expected), strconv.Itoa(int(timeout.Seconds()))}, what...)
+	lines := Run(t, version, "ReadBack", args...)
 	if len(lines) == 0 || !strings.HasPrefix(lines[len(lines)-1], `{"end":true`) {
 		t.Fatalf("the Java reader of %s did not finish: %d lines", topic, len(lines))
 	}
 	lines = lines[:len(lines)-1]
-	messages := make([]Message, len(lines))
+	all := make([]T, len(lines))
 	for i, l := range lines {
-		if err := json.Unmarshal([]byte(l), &messages[i]); err != nil {
+		if err := json.Unmarshal([]byte(l), &all[i]); err != nil {
 			t.Fatalf("the Java reader printed %q: %v", clip(l, 200), err)
 		}
 	}
-	return messages
+	return all
+}
+
+// Trace is a record of the message trace as the official client's decoder reads it.
+type Trace struct {
+	Kind          string `json:"kind"`
+	Group         string `json:"group"`
+	Success       bool   `json:"success"`
+	Cost          int    `json:"cost"` // milliseconds
+	Time          int64  `json:"time"`
+	Topic         string `json:"topic"`
+	MsgID         string `json:"msgId"`
+	StoreHost     string `json:"storeHost"`
+	MsgType       string `json:"msgType"`
+	TransactionID string `json:"transactionId"`
+	State         string `json:"state"`
+	FromCheck     bool   `json:"fromCheck"`
+}
+
+// ReadTraces reads all records of a trace topic. It waits up to timeout for expected ones, and returns what is there.
+func ReadTraces(t testing.TB, version, nameServer, topic string, expected int, timeout time.Duration) []Trace {
+	t.Helper()
+	return read[Trace](t, version, nameServer, topic, expected, timeout, "traces")
 }
 
 // Build compiles the programs for a client version, unless that was done with the same sources before, and returns

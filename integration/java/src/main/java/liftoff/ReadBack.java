@@ -4,26 +4,34 @@ import java.io.BufferedOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
+import java.util.ArrayList;
 import java.util.Base64;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.client.consumer.PullStatus;
+import org.apache.rocketmq.client.trace.TraceBean;
+import org.apache.rocketmq.client.trace.TraceContext;
+import org.apache.rocketmq.client.trace.TraceDataEncoder;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
 
 /**
- * ReadBack NAMESRV TOPIC EXPECTED TIMEOUT_S
+ * ReadBack NAMESRV TOPIC EXPECTED TIMEOUT_S [traces]
  *
  * <p>Reads every queue of a topic from its least to its greatest offset with the official consumer and prints each
  * message as it is stored, one JSON object a line, then {"end":true,...}. It ends when all queues are read to their
  * greatest offset and at least EXPECTED messages were seen. With fewer than EXPECTED it goes on until TIMEOUT_S,
  * says so in the last line, and leaves the judgement to the caller: the exit status is 0 in both cases.
+ *
+ * <p>With traces the messages are those of the trace topic, and each record in them, as the client's own decoder reads it, is
+ * a line and counts.
  */
 public final class ReadBack {
     /** Bodies up to this size are printed whole; larger ones only by length and SHA-256. */
@@ -33,8 +41,9 @@ public final class ReadBack {
     }
 
     public static void main(String[] args) throws Exception {
-        if (args.length != 4) {
-            System.err.println("usage: ReadBack NAMESRV TOPIC EXPECTED TIMEOUT_S");
+        boolean traces = args.length == 5 && args[4].equals("traces");
+        if (args.length != 4 && !traces) {
+            System.err.println("usage: ReadBack NAMESRV TOPIC EXPECTED TIMEOUT_S [traces]");
             System.exit(2);
         }
         String topic = args[1];
@@ -63,8 +72,11 @@ public final class ReadBack {
                             PullResult r = consumer.pull(mq, "*", from, 32);
                             if (r.getPullStatus() == PullStatus.FOUND) {
                                 for (MessageExt m : r.getMsgFoundList()) {
-                                    out.println(Json.of(describe(mq, m)));
-                                    seen++;
+                                    List<Map<String, Object>> lines = traces ? records(m) : List.of(describe(mq, m));
+                                    for (Map<String, Object> line : lines) {
+                                        out.println(Json.of(line));
+                                        seen++;
+                                    }
                                 }
                             }
                             if (r.getNextBeginOffset() <= from) {
@@ -102,6 +114,29 @@ public final class ReadBack {
             consumer.shutdown();
         }
         System.exit(0); // the client leaves threads behind
+    }
+
+    private static List<Map<String, Object>> records(MessageExt m) {
+        List<Map<String, Object>> all = new ArrayList<>();
+        for (TraceContext c : TraceDataEncoder.decoderFromTraceDataString(new String(m.getBody(), StandardCharsets.UTF_8))) {
+            for (TraceBean b : c.getTraceBeans()) {
+                Map<String, Object> o = new LinkedHashMap<>();
+                o.put("kind", c.getTraceType().name());
+                o.put("group", c.getGroupName());
+                o.put("success", c.isSuccess());
+                o.put("cost", c.getCostTime());
+                o.put("time", c.getTimeStamp());
+                o.put("topic", b.getTopic());
+                o.put("msgId", b.getMsgId());
+                o.put("storeHost", b.getStoreHost());
+                o.put("msgType", String.valueOf(b.getMsgType()));
+                o.put("transactionId", b.getTransactionId());
+                o.put("state", String.valueOf(b.getTransactionState()));
+                o.put("fromCheck", b.isFromTransactionCheck());
+                all.add(o);
+            }
+        }
+        return all;
     }
 
     private static Map<String, Object> describe(MessageQueue mq, MessageExt m) throws Exception {
