@@ -36,6 +36,7 @@ public final class Consume {
         consumer.setInstanceName("consumer-" + System.nanoTime());
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.setMaxReconsumeTimes(Integer.parseInt(args[6]));
+        consumer.setMqClientApiTimeout(20_000); // a busy machine
         consumer.setSuspendCurrentQueueTimeMillis(100);
         consumer.subscribe(args[1], args[4].equals("sql") ? MessageSelector.bySql(args[5]) : MessageSelector.byTag(args[5]));
         CountDownLatch left = new CountDownLatch(Integer.parseInt(args[7]));

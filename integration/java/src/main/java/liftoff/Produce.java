@@ -18,8 +18,8 @@ import org.apache.rocketmq.common.message.Message;
 /**
  * Produce NAMESRV TOPIC sync|async|oneway|batch COUNT [BODY_SIZE]
  *
- * <p>Sends COUNT messages with the official producer and its default settings. Message number i has the body
- * "java-MODE-i" (filled up to BODY_SIZE with dots), tag "java", key "key-i" and the property n=i. Prints one line per
+ * <p>Sends COUNT messages with the official producer and its default settings, but for longer times. Message number i has
+ * the body "java-MODE-i" (filled up to BODY_SIZE with dots), tag "java", key "key-i" and the property n=i. Prints one line per
  * acknowledged send and a summary last. One-way sends have no acknowledgement. Exit status 1 when a send failed.
  */
 public final class Produce {
@@ -41,6 +41,8 @@ public final class Produce {
         PrintStream out = System.out;
         DefaultMQProducer producer = new DefaultMQProducer("liftoff_java_" + mode);
         producer.setNamesrvAddr(args[0]);
+        producer.setSendMsgTimeout(20_000); // a busy machine
+        producer.setMqClientApiTimeout(20_000);
         producer.start();
         AtomicInteger acked = new AtomicInteger();
         AtomicInteger failed = new AtomicInteger();
