@@ -23,7 +23,7 @@ func TestNameServersFromAnEndpoint(t *testing.T) {
 	var started sync.WaitGroup
 	for i := range clusters {
 		started.Go(func() {
-			launched, err := realcluster.Launch(t.Context(), realcluster.Options{Version: version})
+			launched, err := launch(t.Context(), realcluster.Options{Version: version})
 			if err != nil {
 				t.Error(err)
 				return

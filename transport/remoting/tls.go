@@ -71,6 +71,16 @@ func (e *TLSError) Error() string {
 // Unwrap gives the cause, such as an x509.HostnameError.
 func (e *TLSError) Unwrap() error { return e.Err }
 
+// ErrorClass is [core.ClassAuth] where the server did not accept the client's certificate, or
+// wants one: another attempt would not change that. Everything else may be the fault of one
+// server, and is [core.ClassNetwork].
+func (e *TLSError) ErrorClass() core.Class {
+	if number, ok := alertOf(e.Err); ok && ofHandshake(number) {
+		return core.ClassAuth
+	}
+	return core.ClassNetwork
+}
+
 // FirstReadError is a connection of a client without TLS that the server ended before it had
 // said anything. A RocketMQ server that takes only TLS (tls.server.mode=enforcing) does that to
 // plain requests, which it throws away. So may one that stops, or something between. The client
@@ -87,16 +97,6 @@ func (e *FirstReadError) Error() string {
 
 // Unwrap gives the cause.
 func (e *FirstReadError) Unwrap() error { return e.Err }
-
-// ErrorClass is [core.ClassAuth] where the server did not accept the client's certificate, or
-// wants one: another attempt would not change that. Everything else may be the fault of one
-// server, and is [core.ClassNetwork].
-func (e *TLSError) ErrorClass() core.Class {
-	if number, ok := alertOf(e.Err); ok && ofHandshake(number) {
-		return core.ClassAuth
-	}
-	return core.ClassNetwork
-}
 
 // secure makes a TLS connection of the one that was dialed. Both are given by pointers, as in
 // dialUser: functions of the program's may run. A connection is closed if it stays none.
