@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -194,16 +193,10 @@ func replacedCredentials(t *testing.T, c *cluster, said *transcript) {
 	before := c.Stored(t, "allowed", aclQueues)
 
 	var sent, lost atomic.Int64
-	var senders sync.WaitGroup
-	stop := make(chan struct{})
+	senders := newSenders(t)
 	for range 4 {
 		senders.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				case <-time.After(2 * time.Millisecond):
-				}
+			for ; !senders.stopped(); time.Sleep(2 * time.Millisecond) {
 				if _, err := p.Send(t.Context(), &core.Message{Topic: "allowed", Body: []byte("under load")}, core.SendTimeout(20*time.Second)); err != nil {
 					lost.Add(1)
 					t.Error(said.error(err))
@@ -243,8 +236,7 @@ func replacedCredentials(t *testing.T, c *cluster, said *transcript) {
 		}
 		time.Sleep(5 * look) // some sends with these
 	}
-	close(stop)
-	senders.Wait()
+	senders.stop()
 	if n := int64(c.Stored(t, "allowed", aclQueues) - before); n != sent.Load() || lost.Load() > 0 {
 		t.Errorf("%d sends succeeded, %d failed, %d messages are stored", sent.Load(), lost.Load(), n)
 	}

@@ -58,7 +58,9 @@ func TestLinesOfAKilledBrokerAreSentAgain(t *testing.T) {
 		if results == count/2 {
 			go func() {
 				defer close(killed)
-				c.Kill(t, "broker-a")
+				if err := c.Cluster.Kill("broker-a"); err != nil {
+					t.Error(err)
+				}
 			}()
 		}
 		var s sendLine

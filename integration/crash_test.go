@@ -72,15 +72,14 @@ func TestBrokerCrashUnderLoadLosesNothingAndLiesAboutNothing(t *testing.T) {
 		defer cancel()
 		var portBack atomic.Pointer[time.Time]
 		portBack.Store(&time.Time{})
-		stop := make(chan struct{})
-		var running sync.WaitGroup
+		senders := newSenders(t)
 		for mode, l := range loads {
 			p := newProducer(t, c.NameServer(), producerOptions{group: "crash_" + mode})
-			running.Go(func() {
+			senders.Go(func() {
 				if mode == "sync" {
-					loadSync(ctx, p, topics[mode], l, &portBack, stop)
+					loadSync(ctx, p, topics[mode], l, &portBack, senders)
 				} else {
-					loadAsync(ctx, p, topics[mode], l, &portBack, stop)
+					loadAsync(ctx, p, topics[mode], l, &portBack, senders)
 				}
 				shutdownCtx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 				defer cancel()
@@ -106,8 +105,7 @@ func TestBrokerCrashUnderLoadLosesNothingAndLiesAboutNothing(t *testing.T) {
 		port := <-restarted
 		// The restart may take long on a slow machine; the load goes on long enough after it in any case.
 		time.Sleep(max(time.Until(began.Add(crashLoad)), 5*time.Second))
-		close(stop)
-		running.Wait()
+		senders.stop()
 		for mode, l := range loads {
 			recovery := l.firstOK.Sub(port)
 			t.Logf("%s %s: %d sent, %d acknowledged, failed %v; down for %s; first success %s after the port answered",
@@ -155,11 +153,11 @@ func judgeLedger(t *testing.T, c *cluster, mode, topic string, l *ledger) {
 	t.Logf("%s %s: %d distinct stored, %d of the failed ones among them, %d duplicates", c.Version(), mode, len(stored), maybe, duplicates)
 }
 
-func loadSync(ctx context.Context, p *core.Producer, topic string, l *ledger, portBack *atomic.Pointer[time.Time], stop <-chan struct{}) {
+func loadSync(ctx context.Context, p *core.Producer, topic string, l *ledger, portBack *atomic.Pointer[time.Time], senders *senders) {
 	var workers sync.WaitGroup
 	for w := range crashConcurrency {
 		workers.Go(func() {
-			for i := 0; !stopped(stop); i++ {
+			for i := 0; !senders.stopped(); i++ {
 				body := fmt.Sprintf("sync-%d-%d", w, i)
 				l.mu.Lock()
 				l.sent++
@@ -174,9 +172,9 @@ func loadSync(ctx context.Context, p *core.Producer, topic string, l *ledger, po
 	workers.Wait()
 }
 
-func loadAsync(ctx context.Context, p *core.Producer, topic string, l *ledger, portBack *atomic.Pointer[time.Time], stop <-chan struct{}) {
+func loadAsync(ctx context.Context, p *core.Producer, topic string, l *ledger, portBack *atomic.Pointer[time.Time], senders *senders) {
 	room := make(chan struct{}, crashConcurrency)
-	for i := 0; !stopped(stop); i++ {
+	for i := 0; !senders.stopped(); i++ {
 		room <- struct{}{}
 		body := fmt.Sprintf("async-%d", i)
 		l.mu.Lock()
@@ -191,14 +189,5 @@ func loadAsync(ctx context.Context, p *core.Producer, topic string, l *ledger, p
 	}
 	for range crashConcurrency {
 		room <- struct{}{}
-	}
-}
-
-func stopped(stop <-chan struct{}) bool {
-	select {
-	case <-stop:
-		return true
-	default:
-		return false
 	}
 }

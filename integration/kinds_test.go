@@ -136,9 +136,8 @@ func takesRecalls(t *testing.T, p *core.Producer, topic string) {
 // kindLoad sends in every mode until it is stopped. One-way sends have no outcome, so the ledger knows nothing of them.
 type kindLoad struct {
 	*ledger
-	topic   string
-	done    chan struct{}
-	workers sync.WaitGroup
+	*senders
+	topic string
 
 	outcome sync.Mutex
 	modes   map[string]*kindMode
@@ -161,15 +160,14 @@ func startKindLoad(t *testing.T, p *core.Producer, topic string) *kindLoad {
 	t.Helper()
 	const pause = 20 * time.Millisecond
 	l := &kindLoad{
-		ledger: newLedger(), topic: topic, done: make(chan struct{}),
+		ledger: newLedger(), senders: newSenders(t), topic: topic,
 		modes: map[string]*kindMode{},
 	}
-	t.Cleanup(l.stop)
 	ctx := t.Context()
 	work := func(mode string, workers int, send func(m *core.Message, note func(*core.Message, error))) {
 		for w := range workers {
-			l.workers.Go(func() {
-				for i := 0; !stopped(l.done); i++ {
+			l.Go(func() {
+				for i := 0; !l.stopped(); i++ {
 					began := time.Now()
 					send(&core.Message{Topic: topic, Body: fmt.Appendf(nil, "%s-%d-%d", mode, w, i)}, func(m *core.Message, err error) {
 						l.noteOf(mode, string(m.Body), began, err)
@@ -261,13 +259,6 @@ func (l *kindLoad) noFailure(t *testing.T, after time.Time, modes ...string) {
 			}
 		}
 	}
-}
-
-func (l *kindLoad) stop() {
-	if !stopped(l.done) {
-		close(l.done)
-	}
-	l.workers.Wait()
 }
 
 // judge compares the outcomes with what the official consumer reads.

@@ -3,7 +3,6 @@ package integration
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -147,16 +146,15 @@ func TestStaticTopicIsRemappedUnderLoad(t *testing.T) {
 		c.CreateStaticTopic(t, topic, staticQueues)
 		p := newProducer(t, c.NameServer(), producerOptions{})
 		var acked, moved atomic.Int64
-		var stop atomic.Bool
-		var wg sync.WaitGroup
+		senders := newSenders(t)
 		queueOf := make([]map[int]bool, 20) // of each key
 		for worker, prepare := range []func(m *core.Message, i int){
 			func(*core.Message, int) {},
 			func(m *core.Message, i int) { m.ShardingKey = fmt.Sprintf("key-%d", i%len(queueOf)) },
 			func(m *core.Message, i int) { m.Queue = &core.Queue{Broker: "broker-a", ID: i % staticQueues} },
 		} {
-			wg.Go(func() {
-				for i := 0; !stop.Load(); i++ {
+			senders.Go(func() {
+				for i := 0; !senders.stopped(); i++ {
 					m := &core.Message{Topic: topic, Body: fmt.Appendf(nil, "%d-%d", worker, i)}
 					prepare(m, i)
 					r, err := p.Send(t.Context(), m)
@@ -187,8 +185,7 @@ func TestStaticTopicIsRemappedUnderLoad(t *testing.T) {
 		before := c.Stored(t, topic, staticQueues, "broker-a")
 		time.Sleep(500 * time.Millisecond)
 		after := c.Stored(t, topic, staticQueues, "broker-a")
-		stop.Store(true)
-		wg.Wait()
+		senders.stop()
 		if before != after || before == 0 {
 			t.Errorf("broker-a, which leads no queue any more, has %d messages and then %d", before, after)
 		}

@@ -143,12 +143,11 @@ func replacedCertificates(t *testing.T, c *cluster, said *transcript, own *autho
 	if _, err := x.p.Send(t.Context(), message()); err != nil {
 		t.Fatal(err)
 	}
-	var senders sync.WaitGroup
 	var sent, twice int64
-	stop := make(chan struct{})
+	senders := newSenders(t)
 	for range 4 {
 		senders.Go(func() {
-			for !stopped(stop) {
+			for !senders.stopped() {
 				r, err := x.p.Send(t.Context(), message(), core.SendTimeout(20*time.Second))
 				if err != nil {
 					t.Error(err)
@@ -198,8 +197,7 @@ func replacedCertificates(t *testing.T, c *cluster, said *transcript, own *autho
 	fourth := next.issue(t, hour)
 	serve(t, c, fourth)
 	meets(fourth)
-	close(stop)
-	senders.Wait()
+	senders.stop()
 	if got := x.stored(t, topic); got < sent+1 || got > sent+1+twice*2 {
 		t.Errorf("%d messages are stored, %d were acknowledged, %d of them may be stored twice", got, sent+1, twice)
 	}

@@ -2,7 +2,6 @@ package integration
 
 import (
 	"errors"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -68,12 +67,11 @@ func TestTopicChangesUnderLoad(t *testing.T) {
 		stored := func(err error) bool { return err == nil }
 		until("at first", stored)
 
-		var stop atomic.Bool
-		var wg sync.WaitGroup
+		senders := newSenders(t)
 		var others, lost atomic.Int64
 		for range 8 {
-			wg.Go(func() {
-				for !stop.Load() {
+			senders.Go(func() {
+				for !senders.stopped() {
 					_, err := p.Send(t.Context(), &core.Message{Topic: topic, Body: []byte("y")})
 					switch {
 					case err == nil:
@@ -89,8 +87,7 @@ func TestTopicChangesUnderLoad(t *testing.T) {
 		time.Sleep(200 * time.Millisecond)
 		c.SetTopic(t, topic, 2, realcluster.ReadWrite)
 		time.Sleep(2 * time.Second)
-		stop.Store(true)
-		wg.Wait()
+		senders.stop()
 		until("with fewer queues", stored)
 
 		c.SetTopic(t, topic, 2, realcluster.ReadOnly)

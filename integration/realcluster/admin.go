@@ -172,9 +172,14 @@ func (c *Cluster) SetBroker(ctx context.Context, broker, key, value string) erro
 	return c.admin(ctx, "updateBrokerConfig", "-b", c.BrokerAddr(broker), "-k", key, "-v", value)
 }
 
-// admin runs RocketMQ's admin tool. It says nothing of most failures, so the caller has to look at what it did.
-func (c *Cluster) admin(ctx context.Context, args ...string) error {
-	return c.script(ctx, "mqadmin", append([]string{c.dir}, args...)...)
+// admin runs RocketMQ's admin tool. The tool exits with 0 whatever happens, so its output is looked at. Of some failures it
+// says nothing, so the caller has to look at what it did.
+func (c *Cluster) admin(ctx context.Context, command string, args ...string) error {
+	out, err := c.script(ctx, "mqadmin", append([]string{c.dir, command}, args...)...)
+	if err == nil && strings.Contains(out, "SubCommandException") {
+		err = fmt.Errorf("mqadmin %s %s:\n%s", command, strings.Join(args, " "), out)
+	}
+	return err
 }
 
 // Ready waits until the brokers can tell how much they have written: their statistics need a second after the start.

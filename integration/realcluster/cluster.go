@@ -176,7 +176,7 @@ func launch(ctx context.Context, scripts, preset string, o *Options) (*Cluster, 
 	for _, f := range java {
 		args = append(args, "--java", f)
 	}
-	if err := c.script(ctx, "start", args...); err != nil {
+	if _, err := c.script(ctx, "start", args...); err != nil {
 		return nil, errors.Join(err, c.Stop())
 	}
 	return c, nil
@@ -245,7 +245,8 @@ func (c *Cluster) Resume(node string) error { return c.node("stop", "--resume", 
 func (c *Cluster) Restart(node string) error { return c.node("start", "--again", node) }
 
 func (c *Cluster) node(script, how, node string) error {
-	return c.script(context.Background(), script, c.dir, how, node)
+	_, err := c.script(context.Background(), script, c.dir, how, node)
+	return err
 }
 
 // WaitPort returns at the moment the broker's port accepts a connection again.
@@ -271,7 +272,7 @@ func (c *Cluster) Stop() error {
 	}
 	c.stopped = true
 	// Nothing is asked of the store afterwards, and a clean 5.x shutdown takes up to 20 s.
-	err := c.script(context.Background(), "stop", c.dir, "--kill")
+	_, err := c.script(context.Background(), "stop", c.dir, "--kill")
 	return errors.Join(err, os.RemoveAll(c.dir), c.ports.release())
 }
 

@@ -49,7 +49,8 @@ func Folder(name string) (string, error) {
 	return filepath.Join(root, "integration", name), err
 }
 
-func (c *Cluster) script(ctx context.Context, name string, args ...string) error {
+// script runs one of the scripts and returns what it printed. The error of one that fails has it too.
+func (c *Cluster) script(ctx context.Context, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(c.scripts, name), args...)
 	// A script that is asked to end, ends what it has started so far.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -57,13 +58,14 @@ func (c *Cluster) script(ctx context.Context, name string, args ...string) error
 	// The servers outlive the script and must not hold its output open, so it goes to a file and not to a pipe.
 	out, err := os.CreateTemp("", "liftoff-script-")
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() { _ = os.Remove(out.Name()); _ = out.Close() }()
 	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Run(); err != nil {
-		text, _ := os.ReadFile(out.Name())
-		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, text)
+	failed := cmd.Run()
+	text, err := os.ReadFile(out.Name())
+	if failed != nil {
+		return "", fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), failed, text)
 	}
-	return nil
+	return string(text), err
 }

@@ -21,17 +21,17 @@ type LogicalQueue struct {
 // CreateStaticTopic makes a static topic over the named brokers, or over all masters, and returns when the name server's
 // route shows all its queues.
 func (c *Cluster) CreateStaticTopic(ctx context.Context, topic string, queues int, brokers ...string) error {
-	names := c.orAll(brokers)
-	if err := c.admin(ctx, "updateStaticTopic", "-t", topic, "-qn", strconv.Itoa(queues), "-b", strings.Join(names, ",")); err != nil {
-		return err
-	}
-	return c.waitLed(ctx, topic, queues, names)
+	return c.mapQueues(ctx, "create", topic, queues, c.orAll(brokers))
 }
 
 // RemapStaticTopic gives the queues of a static topic to the named brokers, and returns when the name server's route
 // shows that no other broker leads one.
 func (c *Cluster) RemapStaticTopic(ctx context.Context, topic string, queues int, brokers ...string) error {
-	if err := c.admin(ctx, "remappingStaticTopic", "-t", topic, "-b", strings.Join(brokers, ",")); err != nil {
+	return c.mapQueues(ctx, "remap", topic, queues, brokers)
+}
+
+func (c *Cluster) mapQueues(ctx context.Context, what, topic string, queues int, brokers []string) error {
+	if err := c.admin(ctx, "StaticTopic", what, topic, strconv.Itoa(queues), strings.Join(brokers, ",")); err != nil {
 		return err
 	}
 	return c.waitLed(ctx, topic, queues, brokers)
