@@ -90,6 +90,7 @@ var pageOfSettings = []configured{
 			"Client.AllowedBrokers":         {"names, `*.example`, IP addresses, networks; with or without a port", []any{[]string{"a", "*.b:1", "10.0.0.0/8"}}, []any{[]string{"10.0.0.0/99"}}},
 			"Client.Addresses":              {"`FROM=TO`: addresses, broker names, hosts, networks", []any{[]string{"a:1=b:2", "a=b:2", "10.1.0.0/16=10.2.0.0/16"}}, []any{[]string{"a"}, []string{"10.1.0.0/16=10.2.0.0/24"}}},
 			"Client.SOCKS":                  {"a proxy `host:port`, or proxies by network", []any{remoting.SOCKS{"10.0.0.0/8": {Addr: "p:1"}}}, []any{remoting.SOCKS{"x": {Addr: "p:1"}}}},
+			"Client.CreateTopicKey":         {"name of a topic", []any{"TBW102", "my-defaults"}, []any{"a b", "größe", strings.Repeat("k", 128)}},
 			"Client.Zone.Mode":              {"true or false, only with `name`", []any{false}, []any{true}},
 			"Client.TLS.CAFile":             pemFile,
 			"Client.TLS.CertFile":           pemFile,
@@ -114,7 +115,7 @@ var pageOfSettings = []configured{
 		texts: map[string]form{
 			"Table.LatencyMax":   {"ascending, 0 or from 10 µs, as many as `notAvailable`", nil, []any{[]time.Duration{1, 2}}},
 			"Table.NotAvailable": {"0 or from 10 µs, as many as `latencyMax`", nil, []any{[]time.Duration{1}}},
-			"Table.Isolation":    {"0 or from 10 µs; counts with `latencyMax` only", nil, nil},
+			"Table.Isolation":    {"0 or from 10 µs", []any{10 * time.Microsecond, time.Hour}, []any{time.Duration(1), time.Duration(-1)}},
 		},
 	},
 	{base: health.ReachabilityConfig{}, make: maker(health.NewReachability)},

@@ -83,6 +83,10 @@ func TestDescriptions(t *testing.T) {
 			"latency fault tolerance (left alone after a failure 10s, left alone after an answer of latency:time 550ms:2s 1.8s:5s 3s:6s 5s:10s 15s:30s, a quick answer leaves the time as it is, time-outs count from 50ms, if the broker lately needed less)",
 		},
 		{
+			health.Config{Table: health.Table{Isolation: time.Second, Overwrite: true}},
+			"latency fault tolerance (left alone after a failure 2s, left alone after an answer of latency:time 550ms:2s 1.8s:5s 3s:6s 5s:10s 15s:30s, a quick answer ends the time, time-outs count from 50ms, if the broker lately needed less)",
+		},
+		{
 			health.Config{Table: health.Java49(), MinWait: time.Second},
 			"latency fault tolerance (left alone after a failure 10m0s, left alone after an answer of latency:time 550ms:30s 1s:1m0s 2s:2m0s 3s:3m0s 15s:10m0s, a quick answer ends the time, time-outs count from 1s, if the broker lately needed less)",
 		},

@@ -154,7 +154,13 @@ func TestFailures(t *testing.T) {
 	for name, tt := range map[string]struct {
 		table health.Table
 		d     time.Duration
-	}{"5.x": {health.Java5(), 10 * time.Second}, "4.9": {health.Java49(), 10 * time.Minute}} {
+	}{
+		"5.x":                  {health.Java5(), 10 * time.Second},
+		"4.9":                  {health.Java49(), 10 * time.Minute},
+		"nothing said":         {health.Table{}, 10 * time.Second},
+		"an isolation alone":   {health.Table{Isolation: 3 * time.Second}, 6 * time.Second},
+		"an overwriting table": {health.Table{Overwrite: true}, 10 * time.Second},
+	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, health.Config{Table: tt.table}, func(w *world) {
 				w.send(w.t.Context(), 0, core.ErrConnectionLost)

@@ -25,7 +25,7 @@ const DefaultMinWait = verdict.MinWait
 // What is data in it can be decoded from YAML, JSON and environment variables; the tags
 // have the names. Durations are text there, such as "1.5s".
 type Config struct {
-	// Table has the numbers; the zero table means [Java5].
+	// Table has the numbers; one without steps has those of [Java5].
 	Table Table `json:"table" yaml:"table" envPrefix:"TABLE_"`
 	// MinWait is how long a broker must have had at least before a time-out counts as its
 	// failure, 50 ms by default. It must have had longer than it needs for others, too: the end
@@ -86,7 +86,11 @@ type broker struct {
 // cfg at once.
 func NewLatency(cfg Config) (*Latency, error) {
 	if cfg.Table.LatencyMax == nil && cfg.Table.NotAvailable == nil {
-		cfg.Table = Java5()
+		java := Java5()
+		cfg.Table.LatencyMax, cfg.Table.NotAvailable = java.LatencyMax, java.NotAvailable
+		if cfg.Table.Isolation == 0 {
+			cfg.Table.Isolation = java.Isolation
+		}
 	}
 	if cfg.MinWait == 0 {
 		cfg.MinWait = DefaultMinWait

@@ -11,14 +11,16 @@ import (
 )
 
 // Table says for how long a broker is left alone after an answer that took a
-// given time.
+// given time. A table without steps has those of [Java5].
 type Table struct {
 	// LatencyMax are the steps, ascending. The highest that is not above an
 	// answer's latency counts.
 	LatencyMax []time.Duration `json:"latencyMax" yaml:"latencyMax" env:"LATENCY_MAX"`
 	// NotAvailable are the times to leave the broker alone, one per step.
 	NotAvailable []time.Duration `json:"notAvailable" yaml:"notAvailable" env:"NOT_AVAILABLE"`
-	// Isolation is the latency that a failure counts as.
+	// Isolation is the latency that a failure counts as. Zero is 10 s in a table
+	// without steps. In one with steps it is no latency at all, so that a failure
+	// does not count.
 	Isolation time.Duration `json:"isolation" yaml:"isolation" env:"ISOLATION"`
 	// Overwrite lets each outcome replace what was known, so that one quick
 	// answer brings a broker back at once. Without it an outcome can only

@@ -252,6 +252,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.CreateTopicKey == "" {
 		c.CreateTopicKey = DefaultCreateTopicKey
 	}
+	if f := rocketmq.CheckName(c.CreateTopicKey, rocketmq.MaxTopicLength); f != rocketmq.NameOK {
+		errs = append(errs, fmt.Errorf("CreateTopicKey is %.50q, which cannot be a topic: %v", c.CreateTopicKey, f))
+	}
 	number(&errs, "DefaultTopicQueueNums", &c.DefaultTopicQueueNums, DefaultDefaultTopicQueueNums, wire.MaxRouteQueues, "it counts the queues of a topic at one broker")
 	duration(&errs, "HeartbeatInterval", &c.HeartbeatInterval, DefaultHeartbeatInterval, plausible.Year)
 	duration(&errs, "ConnectTimeout", &c.ConnectTimeout, DefaultConnectTimeout, plausible.Day)
