@@ -37,14 +37,38 @@ func runCpp(t *testing.T, args ...string) []string {
 	must(t, cppInstall.err)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
+	home := t.TempDir() // it writes its log below
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the C++ client logged\n%s", tail(cppErrors(home), 4000))
+		}
+	})
 	var out, diag bytes.Buffer
 	cmd := exec.CommandContext(ctx, "python3", append([]string{filepath.Join(folder, "consume.py")}, args...)...)
-	cmd.Env = append(os.Environ(), "PYTHONPATH="+cppInstall.site, "HOME="+t.TempDir()) // it writes its log below the home folder
+	cmd.Env = append(os.Environ(), "PYTHONPATH="+cppInstall.site, "HOME="+home)
 	cmd.Stdout, cmd.Stderr = &out, &diag
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("consume.py %s: %v\n%s", strings.Join(args, " "), err, tail(diag.String(), 4000))
 	}
 	return strings.FieldsFunc(out.String(), func(r rune) bool { return r == '\n' })
+}
+
+// cppErrors is what the C++ client had to complain about.
+func cppErrors(home string) string {
+	var text strings.Builder
+	logs, _ := filepath.Glob(filepath.Join(home, "logs", "rocketmq-cpp", "*"))
+	for _, l := range logs {
+		b, err := os.ReadFile(l)
+		if err != nil {
+			fmt.Fprintln(&text, err)
+		}
+		for line := range strings.Lines(string(b)) {
+			if strings.Contains(line, "error") || strings.Contains(line, "ERROR") || strings.Contains(line, "warning") {
+				text.WriteString(line)
+			}
+		}
+	}
+	return text.String()
 }
 
 // installCpp puts the library below cpp/target, unless that was done with the same requirements before.
