@@ -67,8 +67,8 @@ func (r *ServerRequest) size() int {
 	return n
 }
 
-// ServerRequestHandler handles what servers ask. It runs on a goroutine of the inbox, by at
-// most inboxWorkers at a time, and may take its time. ctx ends when the producer aborts
+// ServerRequestHandler handles what servers ask. It runs on a goroutine of the inbox, at
+// most 16 of one kind at a time, and may take its time: requests of other kinds do not wait for it. ctx ends when the producer aborts
 // what is under way. A panic in it is recovered and logged.
 type ServerRequestHandler interface {
 	HandleServerRequest(ctx context.Context, r *ServerRequest)
@@ -89,45 +89,77 @@ type Claimer interface {
 	Claims(r *ServerRequest) bool
 }
 
-// What an inbox holds at most: requests that wait or are being handled, their bytes, and
-// the handlers that run at a time.
+// What an inbox holds at most of one kind of requests: those that wait or are being handled,
+// their bytes, and the handlers that run at a time. A kind has them for itself, because handlers
+// of another kind may hang: while a program's database is away every check waits for it, and
+// replies come all the same.
 const (
 	inboxRequests = 1024
 	inboxBytes    = 8 << 20
 	inboxWorkers  = 16
 )
 
-// Inbox takes what servers ask of one producer group and hands it to the producer's
-// handlers, on a bounded number of goroutines that exist only while there is work. It is
-// safe for concurrent use.
-type Inbox struct {
-	group    string
-	handlers map[ServerRequestKind]ServerRequestHandler
-	log      *slog.Logger
-	life     func() context.Context
+// Replies have more room. A broker asks again about a transaction, but nobody brings a reply
+// that was refused a second time: its request waits in vain. So all replies to the requests that
+// are under way by default fit, which may come at once (requestreply.DefaultMaxWaiting), and one
+// of the greatest length for each handler (requestreply.DefaultMaxReplyBytes). They are there for
+// as long as it takes to unpack one and to wake its request, which waits for nothing.
+const (
+	inboxReplies    = 4096
+	inboxReplyBytes = inboxWorkers * 4 << 20
+)
 
-	mu      sync.Mutex
-	closed  bool
+// Inbox takes what servers ask of one producer group and hands it to the producer's
+// handlers, on a bounded number of goroutines that exist only while there is work. Each kind
+// of request has a lane of its own: its queue, its room and its goroutines. It is safe for
+// concurrent use.
+type Inbox struct {
+	group string
+	lanes map[ServerRequestKind]*lane // of the kinds that have a handler
+	log   *slog.Logger
+	life  func() context.Context
+
+	mu     sync.Mutex
+	closed bool
+	stats  InboxSnapshot
+	warned [RequestReply + 1]bool // whether the log has this kind
+	wg     sync.WaitGroup         // of all lanes
+}
+
+// lane is what an inbox has of one kind of requests. The inbox's lock guards what changes.
+type lane struct {
+	handler  ServerRequestHandler
+	requests int // how many it holds at most
+	most     int // and how many bytes
+
 	queue   []*ServerRequest
 	held    int // requests waiting or being handled
 	bytes   int // of these
 	workers int
-	stats   InboxSnapshot
-	warned  [RequestReply + 1]bool // whether the log has this kind
-	wg      sync.WaitGroup
+	full    bool // it was full once, and the log has that
 }
 
 func newInbox(cfg *Config, life func() context.Context) *Inbox {
-	return &Inbox{group: cfg.Group, handlers: maps.Clone(cfg.Handlers), log: cfg.Logger, life: life}
+	in := &Inbox{group: cfg.Group, lanes: make(map[ServerRequestKind]*lane, len(cfg.Handlers)), log: cfg.Logger, life: life}
+	for kind, h := range cfg.Handlers {
+		l := &lane{handler: h, requests: inboxRequests, most: inboxBytes}
+		if kind == RequestReply {
+			l.requests, l.most = inboxReplies, inboxReplyBytes
+		}
+		in.lanes[kind] = l
+	}
+	return in
 }
 
 // Deliver takes a request over, for the transport that got it. It does not block, and does
 // not wait for the handler: nil means that the handler will run. [ErrNoHandler],
 // [ErrInboxFull] and [ErrClosed] mean that it will not; the transport then answers the
 // server with an error if the server wants an answer. A request without a handler is also
-// counted and, once for each kind, logged, so none is lost in silence.
+// counted and, once for each kind, logged, so none is lost in silence. So is one that finds
+// no room: of each kind 1,024 requests or 8 MiB are held at most, and 4,096 or 64 MiB of replies.
 func (in *Inbox) Deliver(r *ServerRequest) error {
-	if in.handlers[r.Kind] == nil {
+	l := in.lanes[r.Kind]
+	if l == nil {
 		return in.Refuse(r)
 	}
 	size := r.size()
@@ -137,23 +169,24 @@ func (in *Inbox) Deliver(r *ServerRequest) error {
 	case in.closed:
 		in.mu.Unlock()
 		return ErrClosed
-	case in.held >= inboxRequests || in.bytes+size > inboxBytes && in.held > 0:
+	case l.held >= l.requests || l.bytes+size > l.most && l.held > 0:
 		in.stats.Full++
-		first := in.stats.Full == 1
+		first := !l.full
+		l.full = true
 		in.mu.Unlock()
 		if first {
-			in.log.Warn("servers ask faster than the handlers work; further refusals are counted only",
+			in.log.Warn("servers ask faster than the handlers work; further refusals of this kind are counted only",
 				"group", in.group, "kind", r.Kind.String(), "addr", shown(r.Addr))
 		}
 		return ErrInboxFull
 	}
-	in.held++
-	in.bytes += size
-	in.queue = append(in.queue, r)
-	if in.workers < inboxWorkers {
-		in.workers++
+	l.held++
+	l.bytes += size
+	l.queue = append(l.queue, r)
+	if l.workers < inboxWorkers {
+		l.workers++
 		in.wg.Add(1)
-		go in.work()
+		go in.work(l)
 	}
 	in.mu.Unlock()
 	return nil
@@ -168,7 +201,11 @@ func (in *Inbox) Claims(r *ServerRequest) (claims bool) {
 			in.log.Error("handler of a server's request panicked", "group", in.group, "kind", r.Kind.String(), "panic", v)
 		}
 	}()
-	c, ok := in.handlers[r.Kind].(Claimer)
+	l := in.lanes[r.Kind]
+	if l == nil {
+		return false
+	}
+	c, ok := l.handler.(Claimer)
 	return ok && c.Claims(r)
 }
 
@@ -193,55 +230,55 @@ func (in *Inbox) Refuse(r *ServerRequest) error {
 // shown is what a peer said, for the log.
 func shown(text string) string { return words.Line(text, 128) }
 
-// work handles requests until none is left.
-func (in *Inbox) work() {
+// work handles requests of a lane until none is left.
+func (in *Inbox) work(l *lane) {
 	defer in.wg.Done()
 	returned := false
 	defer unlessReturned(&returned, func() { // a handler ended the goroutine
 		in.wg.Add(1)
-		go in.work()
+		go in.work(l)
 	})
 	for {
-		r := in.next()
+		r := in.next(l)
 		if r == nil {
 			returned = true
 			return
 		}
-		in.handle(r)
+		in.handle(l, r)
 	}
 }
 
-// next takes the oldest request out, nil if there is none; then the worker has ended.
-func (in *Inbox) next() *ServerRequest {
+// next takes a lane's oldest request out, nil if there is none; then the worker has ended.
+func (in *Inbox) next(l *lane) *ServerRequest {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if len(in.queue) == 0 {
-		in.workers--
-		in.queue = nil
+	if len(l.queue) == 0 {
+		l.workers--
+		l.queue = nil
 		return nil
 	}
-	r := in.queue[0]
-	in.queue[0] = nil
-	in.queue = in.queue[1:]
+	r := l.queue[0]
+	l.queue[0] = nil
+	l.queue = l.queue[1:]
 	return r
 }
 
 // handle runs the handler. Whatever it does, the request's room is given back.
-func (in *Inbox) handle(r *ServerRequest) {
+func (in *Inbox) handle(l *lane, r *ServerRequest) {
+	kind, size := r.Kind, r.size() // before the handler may change them
 	defer func() {
 		if v := recover(); v != nil {
-			in.log.Error("handler of a server's request panicked", "group", in.group, "kind", r.Kind.String(), "panic", v)
+			in.log.Error("handler of a server's request panicked", "group", in.group, "kind", kind.String(), "panic", v)
 		}
 	}()
-	size := r.size() // before the handler may change it
 	defer func() {
 		in.mu.Lock()
 		defer in.mu.Unlock()
-		in.held--
-		in.bytes -= size
+		l.held--
+		l.bytes -= size
 		in.stats.Handled++
 	}()
-	in.handlers[r.Kind].HandleServerRequest(in.life(), r)
+	l.handler.HandleServerRequest(in.life(), r)
 }
 
 // close refuses further requests. Those that were accepted are still handled.
@@ -253,10 +290,11 @@ func (in *Inbox) close() {
 
 // Kinds lists the kinds that have a handler.
 func (in *Inbox) Kinds() []ServerRequestKind {
-	return slices.Sorted(maps.Keys(in.handlers))
+	return slices.Sorted(maps.Keys(in.lanes))
 }
 
-// InboxSnapshot counts what servers asked since the producer was made.
+// InboxSnapshot counts what servers asked since the producer was made, the requests of all kinds
+// together. Which kind finds no room or no handler is in the log.
 type InboxSnapshot struct {
 	Requests  uint64 `json:"requests"`  // all of them
 	Handled   uint64 `json:"handled"`   // whose handler has ended
@@ -269,6 +307,8 @@ func (in *Inbox) snapshot() InboxSnapshot {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	s := in.stats
-	s.Waiting = in.held
+	for _, l := range in.lanes {
+		s.Waiting += l.held
+	}
 	return s
 }

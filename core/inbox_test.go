@@ -145,31 +145,42 @@ func TestHandlersThatAreNil(t *testing.T) {
 // An inbox holds so many requests and so many bytes, and says so once.
 func TestInboxIsFull(t *testing.T) {
 	const most, bytes, mib = 1024, 8 << 20, 1 << 20
+	const mostReplies, replyBytes = 4096, 64 << 20
 	for _, tt := range []struct {
 		name  string
+		kind  core.ServerRequestKind
 		body  int
 		first int // the size of the first body
 		room  int
+		bytes int
 	}{
-		{"by number", 1, 1, most},
-		{"by bytes", mib, mib, bytes/mib - 1}, // names and fields count too
-		{"one larger than everything", 1, 2 * bytes, 1},
+		{"by number", core.RequestTransactionCheck, 1, 1, most, bytes},
+		{"by bytes", core.RequestTransactionCheck, mib, mib, bytes/mib - 1, bytes}, // names and fields count too
+		{"one larger than everything", core.RequestTransactionCheck, 1, 2 * bytes, 1, bytes},
+		{"what has no kind", core.RequestOther, 1, 1, most, bytes},
+		{"replies by number", core.RequestReply, 1, 1, mostReplies, replyBytes},
+		{"replies by bytes", core.RequestReply, mib, mib, replyBytes/mib - 1, replyBytes},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				hold, logs := make(chan struct{}), &logLines{}
-				p, m := openInbox(t, check(func(context.Context, *core.ServerRequest) { <-hold }), func(c *core.Config) { c.Logger = logs.logger() })
+				p, m := openInbox(t, handlers{tt.kind: core.ServerRequestHandlerFunc(func(context.Context, *core.ServerRequest) { <-hold })}, func(c *core.Config) { c.Logger = logs.logger() })
+				deliver := func(size int) error {
+					r := request(strings.Repeat("x", size))
+					r.Kind = tt.kind
+					return m.inbox.Deliver(r)
+				}
 				for i := range tt.room {
 					size := tt.body
 					if i == 0 {
 						size = tt.first
 					}
-					if err := m.inbox.Deliver(request(strings.Repeat("x", size))); err != nil {
+					if err := deliver(size); err != nil {
 						t.Fatalf("request %d: %v", i, err)
 					}
 				}
 				for range 3 {
-					if err := m.inbox.Deliver(request(strings.Repeat("x", tt.body))); !errors.Is(err, core.ErrInboxFull) {
+					if err := deliver(tt.body); !errors.Is(err, core.ErrInboxFull) {
 						t.Errorf("one too many: %v", err)
 					}
 					if n := logs.count("servers ask faster"); n != 1 {
@@ -182,7 +193,7 @@ func TestInboxIsFull(t *testing.T) {
 				}
 				close(hold)
 				synctest.Wait()
-				if err := m.inbox.Deliver(request(strings.Repeat("x", bytes-100))); err != nil {
+				if err := deliver(tt.bytes - 100); err != nil {
 					t.Errorf("its room was not given back: %v", err)
 				}
 				synctest.Wait()
@@ -195,6 +206,73 @@ func TestInboxIsFull(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A kind whose handlers hang, and that is full, takes nothing from the others: not their
+// goroutines, not their room, and not their line in the log. The counts are those of all.
+func TestInboxLanes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold, logs := make(chan struct{}), &logLines{}
+		hangs := core.ServerRequestHandlerFunc(func(context.Context, *core.ServerRequest) { <-hold })
+		replies := 0
+		p, m := openInbox(t, handlers{
+			core.RequestTransactionCheck: hangs,
+			core.RequestOther:            hangs,
+			core.RequestReply:            core.ServerRequestHandlerFunc(func(context.Context, *core.ServerRequest) { replies++ }),
+		}, func(c *core.Config) { c.Logger = logs.logger() })
+		deliver := func(kind core.ServerRequestKind) error {
+			return m.inbox.Deliver(&core.ServerRequest{Kind: kind, Body: []byte("x")})
+		}
+		const room = 1024
+		for _, kind := range []core.ServerRequestKind{core.RequestTransactionCheck, core.RequestOther} {
+			for range room {
+				if err := deliver(kind); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 2 {
+				if err := deliver(kind); !errors.Is(err, core.ErrInboxFull) {
+					t.Errorf("%v: one too many: %v", kind, err)
+				}
+			}
+		}
+		synctest.Wait()
+		if n := goroutinesIn("core.(*Inbox).work"); n != 2*16 {
+			t.Errorf("%d goroutines of two kinds", n)
+		}
+		if n := logs.count("servers ask faster"); n != 2 {
+			t.Errorf("%d warnings, want one of each kind", n)
+		}
+		for i := range 3 {
+			if err := deliver(core.RequestReply); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if replies != i+1 {
+				t.Fatalf("%d replies of %d", replies, i+1)
+			}
+		}
+		if got := p.Snapshot().Inbox; got != (core.InboxSnapshot{Requests: 2*(room+2) + 3, Handled: 3, Full: 4, Waiting: 2 * room}) {
+			t.Errorf("%+v", got)
+		}
+		down := make(chan error, 1)
+		go func() { down <- p.Shutdown(t.Context()) }()
+		synctest.Wait()
+		select {
+		case err := <-down:
+			t.Errorf("Shutdown did not wait for the handlers: %v", err)
+		default:
+		}
+		for kind := range 3 {
+			if err := deliver(core.ServerRequestKind(kind)); !errors.Is(err, core.ErrClosed) {
+				t.Errorf("kind %d after the end: %v", kind, err)
+			}
+		}
+		close(hold)
+		if err := <-down; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // Everything in a request takes room, to the last byte.

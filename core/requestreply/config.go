@@ -22,7 +22,8 @@ const (
 // the names.
 type Config struct {
 	// MaxWaiting is how many requests may be under way, 4,096 by default. One more fails at once
-	// with [core.ErrTooManyInFlight].
+	// with [core.ErrTooManyInFlight]. The inbox of a producer has room for so many replies; with
+	// more requests than that, replies that all come at the same moment may find none.
 	MaxWaiting int `json:"maxWaiting" yaml:"maxWaiting" env:"MAX_WAITING"`
 	// MaxWaitingBytes bounds the bytes of their bodies, 64 MiB by default. A request that is
 	// larger is taken while no other is under way.

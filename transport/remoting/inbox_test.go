@@ -155,7 +155,7 @@ func TestInbox(t *testing.T) {
 // TestInboxFull: a broker that asks faster than the handlers work is told that this client is
 // busy, and the connection lives on.
 func TestInboxFull(t *testing.T) {
-	const asked = 3000
+	const asked = 6000 // more than an inbox holds of replies
 	sends := 0
 	b := broker(t, func(s *session, c wire.Command) {
 		if c.Code == wire.SendMessageV2 {
