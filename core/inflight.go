@@ -2,8 +2,22 @@ package core
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 )
+
+// Hold counts work that belongs to p as a send under way, until release is called: Flush and
+// Shutdown wait for it. It is for a step that works for a caller on a goroutine of its own, which
+// makes calls of p and ends later than they do. The end of Shutdown's context aborts the calls;
+// that of the work is up to whoever holds. A release after the first does nothing. A producer
+// that does not run holds nothing: [ErrNotRunning], or [ErrClosed] once it was shut down.
+func (p *Producer) Hold() (release func(), err error) {
+	g, err := p.admit()
+	if err != nil {
+		return nil, err
+	}
+	return sync.OnceFunc(func() { p.inflight.leave(g) }), nil
+}
 
 // inflight counts the sends under way, in two generations: a drain turns to the
 // other one and waits until the old is empty, so that it ends even when new

@@ -348,3 +348,40 @@ func TestStateListenerEndsItsGoroutine(t *testing.T) {
 	}
 	j.expect(t, "shut down", "running, shut down")
 }
+
+// What a step holds is waited for as a send: by Flush, and by Shutdown until its context ends.
+func TestHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := must(core.NewProducer(coretest.Config(&coretest.Transport{})))
+		if _, err := p.Hold(); !errors.Is(err, core.ErrNotRunning) {
+			t.Errorf("before the start: %v", err)
+		}
+		if err := p.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, wait := range []func(context.Context) error{p.Flush, p.Shutdown} {
+			var release []func()
+			for range 2 {
+				f, err := p.Hold()
+				if err != nil {
+					t.Fatal(err)
+				}
+				release = append(release, f)
+			}
+			go func() {
+				time.Sleep(time.Minute)
+				release[0]()
+				release[0]() // which must not be the other one's
+				time.Sleep(time.Minute)
+				release[1]()
+			}()
+			began := time.Now()
+			if err := wait(t.Context()); err != nil || time.Since(began) != 2*time.Minute {
+				t.Errorf("%v after %v", err, time.Since(began))
+			}
+		}
+		if _, err := p.Hold(); !errors.Is(err, core.ErrClosed) {
+			t.Errorf("after the end: %v", err)
+		}
+	})
+}

@@ -406,6 +406,54 @@ func TestAsync(t *testing.T) {
 	})
 }
 
+// Shutdown and Flush wait for the function of an asynchronous request as for that of a send, as
+// long as their context lasts, whatever became of the request. What is left then is named.
+func TestWaitForAsync(t *testing.T) {
+	const takes = 10 * time.Second // more than any other part of a shutdown has
+	for name, tt := range map[string]struct {
+		msg  *core.Message
+		wait func(*core.Producer, context.Context) error
+		time time.Duration // of the wait
+		took time.Duration
+		want string // a part of the error
+	}{
+		"shutdown":           {msg: message("x"), wait: (*core.Producer).Shutdown, time: 30 * time.Second, took: takes},
+		"flush":              {msg: message("x"), wait: (*core.Producer).Flush, time: 30 * time.Second, took: takes},
+		"refused":            {wait: (*core.Producer).Shutdown, time: 30 * time.Second, took: takes},
+		"shutdown, too slow": {msg: message("x"), wait: (*core.Producer).Shutdown, time: 5 * time.Second, took: 5*time.Second + 25*time.Millisecond, want: "left behind 1 sends: a step or a done function blocks"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLink()
+				r, p := open(t, l, requestreply.Config{})
+				ended := make(chan struct{})
+				r.RequestAsync(t.Context(), tt.msg, func(*requestreply.Reply, error) {
+					time.Sleep(takes)
+					close(ended)
+				})
+				synctest.Wait()
+				if tt.msg != nil {
+					l.reply(t, l.request(0), "answer")
+					synctest.Wait()
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), tt.time)
+				defer cancel()
+				began := time.Now()
+				err := tt.wait(p, ctx)
+				if took := time.Since(began); took != tt.took {
+					t.Errorf("it took %v, want %v", took, tt.took)
+				}
+				if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("%v, want %q", err, tt.want)
+				}
+				<-ended
+				checkIdle(t, r)
+				shut(t, p)
+			})
+		})
+	}
+}
+
 // leaver ends the goroutine of some calls.
 type leaver struct{}
 

@@ -51,7 +51,6 @@ type Requester struct {
 	closed   bool
 	table    map[string]*wait // by correlation id
 	stats    Snapshot
-	async    sync.WaitGroup
 }
 
 var (
@@ -138,22 +137,12 @@ func (r *Requester) Start(context.Context) error {
 	return nil
 }
 
-// Shutdown is called by the producer when its calls have ended, requests among them. It waits
-// for the functions of RequestAsync that still run, and until the log handler has had every line.
+// Shutdown is called by the producer when its calls have ended, requests among them, and the
+// functions of RequestAsync have returned. It waits until the log handler has had every line.
 func (r *Requester) Shutdown(ctx context.Context) error {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
-	ended := make(chan struct{})
-	go func() {
-		r.async.Wait()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-	case <-ctx.Done():
-		return fmt.Errorf("requestreply: shutdown: a function that was told of a reply blocks: %w", core.ContextError(ctx))
-	}
 	if logqueue.Flush(ctx, r.cfg.Logger) != nil {
 		return fmt.Errorf("requestreply: shutdown: the log handler did not return: %w", core.ContextError(ctx))
 	}
@@ -178,22 +167,19 @@ func (r *Requester) Request(ctx context.Context, msg *core.Message, opts ...core
 
 // RequestAsync is Request on another goroutine, which calls done with the outcome: exactly once
 // and after RequestAsync has begun, on every path. The end of ctx ends the request also after
-// RequestAsync has returned. done may make requests and sends; the producer's Shutdown waits for
-// it. A panic in it is recovered and logged. How many of these goroutines there are is bounded
-// by [Config].MaxWaiting and by how long done takes.
+// RequestAsync has returned. A panic in done is recovered and logged. How many of these goroutines
+// there are is bounded by [Config].MaxWaiting and by how long done takes.
+//
+// The producer's Flush and Shutdown wait until done has returned, as they do for
+// [core.Producer.SendAsync]. So done may make requests and sends, but must not call Flush or
+// Shutdown with a context that does not end. What is asked of a producer that does not run fails,
+// and nobody waits for its done.
 func (r *Requester) RequestAsync(ctx context.Context, msg *core.Message, done func(*Reply, error), opts ...core.SendOption) {
 	opts = slices.Clone(opts)
+	release := r.hold()
 	w, p, err := r.open(msg)
-	r.mu.Lock()
-	joined := !r.closed
-	if joined {
-		r.async.Add(1)
-	}
-	r.mu.Unlock()
 	go func() {
-		if joined {
-			defer r.async.Done()
-		}
+		defer release()
 		var reply *Reply
 		defer func() { r.tell(done, reply, err) }() // a step may end the goroutine
 		if err != nil {
@@ -203,6 +189,19 @@ func (r *Requester) RequestAsync(ctx context.Context, msg *core.Message, done fu
 		err = failed(msg, core.MaybeStored, fmt.Errorf("%w: a step ended the goroutine", core.ErrContract))
 		reply, err = r.exchange(ctx, p, w, msg, opts)
 	}()
+}
+
+// hold counts an asynchronous request among what its producer waits for.
+func (r *Requester) hold() (release func()) {
+	r.mu.Lock()
+	p := r.producer
+	r.mu.Unlock()
+	if p != nil {
+		if release, err := p.Hold(); err == nil {
+			return release
+		}
+	}
+	return func() {} // the request fails, and says why
 }
 
 // tell calls done and keeps its panic.
