@@ -102,9 +102,10 @@ func (c *Client) deliver(r *core.ServerRequest) error {
 		}
 	}
 	if len(inboxes) > 0 {
-		// No producer here has a handler, or none is of that group. The first one counts it
-		// and says so.
-		return inboxes[0].Refuse(r)
+		// No producer here has a handler, or none is of that group. One counts it and says so: the
+		// first that handles anything, because producers of steps, which nobody looks at, do not.
+		first := max(0, slices.IndexFunc(inboxes, func(in *core.Inbox) bool { return len(in.Kinds()) > 0 }))
+		return inboxes[first].Refuse(r)
 	}
 	c.log.Debug("a server's request found no producer", "addr", r.Addr, "name", r.Name)
 	return core.ErrNoHandler

@@ -152,6 +152,47 @@ func TestInbox(t *testing.T) {
 	}
 }
 
+// TestRefusedAtTheProducerWithHandlers: where a step has a producer of its own at the client, whose
+// group is the first by name and which handles nothing, a question for nobody is counted by the
+// program's own producer.
+func TestRefusedAtTheProducerWithHandlers(t *testing.T) {
+	for name, tt := range map[string]struct {
+		handlers map[core.ServerRequestKind]core.ServerRequestHandler
+		by       string
+	}{
+		"one has handlers": {map[core.ServerRequestKind]core.ServerRequestHandler{
+			core.RequestReply: core.ServerRequestHandlerFunc(func(context.Context, *core.ServerRequest) {}),
+		}, "orders"},
+		"none has": {nil, "_INNER_TRACE"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var once sync.Once
+			b := broker(t, func(s *session, c wire.Command) {
+				if c.Code == wire.SendMessageV2 {
+					once.Do(func() {
+						s.command(&wire.Command{Code: wire.CheckTransactionState, Opaque: 7, Serialization: wire.RocketMQ, Body: halfMessage(t, "rogue")})
+					})
+				}
+				s.ok(c)
+			})
+			c := client(t, remoting.Config{})
+			producers := map[string]*core.Producer{
+				"_INNER_TRACE": registered(t, c, "_INNER_TRACE", b.addr(), nil),
+				"orders":       registered(t, c, "orders", b.addr(), func(cfg *core.Config) { cfg.Handlers = tt.handlers }),
+			}
+			if _, err := producers["orders"].Send(bg, coretest.Message("x")); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "a refusal", func() bool { return c.Stats().RefusedRequests == 1 })
+			for group, p := range producers {
+				if n := p.Snapshot().Inbox.Unhandled; (n == 1) != (group == tt.by) {
+					t.Errorf("%d at %s, want it at %s", n, group, tt.by)
+				}
+			}
+		})
+	}
+}
+
 // TestInboxFull: a broker that asks faster than the handlers work is told that this client is
 // busy, and the connection lives on.
 func TestInboxFull(t *testing.T) {
