@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,4 +100,93 @@ func TestDrainWithoutStart(t *testing.T) {
 		t.Error(err)
 	}
 	j.expect(t, "shut down", "first is shut down")
+}
+
+// finishing is a step that has something left when the calls have ended.
+type finishing struct {
+	*stepDrain
+	finish func(ctx context.Context)
+}
+
+func (f *finishing) Finish(ctx context.Context) {
+	f.finish(ctx)
+	f.journal.write(f.name + " finished")
+}
+
+func (*finishing) Start(context.Context) error { return nil }
+
+func (f *finishing) Shutdown(context.Context) error {
+	f.journal.write("shut down " + f.name)
+	return nil
+}
+
+// Steps finish what they have left when calls and handlers have ended and before services do,
+// side by side, for as long as Shutdown's context lasts.
+func TestFinish(t *testing.T) {
+	type key struct{}
+	sleeps := func(d time.Duration) func(context.Context) { return func(context.Context) { time.Sleep(d) } }
+	for name, tt := range map[string]struct {
+		finish func(ctx context.Context)
+		took   time.Duration
+		want   string // a part of the error
+		last   string // of the journal
+	}{
+		"in time": {sleeps(20 * time.Second), 25 * time.Second, "", "quick finished, slow finished, shut down slow, shut down quick"},
+		"ends with the context": {
+			func(ctx context.Context) {
+				if d, ok := ctx.Deadline(); !ok || time.Until(d) != 25*time.Second || ctx.Value(key{}) != "mine" {
+					t.Errorf("it has %v", time.Until(d))
+				}
+				<-ctx.Done()
+			}, 30 * time.Second, "", "quick finished, slow finished, shut down slow, shut down quick",
+		},
+		"too slow": {sleeps(time.Hour), 30*time.Second + 25*time.Millisecond, "left behind Finish of step b.slow: context deadline exceeded", "quick finished, shut down slow, shut down quick"},
+		"panics":   {func(context.Context) { panic("boom") }, 15 * time.Second, "panic in Finish of step b.slow: boom", "quick finished, shut down slow, shut down quick"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				j := &journal{}
+				slow := &finishing{&stepDrain{newHolding(j, "slow")}, tt.finish}
+				quick := &finishing{&stepDrain{newHolding(j, "quick")}, sleeps(10 * time.Second)}
+				m := &mailman{}
+				cfg := coretest.Config(m,
+					core.CallStep("a.quick", core.StageGuard, quick),
+					core.CallStep("b.slow", core.StageEncode, slow),
+					core.CallStep("c.slow", core.StageEncode, slow),
+				)
+				cfg.Handlers = check(func(context.Context, *core.ServerRequest) {
+					time.Sleep(5 * time.Second)
+					j.write("handled")
+				})
+				p, err := core.NewProducer(cfg)
+				if err == nil {
+					err = p.Start(t.Context())
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.SendAsync(t.Context(), coretest.Message("x"), func(core.Result, error) {
+					time.Sleep(time.Second)
+					j.write("done")
+				})
+				if err := m.inbox.Deliver(request("x")); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				j.take()
+				ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "mine"), 30*time.Second)
+				defer cancel()
+				began := time.Now()
+				err = p.Shutdown(ctx)
+				if took := time.Since(began); took != tt.took { // the handler has had five seconds of it
+					t.Errorf("it took %v, want %v", took, tt.took)
+				}
+				if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("%v, want %q", err, tt.want)
+				}
+				j.expect(t, "shut down", "quick is shut down, slow is shut down, slow is shut down, drain quick, drain slow, done, handled, "+tt.last)
+				time.Sleep(2 * time.Hour) // let it go, or the bubble does not end
+			})
+		})
+	}
 }

@@ -41,13 +41,14 @@ func (s *State) UnmarshalText(text []byte) error { return enum.Unmarshal("state"
 // Producer sends messages through a pipeline. Make it with [NewProducer], start
 // it, and shut it down at the end. It is safe for concurrent use.
 type Producer struct {
-	cfg      Config
-	engine   *engine
-	inbox    *Inbox
-	services []Service // in the order in which they start
-	drainers []namedPart
-	attached []any // steps that know this producer
-	batches  sync.Pool
+	cfg       Config
+	engine    *engine
+	inbox     *Inbox
+	services  []Service // in the order in which they start
+	drainers  []namedPart
+	finishers []namedPart
+	attached  []any // steps that know this producer
+	batches   sync.Pool
 	// capabilities are what the transport said when the producer was made.
 	capabilities Capabilities
 
@@ -107,7 +108,7 @@ func NewProducer(cfg Config) (*Producer, error) {
 	}
 	p.engine.routes.kept = keptTopics{p.cfg.Topics, p.keeper()}
 	p.services = p.findServices(policies)
-	p.drainers = p.findDrainers(policies)
+	p.findEnds(policies)
 	p.inbox = newInbox(&p.cfg, func() context.Context { return e.life })
 	p.batches.New = func() any { return &Batch{p: p} }
 	if err := p.follow(feed); err != nil {
@@ -194,17 +195,21 @@ func (p *Producer) findServices(policies *policySet) []Service {
 	return out
 }
 
-// findDrainers are the steps that are told of a shutdown, each once.
-func (p *Producer) findDrainers(policies *policySet) []namedPart {
+// findEnds finds the steps that are told of a shutdown, each once.
+func (p *Producer) findEnds(policies *policySet) {
 	steps := p.engine.chains.pipeline.steps
 	for _, pol := range policies.order {
 		steps = slices.Concat(steps, pol.Steps)
 	}
-	var out []namedPart
+	p.drainers, p.finishers = stepsThatAre[Drainer](steps), stepsThatAre[Finisher](steps)
+}
+
+// stepsThatAre are the steps' values of a kind, each once.
+func stepsThatAre[T any](steps []Step) (out []namedPart) {
 	for _, s := range steps {
 		for _, part := range s.Parts() {
-			_, drains := part.(Drainer)
-			if drains && !slices.ContainsFunc(out, func(o namedPart) bool { return same(o.part, part) }) {
+			_, is := part.(T)
+			if is && !slices.ContainsFunc(out, func(o namedPart) bool { return same(o.part, part) }) {
 				out = append(out, namedPart{s.name, part})
 			}
 		}
@@ -299,7 +304,8 @@ func (p *Producer) setPolicies(ctx context.Context, source PolicySource) (int, e
 		e.policies.Store(policies)
 		return added
 	})
-	p.services, p.drainers = services, p.findDrainers(policies)
+	p.services = services
+	p.findEnds(policies)
 	if p.State() == StateRunning {
 		p.retire(without(old, services))
 	}

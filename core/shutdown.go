@@ -55,12 +55,12 @@ func (e *ShutdownError) Unwrap() error { return e.Cause }
 // Shutdown takes the producer out of service: it refuses new sends with
 // [ErrClosed], waits until those in flight have their outcome, and when ctx ends
 // first aborts the rest, which then fail with [ErrAborted]. Then it unregisters the group,
-// waits for the handlers of servers' requests, shuts the owned services down, and joins
-// every goroutine.
+// waits for the handlers of servers' requests and for steps that are to finish something
+// ([Finisher]), shuts the owned services down, and joins every goroutine.
 //
 // It returns when ctx ends, and no later than 50 ms after that, or after the call if ctx had
 // ended before: in this time the aborted sends come back and connections are closed. Each part
-// of it but the sends and the handlers has a second at most, also where ctx has more. What does
+// of it but the sends, the handlers and the steps that finish has a second at most, also where ctx has more. What does
 // not end in time, because a step, a callback, a log handler or a service blocks, is left behind
 // and ends when that code returns. A *[ShutdownError] says what was aborted and what was left.
 //
@@ -105,6 +105,7 @@ func (p *Producer) end(s *ending) {
 		s.part("the group's unregistering", func(ctx context.Context) error { return r.UnregisterGroup(ctx, p.cfg.Group) })
 	}
 	p.endInbox(s)
+	p.finishSteps(s)
 	p.engine.abort()
 	s.part("look-ups: the route source or a route listener blocks", func(context.Context) error {
 		p.engine.routes.end()
@@ -155,19 +156,27 @@ func (p *Producer) endCalls(s *ending) (stuck int) {
 	return stuck
 }
 
-// endInbox waits for the handlers: until the context ends, and a moment longer when theirs has
-// ended too.
+// endInbox waits for the handlers. Their context ends when the user's does.
 func (p *Producer) endInbox(s *ending) {
 	p.inbox.close()
 	ended := apart("handlers of servers' requests", func() error {
 		p.inbox.wg.Wait()
 		return nil
 	})
-	select {
-	case <-ended:
-	case <-s.user.Done():
-		p.engine.abort() // the handlers' context ends
-		s.wait("a handler of a server's request", s.share(), p.engine.abort, ended)
+	s.whole("a handler of a server's request", p.engine.abort, ended)
+}
+
+// finishSteps lets the steps finish what they have left, all at a time.
+func (p *Producer) finishSteps(s *ending) {
+	ended := make([]<-chan error, len(p.finishers))
+	for i, f := range p.finishers {
+		ended[i] = apart("Finish of step "+f.name, func() error {
+			f.part.(Finisher).Finish(s.user)
+			return nil
+		})
+	}
+	for i, f := range p.finishers {
+		s.whole("Finish of step "+f.name, func() {}, ended[i])
 	}
 }
 
@@ -235,6 +244,18 @@ func (s *ending) part(name string, f func(ctx context.Context) error) {
 		return f(ctx)
 	})
 	s.wait(name, most, stop, ended)
+}
+
+// whole waits for a part that has all the time there is: until the user's context ends, when stop
+// is called, and a moment longer.
+func (s *ending) whole(name string, stop func(), ended <-chan error) {
+	select {
+	case err := <-ended:
+		s.errs = append(s.errs, err)
+	case <-s.user.Done():
+		stop()
+		s.wait(name, s.share(), stop, ended)
+	}
 }
 
 // wait waits for a part. If the user's context ends meanwhile the part has a new, smaller

@@ -65,8 +65,8 @@ func (s *AttemptStage) UnmarshalText(text []byte) error {
 // What is placed may be more than it is placed as, and is found at construction: a
 // listener (see [CallListener] and its siblings) is told, an [OperationInterceptor] runs
 // around operations too, a [Service] is started and stopped with the producer, a [Drainer]
-// is told when the producer shuts down, a [Describer] and a [BrokerReporter] are asked when
-// the pipeline is described.
+// is told when the producer shuts down, a [Finisher] when its calls have ended then, a [Describer]
+// and a [BrokerReporter] are asked when the pipeline is described.
 type Step struct {
 	name          string
 	stage         Stage

@@ -110,3 +110,14 @@ type Service interface {
 type Drainer interface {
 	Drain()
 }
+
+// Finisher is implemented by steps that have work of their own left when the last call of their
+// producer has ended, such as records of the calls that are still to be sent. Shutdown calls
+// Finish when calls, operations and the handlers of servers' requests have ended, and before any
+// service is shut down, with its own context: unlike [Service].Shutdown, Finish has all the time
+// that is left of it. It returns when the work is done or ctx ends. The Finish of several steps
+// runs at the same time. A step that only policies had which were replaced is not finished, but
+// shut down if it is a Service.
+type Finisher interface {
+	Finish(ctx context.Context)
+}

@@ -214,6 +214,15 @@ func (o *outside) Drain() {
 	}
 }
 
+// Finish implements [core.Finisher].
+func (o *outside) Finish(ctx context.Context) {
+	for _, part := range o.parts {
+		if f, ok := part.(core.Finisher); ok {
+			f.Finish(ctx)
+		}
+	}
+}
+
 // inside is the kit's place in attempt scope.
 type inside rig
 
