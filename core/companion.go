@@ -6,7 +6,8 @@ package core
 // companion has its own steps, limits and strategies.
 //
 // A step makes it when it is attached ([Attacher]), starts it in its Start and shuts it down in
-// its Shutdown ([Service]): there the transport runs already, and still.
+// its Shutdown ([Service]): there the transport runs already, and still. What the companion has to
+// send when p's last call has ended is sent in Finish ([Finisher]), which has more time.
 func (p *Producer) Companion(cfg Config) (*Producer, error) {
 	cfg.Transport, cfg.Routes = p.cfg.Transport, p.cfg.Routes
 	if cfg.Logger == nil {

@@ -27,7 +27,8 @@ type Trace struct {
 	used     bool
 	queue    []Record
 	stats    Snapshot
-	failing  bool // the last trace message was not sent
+	failing  bool          // the last trace message was not sent
+	left     time.Duration // that the last trace messages have, once it is stopping
 
 	wake chan struct{}
 	stop chan struct{}
@@ -39,6 +40,7 @@ var (
 	_ core.OperationInterceptor = (*Trace)(nil)
 	_ core.Attacher             = (*Trace)(nil)
 	_ core.Service              = (*Trace)(nil)
+	_ core.Finisher             = (*Trace)(nil)
 	_ core.Describer            = (*Trace)(nil)
 )
 

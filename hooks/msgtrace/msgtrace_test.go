@@ -160,6 +160,65 @@ func TestBrokenTraceTopic(t *testing.T) {
 	})
 }
 
+// What the last calls left is sent at the shutdown, for as long as its context lasts, but no longer
+// than a trace message may take: also where a broker hangs and another one is there.
+func TestShutdownWithHungBroker(t *testing.T) {
+	for name, tt := range map[string]struct {
+		hangs func(at *core.Attempt) bool
+		time  time.Duration // of the shutdown
+		most  time.Duration // that it may take
+		want  msgtrace.Snapshot
+	}{
+		"another broker":                 {func(at *core.Attempt) bool { return at.Number() == 1 }, 30 * time.Second, 2 * time.Second, msgtrace.Snapshot{Sent: 4}},
+		"another broker, in little time": {func(at *core.Attempt) bool { return at.Number() == 1 }, time.Second, time.Second, msgtrace.Snapshot{Sent: 4}},
+		"every broker":                   {func(*core.Attempt) bool { return true }, time.Minute, 6 * time.Second, msgtrace.Snapshot{Failed: 4}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &link{}
+				l.Do = func(ctx context.Context, at *core.Attempt) (*core.Result, error) {
+					if at.Call().Message().Topic == msgtrace.DefaultTopic && tt.hangs(at) {
+						return nil, coretest.Hang(ctx, at)
+					}
+					return l.Ack(at), nil
+				}
+				tr := trace(t, msgtrace.Config{})
+				p := start(t, l, tr)
+				for range 2 {
+					if _, err := p.Send(t.Context(), coretest.Message("x")); err != nil {
+						t.Fatal(err)
+					}
+				}
+				last := make(chan struct{}) // which is under way when the shutdown begins
+				go func() {
+					defer close(last)
+					if _, err := p.SendTransaction(t.Context(), coretest.Message("half"), func(context.Context, *core.Result) (core.TransactionDecision, error) {
+						time.Sleep(100 * time.Millisecond)
+						return core.TransactionUnknown, errors.New("not known")
+					}); err == nil {
+						t.Error("no error")
+					}
+				}()
+				synctest.Wait()
+				ctx, cancel := context.WithTimeout(t.Context(), tt.time)
+				defer cancel()
+				began := time.Now()
+				if err := p.Shutdown(ctx); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(began); took > tt.most {
+					t.Errorf("it took %v", took)
+				}
+				<-last
+				synctest.Wait()
+				if s := tr.Snapshot(); s != tt.want {
+					t.Errorf("%+v", s)
+				}
+			})
+		})
+	}
+}
+
 func TestMistakes(t *testing.T) {
 	_, err := msgtrace.New(msgtrace.Config{Topic: "a b", MaxQueued: -1, MaxCount: 1000, Linger: time.Hour})
 	for _, want := range []string{"Topic", "MaxQueued", "MaxCount", "Linger"} {

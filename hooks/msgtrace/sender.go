@@ -98,22 +98,50 @@ func (t *Trace) Start(ctx context.Context) error {
 	return nil
 }
 
-// Shutdown is called by the producer when its calls have ended. It sends what waits, as long as
-// ctx lasts; what is left then has failed. That is no error: no message of the producer is lost.
-func (t *Trace) Shutdown(ctx context.Context) error {
-	t.mu.Lock()
-	p, running := t.producer, t.running
-	t.running = false
-	t.mu.Unlock()
-	if !running {
-		return nil
+// Finish is called by the producer when its calls have ended; see [core.Finisher]. It sends what
+// waits, as long as ctx lasts, but no longer than a trace message may take: a trace topic that
+// hangs must not use up the time of a shutdown.
+func (t *Trace) Finish(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	p := t.end(ctx)
+	if p == nil {
+		return
 	}
-	close(t.stop)
 	select {
 	case <-t.done:
 	case <-ctx.Done():
+		return
 	}
-	err := p.Shutdown(ctx) // which ends what still sends
+	_ = p.Flush(ctx) // what is not sent by then, Shutdown ends
+}
+
+// end takes no further records and makes run send what waits. It gives the producer that does
+// so; nil if there is none, or nothing left to do.
+func (t *Trace) end(ctx context.Context) *core.Producer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.running {
+		return nil
+	}
+	t.running = false
+	until, _ := ctx.Deadline()
+	t.left = max(time.Until(until), maxAttempts*time.Millisecond) // less is no time of a send
+	close(t.stop)
+	return t.producer
+}
+
+// Shutdown is called by the producer after Finish, or instead of it where a policy with the trace
+// is replaced. What is not sent when ctx ends has failed. That is no error: no message of the
+// producer is lost.
+func (t *Trace) Shutdown(ctx context.Context) error {
+	t.Finish(ctx)
+	select {
+	case <-t.stop:
+	default:
+		return nil // it was not started
+	}
+	err := t.producer.Shutdown(ctx) // which ends what still sends
 	<-t.done
 	if err != nil {
 		t.cfg.Logger.Warn("the end of the message trace was not sent", "err", err)
@@ -132,6 +160,7 @@ func (t *Trace) run(p *core.Producer) {
 	linger.Stop()
 	var room []Record
 	for stopped := false; !stopped; {
+		var opts []core.SendOption
 		select {
 		case <-t.wake:
 			t.mu.Lock()
@@ -144,14 +173,18 @@ func (t *Trace) run(p *core.Producer) {
 		case <-linger.C:
 		case <-t.stop:
 			stopped = true
+			t.mu.Lock()
+			// Another broker is to have its turn in the time that is left.
+			opts = []core.SendOption{core.SendTimeout(t.left), core.SendAttemptTimeout(t.left / maxAttempts)}
+			t.mu.Unlock()
 		}
 		linger.Stop()
-		room = t.flush(p, room)
+		room = t.flush(p, room, opts)
 	}
 }
 
 // flush sends the records that wait, and gives the room that they took, for the next ones.
-func (t *Trace) flush(p *core.Producer, room []Record) []Record {
+func (t *Trace) flush(p *core.Producer, room []Record, opts []core.SendOption) []Record {
 	t.mu.Lock()
 	records := t.queue
 	t.queue = room[:0]
@@ -170,13 +203,13 @@ func (t *Trace) flush(p *core.Producer, room []Record) []Record {
 	for i := range records {
 		r := &records[i]
 		if m.count > 0 && (records[i-1].Topic != r.Topic || !m.has(r, t.cfg.MaxCount)) {
-			t.send(p, &m)
+			t.send(p, &m, opts)
 			m = message{}
 		}
 		m.add(r)
 	}
 	if m.count > 0 {
-		t.send(p, &m)
+		t.send(p, &m, opts)
 	}
 	clear(records)
 	return records
@@ -215,7 +248,7 @@ func (m *message) add(r *Record) {
 }
 
 // send sends a trace message. Where too many are under way it waits.
-func (t *Trace) send(p *core.Producer, m *message) {
+func (t *Trace) send(p *core.Producer, m *message, opts []core.SendOption) {
 	n := int64(m.count)
 	p.SendAsync(context.Background(), &core.Message{Topic: t.cfg.Topic, Body: m.body, Keys: m.keys}, func(_ core.Result, err error) {
 		t.mu.Lock()
@@ -233,5 +266,5 @@ func (t *Trace) send(p *core.Producer, m *message) {
 		case turned:
 			t.cfg.Logger.Info("the message trace is sent again", "topic", t.cfg.Topic)
 		}
-	})
+	}, opts...)
 }
