@@ -188,6 +188,9 @@ type TransactionEnd struct {
 	TransactionID   string
 	OffsetMessageID string
 	QueueOffset     int64 // in the queue of half messages
+	// Region is that of the [TransactionCheck] where the broker asked. Else it is "", as in Java,
+	// whose message does not name one before a broker has stored it.
+	Region string
 
 	broker string // the name of the one that has it
 	addr   string // of the one that asked

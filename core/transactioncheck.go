@@ -34,6 +34,10 @@ type TransactionCheck struct {
 	Times int
 	// Addr is the address of the broker that asks.
 	Addr string
+	// Region is the region of the broker that took the half message, as the message says it (its
+	// property MSG_REGION): "DefaultRegion" unless brokers are configured otherwise; "" if the
+	// message names none that can be shown.
+	Region string
 
 	// Target is the topic as brokers know it, Broker the broker's name, if it says one. They
 	// and the two ids below are for the transport, which gets them back in [TransactionEnd].
@@ -118,7 +122,7 @@ func (h *checks) HandleServerRequest(ctx context.Context, r *ServerRequest) {
 	}
 	end := &TransactionEnd{
 		FromCheck: true, Message: check.Message, MessageID: check.MessageID, TransactionID: check.TransactionID,
-		OffsetMessageID: check.OffsetMessageID, QueueOffset: check.QueueOffset, broker: check.Broker, addr: check.Addr,
+		OffsetMessageID: check.OffsetMessageID, QueueOffset: check.QueueOffset, Region: check.Region, broker: check.Broker, addr: check.Addr,
 	}
 	start := time.Now()
 	op := &Operation{

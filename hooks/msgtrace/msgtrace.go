@@ -144,8 +144,8 @@ func (t *Trace) InterceptOperation(ctx context.Context, op *core.Operation, next
 		r.Kind, r.Type, r.ID = EndTransaction, typeCommit, end.MessageID
 		r.TransactionID, r.Decision, r.FromCheck = end.TransactionID, end.Decision, end.FromCheck
 		r.Tag, r.Keys = end.Message.Tag, strings.Join(end.Message.Keys, rocketmq.KeySeparator)
-		if region := end.Message.Properties[rocketmq.PropertyMsgRegion]; region != "" {
-			r.Region = region
+		if end.Region != "" {
+			r.Region = end.Region
 		}
 	default:
 		return err

@@ -18,16 +18,31 @@ import (
 )
 
 // link carries everything, with one broker's word on messages and another on the trace.
-type link struct{ coretest.Transport }
+type link struct {
+	coretest.Transport
+	inbox *core.Inbox // of the traced producer
+}
 
 func (*link) EndTransaction(_ context.Context, op *core.Operation) error {
 	op.MarkWritten()
 	return nil
 }
 
-func (*link) ParseCheck(*core.ServerRequest) (*core.TransactionCheck, error) {
-	return nil, errors.New("nobody asks")
+// ParseCheck reads the region of a question's message in its body.
+func (*link) ParseCheck(r *core.ServerRequest) (*core.TransactionCheck, error) {
+	return &core.TransactionCheck{
+		Message: &core.Message{Topic: "T"}, MessageID: "ID", TransactionID: "TX", Addr: r.Addr, Target: "T", Region: string(r.Body),
+	}, nil
 }
+
+func (l *link) RegisterGroup(_ context.Context, r core.Registration) error {
+	if r.Group == "ns%orders" {
+		l.inbox = r.Inbox
+	}
+	return nil
+}
+
+func (*link) UnregisterGroup(context.Context, string) error { return nil }
 
 func (*link) Recall(context.Context, *core.Operation, string) (string, error) { return "id", nil }
 
@@ -156,6 +171,36 @@ func TestBrokenTraceTopic(t *testing.T) {
 		synctest.Wait() // the last sends that Shutdown has ended count themselves
 		if s := tr.Snapshot(); s.Sent != 0 || s.Dropped+s.Failed != n || s.Waiting != 0 {
 			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// The end of a transaction that a broker asked about is of the region that the half message names,
+// as in Java; one that the program told is not.
+func TestRegionOfAnEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &link{}
+		p := start(t, l, trace(t, msgtrace.Config{}))
+		for _, region := range []string{"eu", ""} {
+			if err := l.inbox.Deliver(&core.ServerRequest{Kind: core.RequestTransactionCheck, Group: "ns%orders", Addr: "broker-a:10911", Body: []byte(region)}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		_, _ = p.SendTransaction(t.Context(), coretest.Message("half"), func(context.Context, *core.Result) (core.TransactionDecision, error) {
+			return core.TransactionRollback, nil
+		})
+		if err := p.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range records(l) {
+			if r[0] == "EndTransaction" {
+				got = append(got, r[2]+" "+r[len(r)-1])
+			}
+		}
+		if want := []string{"eu true", "DefaultRegion true", "DefaultRegion false"}; !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
 		}
 	})
 }

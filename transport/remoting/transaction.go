@@ -115,6 +115,10 @@ func addProperty(check *core.TransactionCheck, name, value string) {
 	switch name {
 	case rocketmq.PropertyUniqKey:
 		check.MessageID = value
+	case rocketmq.PropertyMsgRegion:
+		if words.IsName(value) {
+			check.Region = value
+		}
 	case rocketmq.PropertyTransactionCheckTimes:
 		check.Times, _ = strconv.Atoi(value) // what is no number is none
 	case rocketmq.PropertyInstanceID: // the namespace; a topic outside of one has none

@@ -93,11 +93,11 @@ func TestParseCheck(t *testing.T) {
 	}
 	fields := map[string]string{"tranStateTableOffset": "3", "commitLogOffset": "9", "transactionId": "tx", "offsetMsgId": "7F00000100002A9F0000000000000009", "bname": "b"}
 	half := stored(wire.StoredMessage{Topic: "ns%T", Body: []byte("x"), BornTimestamp: 1, StoreTimestamp: 2},
-		"UNIQ_KEY", "ID", "INSTANCE_ID", "ns", "REAL_TOPIC", "r", "TRANSACTION_CHECK_TIMES", "4", "KEYS", "a b", "mine", "1", "__transactionId__", "ID")
+		"UNIQ_KEY", "ID", "INSTANCE_ID", "ns", "REAL_TOPIC", "r", "TRANSACTION_CHECK_TIMES", "4", "KEYS", "a b", "mine", "1", "__transactionId__", "ID", "MSG_REGION", "eu")
 	check, err := c.ParseCheck(&core.ServerRequest{Fields: fields, Body: half, Addr: "b:1"})
 	if err != nil || check.MessageID != "ID" || check.TransactionID != "tx" || check.Times != 4 || check.Message.Topic != "T" || check.Target != "ns%T" ||
 		!slices.Equal(check.Message.Keys, []string{"a", "b"}) || len(check.Message.Properties) != 1 || check.Message.Properties["mine"] != "1" ||
-		check.QueueOffset != 3 || check.OffsetMessageID != fields["offsetMsgId"] || check.Broker != "b" || check.Addr != "b:1" || !check.Stored.Equal(time.UnixMilli(2)) {
+		check.QueueOffset != 3 || check.OffsetMessageID != fields["offsetMsgId"] || check.Broker != "b" || check.Addr != "b:1" || !check.Stored.Equal(time.UnixMilli(2)) || check.Region != "eu" {
 		t.Errorf("%+v, %+v, %v", check, check.Message, err)
 	}
 	without := func(key string) map[string]string {
@@ -108,6 +108,10 @@ func TestParseCheck(t *testing.T) {
 			}
 		}
 		return out
+	}
+	strange, err := c.ParseCheck(&core.ServerRequest{Fields: fields, Body: stored(wire.StoredMessage{Topic: "T"}, "UNIQ_KEY", "ID", "MSG_REGION", "\x1b[1m")})
+	if err != nil || strange.Region != "" {
+		t.Errorf("a region that cannot be shown: %+v, %v", strange, err)
 	}
 	// A broker that gives no place for people gives one in numbers.
 	check, err = c.ParseCheck(&core.ServerRequest{Fields: without("offsetMsgId"), Body: half})
