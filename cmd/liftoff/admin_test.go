@@ -267,6 +267,40 @@ func TestAdminAtSomeBrokers(t *testing.T) {
 	}
 }
 
+// The broker of an offset id is asked also where the search for it as a unique id did not get an
+// answer of every broker.
+func TestMessageGetAsksTheBrokerOfTheID(t *testing.T) {
+	c := embedded.New(t, embedded.Config{Brokers: embedded.BrokerNames(2)})
+	if err := c.CreateTopic("orders", 1); err != nil {
+		t.Fatal(err)
+	}
+	var sent ackedLine
+	if err := json.Unmarshal([]byte(mustRun(t, "found\n", sendArgs(c, "--json")...)), &sent); err != nil {
+		t.Fatal(err)
+	}
+	const search, place = "2 of 2 brokers failed", "nothing is here"
+	c.Control(wire.QueryMessage, func(*embedded.Request) embedded.Action { return embedded.Reply(1, "the index is gone") })
+	get := at(c, "message", "get", "--topic", "orders", "--body")
+	got := program(t, "", append(get, sent.OffsetMsgID)...)
+	if got.status != exitFail || got.out != "found" || !strings.Contains(got.err, search) {
+		t.Errorf("%+v", got)
+	}
+	if got := program(t, "", append(get, sent.MsgID)...); got.status != exitFail || got.out != "" || !strings.Contains(got.err, search) {
+		t.Errorf("%+v", got)
+	}
+	if n := c.RequestCount(wire.ViewMessageByID); n != 1 {
+		t.Errorf("%d brokers were asked for a place", n)
+	}
+	c.Control(wire.ViewMessageByID, func(*embedded.Request) embedded.Action { return embedded.Reply(1, place) })
+	if got := program(t, "", append(get, sent.OffsetMsgID)...); got.status != exitFail || got.out != "" || !strings.Contains(got.err, search) || !strings.Contains(got.err, place) {
+		t.Errorf("%+v", got)
+	}
+	c.Control(wire.QueryMessage, func(*embedded.Request) embedded.Action { return embedded.Reply(22, "") })
+	if got := program(t, "", append(get, sent.OffsetMsgID)...); got.status != exitFail || strings.Contains(got.err, "not found") || !strings.Contains(got.err, place) {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestAdminWrongUsage(t *testing.T) {
 	server := []string{"--namesrv", "127.0.0.1:1"}
 	for _, tt := range []struct {
