@@ -180,6 +180,10 @@ $`)
 	if got := mustRun(t, "", both...); strings.Count(got, "\n\nmessage id") != 1 {
 		t.Errorf("%s", got)
 	}
+	// Both have one sharding key, and so one broker.
+	if got := mustRun(t, "", append(both, "--max", "1", "--body")...); got != "paid\n\x1b[2Jtwice" {
+		t.Errorf("%q", got)
+	}
 	for name, args := range map[string][]string{
 		"id":        {"none", "--topic", "orders"},
 		"offset id": {sent.OffsetMsgID[:16] + "00000000FFFFFFFF"},
@@ -327,6 +331,8 @@ func TestAdminWrongUsage(t *testing.T) {
 		{[]string{"message", "get", "id", "--topic", "t", "--begin", "2030-01-31T08:00:00Z"}, "--begin or --end without --key"},
 		{[]string{"message", "get", "--topic", "t", "--key", "k", "--begin", "yesterday"}, "--begin"},
 		{[]string{"message", "get", "--topic", "t", "--key", "k", "--max", "0"}, "--max 0: want 1 to 1024"},
+		{[]string{"message", "get", "id", "--topic", "t", "--max", "64"}, "--max without --key"},
+		{[]string{"message", "get", "id", "--topic", "t", "--max", "0"}, "--max without --key"},
 		{[]string{"message", "get", "--topic", "t", "--key", "k", "--max", "1025"}, "want 1 to 1024"},
 		{[]string{"message", "get", "--topic", "t", "--key", "a b"}, "it is one key"},
 		{[]string{"message", "get", "id", "--topic", "t", "--json", "--body"}, "both --json and --body"},

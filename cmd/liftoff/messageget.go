@@ -26,7 +26,7 @@ type messageGetCmd struct {
 	ID    string     `arg:"" optional:"" help:"Message id, with --topic, or offset message id."`
 	Topic string     `help:"Topic of the message."`
 	Key   string     `placeholder:"KEY" help:"Key to look for instead of an id, with --topic."`
-	Max   int        `default:"64" placeholder:"N" help:"With --key: how many messages each broker is asked for, the newest ones (${default})."`
+	Max   *int       `placeholder:"N" help:"With --key: how many messages each broker is asked for, the newest ones, 64 by default."`
 	Begin time.Time  `placeholder:"TIME" help:"With --key: only what was stored at this time or later, such as 2030-01-31T08:00:00Z."`
 	End   time.Time  `placeholder:"TIME" help:"With --key: only what was stored at this time or before."`
 	JSON  bool       `name:"json" help:"Print one JSON object a message, as liftoff send --format json takes it."`
@@ -68,7 +68,9 @@ func (c *messageGetCmd) check() error {
 		return errors.New("--key without --topic: keys are looked for within a topic")
 	case c.Key == "" && (!c.Begin.IsZero() || !c.End.IsZero()):
 		return errors.New("--begin or --end without --key")
-	case c.Key != "" && c.Max == 0:
+	case c.Key == "" && c.Max != nil:
+		return errors.New("--max without --key")
+	case c.Max != nil && *c.Max == 0:
 		return fmt.Errorf("--max 0: want 1 to %d", admin.MaxMax)
 	case c.JSON && c.Body:
 		return errors.New("both --json and --body are given")
@@ -109,7 +111,11 @@ func (c *messageGetCmd) Run(ctx context.Context, con console) error {
 
 func (c *messageGetCmd) find(ctx context.Context, a *admin.Admin) ([]admin.Message, error) {
 	if c.Key != "" {
-		return a.MessagesByKey(ctx, admin.Query{Topic: c.Topic, Key: c.Key, Max: c.Max, Begin: c.Begin, End: c.End})
+		q := admin.Query{Topic: c.Topic, Key: c.Key, Begin: c.Begin, End: c.End}
+		if c.Max != nil {
+			q.Max = *c.Max
+		}
+		return a.MessagesByKey(ctx, q)
 	}
 	var failed error
 	if c.Topic != "" {
