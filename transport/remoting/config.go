@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/absent"
 	"github.com/liftoff-mq/liftoff/internal/confjson"
 	"github.com/liftoff-mq/liftoff/internal/logqueue"
 	"github.com/liftoff-mq/liftoff/internal/plausible"
@@ -272,6 +273,9 @@ func (c Config) withDefaults() (Config, error) {
 	_, wrongSOCKS := parseSOCKS(c.SOCKS)
 	errs = append(errs, wrongAllowed, wrongAddresses, wrongSOCKS)
 	errs = append(errs, c.checkTenancy())
+	if c.Signer != nil && absent.Is(c.Signer) {
+		errs = append(errs, errors.New("Signer is a nil pointer"))
+	}
 	c.Logger = logqueue.New(c.Logger).With("component", "rocketmq.client")
 	return c, errors.Join(errs...)
 }
