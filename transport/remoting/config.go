@@ -155,7 +155,9 @@ type Config struct {
 	WriteTimeout time.Duration `json:"writeTimeout" yaml:"writeTimeout" env:"WRITE_TIMEOUT"`
 	// FrameTimeout is how long a frame may stay incomplete, 10 s by default.
 	FrameTimeout time.Duration `json:"frameTimeout" yaml:"frameTimeout" env:"FRAME_TIMEOUT"`
-	// IdleTimeout closes connections without any traffic, after 120 s by default.
+	// IdleTimeout closes connections without any traffic, after 120 s by default. The
+	// client looks for traffic once a HeartbeatInterval, so a connection may stay open for up to
+	// two of these longer.
 	IdleTimeout time.Duration `json:"idleTimeout" yaml:"idleTimeout" env:"IDLE_TIMEOUT"`
 	// UserTimeout is for how long what was sent may stay unacknowledged by the other side's
 	// kernel before a connection ends, 10 s by default: TCP_USER_TIMEOUT of Linux (RFC 5482). So
