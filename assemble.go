@@ -151,7 +151,9 @@ func newClient(cfg Config, access acl.Provider) (*remoting.Client, error) {
 		settings.Logger = cfg.Logger
 	}
 	var wrong error
-	settings.Signer, wrong = signer(cfg, access, settings.Logger)
+	if settings.Signer, wrong = signer(cfg, access, settings.Logger); wrong != nil {
+		settings.Signer = nil // what comes beside an error can be a nil pointer, which would be an error of its own
+	}
 	if len(settings.NameServers) > 0 {
 		return nil, errors.Join(errors.New("Client.NameServers is set: name servers belong into Config.NameServers"), wrong)
 	}

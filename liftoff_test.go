@@ -203,6 +203,8 @@ func TestNewReportsMistakes(t *testing.T) {
 		{"name servers twice", liftoff.Config{Group: "g", NameServers: servers, Client: remoting.Config{NameServers: servers}}, nil, []string{"Client.NameServers is set"}},
 		{"a bad source", liftoff.Config{Group: "g", Client: remoting.Config{Discovery: remoting.Discovery{Endpoint: "ftp://conf"}}}, nil, []string{"Discovery.Endpoint: scheme"}},
 		{"no secret key, and no name server", liftoff.Config{Group: "g", ACL: acl.Config{AccessKey: "orders"}}, nil, []string{"no name server is given", "the secret key is missing"}},
+		{"no secret key", liftoff.Config{Group: "g", NameServers: servers, ACL: acl.Config{AccessKey: "orders"}}, nil, []string{"the secret key is missing"}},
+		{"a signer that is a nil pointer", liftoff.Config{Group: "g", NameServers: servers, Client: remoting.Config{Signer: (*acl.Signer)(nil)}}, nil, []string{"Signer is a nil pointer"}},
 		{"credentials twice", liftoff.Config{Group: "g", NameServers: servers, ACL: acl.Config{AccessKey: "orders"}}, []liftoff.Option{liftoff.WithCredentials(keys)}, []string{"both Config.ACL and WithCredentials"}},
 		{"a signer and credentials", liftoff.Config{Group: "g", NameServers: servers, Client: remoting.Config{Signer: new(acl.Signer)}}, []liftoff.Option{liftoff.WithCredentials(keys)}, []string{"both credentials and Client.Signer"}},
 		{"credentials beside a client", base, []liftoff.Option{liftoff.WithCredentials(keys), liftoff.WithTransport(&coretest.Transport{}, coretest.Routes(1, "a"))}, []string{"WithCredentials is given beside a client"}},

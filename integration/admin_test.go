@@ -78,7 +78,7 @@ func TestAdmin(t *testing.T) {
 			}
 		} else {
 			must(t, err)
-			answer, err := client.Do(ctx, c.BrokerAddr("broker-b"), wire.Command{Code: wire.GetTopicConfig, Ext: wire.Fields{{Key: "topic", Value: typed}, {Key: "lo", Value: "true"}}})
+			answer, err := client.Do(ctx, "broker-b", c.BrokerAddr("broker-b"), wire.Command{Code: wire.GetTopicConfig, Ext: wire.Fields{{Key: "topic", Value: typed}, {Key: "lo", Value: "true"}}})
 			must(t, err)
 			var config struct {
 				Attributes map[string]string

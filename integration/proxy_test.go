@@ -158,3 +158,35 @@ func TestRecallThroughTheProxy(t *testing.T) {
 		}
 	})
 }
+
+// A proxy answers the end of a transaction with success before it has looked at it, and of a half message that came to
+// its remoting port it knows nothing (Java: TransactionActivity, TransactionProcessor). So the end is lost, and what the
+// checker answers to the broker's question decides.
+func TestTransactionsThroughAProxy(t *testing.T) {
+	t.Parallel()
+	version5(t, func(t *testing.T, version string) {
+		const queues, count = 2, 20
+		c := startCluster(t, realcluster.Options{Version: version, Proxy: true, Settings: []string{"transactionTimeOut=10000", "transactionCheckInterval=10000"}})
+		topic := topicFor(t, "t")
+		c.CreateTypedTopic(t, topic, "TRANSACTION", queues)
+		decide := func(n int) core.TransactionDecision {
+			if n%2 == 0 {
+				return core.TransactionCommit
+			}
+			return core.TransactionRollback
+		}
+		p, asked := checkedProducer(t, c.Proxy(), "through-a-proxy", topic, decide)
+		transact(t, p, topic, 0, count, decide)
+		if n := c.Stored(t, topic, queues); n != 0 {
+			t.Errorf("%d messages are visible before the broker has asked", n)
+		}
+		var want []int
+		for n := 0; n < count; n += 2 {
+			want = append(want, n)
+		}
+		visible(t, c, topic, queues, want)
+		if n := asked.Load(); n < count {
+			t.Errorf("%d questions about %d transactions", n, count)
+		}
+	})
+}

@@ -18,6 +18,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/requestreply"
 	"github.com/liftoff-mq/liftoff/integration/javaprog"
+	"github.com/liftoff-mq/liftoff/transport/remoting"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
@@ -103,6 +104,47 @@ func requestsToJava(t *testing.T, version, nameServer, topic string) {
 	if s := r.Snapshot(); len(executed) != roundTrips || s.Replies != roundTrips || s.Unmatched != 0 || s.Waiting != 0 {
 		t.Errorf("%d were executed, %+v", len(executed), s)
 	}
+}
+
+// A broker forgets where a client's replies go when another producer of the client leaves (Java:
+// ProducerManager.unregisterProducer). The replies of the one that stays come all the same.
+func TestRequestsAfterAnotherProducerHasLeft(t *testing.T) {
+	t.Parallel()
+	eachCluster(t, func(t *testing.T, c *cluster) {
+		topic, others := topicFor(t, "t"), topicFor(t, "others")
+		c.CreateTopic(t, topic, 4)
+		c.CreateTopic(t, others, 4)
+		_ = replying(t, c.NameServer(), topic, topic+"_g", newProducer(t, c.NameServer(), producerOptions{group: "integration-repliers", timeout: 20 * time.Second}))
+		client, err := remoting.NewClient(remoting.Config{NameServers: []string{c.NameServer()}})
+		must(t, err)
+		must(t, client.Start(t.Context()))
+		t.Cleanup(func() { must(t, client.Shutdown(context.Background())) })
+		r, err := liftoff.NewRequester(requestreply.Config{})
+		must(t, err)
+		p, err := liftoff.New(liftoff.Config{Group: "integration-stays"}, liftoff.WithHooks(r), liftoff.WithClient(client))
+		startProducer(t, p, err)
+		for i := range 3 {
+			other, err := liftoff.New(liftoff.Config{Group: "integration-leaves"}, liftoff.WithClient(client))
+			must(t, err)
+			must(t, other.Start(t.Context()))
+			for range 8 { // all queues, so both brokers
+				_, err = other.Send(t.Context(), &core.Message{Topic: others, Body: []byte("x")})
+				must(t, err)
+			}
+			request := func(what string) {
+				t.Helper()
+				body := fmt.Sprint(what, i)
+				reply, err := r.Request(t.Context(), &core.Message{Topic: topic, Body: []byte(body)}, core.SendTimeout(20*time.Second))
+				must(t, err)
+				if string(reply.Body) != "re:"+body {
+					t.Errorf("%s has the reply %s", body, reply.Body)
+				}
+			}
+			request("with both")
+			must(t, other.Shutdown(t.Context()))
+			request("with one")
+		}
+	})
 }
 
 // Every request of a Java client gets the one reply that Liftoff sends for a consumer of another library.

@@ -81,10 +81,10 @@ func transact(t *testing.T, p *core.Producer, topic string, lo, hi int, decide f
 // what the Java consumer gets with what is wanted.
 func visible(t *testing.T, c *cluster, topic string, queues int, want []int) {
 	t.Helper()
-	for end := time.Now().Add(40 * time.Second); c.Stored(t, topic, queues) < len(want) && time.Now().Before(end); {
+	for end := time.Now().Add(2 * time.Minute); c.Stored(t, topic, queues) < len(want) && time.Now().Before(end); {
 		time.Sleep(200 * time.Millisecond)
 	}
-	time.Sleep(3 * time.Second) // a round of questions
+	time.Sleep(askPause + time.Second) // a round of questions
 	var got []int
 	for _, m := range javaprog.ReadBack(t, c.Version(), c.NameServer(), topic, len(want), time.Minute) {
 		n, err := strconv.Atoi(string(m.Body()))
@@ -99,11 +99,16 @@ func visible(t *testing.T, c *cluster, topic string, queues int, want []int) {
 	}
 }
 
+// askPause is how long a broker of these tests waits before it asks, and then before it asks again. An answer that takes
+// longer is told beside that to the next question, and the message is stored twice.
+const askPause = 10 * time.Second
+
 // The parts share a cluster that asks soon, and run side by side: most of the time they wait for its questions.
 func TestTransactions(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
-		c := startCluster(t, realcluster.Options{Version: version})
+		pause := strconv.FormatInt(askPause.Milliseconds(), 10)
+		c := startCluster(t, realcluster.Options{Version: version, Settings: []string{"transactionTimeOut=" + pause, "transactionCheckInterval=" + pause}})
 		for name, part := range map[string]func(*testing.T, *cluster){
 			"a thousand": aThousandTransactions, "process killed": killedBetweenHalfAndEnd, "answers": answersToEnds,
 		} {

@@ -180,6 +180,10 @@ $`)
 	if got := mustRun(t, "", both...); strings.Count(got, "\n\nmessage id") != 1 {
 		t.Errorf("%s", got)
 	}
+	// Both have one sharding key, and so one broker.
+	if got := mustRun(t, "", append(both, "--max", "1", "--body")...); got != "paid\n\x1b[2Jtwice" {
+		t.Errorf("%q", got)
+	}
 	for name, args := range map[string][]string{
 		"id":        {"none", "--topic", "orders"},
 		"offset id": {sent.OffsetMsgID[:16] + "00000000FFFFFFFF"},
@@ -267,6 +271,40 @@ func TestAdminAtSomeBrokers(t *testing.T) {
 	}
 }
 
+// The broker of an offset id is asked also where the search for it as a unique id did not get an
+// answer of every broker.
+func TestMessageGetAsksTheBrokerOfTheID(t *testing.T) {
+	c := embedded.New(t, embedded.Config{Brokers: embedded.BrokerNames(2)})
+	if err := c.CreateTopic("orders", 1); err != nil {
+		t.Fatal(err)
+	}
+	var sent ackedLine
+	if err := json.Unmarshal([]byte(mustRun(t, "found\n", sendArgs(c, "--json")...)), &sent); err != nil {
+		t.Fatal(err)
+	}
+	const search, place = "2 of 2 brokers failed", "nothing is here"
+	c.Control(wire.QueryMessage, func(*embedded.Request) embedded.Action { return embedded.Reply(1, "the index is gone") })
+	get := at(c, "message", "get", "--topic", "orders", "--body")
+	got := program(t, "", append(get, sent.OffsetMsgID)...)
+	if got.status != exitFail || got.out != "found" || !strings.Contains(got.err, search) {
+		t.Errorf("%+v", got)
+	}
+	if got := program(t, "", append(get, sent.MsgID)...); got.status != exitFail || got.out != "" || !strings.Contains(got.err, search) {
+		t.Errorf("%+v", got)
+	}
+	if n := c.RequestCount(wire.ViewMessageByID); n != 1 {
+		t.Errorf("%d brokers were asked for a place", n)
+	}
+	c.Control(wire.ViewMessageByID, func(*embedded.Request) embedded.Action { return embedded.Reply(1, place) })
+	if got := program(t, "", append(get, sent.OffsetMsgID)...); got.status != exitFail || got.out != "" || !strings.Contains(got.err, search) || !strings.Contains(got.err, place) {
+		t.Errorf("%+v", got)
+	}
+	c.Control(wire.QueryMessage, func(*embedded.Request) embedded.Action { return embedded.Reply(22, "") })
+	if got := program(t, "", append(get, sent.OffsetMsgID)...); got.status != exitFail || strings.Contains(got.err, "not found") || !strings.Contains(got.err, place) {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestAdminWrongUsage(t *testing.T) {
 	server := []string{"--namesrv", "127.0.0.1:1"}
 	for _, tt := range []struct {
@@ -293,6 +331,8 @@ func TestAdminWrongUsage(t *testing.T) {
 		{[]string{"message", "get", "id", "--topic", "t", "--begin", "2030-01-31T08:00:00Z"}, "--begin or --end without --key"},
 		{[]string{"message", "get", "--topic", "t", "--key", "k", "--begin", "yesterday"}, "--begin"},
 		{[]string{"message", "get", "--topic", "t", "--key", "k", "--max", "0"}, "--max 0: want 1 to 1024"},
+		{[]string{"message", "get", "id", "--topic", "t", "--max", "64"}, "--max without --key"},
+		{[]string{"message", "get", "id", "--topic", "t", "--max", "0"}, "--max without --key"},
 		{[]string{"message", "get", "--topic", "t", "--key", "k", "--max", "1025"}, "want 1 to 1024"},
 		{[]string{"message", "get", "--topic", "t", "--key", "a b"}, "it is one key"},
 		{[]string{"message", "get", "id", "--topic", "t", "--json", "--body"}, "both --json and --body"},

@@ -26,7 +26,7 @@ type messageGetCmd struct {
 	ID    string     `arg:"" optional:"" help:"Message id, with --topic, or offset message id."`
 	Topic string     `help:"Topic of the message."`
 	Key   string     `placeholder:"KEY" help:"Key to look for instead of an id, with --topic."`
-	Max   int        `default:"64" placeholder:"N" help:"With --key: how many messages each broker is asked for, the newest ones (${default})."`
+	Max   *int       `placeholder:"N" help:"With --key: how many messages each broker is asked for, the newest ones, 64 by default."`
 	Begin time.Time  `placeholder:"TIME" help:"With --key: only what was stored at this time or later, such as 2030-01-31T08:00:00Z."`
 	End   time.Time  `placeholder:"TIME" help:"With --key: only what was stored at this time or before."`
 	JSON  bool       `name:"json" help:"Print one JSON object a message, as liftoff send --format json takes it."`
@@ -44,7 +44,7 @@ func (messageGetCmd) Help() string {
     liftoff message get OFFSETMSGID                by the id of its place in a broker (offsetMsgId there)
     liftoff message get --topic orders --key o-1   by one of its keys
 
-The first and the last ask every broker of the topic. Each finds a message a moment after it was stored, for as long as its index goes back, and gives 64 by default. A message that was stored twice has the same id twice. The broker of the second is in the id itself.
+The first and the last ask every broker of the topic. Each finds a message a moment after it was stored, for as long as its index goes back, and gives 64 by default. A message that was stored twice has the same id twice. The broker of the second is in the id itself: with --topic it is asked if no message has the id as its message id.
 
 Without --json a message is shown for people; a body that is no text is not shown. With --json a message is one line that liftoff send --format json takes again: body, or bodyBase64 if it is no text, tag, keys, properties and so on. Where it was stored, and the properties that RocketMQ has set, are under "stored", to which liftoff send pays no heed. A delay is there as well: the message that is sent again has none.
 
@@ -68,7 +68,9 @@ func (c *messageGetCmd) check() error {
 		return errors.New("--key without --topic: keys are looked for within a topic")
 	case c.Key == "" && (!c.Begin.IsZero() || !c.End.IsZero()):
 		return errors.New("--begin or --end without --key")
-	case c.Key != "" && c.Max == 0:
+	case c.Key == "" && c.Max != nil:
+		return errors.New("--max without --key")
+	case c.Max != nil && *c.Max == 0:
 		return fmt.Errorf("--max 0: want 1 to %d", admin.MaxMax)
 	case c.JSON && c.Body:
 		return errors.New("both --json and --body are given")
@@ -109,20 +111,28 @@ func (c *messageGetCmd) Run(ctx context.Context, con console) error {
 
 func (c *messageGetCmd) find(ctx context.Context, a *admin.Admin) ([]admin.Message, error) {
 	if c.Key != "" {
-		return a.MessagesByKey(ctx, admin.Query{Topic: c.Topic, Key: c.Key, Max: c.Max, Begin: c.Begin, End: c.End})
+		q := admin.Query{Topic: c.Topic, Key: c.Key, Begin: c.Begin, End: c.End}
+		if c.Max != nil {
+			q.Max = *c.Max
+		}
+		return a.MessagesByKey(ctx, q)
 	}
+	var failed error
 	if c.Topic != "" {
 		// A unique id can look like the other kind, so it comes first.
 		found, err := a.MessagesByID(ctx, c.Topic, c.ID)
-		if !errors.Is(err, admin.ErrNotFound) || !isOffsetID(c.ID) {
+		if len(found) > 0 || !isOffsetID(c.ID) || ctx.Err() != nil {
 			return found, err
+		}
+		if !errors.Is(err, admin.ErrNotFound) {
+			failed = err
 		}
 	}
 	m, err := a.MessageAt(ctx, c.Topic, c.ID)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(failed, err)
 	}
-	return []admin.Message{*m}, nil
+	return []admin.Message{*m}, failed
 }
 
 func (c *messageGetCmd) show(out io.Writer, m *admin.Message, another bool) error {

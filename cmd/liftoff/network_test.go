@@ -59,3 +59,27 @@ func TestNetworkFlags(t *testing.T) {
 		}
 	}
 }
+
+// A variable that cannot be understood is named, and what it has stays where it is: there may be a
+// password in it, with whatever characters.
+func TestVariablesAreNamedAndNotShown(t *testing.T) {
+	const password = "the-password-of-the-proxy"
+	for _, tt := range []struct{ name, value, want string }{
+		{"LIFTOFF_SOCKS", `{"10.0.0.0/8":{"addr":"p:1","username":"me","pasword":"` + password + `"}}`, "pasword: it is not known"},
+		{"LIFTOFF_SOCKS", `{"10.0.0.0/8":{"addr":"p:1","username":"me","password":"` + password + `"}`, "unexpected end of JSON input"},
+		{"LIFTOFF_SOCKS", `{"\") (from envar A=\"":1, "x") ` + "\n" + password, "invalid character"},
+		{"LIFTOFF_SOCKS", `"10.0.0.0/8":{"addr":"p:1","username":"me","password":"` + password + `"}}`, "the text is neither host:port nor JSON"},
+		{"LIFTOFF_VIP_CHANNEL", "maybe", `but got "maybe"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv(tt.name, tt.value)
+			got := program(t, "x\n", "send", "--namesrv", "127.0.0.1:1", "--topic", "t")
+			if got.status != exitUsage || !strings.Contains(got.err, tt.want) || strings.Contains(got.out+got.err, password) {
+				t.Errorf("%s: %+v, want %q", tt.value, got, tt.want)
+			}
+			if from := " (from " + tt.name + ")\n"; strings.Contains(got.err, "envar") || !strings.Contains(got.err, from) {
+				t.Errorf("%s: %+v, want %q", tt.value, got, from)
+			}
+		})
+	}
+}

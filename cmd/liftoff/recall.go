@@ -1,11 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"log/slog"
 	"slices"
@@ -39,7 +39,11 @@ For each handle the unique id of its message is printed, or with --json an objec
     {"handle":"...","msgId":"..."}
     {"handle":"...","error":"...","class":"rejected","certainty":"not-stored"}
 
+A line that is longer than 64 KiB is no handle: the object has its number as "line" in place of the handle.
+
 Certainty says what became of a recall that failed: after maybe-stored the broker may have taken it. It does no harm to recall again.
+
+The first interrupt stops the reading, also while it waits for input; the second ends the program at once.
 
 The exit status is 0 if every message was recalled, 1 if some were not, and 2 for wrong usage.
 
@@ -53,7 +57,8 @@ Examples:
 
 // recalledLine is a result of --json.
 type recalledLine struct {
-	Handle    string          `json:"handle"`
+	Handle    string          `json:"handle,omitempty"`
+	Line      int             `json:"line,omitempty"` // in place of the handle
 	MsgID     string          `json:"msgId,omitempty"`
 	Error     string          `json:"error,omitempty"`
 	Class     *core.Class     `json:"class,omitempty"`
@@ -77,15 +82,18 @@ func (c *recallCmd) Run(ctx context.Context, con console) error {
 		return err
 	}
 	failed := 0
-	for handle, readErr := range c.handles(con) {
+	for h, readErr := range c.handles(ctx, con) {
 		if err = readErr; err != nil {
 			break
 		}
-		id, recallErr := producer.Recall(ctx, c.Topic, handle)
+		id, recallErr := "", h.err
+		if recallErr == nil {
+			id, recallErr = producer.Recall(ctx, c.Topic, h.text)
+		}
 		if recallErr != nil {
 			failed++
 		}
-		if err = c.print(con, handle, id, recallErr); err != nil || ctx.Err() != nil {
+		if err = c.print(con, h, id, recallErr); err != nil || ctx.Err() != nil {
 			break
 		}
 	}
@@ -111,40 +119,98 @@ func (c *recallCmd) check() error {
 	return c.Connect.check()
 }
 
-// handles are those of the command line or, for -, of standard input without blank lines.
-func (c *recallCmd) handles(con console) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
+// maxHandle is the longest line that can be a handle: those of RocketMQ have some hundred bytes.
+const maxHandle = 64 << 10
+
+// handle is what one message is taken back with.
+type handle struct {
+	text string
+	line int   // of standard input; 0 for one of the command line
+	err  error // of a line that is too long: it has no text
+}
+
+// handles are those of the command line or, for -, of standard input without blank lines. They
+// end with ctx: a read that blocks then is left behind.
+func (c *recallCmd) handles(ctx context.Context, con console) iter.Seq2[handle, error] {
+	return func(yield func(handle, error) bool) {
 		if !slices.Equal(c.Handle, []string{"-"}) {
 			for _, h := range c.Handle {
-				if !yield(h, nil) {
+				if !yield(handle{text: h}, nil) {
 					return
 				}
 			}
 			return
 		}
-		lines := bufio.NewScanner(con.in)
-		for lines.Scan() {
-			if h := strings.TrimSpace(lines.Text()); h != "" && !yield(h, nil) {
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		lines := make(chan handle)
+		ended := make(chan error, 1)
+		go func() {
+			defer close(lines)
+			ended <- readHandles(ctx, con.in, lines)
+		}()
+		for {
+			h, ok := take(ctx, lines)
+			if !ok {
+				break
+			}
+			if !yield(h, nil) {
 				return
 			}
 		}
-		if err := lines.Err(); err != nil {
-			yield("", fmt.Errorf("read handles: %w", err))
+		select {
+		case err := <-ended:
+			if err != nil {
+				yield(handle{}, err)
+			}
+		case <-ctx.Done():
 		}
 	}
 }
 
-func (c *recallCmd) print(con console, handle, id string, failure error) error {
+// readHandles hands the lines over that are not blank.
+func readHandles(ctx context.Context, in io.Reader, lines chan<- handle) error {
+	reader := newLineReader(in, maxHandle)
+	for n := 1; ; n++ {
+		line, _, err := reader.next()
+		h := handle{text: strings.TrimSpace(string(line)), line: n}
+		var long *lineTooLong
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.As(err, &long):
+			h.err = unsendable(err)
+		case err != nil:
+			return fmt.Errorf("read line %d: %w", n, err)
+		case h.text == "":
+			continue
+		}
+		select {
+		case lines <- h:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (c *recallCmd) print(con console, h handle, id string, failure error) error {
 	if !c.JSON {
 		var err error
 		if failure != nil {
-			fmt.Fprintf(con.err, "%s: %s\n", words.Line(handle, 80), shortError(failure))
+			name := words.Line(h.text, 80)
+			if h.err != nil {
+				name = fmt.Sprintf("line %d", h.line)
+			}
+			fmt.Fprintf(con.err, "%s: %s\n", name, shortError(failure))
 		} else {
 			_, err = fmt.Fprintln(printable{con.out}, id)
 		}
 		return err
 	}
-	line := recalledLine{Handle: handle, MsgID: id}
+	line := recalledLine{Handle: h.text, MsgID: id}
+	if h.err != nil {
+		line.Line = h.line
+	}
 	if failure != nil {
 		class, certainty := core.ClassOf(failure), core.CertaintyOf(failure)
 		line.Error, line.Class, line.Certainty = words.Err(failure), &class, &certainty

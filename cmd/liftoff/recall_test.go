@@ -1,7 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -61,6 +65,75 @@ func TestRecallCommand(t *testing.T) {
 		if got := program(t, "", args...); got.status != exitUsage || !strings.Contains(got.err, name) {
 			t.Errorf("%v: %+v, want %q", args, got, name)
 		}
+	}
+}
+
+// whileWaiting is an input that does something when all of it was read, and then does not end.
+type whileWaiting struct {
+	io.Reader
+	do   func()
+	ends chan struct{}
+}
+
+func (r *whileWaiting) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err == io.EOF {
+		r.do()
+		<-r.ends
+	}
+	return n, err
+}
+
+// An interrupt ends the command also while it waits for handles.
+func TestRecallEndsWhileItWaits(t *testing.T) {
+	c := embedded.New(t, embedded.Config{})
+	ctx, interrupt := context.WithCancel(t.Context())
+	in := &whileWaiting{strings.NewReader("nonsense\n"), interrupt, make(chan struct{})}
+	ended := make(chan output, 1)
+	go func() { ended <- runWith(ctx, in, at(c, "recall", "--topic", "t", "-")...) }()
+	select {
+	case got := <-ended:
+		if got.status != exitFail || got.out != "" || !strings.Contains(got.err, "canceled") {
+			t.Errorf("%+v", got)
+		}
+	case <-time.After(time.Minute):
+		t.Error("it goes on")
+	}
+	close(in.ends) // the read that is left behind
+}
+
+// A line that is too long for a handle is an error of its own, and those behind it are read.
+func TestRecallOfLongLines(t *testing.T) {
+	c := embedded.New(t, embedded.Config{})
+	in := "nonsense\n" + strings.Repeat("x", maxHandle+1) + "\nother nonsense"
+	got := program(t, in, at(c, "recall", "--topic", "t", "-")...)
+	if lines := strings.Split(got.err, "\n"); got.status != exitFail || len(lines) != 4 || !strings.HasPrefix(lines[0], "nonsense: ") ||
+		lines[1] != "line 2: invalid, not-sent: rocketmq: invalid message: line of 65538 bytes is longer than the limit of 65536" || !strings.HasPrefix(lines[2], "other nonsense: ") {
+		t.Errorf("%+v", got)
+	}
+	got = program(t, in, at(c, "recall", "--topic", "t", "--json", "-")...)
+	if lines := strings.Split(got.out, "\n"); got.status != exitFail || len(lines) != 4 || !strings.HasPrefix(lines[1], `{"line":2,"error":"`) || !strings.HasSuffix(lines[1], `"class":"invalid","certainty":"not-sent"}`) {
+		t.Errorf("%+v", got)
+	}
+	broken, input := io.Pipe()
+	go func() {
+		fmt.Fprintln(input, "nonsense")
+		_ = input.CloseWithError(errors.New("disk on fire"))
+	}()
+	if got := runWith(t.Context(), broken, at(c, "recall", "--topic", "t", "-")...); got.status != exitFail || !strings.HasPrefix(got.err, "nonsense: ") || !strings.Contains(got.err, "read line 2: disk on fire") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// What cannot be told is not done in the dark, although the input does not end.
+func TestRecallEndsWithItsOutput(t *testing.T) {
+	c := embedded.New(t, embedded.Config{})
+	in, input := io.Pipe()
+	defer input.Close()
+	go fmt.Fprint(input, "nonsense\nother\nthird\n")
+	var diag strings.Builder
+	if status := Run(t.Context(), at(c, "recall", "--topic", "t", "--json", "-"), in, failingWriter{}, &diag); status != exitFail || !strings.Contains(diag.String(), "pipe broken") {
+		t.Errorf("status %d, %s", status, diag.String())
 	}
 }
 

@@ -109,11 +109,16 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 // inWords says a mistake of the command line without the parser's own terms.
 func inWords(err error) string {
-	text := noValue.ReplaceAllString(err.Error(), "a value is missing")
+	text := fromVariable.ReplaceAllString(err.Error(), " (from $1)")
+	text = noValue.ReplaceAllString(text, "a value is missing")
 	return noArgument.ReplaceAllStringFunc(text, func(found string) string {
 		return strings.ToUpper(noArgument.FindStringSubmatch(found)[1]) + " is missing"
 	})
 }
+
+// fromVariable is what the parser adds to an error about a variable of the environment. It goes up
+// to the end of the text, because the value, which may have a password in it, has any characters.
+var fromVariable = regexp.MustCompile(`(?s) \(from envar (\w+)=.*$`)
 
 // noValue is what the parser says of a flag that is the last word and has no value.
 var noValue = regexp.MustCompile(`expected [a-z0-9 ]+ value but got "EOL" \(<EOL>\)`)

@@ -350,15 +350,15 @@ func (s *sender) read(ctx context.Context, items chan<- item) error {
 }
 
 // take is the next line, unless ctx or the input has ended.
-func take(ctx context.Context, items <-chan item) (item, bool) {
+func take[T any](ctx context.Context, items <-chan T) (it T, ok bool) {
 	if ctx.Err() != nil { // a select with both ready might take another line
-		return item{}, false
+		return it, false
 	}
 	select {
-	case it, ok := <-items:
+	case it, ok = <-items:
 		return it, ok
 	case <-ctx.Done():
-		return item{}, false
+		return it, false
 	}
 }
 

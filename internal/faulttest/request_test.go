@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -174,6 +175,71 @@ func TestRequestAfterARestart(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)
+		}
+	})
+}
+
+// A broker forgets which connection is a client's when any group of the client unregisters. The
+// client sees to that before the next request, each time, and its other group is known all the while.
+func TestRequestAfterAnotherGroupHasLeft(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		w.replier(t)
+		a := w.asker(t)
+		if _, _, err := a.request(bg, "first"); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			other := w.startWith(t, liftoff.Config{Group: fmt.Sprint("other-", i)}, liftoff.WithClient(a.client))
+			other.ok(t, "x")
+			time.Sleep(time.Second) // the brokers learn of the group
+			if err := other.Shutdown(bg); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Duration(i) * 40 * time.Second) // with heartbeats, which change nothing
+			for k := range 3 {
+				if got, _, err := a.request(bg, fmt.Sprint(i, k)); err != nil || got != fmt.Sprint("re:", i, k) {
+					t.Fatalf("request %d after %d groups have left: %q, %v", k, i+1, got, err)
+				}
+			}
+		}
+		time.Sleep(5 * time.Minute)
+		for _, b := range w.Brokers() {
+			if groups := b.ProducerGroups(); !slices.Contains(groups, "faults") {
+				t.Errorf("%s knows %v", b.Name(), groups)
+			}
+		}
+	})
+}
+
+// It forgets it as well when a connection ends that is no longer in use: here one that still
+// waited for an answer when the next request took another.
+func TestRequestAfterAnOldConnectionHasEnded(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		a := w.asker(t, liftoff.WithRetry(once()))
+		a.ok(t, "first")
+		time.Sleep(time.Second) // the heartbeat's answer is no sign of life later
+		long := make(chan error, 1)
+		remove := w.on("", embedded.Hang())
+		a.SendAsync(bg, msg("long"), func(_ core.Result, err error) { long <- err }, core.SendTimeout(20*time.Second))
+		_, err := a.Send(bg, msg("short"), core.SendTimeout(time.Second)) // nothing comes: the connection is retired
+		wantFailure(t, err, core.ClassTimeout, core.MaybeStored)
+		remove()
+		w.replier(t)
+		if got, _, err := a.request(bg, "by the new one"); err != nil || got != "re:by the new one" {
+			t.Fatalf("%q, %v", got, err)
+		}
+		wantFailure(t, <-long, core.ClassTimeout, core.MaybeStored) // it is the last: the old connection ends
+		synctest.Wait()                                             // and the broker has seen it
+		if n := a.client.Stats().Reconnects; n != 1 {
+			t.Fatalf("%d connections were replaced, want 1", n)
+		}
+		for i := range 3 {
+			time.Sleep(time.Duration(i) * 40 * time.Second)
+			if got, _, err := a.request(bg, fmt.Sprint(i)); err != nil || got != fmt.Sprint("re:", i) {
+				t.Fatalf("%q, %v", got, err)
+			}
 		}
 	})
 }

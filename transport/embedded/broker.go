@@ -180,7 +180,7 @@ func (b *Broker) handle(c *conn, cmd *wire.Command) reply {
 	case wire.EndTransaction:
 		return b.endTransaction(cmd)
 	case wire.UnregisterClient:
-		return b.unregister(cmd)
+		return b.unregister(c, cmd)
 	case wire.PullMessage, litePullMessage:
 		return b.pull(c, cmd)
 	case wire.ConsumerSendMsgBack:

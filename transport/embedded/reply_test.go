@@ -77,6 +77,63 @@ func TestReply(t *testing.T) {
 	}
 }
 
+// A client's replies go to the last connection that brought a group which it had not brought before.
+// They go nowhere after any group of the client has left, or any connection that brought one has
+// ended, until a connection brings a new group: heartbeats of known groups change nothing.
+func TestWhereRepliesGo(t *testing.T) {
+	c := inMemory(t, embedded.Config{})
+	addr := c.Brokers()[0].Addr()
+	first := producer(t, c, "me", wire.RocketMQ, "g", "h")
+	second := producer(t, c, "me", wire.RocketMQ, "g")
+	beat := func(p *peer, groups ...string) {
+		t.Helper()
+		body := wire.AppendHeartbeat(nil, &wire.Heartbeat{ClientID: "me", ProducerGroups: groups})
+		mustCode(t, p.call(wire.Command{Code: wire.HeartBeat, Body: body}), 0)
+	}
+	leave := func(p *peer, group string) {
+		t.Helper()
+		mustCode(t, p.call(wire.Command{Code: wire.UnregisterClient, Ext: wire.Unregister{ClientID: "me", ProducerGroup: group}.Fields()}), 0)
+	}
+	replier := connect(t, c, addr, wire.RocketMQ)
+	goes := func(when string, to *peer) {
+		t.Helper()
+		cmd := replyTo(t, wire.SendReplyMessageV2, wire.RocketMQ, "me", when)
+		replier.write(&cmd)
+		code := 1
+		if to != nil {
+			code = 0
+			if r := to.asked(); string(r.Body) != when {
+				t.Errorf("%s: it was asked %+v", when, r)
+			} else {
+				to.reply(r, wire.Command{})
+			}
+		}
+		if a, err := replier.next(); err != nil || a.Code != code {
+			t.Errorf("%s: %+v, %v", when, a, err)
+		}
+	}
+	goes("the second is the last", second)
+	beat(first, "g", "h")
+	goes("the first brings nothing new", second)
+	beat(first, "g", "h", "i")
+	goes("the first brings something new", first)
+	leave(first, "nobody's")
+	goes("a group left that was not there", first)
+	leave(second, "g")
+	goes("a group has left", nil)
+	beat(first, "g", "h", "i")
+	goes("the others are known", nil)
+	beat(second, "g")
+	goes("it is new again", second)
+	mustCode(t, first.call(wire.Command{Code: wire.HeartBeat, Body: wire.AppendHeartbeat(nil, &wire.Heartbeat{ClientID: "mark", ProducerGroups: []string{"g"}})}), 0)
+	_ = first.conn.Close()
+	waitFor(t, "the end of the first connection", func() bool { return len(c.Clients("broker-a")) == 1 })
+	beat(second, "g")
+	goes("another connection has ended", nil)
+	beat(second, "g", "new")
+	goes("a group is new", second)
+}
+
 func textOf(n int) string { return string(rune('0' + n)) }
 
 // A client may reply to itself over one connection: the broker reads on while it waits. A client

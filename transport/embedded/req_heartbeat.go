@@ -39,7 +39,13 @@ type Client struct {
 	Heartbeats    int
 	fingerprint   int32
 	conn          *conn
-	size          int // as the table's quota has it
+	// producing has the producer groups that each connection has brought. replies is where replies
+	// go: the last connection that brought a group which it had not brought before (Java:
+	// ProducerManager.clientChannelTable). It is nil after any group has left, and after any
+	// connection with groups has ended, until a connection brings a new group again.
+	producing map[*conn][]string
+	replies   *conn
+	size      int // as the table's quota has it
 }
 
 // clients is a broker's table of clients and of what their consumer groups want.
@@ -68,7 +74,7 @@ func (b *Broker) Clients() []Client {
 	out := make([]Client, 0, len(b.clients.byID))
 	for _, c := range b.clients.byID {
 		own := *c
-		own.conn = nil
+		own.conn, own.replies, own.producing = nil, nil, nil
 		own.ProducerGroups, own.ConsumerGroups = slices.Clone(c.ProducerGroups), slices.Clone(c.ConsumerGroups)
 		out = append(out, own)
 	}
@@ -112,6 +118,12 @@ func (b *Broker) heartbeat(c *conn, cmd *wire.Command) reply {
 	client.fingerprint = h.Fingerprint
 	// Groups are added, never taken away: those leave by unregistering.
 	client.ProducerGroups = union(client.ProducerGroups, h.ProducerGroups)
+	if brought := union(client.producing[c], h.ProducerGroups); len(brought) > len(client.producing[c]) {
+		if client.producing == nil {
+			client.producing = make(map[*conn][]string)
+		}
+		client.producing[c], client.replies = brought, c
+	}
 	var refusal reply
 	var news []string
 	for _, consumer := range h.Consumers {
@@ -176,10 +188,16 @@ func (b *Broker) checkClient(cmd *wire.Command) reply {
 // the lock.
 func (t *clients) measure(c *Client) bool {
 	size := entrySize(c.ID)
-	for _, groups := range [...][]string{c.ProducerGroups, c.ConsumerGroups} {
+	add := func(groups []string) {
 		for _, g := range groups {
 			size += 16 + len(g)
 		}
+	}
+	add(c.ProducerGroups)
+	add(c.ConsumerGroups)
+	for _, groups := range c.producing {
+		size += entryBytes
+		add(groups)
 	}
 	if !t.size.take(size - c.size) {
 		return false
@@ -203,7 +221,7 @@ func union(have, add []string) []string {
 	return have
 }
 
-func (b *Broker) unregister(cmd *wire.Command) reply {
+func (b *Broker) unregister(c *conn, cmd *wire.Command) reply {
 	u, err := wire.ParseUnregister(cmd)
 	if err != nil {
 		return reply{} // a client without a name was never known; real brokers do not mind either
@@ -217,6 +235,10 @@ func (b *Broker) unregister(cmd *wire.Command) reply {
 		}
 		without := func(groups []string, group string) []string {
 			return slices.DeleteFunc(groups, func(g string) bool { return g == group })
+		}
+		if slices.Contains(client.ProducerGroups, u.ProducerGroup) {
+			client.replies = nil
+			client.producing[c] = without(client.producing[c], u.ProducerGroup)
 		}
 		client.ProducerGroups = without(client.ProducerGroups, u.ProducerGroup)
 		client.ConsumerGroups = without(client.ConsumerGroups, u.ConsumerGroup)
@@ -238,6 +260,10 @@ func (b *Broker) gone(c *conn) {
 	t.mu.Lock()
 	var left []string
 	for _, client := range t.byID {
+		if len(client.producing[c]) > 0 {
+			client.replies = nil
+		}
+		delete(client.producing, c)
 		if client.conn == c {
 			left = union(left, client.ConsumerGroups)
 			t.remove(client)

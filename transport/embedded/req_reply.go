@@ -4,7 +4,7 @@ package embedded
 // to another one's message. PUSH_REPLY_MESSAGE_TO_CLIENT (326): the broker's request to that other one.
 //
 // Versions: as 5.3.3 (Java ReplyMessageProcessor). The property REPLY_TO_CLIENT names the client, which
-// is known by its producers' heartbeats. The broker asks it and waits 10 s for its answer, and only then
+// is known by its producers' heartbeats: see Client.replies. The broker asks it and waits 10 s for its answer, and only then
 // answers the reply's sender. The reply is also stored in its topic, whether it was brought or not, with
 // the properties that it came with alone.
 //
@@ -147,14 +147,14 @@ func (b *Broker) replied(c *conn, req *wire.SendRequest, body []byte, remark str
 	return r
 }
 
-// producerOf finds the connection of a client with a producer group, nil if there is none.
+// producerOf finds the connection to which a client's replies go, nil if there is none.
 func (b *Broker) producerOf(id string) *conn {
 	t := &b.clients
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	client := t.byID[id]
-	if client == nil || len(client.ProducerGroups) == 0 || client.conn.ended() {
+	if client == nil || client.replies == nil || client.replies.ended() {
 		return nil
 	}
-	return client.conn
+	return client.replies
 }

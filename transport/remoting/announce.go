@@ -8,10 +8,56 @@ import (
 	"github.com/liftoff-mq/liftoff/transport/remoting/internal/conn"
 )
 
-// A broker brings replies over the connection of the client's last heartbeat (Java:
+// A broker brings replies over the connection that it has for the client's id (Java:
 // ProducerManager.findChannel), so a client that waits for one has to have sent a heartbeat to
 // every broker that may get it, over the connection that is in use (Java:
 // DefaultMQProducerImpl.prepareSendRequest).
+//
+// A heartbeat gives the id its connection only if it brings a group that is new on that
+// connection (registerProducer). The broker forgets the id's connection whenever any group of the
+// client unregisters (unregisterProducer), and whenever any connection that brought groups ends,
+// also one that is no longer in use (doChannelCloseEvent). Then the client's usual heartbeats
+// change nothing. It has to bring a group that is new: innerGroup, which it unregisters first.
+// Its own groups stay, because a broker asks their members about transactions meanwhile.
+
+// innerGroup is the group that Java's clients have besides those of their producers (Java:
+// MixAll.CLIENT_INNER_PRODUCER_GROUP).
+const innerGroup = "CLIENT_INNER_PRODUCER"
+
+// standing is what the client can know of its id at a broker.
+type standing struct {
+	joined time.Time // when the heartbeat was sent that gave the id its connection; zero if the id may have lost it
+	shaken time.Time // when something last happened that takes the connection from the id
+	until  time.Time // what happened may show its effect until then
+}
+
+// settleTime is how long the end of a connection may need to be noticed by a broker, and checkPause
+// how long the client trusts meanwhile that it was noticed before the last heartbeat.
+const (
+	settleTime = 10 * time.Second
+	checkPause = time.Second
+)
+
+// shake notes that the broker has forgotten the id's connection or will, after that time at most.
+func (s *standing) shake(within time.Duration) {
+	now := time.Now()
+	s.joined, s.shaken = time.Time{}, now
+	if until := now.Add(within); until.After(s.until) {
+		s.until = until
+	}
+}
+
+// join notes that a heartbeat which was sent then has given the id its connection.
+func (s *standing) join(sent time.Time) {
+	if !sent.Before(s.shaken) {
+		s.joined = sent
+	}
+}
+
+// firm reports whether the broker has the id's connection.
+func (s *standing) firm() bool {
+	return !s.joined.IsZero() && (!s.joined.Before(s.until) || time.Since(s.joined) < checkPause)
+}
 
 // introduction is a heartbeat that somebody waits for.
 type introduction struct {
@@ -93,17 +139,41 @@ func (p *peer) introduce() <-chan struct{} {
 	return i.done
 }
 
-// knows reports whether the broker has answered a heartbeat on the connection in use.
+// knows reports whether the broker has answered a heartbeat on the connection in use, and has had
+// no reason since to forget that this connection is the client's.
 func (p *peer) knows() bool {
 	cn := p.cur.Load()
-	return cn != nil && p.beaten.Load() == cn
+	if cn == nil || p.beaten.Load() != cn {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.standing.firm()
 }
 
-// greet connects if need be and sends a heartbeat.
+// greet connects if need be and sends a heartbeat that gives the client's id this connection.
 func (p *peer) greet() {
 	w := conn.NewWait(p.c.life, time.Now().Add(p.c.cfg.ConnectTimeout), nil)
 	defer w.Stop()
-	if _, err := p.connect(&w); err == nil { // the dial counts and logs its failure
-		p.c.beatOn(p)
+	cn, err := p.connect(&w)
+	if err != nil { // the dial counts and logs its failure
+		return
 	}
+	again := p.beaten.Load() == cn
+	if again && !p.rejoin(cn) {
+		return
+	}
+	p.c.beatOn(p, again)
+}
+
+// rejoin makes innerGroup new to the broker, so that the next heartbeat on the connection joins. From
+// then on all heartbeats there name it: a broker closes a connection when one of its groups is
+// silent for two minutes.
+func (p *peer) rejoin(cn *conn.Conn) bool {
+	if err := p.c.unregister(p.c.life, p, innerGroup); err != nil {
+		p.c.log.Debug("the broker may not know where this client's replies go", "addr", p.addr, "err", err)
+		return false
+	}
+	p.rejoined.Store(cn)
+	return true
 }

@@ -3,12 +3,77 @@ package remoting_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
+
+// A broker forgets where a client's replies go when a group of the client leaves, and heartbeats with
+// its other groups do not remind it. Announce brings a group that is new, and from then on all
+// heartbeats name that.
+func TestAnnounceAfterAGroupHasLeft(t *testing.T) {
+	b := broker(t, func(s *session, c wire.Command) { s.ok(c) })
+	c := client(t, remoting.Config{HeartbeatInterval: 20 * time.Millisecond})
+	registered(t, c, "stays", b.addr(), nil)
+	leaves := registered(t, c, "leaves", b.addr(), nil)
+	c.KeepBrokers("stays", []core.Broker{{Addr: b.addr()}}) // so that it gets heartbeats
+	route, err := fixed(t, 1, b.addr()).Route(bg, "T")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner := func() (beats, left int) {
+		for _, r := range b.requests(wire.HeartBeat) {
+			if h, err := wire.ParseHeartbeat(r.Body); err == nil && slices.Contains(h.ProducerGroups, "CLIENT_INNER_PRODUCER") {
+				if beats++; !slices.Contains(h.ProducerGroups, "stays") {
+					t.Errorf("a heartbeat of %v", h.ProducerGroups)
+				}
+			}
+		}
+		for _, r := range b.requests(wire.UnregisterClient) {
+			if r.Ext.Get("producerGroup") == "CLIENT_INNER_PRODUCER" {
+				left++
+			}
+		}
+		return beats, left
+	}
+	announce := func() {
+		t.Helper()
+		if err := c.Announce(bg, route); err != nil {
+			t.Fatal(err)
+		}
+	}
+	announce()
+	if beats, left := inner(); beats+left != 0 {
+		t.Errorf("at first %d heartbeats name the inner group, it left %d times", beats, left)
+	}
+	if err := leaves.Shutdown(bg); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		announce()
+	}
+	if beats, left := inner(); beats == 0 || left != 1 {
+		t.Errorf("then %d heartbeats name it, and it left %d times before", beats, left)
+	}
+	eventually(t, "more heartbeats", func() bool { beats, _ := inner(); return beats > 3 })
+	seen, beats := len(b.requests(wire.HeartBeat)), 0
+	for _, r := range b.requests(wire.HeartBeat)[seen-3:] {
+		if h, err := wire.ParseHeartbeat(r.Body); err == nil && slices.Contains(h.ProducerGroups, "CLIENT_INNER_PRODUCER") {
+			beats++
+		}
+	}
+	if beats != 3 {
+		t.Errorf("%d of the last 3 heartbeats name it", beats)
+	}
+	announce()
+	if _, left := inner(); left != 1 {
+		t.Errorf("it left %d times in all", left)
+	}
+}
 
 // Announce returns when each broker has answered a heartbeat, costs nothing for those that have,
 // and waits a second at most for one that has not.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/absent"
 	"github.com/liftoff-mq/liftoff/internal/confjson"
 	"github.com/liftoff-mq/liftoff/internal/logqueue"
 	"github.com/liftoff-mq/liftoff/internal/plausible"
@@ -154,7 +155,9 @@ type Config struct {
 	WriteTimeout time.Duration `json:"writeTimeout" yaml:"writeTimeout" env:"WRITE_TIMEOUT"`
 	// FrameTimeout is how long a frame may stay incomplete, 10 s by default.
 	FrameTimeout time.Duration `json:"frameTimeout" yaml:"frameTimeout" env:"FRAME_TIMEOUT"`
-	// IdleTimeout closes connections without any traffic, after 120 s by default.
+	// IdleTimeout closes connections without any traffic, after 120 s by default. The
+	// client looks for traffic once a HeartbeatInterval, so a connection may stay open for up to
+	// two of these longer.
 	IdleTimeout time.Duration `json:"idleTimeout" yaml:"idleTimeout" env:"IDLE_TIMEOUT"`
 	// UserTimeout is for how long what was sent may stay unacknowledged by the other side's
 	// kernel before a connection ends, 10 s by default: TCP_USER_TIMEOUT of Linux (RFC 5482). So
@@ -272,6 +275,9 @@ func (c Config) withDefaults() (Config, error) {
 	_, wrongSOCKS := parseSOCKS(c.SOCKS)
 	errs = append(errs, wrongAllowed, wrongAddresses, wrongSOCKS)
 	errs = append(errs, c.checkTenancy())
+	if c.Signer != nil && absent.Is(c.Signer) {
+		errs = append(errs, errors.New("Signer is a nil pointer"))
+	}
 	c.Logger = logqueue.New(c.Logger).With("component", "rocketmq.client")
 	return c, errors.Join(errs...)
 }

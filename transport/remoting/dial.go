@@ -86,7 +86,7 @@ func (p *peer) run(d *dialing) {
 		return
 	}
 	if p.broker {
-		p.c.beatOn(p)
+		p.c.beatOn(p, false)
 	}
 }
 

@@ -134,15 +134,11 @@ const (
 
 // endpointURL is what is asked. Errors do not repeat what may be a password.
 func endpointURL(endpoint, unit string) (*url.URL, error) {
-	whole := endpoint
-	if !strings.Contains(endpoint, "://") {
-		host, rest, _ := strings.Cut(endpoint, "/")
-		if !strings.ContainsAny(host, ":") {
-			host = net.JoinHostPort(host, endpointPort)
-		}
-		whole = "http://" + host + "/" + rest
+	scheme, _, whole := strings.Cut(endpoint, "://")
+	if whole = whole && !strings.ContainsAny(scheme, "/?#"); !whole {
+		endpoint = "http://" + endpoint
 	}
-	u, err := url.Parse(whole)
+	u, err := url.Parse(endpoint)
 	switch {
 	case err != nil:
 		return nil, errors.New("it is neither a URL nor host or host:port")
@@ -154,6 +150,9 @@ func endpointURL(endpoint, unit string) (*url.URL, error) {
 		return nil, errors.New("the host is missing, or not a name or an address")
 	case u.Fragment != "":
 		return nil, errors.New("it has a fragment, which no server gets")
+	}
+	if !whole && u.Port() == "" {
+		u.Host = net.JoinHostPort(u.Hostname(), endpointPort)
 	}
 	if u.Path == "" || u.Path == "/" {
 		u.Path = endpointPath

@@ -17,10 +17,13 @@ import (
 // fields and the body count. The request takes the way of all others: it is signed, shares the
 // connection of that broker, and the answer has at most [wire.MaxFrame] bytes. It is made once.
 //
-// Addr is a broker's address as routes and offset message ids have it: [Config].MapAddr
-// translates it, and one that is not allowed is refused. The request ends with ctx, without a
-// deadline there after [Config].RequestTimeout.
-func (c *Client) Do(ctx context.Context, addr string, cmd wire.Command) (wire.Command, error) {
+// Addr is a broker's address as routes and offset message ids have it. [Config].Addresses and
+// MapAddr translate it, and one that is not allowed is refused. Broker is the name of the broker
+// whose master is there: entries of Addresses by name count for it. It is empty for a slave, whose
+// address such an entry does not mean, and where the name is not known.
+//
+// The request ends with ctx, without a deadline there after [Config].RequestTimeout.
+func (c *Client) Do(ctx context.Context, broker, addr string, cmd wire.Command) (wire.Command, error) {
 	if err := c.usable(); err != nil {
 		return wire.Command{}, err
 	}
@@ -32,7 +35,7 @@ func (c *Client) Do(ctx context.Context, addr string, cmd wire.Command) (wire.Co
 	if ctx.Err() != nil {
 		return wire.Command{}, core.ContextError(ctx)
 	}
-	addr, err := c.dialable(ctx, addr)
+	addr, err := c.dialable(ctx, broker, addr)
 	if err != nil {
 		return wire.Command{}, err
 	}
@@ -49,8 +52,8 @@ func (c *Client) Do(ctx context.Context, addr string, cmd wire.Command) (wire.Co
 }
 
 // dialable is an address of a route as it is to be dialed.
-func (c *Client) dialable(ctx context.Context, raw string) (string, error) {
-	to, err := c.masters(ctx, raw, &wire.RouteData{Brokers: []wire.BrokerData{{Addrs: map[int64]string{rocketmq.MasterID: raw}}}})
+func (c *Client) dialable(ctx context.Context, broker, raw string) (string, error) {
+	to, err := c.masters(ctx, raw, &wire.RouteData{Brokers: []wire.BrokerData{{BrokerName: broker, Addrs: map[int64]string{rocketmq.MasterID: raw}}}})
 	switch {
 	case err != nil:
 		return "", err

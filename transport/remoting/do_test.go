@@ -28,7 +28,7 @@ func TestDo(t *testing.T) {
 		return addr
 	}})
 	for range 2 {
-		got, err := c.Do(bg, "broker.example:10911", wire.Command{Code: 203, Ext: wire.Fields{{Key: "k", Value: "v"}}, Body: []byte("body"), Opaque: 7, Flag: wire.FlagOneway})
+		got, err := c.Do(bg, "", "broker.example:10911", wire.Command{Code: 203, Ext: wire.Fields{{Key: "k", Value: "v"}}, Body: []byte("body"), Opaque: 7, Flag: wire.FlagOneway})
 		if err != nil || got.Code != 206 || got.Remark != "not online" || got.Ext.Get("k") != "answered" || string(got.Body) != "re: body" {
 			t.Fatalf("%+v, %v", got, err)
 		}
@@ -53,20 +53,20 @@ func TestDoIsRefused(t *testing.T) {
 		"a\x1b[2Jb:1":      "it is not host:port",
 		"127.0.0.1:123456": "port",
 	} {
-		_, err := c.Do(bg, addr, wire.Command{Code: 203})
+		_, err := c.Do(bg, "", addr, wire.Command{Code: 203})
 		if core.ClassOf(err) != core.ClassNetwork || !errors.Is(err, core.ErrConnect) || !strings.Contains(fmt.Sprint(err), want) || strings.Contains(fmt.Sprint(err), "\x1b") {
 			t.Errorf("%q: %v, want %q", addr, err, want)
 		}
 	}
 	over, cancel := context.WithCancel(bg)
 	cancel()
-	if _, err := c.Do(over, "127.0.0.1:1", wire.Command{Code: 203}); core.ClassOf(err) != core.ClassCanceled {
+	if _, err := c.Do(over, "", "127.0.0.1:1", wire.Command{Code: 203}); core.ClassOf(err) != core.ClassCanceled {
 		t.Errorf("%v", err)
 	}
 	if err := c.Shutdown(bg); err != nil {
 		t.Fatal(err)
 	}
-	_, do := c.Do(bg, "127.0.0.1:1", wire.Command{Code: 203})
+	_, do := c.Do(bg, "", "127.0.0.1:1", wire.Command{Code: 203})
 	_, server := c.DoNameServer(bg, wire.Command{Code: 106})
 	_, route := c.TopicRoute(bg, "T")
 	for _, err := range []error{do, server, route} {
@@ -80,7 +80,7 @@ func TestDoIsRefused(t *testing.T) {
 func TestDoEnds(t *testing.T) {
 	b := broker(t, func(*session, wire.Command) {})
 	c := client(t, remoting.Config{NameServers: []string{b.addr()}, RequestTimeout: 50 * time.Millisecond, NameServerTimeout: 50 * time.Millisecond})
-	if _, err := c.Do(bg, b.addr(), wire.Command{Code: 203}); core.ClassOf(err) != core.ClassTimeout {
+	if _, err := c.Do(bg, "", b.addr(), wire.Command{Code: 203}); core.ClassOf(err) != core.ClassTimeout {
 		t.Errorf("%v", err)
 	}
 	var all *remoting.NameServerError

@@ -47,20 +47,30 @@ func (c *Client) UnregisterGroup(ctx context.Context, group string) error {
 	if !known || c.usable() != nil {
 		return nil
 	}
-	cmd := wire.Command{
-		Code: wire.UnregisterClient,
-		Ext:  wire.Unregister{ClientID: c.id, ProducerGroup: group}.Fields(),
-	}
 	c.each(c.connected(), func(p *peer) {
-		answer, err := c.ask(ctx, p, cmd, c.cfg.RequestTimeout)
-		if err == nil {
-			err = answered(p, answer)
-		}
+		within := time.Duration(0)
+		err := c.unregister(ctx, p, group)
 		if err != nil {
+			within = settleTime
 			c.log.Warn("group not unregistered", "group", group, "addr", p.addr, "err", err)
 		}
+		p.mu.Lock()
+		p.standing.shake(within)
+		p.mu.Unlock()
 	})
 	return nil
+}
+
+// unregister takes a group back at one broker.
+func (c *Client) unregister(ctx context.Context, p *peer, group string) error {
+	answer, err := c.ask(ctx, p, wire.Command{
+		Code: wire.UnregisterClient,
+		Ext:  wire.Unregister{ClientID: c.id, ProducerGroup: group}.Fields(),
+	}, c.cfg.RequestTimeout)
+	if err != nil {
+		return err
+	}
+	return answered(p, answer)
 }
 
 // connected lists the brokers to which there is a connection.
@@ -173,7 +183,7 @@ func (c *Client) groupList() []string {
 // begins with one anyway.
 func (c *Client) beatOrDial(p *peer) {
 	if p.cur.Load() != nil {
-		c.beatOn(p)
+		c.beatOn(p, false)
 		return
 	}
 	w := conn.NewWait(c.life, time.Now().Add(c.cfg.ConnectTimeout), nil)
@@ -181,13 +191,19 @@ func (c *Client) beatOrDial(p *peer) {
 	_, _ = p.connect(&w) // the dial counts and logs its failure
 }
 
-// beatOn tells a broker which groups live here.
-func (c *Client) beatOn(p *peer) {
+// beatOn tells a broker which groups live here. With joins one of them is new on the connection,
+// as all are on a connection without a heartbeat.
+func (c *Client) beatOn(p *peer, joins bool) {
 	groups := c.groupList()
 	if len(groups) == 0 {
 		return
 	}
 	cn := p.cur.Load()
+	if cn != nil && p.rejoined.Load() == cn && !slices.Contains(groups, innerGroup) {
+		groups = append(groups, innerGroup)
+	}
+	joins = joins || p.beaten.Load() != cn
+	sent := time.Now()
 	body := wire.AppendHeartbeat(nil, &wire.Heartbeat{ClientID: c.id, ProducerGroups: groups})
 	answer, err := c.ask(c.life, p, wire.Command{Code: wire.HeartBeat, Body: body}, c.cfg.RequestTimeout)
 	if err == nil {
@@ -203,6 +219,11 @@ func (c *Client) beatOn(p *peer) {
 	c.count.heartbeats.Add(1)
 	if p.cur.Load() == cn { // else it may have gone out on another one
 		p.beaten.Store(cn)
+		if joins {
+			p.mu.Lock()
+			p.standing.join(sent)
+			p.mu.Unlock()
+		}
 	}
 }
 

@@ -496,9 +496,9 @@ func TestConfig(t *testing.T) {
 	}
 
 	_, err := remoting.NewClient(remoting.Config{
-		NameServers: []string{"a:0", "b:x"}, Serialization: 9, MaxBrokers: -1, IdleTimeout: -1,
+		NameServers: []string{"a:0", "b:x"}, Serialization: 9, MaxBrokers: -1, IdleTimeout: -1, Signer: (*signer)(nil),
 	})
-	for _, want := range []string{`"a:0"`, `"b:x"`, "serialization 9", "MaxBrokers", "IdleTimeout"} {
+	for _, want := range []string{`"a:0"`, `"b:x"`, "serialization 9", "MaxBrokers", "IdleTimeout", "Signer is a nil pointer"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in: %v", want, err)
 		}

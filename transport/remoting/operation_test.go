@@ -208,7 +208,7 @@ func (s *signer) check(t *testing.T, cmd wire.Command) {
 // TestSignerFails: nothing is sent that could not be signed.
 func TestSignerFails(t *testing.T) {
 	noKeys := errors.New("no keys")
-	for name, s := range map[string]remoting.Signer{"error": &signer{fail: noKeys}, "panic": (*signer)(nil)} {
+	for name, s := range map[string]remoting.Signer{"error": &signer{fail: noKeys}, "panic": struct{ remoting.Signer }{}} {
 		t.Run(name, func(t *testing.T) {
 			b := broker(t, nil)
 			p := producer(t, client(t, remoting.Config{Signer: s}), b.addr())

@@ -27,13 +27,15 @@ type peer struct {
 	// denied is the refusal of this client's credentials by the last heartbeat that the
 	// broker answered; nil if it took them.
 	denied atomic.Pointer[core.BrokerError]
-	// beaten is the connection on which the broker last answered a heartbeat.
-	beaten atomic.Pointer[conn.Conn]
+	// beaten is the connection on which the broker last answered a heartbeat, rejoined the one
+	// whose heartbeats name the group innerGroup besides.
+	beaten, rejoined atomic.Pointer[conn.Conn]
 	// version is the broker's, by the last heartbeat that it answered (Java:
 	// MQClientInstance.brokerVersionTable); 0 before. It is for people: no decision needs it.
 	version atomic.Int32
 
 	mu       sync.Mutex
+	standing standing
 	intro    *introduction
 	dialing  *dialing
 	dialed   bool // once at least
@@ -113,6 +115,7 @@ func (p *peer) replace(cn, next *conn.Conn, why error, blame bool) bool {
 func (p *peer) lost(cn *conn.Conn, why error, failed int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.standing.shake(settleTime) // the broker learns of the end later, and from another thread
 	if p.cur.CompareAndSwap(cn, nil) {
 		p.over(cn, why, failed > 0)
 		return

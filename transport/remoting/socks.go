@@ -58,6 +58,9 @@ func (s *SOCKS) UnmarshalText(text []byte) error {
 		return nil
 	case text[0] == '{':
 		return s.UnmarshalJSON(text)
+	case bytes.ContainsAny(text, `{"}`):
+		// What lost a part of its JSON may have a password in it, so the error does not show it.
+		return errors.New("the text is neither host:port nor JSON, which begins with {")
 	}
 	*s = SOCKS{anywhere: {Addr: string(text)}}
 	return nil

@@ -236,12 +236,13 @@ func TestSOCKSAsText(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		`{"0.0.0.0/0":{"address":"x"}}`:         "address: it is not known; there are addr, username, password",
-		`{"0.0.0.0/0":"proxy:1080"}`:            "want an object",
-		`{"0.0.0.0/0":`:                         "unexpected end",
-		`{"0.0.0.0/0":{"password":"[hidden]"}}`: "a secret that was hidden",
+		`{"0.0.0.0/0":{"address":"x"}}`:                     "address: it is not known; there are addr, username, password",
+		`{"0.0.0.0/0":"proxy:1080"}`:                        "want an object",
+		`{"0.0.0.0/0":`:                                     "unexpected end",
+		`{"0.0.0.0/0":{"password":"[hidden]"}}`:             "a secret that was hidden",
+		`"0.0.0.0/0":{"password":"` + proxyPassword + `"}}`: "the text is neither host:port nor JSON",
 	} {
-		if err := new(remoting.SOCKS).UnmarshalText([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if err := new(remoting.SOCKS).UnmarshalText([]byte(text)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), proxyPassword) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 	}

@@ -90,38 +90,45 @@ func (a *Admin) bound(ctx context.Context) (context.Context, context.CancelFunc)
 }
 
 // ask makes a request at a broker. An answer that is no success is a *[core.BrokerError].
-func (a *Admin) ask(ctx context.Context, addr string, code int, fields wire.Fields) (wire.Command, error) {
+func (a *Admin) ask(ctx context.Context, b broker, code int, fields wire.Fields) (wire.Command, error) {
 	ctx, cancel := a.bound(ctx)
 	defer cancel()
-	answer, err := a.client.Do(ctx, addr, wire.Command{Code: code, Ext: fields})
+	name := b.name
+	if b.slave {
+		name = ""
+	}
+	answer, err := a.client.Do(ctx, name, b.addr, wire.Command{Code: code, Ext: fields})
 	if err == nil && answer.Code != int(rocketmq.CodeSuccess) {
-		err = refusal.Of(rocketmq.ResponseCode(answer.Code), wire.TrimRemark(answer.Remark), addr)
+		err = refusal.Of(rocketmq.ResponseCode(answer.Code), wire.TrimRemark(answer.Remark), b.addr)
 	}
 	return answer, err
 }
 
 // number asks a broker for a number, which is a field of the answer.
-func (a *Admin) number(ctx context.Context, addr string, code int, field string, fields wire.Fields) (int64, error) {
-	answer, err := a.ask(ctx, addr, code, fields)
+func (a *Admin) number(ctx context.Context, b broker, code int, field string, fields wire.Fields) (int64, error) {
+	answer, err := a.ask(ctx, b, code, fields)
 	if err != nil {
 		return 0, err
 	}
 	n, err := strconv.ParseInt(answer.Ext.Get(field), 10, 64)
 	if err != nil {
-		return 0, &remoting.AnswerError{Addr: addr, Err: fmt.Errorf("the field %s is no number", field)}
+		return 0, &remoting.AnswerError{Addr: b.addr, Err: fmt.Errorf("the field %s is no number", field)}
 	}
 	return n, nil
 }
 
 // broker is one to ask.
-type broker struct{ name, addr string }
+type broker struct {
+	name, addr string // as the route has them; the name is empty if it is not known
+	slave      bool   // the address is not the master's
+}
 
 // mastersOf are the masters of brokers, by name. One without a master has no address.
 func mastersOf(brokers []wire.BrokerData) []broker {
 	out := make([]broker, 0, len(brokers))
 	for i := range brokers {
 		addr, _ := brokers[i].Master()
-		out = append(out, broker{brokers[i].BrokerName, addr})
+		out = append(out, broker{name: brokers[i].BrokerName, addr: addr})
 	}
 	slices.SortFunc(out, func(a, b broker) int { return cmp.Compare(a.name, b.name) })
 	return out

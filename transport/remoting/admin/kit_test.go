@@ -32,7 +32,10 @@ func virtualOf(t *testing.T, cfg embedded.Config, settings remoting.Config, test
 	synctest.Test(t, func(t *testing.T) {
 		cfg.Network = embedded.NewNetwork()
 		w := &world{Cluster: embedded.New(t, cfg)}
-		settings.NameServers, settings.Dial = w.NameServers(), w.Dial
+		settings.Dial = w.Dial
+		if len(settings.NameServers) == 0 {
+			settings.NameServers = w.NameServers()
+		}
 		client, err := remoting.NewClient(settings)
 		if err != nil {
 			t.Fatal(err)

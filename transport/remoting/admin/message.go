@@ -79,8 +79,9 @@ const notAt = "can not find message by the offset"
 
 // MessageAt asks for the message of an offset id, with VIEW_MESSAGE_BY_ID (33) at the broker
 // whose address is in the id (Java: MQAdminImpl.viewMessage). Whoever made up the id decides
-// which address that is; [remoting.Config].AllowedBrokers says which may be dialed, and MapAddr
-// translates them. The topic is there for brokers from 5.3 on with access control; it may be
+// which address that is; [remoting.Config].AllowedBrokers says which may be dialed. Addresses
+// and MapAddr translate it. An entry of Addresses by a broker's name does not, because the id does
+// not have the name. The topic is there for brokers from 5.3 on with access control; it may be
 // empty.
 //
 // Errors: one that matches [ErrNotFound]; a *[core.BrokerError]; a *[remoting.AnswerError],
@@ -98,7 +99,7 @@ func (a *Admin) MessageAt(ctx context.Context, topic, offsetID string) (*Message
 		}
 		fields = append(fields, wire.Field{Key: "topic", Value: topic})
 	}
-	answer, err := a.ask(ctx, addr, wire.ViewMessageByID, fields)
+	answer, err := a.ask(ctx, broker{addr: addr}, wire.ViewMessageByID, fields)
 	if be := (*core.BrokerError)(nil); errors.As(err, &be) && be.Code == rocketmq.CodeSystemError && strings.HasPrefix(be.Remark, notAt) {
 		return nil, &NotFoundError{What: fmt.Sprintf("offset %d of the broker at %s", id.Offset, addr)}
 	}

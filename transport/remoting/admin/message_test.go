@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -416,6 +417,44 @@ func TestRequestsTakeTheWayOfAll(t *testing.T) {
 		}
 		if n := w.Broker("broker-a").Connections(); n != 1 {
 			t.Errorf("%d connections", n)
+		}
+	})
+}
+
+// A translation of a broker's name holds for all that its master is asked. It does not hold for a
+// slave of that broker, nor for an offset message id, which has an address alone.
+func TestBrokersAreTranslatedByName(t *testing.T) {
+	cfg := embedded.Config{Brokers: embedded.BrokerNames(2), AdvertiseHost: "192.0.2.7"}
+	const server, addrA, addrB = "127.0.0.1:10001", "127.0.0.1:10002", "127.0.0.1:10003" // what a new network gives out
+	virtualOf(t, cfg, remoting.Config{
+		NameServers: []string{server},
+		Addresses:   []string{"broker-a=" + addrA, "broker-b=" + addrB, "elsewhere=192.0.2.8:1"},
+	}, func(t *testing.T, w *world) {
+		done, err := w.CreateTopic(t.Context(), admin.Topic{Name: "t", Queues: 1}, admin.Place{})
+		if err != nil || !slices.Equal(done, []string{"broker-a", "broker-b"}) {
+			t.Fatalf("%v, %v", done, err)
+		}
+		res := w.send(t, core.Message{Topic: "t", Keys: []string{"k"}, Body: []byte("x")})
+		if offsets, err := w.Offsets(t.Context(), "t"); err != nil || len(offsets) != 2 {
+			t.Errorf("%+v, %v", offsets, err)
+		}
+		if _, err := w.OffsetAt(t.Context(), "t", res.Queue, time.Now()); err != nil {
+			t.Error(err)
+		}
+		found, err := w.MessagesByKey(t.Context(), admin.Query{Topic: "t", Key: "k"})
+		one(t, found, err)
+		found, err = w.MessagesByID(t.Context(), "t", res.MessageID.String())
+		one(t, found, err)
+		if _, err := w.MessageAt(t.Context(), "t", wire.OffsetID{Addr: netip.MustParseAddrPort("192.0.2.7:10002")}.String()); !errors.Is(err, core.ErrConnect) {
+			t.Errorf("%v", err)
+		}
+
+		w.on("", wire.GetRouteInfoByTopic, answerOf(wire.AppendRoute(nil, &wire.RouteData{
+			Brokers: []wire.BrokerData{{BrokerName: "elsewhere", Addrs: map[int64]string{1: map[string]string{"broker-a": addrA, "broker-b": addrB}[res.Queue.Broker]}}},
+		}, wire.StandardKeys)))
+		found, err = w.MessagesByKey(t.Context(), admin.Query{Topic: "t", Key: "k"})
+		if m := one(t, found, err); m.Broker != "elsewhere" {
+			t.Errorf("from %q", m.Broker)
 		}
 	})
 }

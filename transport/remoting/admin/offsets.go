@@ -79,17 +79,17 @@ func (a *Admin) offsetsOf(ctx context.Context, topic string, b broker, id int) (
 	o := QueueOffsets{Queue: core.Queue{Broker: b.name, ID: id}}
 	fields := queueFields(topic, o.Queue)
 	var err error
-	if o.Max, err = a.number(ctx, b.addr, wire.GetMaxOffset, "offset", fields); err != nil {
+	if o.Max, err = a.number(ctx, b, wire.GetMaxOffset, "offset", fields); err != nil {
 		return o, err
 	}
-	if o.Min, err = a.number(ctx, b.addr, wire.GetMinOffset, "offset", fields); err != nil {
+	if o.Min, err = a.number(ctx, b, wire.GetMinOffset, "offset", fields); err != nil {
 		return o, err
 	}
 	// The edges are asked for one after the other; meanwhile old messages may go.
 	if o.Max = max(o.Max, o.Min); o.Max == o.Min {
 		return o, nil
 	}
-	millis, err := a.number(ctx, b.addr, wire.GetEarliestMsgStoreTime, "timestamp", fields)
+	millis, err := a.number(ctx, b, wire.GetEarliestMsgStoreTime, "timestamp", fields)
 	if err == nil && millis > 0 {
 		o.Earliest = time.UnixMilli(millis)
 	}
@@ -118,5 +118,5 @@ func (a *Admin) OffsetAt(ctx context.Context, topic string, queue core.Queue, at
 		return 0, fmt.Errorf("broker %s: %w", words.Quote(queue.Broker), errNoMaster)
 	}
 	fields := append(queueFields(topic, queue), wire.Field{Key: "timestamp", Value: strconv.FormatInt(at.UnixMilli(), 10)})
-	return a.number(ctx, addr, wire.SearchOffsetByTimestamp, "offset", fields)
+	return a.number(ctx, broker{name: queue.Broker, addr: addr}, wire.SearchOffsetByTimestamp, "offset", fields)
 }

@@ -111,7 +111,7 @@ func (a *Admin) query(ctx context.Context, topic, kind, key string, fields wire.
 	var out []Message
 	kept := 0
 	err = a.each(ctx, "look for "+what, readable(route.Brokers), func(ctx context.Context, b broker) error {
-		answer, err := a.lookFor(ctx, b.addr, fields, unique)
+		answer, err := a.lookFor(ctx, b, fields, unique)
 		if answer.Code == int(codeNotFound) {
 			return nil
 		}
@@ -146,13 +146,13 @@ func (a *Admin) query(ctx context.Context, topic, kind, key string, fields wire.
 // lookFor asks one broker. One of 4.9 with access control leaves the field for unique ids out of
 // what it verifies, other than Java's client and than brokers of 5.x, and refuses the request.
 // It is then made without the field, which such a broker does not need to find an id.
-func (a *Admin) lookFor(ctx context.Context, addr string, fields wire.Fields, unique bool) (wire.Command, error) {
+func (a *Admin) lookFor(ctx context.Context, b broker, fields wire.Fields, unique bool) (wire.Command, error) {
 	if !unique {
-		return a.ask(ctx, addr, wire.QueryMessage, fields)
+		return a.ask(ctx, b, wire.QueryMessage, fields)
 	}
-	answer, err := a.ask(ctx, addr, wire.QueryMessage, append(fields[:len(fields):len(fields)], wire.Field{Key: uniqueKeyQuery, Value: "true"}))
+	answer, err := a.ask(ctx, b, wire.QueryMessage, append(fields[:len(fields):len(fields)], wire.Field{Key: uniqueKeyQuery, Value: "true"}))
 	if be := (*core.BrokerError)(nil); errors.As(err, &be) && be.Class == core.ClassAuth && answer.Version < wire.V5_0_0 {
-		return a.ask(ctx, addr, wire.QueryMessage, fields)
+		return a.ask(ctx, b, wire.QueryMessage, fields)
 	}
 	return answer, err
 }
@@ -172,7 +172,7 @@ func readable(brokers []wire.BrokerData) []broker {
 	}
 	for i := range out {
 		if out[i].addr == "" {
-			out[i].addr = slaves[out[i].name]
+			out[i].addr, out[i].slave = slaves[out[i].name], true
 		}
 	}
 	return out

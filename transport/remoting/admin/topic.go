@@ -117,7 +117,7 @@ func (a *Admin) CreateTopic(ctx context.Context, t Topic, at Place) ([]string, e
 	var mu sync.Mutex
 	var done []string
 	err = a.each(ctx, "create topic "+t.Name, brokers, func(ctx context.Context, b broker) error {
-		answer, err := a.ask(ctx, b.addr, wire.UpdateAndCreateTopic, t.fields())
+		answer, err := a.ask(ctx, b, wire.UpdateAndCreateTopic, t.fields())
 		if err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ func (a *Admin) place(ctx context.Context, at Place) ([]broker, error) {
 		return nil, invalid("both cluster %s and broker %s are given", words.Quote(at.Cluster), words.Quote(at.Broker))
 	}
 	if _, _, err := net.SplitHostPort(at.Broker); err == nil {
-		return []broker{{at.Broker, at.Broker}}, nil
+		return []broker{{name: at.Broker, addr: at.Broker}}, nil
 	}
 	known, err := a.clusterInfo(ctx)
 	if err != nil {
