@@ -38,12 +38,12 @@ func runCpp(t *testing.T, args ...string) []string {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	home := t.TempDir() // it writes its log below
+	var out, diag bytes.Buffer
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the C++ client logged\n%s", tail(cppErrors(home), 4000))
+			t.Logf("the C++ client logged\n%s\nand the program said\n%s", tail(cppErrors(home), 4000), tail(diag.String(), 4000))
 		}
 	})
-	var out, diag bytes.Buffer
 	cmd := exec.CommandContext(ctx, "python3", append([]string{filepath.Join(folder, "consume.py")}, args...)...)
 	cmd.Env = append(os.Environ(), "PYTHONPATH="+cppInstall.site, "HOME="+home)
 	cmd.Stdout, cmd.Stderr = &out, &diag

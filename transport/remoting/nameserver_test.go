@@ -381,6 +381,7 @@ func TestNamesOfNameServersAreResolvedAgain(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
+		synctest.Wait() // a connection may just be replaced
 		if d := byAddress.Stats().Dials; d != 1 {
 			t.Errorf("an address was dialed %d times", d)
 		}
