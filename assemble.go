@@ -151,9 +151,7 @@ func newClient(cfg Config, access acl.Provider) (*remoting.Client, error) {
 		settings.Logger = cfg.Logger
 	}
 	var wrong error
-	if settings.Signer, wrong = signer(cfg, access, settings.Logger); wrong != nil {
-		settings.Signer = nil // what comes beside an error can be a nil pointer, which would be an error of its own
-	}
+	settings.Signer, wrong = signer(cfg, access, settings.Logger)
 	if len(settings.NameServers) > 0 {
 		return nil, errors.Join(errors.New("Client.NameServers is set: name servers belong into Config.NameServers"), wrong)
 	}
@@ -177,8 +175,16 @@ func signer(cfg Config, access acl.Provider, log *slog.Logger) (remoting.Signer,
 		return nil, errors.New("both credentials and Client.Signer are given: give one of them")
 	case access != nil && !cfg.ACL.IsZero():
 		return nil, errors.New("both Config.ACL and WithCredentials are given: give one of them")
-	case access != nil:
-		return acl.NewSigner(access)
 	}
-	return cfg.ACL.Signer(log)
+	var s *acl.Signer
+	var err error
+	if access != nil {
+		s, err = acl.NewSigner(access)
+	} else {
+		s, err = cfg.ACL.Signer(log)
+	}
+	if err != nil {
+		return nil, err // not s: a nil pointer in the settings would be a second error
+	}
+	return s, nil
 }

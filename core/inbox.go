@@ -67,9 +67,9 @@ func (r *ServerRequest) size() int {
 	return n
 }
 
-// ServerRequestHandler handles what servers ask. It runs on a goroutine of the inbox, at
-// most 16 of one kind at a time, and may take its time: requests of other kinds do not wait for it. ctx ends when the producer aborts
-// what is under way. A panic in it is recovered and logged.
+// ServerRequestHandler handles what servers ask. It runs on a goroutine of the inbox, at most 16
+// of one kind at a time, and may take its time: requests of other kinds do not wait for it. ctx
+// ends when the producer aborts what is under way. A panic in it is recovered and logged.
 type ServerRequestHandler interface {
 	HandleServerRequest(ctx context.Context, r *ServerRequest)
 }
@@ -99,8 +99,8 @@ const (
 	inboxWorkers  = 16
 )
 
-// Replies have more room. A broker asks again about a transaction, but nobody brings a reply
-// that was refused a second time: its request waits in vain. So all replies to the requests that
+// Replies have more room than checks. A broker repeats a check that the inbox refused. No broker
+// repeats a reply, so the request of a refused reply waits in vain. Therefore all replies to the requests that
 // are under way by default fit, which may come at once (requestreply.DefaultMaxWaiting), and one
 // of the greatest length for each handler (requestreply.DefaultMaxReplyBytes). They are there for
 // as long as it takes to unpack one and to wake its request, which waits for nothing.

@@ -8,9 +8,10 @@ import (
 
 // Hold counts work that belongs to p as a send under way, until release is called: Flush and
 // Shutdown wait for it. It is for a step that works for a caller on a goroutine of its own, which
-// makes calls of p and ends later than they do. The end of Shutdown's context aborts the calls;
-// that of the work is up to whoever holds. A release after the first does nothing. A producer
-// that does not run holds nothing: [ErrNotRunning], or [ErrClosed] once it was shut down.
+// makes calls of p and ends later than they do. When Shutdown's context ends, the producer aborts
+// those calls, but it cannot end the work: the step has to end it and to call release. Further
+// calls of release do nothing. Hold fails for a producer that does not run, with [ErrNotRunning],
+// or with [ErrClosed] once it was shut down. It is safe for concurrent use, and so is release.
 func (p *Producer) Hold() (release func(), err error) {
 	g, err := p.admit()
 	if err != nil {

@@ -59,10 +59,11 @@ func (e *ShutdownError) Unwrap() error { return e.Cause }
 // ([Finisher]), shuts the owned services down, and joins every goroutine.
 //
 // It returns when ctx ends, and no later than 50 ms after that, or after the call if ctx had
-// ended before: in this time the aborted sends come back and connections are closed. Each part
-// of it but the sends, the handlers and the steps that finish has a second at most, also where ctx has more. What does
-// not end in time, because a step, a callback, a log handler or a service blocks, is left behind
-// and ends when that code returns. A *[ShutdownError] says what was aborted and what was left.
+// ended before: in this time the aborted sends come back and connections are closed. The sends,
+// the handlers and the steps that finish have until ctx ends. Each other part has a second at
+// most, also where ctx has more. What does not end in time, because a step, a callback, a log
+// handler or a service blocks, is left behind and ends when that code returns. A
+// *[ShutdownError] says what was aborted and what was left.
 //
 // A second call does nothing. One that comes while Start, SetPolicies or another Shutdown is
 // under way waits for that until ctx ends.

@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/liftoff-mq/liftoff/integration/realcluster"
 )
@@ -43,6 +44,20 @@ func (c *cluster) Kill(t testing.TB, node string)    { t.Helper(); must(t, c.Clu
 func (c *cluster) Pause(t testing.TB, node string)   { t.Helper(); must(t, c.Cluster.Pause(node)) }
 func (c *cluster) Resume(t testing.TB, node string)  { t.Helper(); must(t, c.Cluster.Resume(node)) }
 func (c *cluster) Restart(t testing.TB, node string) { t.Helper(); must(t, c.Cluster.Restart(node)) }
+
+// RestartNotify restarts a killed broker and calls answers as soon as its port answers. From then on it takes messages, and
+// the restart is over some seconds later.
+func (c *cluster) RestartNotify(t testing.TB, broker string, answers func(at time.Time)) {
+	t.Helper()
+	answered := make(chan error, 1)
+	go func() {
+		at, err := c.WaitPort(t.Context(), broker)
+		answers(at)
+		answered <- err
+	}()
+	c.Restart(t, broker)
+	must(t, <-answered)
+}
 
 func (c *cluster) CreateTopic(t testing.TB, topic string, queues int, brokers ...string) {
 	t.Helper()

@@ -92,17 +92,8 @@ func TestBrokerCrashUnderLoadLosesNothingAndLiesAboutNothing(t *testing.T) {
 		time.Sleep(crashLoad / 4)
 		c.Kill(t, "broker-a")
 		time.Sleep(crashLoad / 15)
-		restarted := make(chan time.Time, 1)
-		go func() {
-			at, err := c.WaitPort(ctx, "broker-a")
-			if err != nil {
-				t.Error(err)
-			}
-			portBack.Store(&at)
-			restarted <- at
-		}()
-		c.Restart(t, "broker-a")
-		port := <-restarted
+		c.RestartNotify(t, "broker-a", func(at time.Time) { portBack.Store(&at) })
+		port := *portBack.Load()
 		// The restart may take long on a slow machine; the load goes on long enough after it in any case.
 		time.Sleep(max(time.Until(began.Add(crashLoad)), 5*time.Second))
 		senders.stop()

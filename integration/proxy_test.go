@@ -166,7 +166,7 @@ func TestTransactionsThroughAProxy(t *testing.T) {
 	t.Parallel()
 	version5(t, func(t *testing.T, version string) {
 		const queues, count = 2, 20
-		c := startCluster(t, realcluster.Options{Version: version, Proxy: true, Settings: []string{"transactionTimeOut=10000", "transactionCheckInterval=10000"}})
+		c := startCluster(t, realcluster.Options{Version: version, Proxy: true, Settings: asking()})
 		topic := topicFor(t, "t")
 		c.CreateTypedTopic(t, topic, "TRANSACTION", queues)
 		decide := func(n int) core.TransactionDecision {

@@ -66,15 +66,7 @@ func TestSimulationAgreesWithRealBrokers(t *testing.T) {
 			for _, b := range []string{"broker-a", "broker-b"} {
 				sick(b, true)
 				c.Kill(t, b)
-				// It takes messages from when its port answers, which is before the restart is over.
-				well := make(chan error, 1)
-				go func() {
-					_, err := c.WaitPort(t.Context(), b)
-					sick(b, false)
-					well <- err
-				}()
-				c.Restart(t, b)
-				must(t, <-well)
+				c.RestartNotify(t, b, func(time.Time) { sick(b, false) })
 				time.Sleep(2 * time.Second)
 			}
 		}},

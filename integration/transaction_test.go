@@ -100,15 +100,20 @@ func visible(t *testing.T, c *cluster, topic string, queues int, want []int) {
 }
 
 // askPause is how long a broker of these tests waits before it asks, and then before it asks again. An answer that takes
-// longer is told beside that to the next question, and the message is stored twice.
+// longer comes on top of the answer to the next question, and the message is stored twice.
 const askPause = 10 * time.Second
+
+// asking are the settings of such a broker.
+func asking() []string {
+	pause := strconv.FormatInt(askPause.Milliseconds(), 10)
+	return []string{"transactionTimeOut=" + pause, "transactionCheckInterval=" + pause}
+}
 
 // The parts share a cluster that asks soon, and run side by side: most of the time they wait for its questions.
 func TestTransactions(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
-		pause := strconv.FormatInt(askPause.Milliseconds(), 10)
-		c := startCluster(t, realcluster.Options{Version: version, Settings: []string{"transactionTimeOut=" + pause, "transactionCheckInterval=" + pause}})
+		c := startCluster(t, realcluster.Options{Version: version, Settings: asking()})
 		for name, part := range map[string]func(*testing.T, *cluster){
 			"a thousand": aThousandTransactions, "process killed": killedBetweenHalfAndEnd, "answers": answersToEnds,
 		} {

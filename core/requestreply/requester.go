@@ -172,8 +172,8 @@ func (r *Requester) Request(ctx context.Context, msg *core.Message, opts ...core
 //
 // The producer's Flush and Shutdown wait until done has returned, as they do for
 // [core.Producer.SendAsync]. So done may make requests and sends, but must not call Flush or
-// Shutdown with a context that does not end. What is asked of a producer that does not run fails,
-// and nobody waits for its done.
+// Shutdown with a context that does not end. A request to a producer that does not run fails, and
+// its Shutdown does not wait for done.
 func (r *Requester) RequestAsync(ctx context.Context, msg *core.Message, done func(*Reply, error), opts ...core.SendOption) {
 	opts = slices.Clone(opts)
 	release := r.hold()

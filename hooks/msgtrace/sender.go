@@ -113,7 +113,7 @@ func (t *Trace) Finish(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	_ = p.Flush(ctx) // what is not sent by then, Shutdown ends
+	_ = p.Flush(ctx) // Shutdown aborts the trace messages that are still under way after this
 }
 
 // end takes no further records and makes run send what waits. It gives the producer that does

@@ -267,6 +267,8 @@ func (b *Broker) gone(c *conn) {
 		if client.conn == c {
 			left = union(left, client.ConsumerGroups)
 			t.remove(client)
+		} else {
+			t.measure(client) // it may have become smaller
 		}
 	}
 	t.forget(left)

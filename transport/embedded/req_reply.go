@@ -4,9 +4,9 @@ package embedded
 // to another one's message. PUSH_REPLY_MESSAGE_TO_CLIENT (326): the broker's request to that other one.
 //
 // Versions: as 5.3.3 (Java ReplyMessageProcessor). The property REPLY_TO_CLIENT names the client, which
-// is known by its producers' heartbeats: see Client.replies. The broker asks it and waits 10 s for its answer, and only then
-// answers the reply's sender. The reply is also stored in its topic, whether it was brought or not, with
-// the properties that it came with alone.
+// is known by its producers' heartbeats: see Client.replies. The broker asks it and waits 10 s for its
+// answer, and only then answers the reply's sender. The reply is also stored in its topic, whether it was
+// brought or not, with the properties that it came with alone.
 //
 // Deviations: replies that wait for their client's answer take 16 MiB at most (Config.MaxTableBytes); one
 // more is answered as by a busy broker.
@@ -59,7 +59,7 @@ func (b *Broker) sendReply(c *conn, cmd *wire.Command) reply {
 	if id == "" {
 		return b.replied(c, &req, cmd.Body, "reply message properties[REPLY_TO_CLIENT] is null")
 	}
-	to := b.producerOf(id)
+	to := b.repliesTo(id)
 	if to == nil {
 		return b.replied(c, &req, cmd.Body, "push reply message fail, channel of <"+wire.TrimRemark(id)+"> not found.")
 	}
@@ -147,8 +147,8 @@ func (b *Broker) replied(c *conn, req *wire.SendRequest, body []byte, remark str
 	return r
 }
 
-// producerOf finds the connection to which a client's replies go, nil if there is none.
-func (b *Broker) producerOf(id string) *conn {
+// repliesTo finds the connection to which a client's replies go, nil if there is none.
+func (b *Broker) repliesTo(id string) *conn {
 	t := &b.clients
 	t.mu.Lock()
 	defer t.mu.Unlock()

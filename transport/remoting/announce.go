@@ -17,8 +17,9 @@ import (
 // connection (registerProducer). The broker forgets the id's connection whenever any group of the
 // client unregisters (unregisterProducer), and whenever any connection that brought groups ends,
 // also one that is no longer in use (doChannelCloseEvent). Then the client's usual heartbeats
-// change nothing. It has to bring a group that is new: innerGroup, which it unregisters first.
-// Its own groups stay, because a broker asks their members about transactions meanwhile.
+// change nothing. The client has to bring a group that is new: innerGroup, which it unregisters
+// first. It does not use a producer's group for that, because meanwhile the broker would not ask
+// the producer about transactions.
 
 // innerGroup is the group that Java's clients have besides those of their producers (Java:
 // MixAll.CLIENT_INNER_PRODUCER_GROUP).
