@@ -88,8 +88,8 @@ func TestSimulationAgreesWithRealBrokers(t *testing.T) {
 			sim := simulate(t, incident.name, "--brokers", "2", "--callers", fmt.Sprint(simCallers), "--rate", fmt.Sprint(simRate),
 				"--keyed", fmt.Sprint(incident.keyed), "--onset", simOnset.String(), "--length", length.Round(time.Millisecond).String(),
 				"--duration", max(simDuration, simOnset+length+5*time.Second).Round(time.Millisecond).String())
-			t.Logf("%s for %v: real %d calls, %d errors without and %d with a key, share of the sick broker %.3f; simulated %d calls, %d and %d errors, %.3f",
-				incident.name, length.Round(time.Millisecond), real.calls, real.plainErrors, real.keyedErrors, real.sickShare(),
+			t.Logf("%s for %v: real %d calls, %d errors without and %d with a key, %d of %d attempts to the sick broker; simulated %d calls, %d and %d errors, a share of %.3f",
+				incident.name, length.Round(time.Millisecond), real.calls, real.plainErrors, real.keyedErrors, real.toSick, real.during,
 				sim.Calls, sim.Plain.Errors, sim.WithKey.Errors, sim.SickShare)
 			near := func(what string, real, sim, margin float64) {
 				t.Helper()

@@ -232,7 +232,8 @@ func (c *Cluster) PIDs() ([]int, error) {
 	return pids, nil
 }
 
-// Kill ends a node with SIGKILL, as a crash does: sockets are reset, nothing is flushed by the process.
+// Kill ends a node with SIGKILL, as a crash does: sockets are reset, nothing is flushed by the process. It returns when
+// the node's port refuses connections.
 func (c *Cluster) Kill(node string) error { return c.node("stop", "--kill", node) }
 
 // Pause stops a node with SIGSTOP: its sockets stay open and accept connections, but nothing answers.
