@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -88,8 +89,9 @@ func TestSimulationAgreesWithRealBrokers(t *testing.T) {
 			sim := simulate(t, incident.name, "--brokers", "2", "--callers", fmt.Sprint(simCallers), "--rate", fmt.Sprint(simRate),
 				"--keyed", fmt.Sprint(incident.keyed), "--onset", simOnset.String(), "--length", length.Round(time.Millisecond).String(),
 				"--duration", max(simDuration, simOnset+length+5*time.Second).Round(time.Millisecond).String())
+			toSick, during := real.shares(began, length)
 			t.Logf("%s for %v: real %d calls, %d errors without and %d with a key, %d of %d attempts to the sick broker; simulated %d calls, %d and %d errors, a share of %.3f",
-				incident.name, length.Round(time.Millisecond), real.calls, real.plainErrors, real.keyedErrors, real.toSick, real.during,
+				incident.name, length.Round(time.Millisecond), real.calls, real.plainErrors, real.keyedErrors, toSick, during,
 				sim.Calls, sim.Plain.Errors, sim.WithKey.Errors, sim.SickShare)
 			near := func(what string, real, sim, margin float64) {
 				t.Helper()
@@ -99,7 +101,7 @@ func TestSimulationAgreesWithRealBrokers(t *testing.T) {
 			}
 			near("errors without a key", float64(real.plainErrors), float64(sim.Plain.Errors), 5+float64(sim.Plain.Errors)/3)
 			near("errors with a key", float64(real.keyedErrors), float64(sim.WithKey.Errors), 5+float64(sim.WithKey.Errors)/3)
-			near("share of the sick broker", real.sickShare(), sim.SickShare, 0.1)
+			near("share of the sick broker", float64(toSick)/float64(max(1, during)), sim.SickShare, 0.1)
 			if sim.Lost != 0 {
 				t.Errorf("the simulation lost %d messages", sim.Lost)
 			}
@@ -126,17 +128,28 @@ type incidentTraffic struct {
 	callers sync.WaitGroup
 
 	mu          sync.Mutex
-	ill         map[string]bool
-	during      int // attempts while a broker is sick
-	toSick      int // those that went to it
+	attempts    []beganAttempt
+	outages     []realOutage
 	calls       int
 	plainErrors int
 	keyedErrors int
 }
 
+// beganAttempt is an attempt that reached the transport.
+type beganAttempt struct {
+	broker string
+	at     time.Time
+}
+
+// realOutage is a time in which a broker was sick. It has no end while it lasts.
+type realOutage struct {
+	broker     string
+	begin, end time.Time
+}
+
 func newIncidentTraffic(t *testing.T, c *cluster, topic string, keyed float64) *incidentTraffic {
 	t.Helper()
-	tr := &incidentTraffic{stop: make(chan struct{}), ill: map[string]bool{}}
+	tr := &incidentTraffic{stop: make(chan struct{})}
 	p, err := liftoff.New(liftoff.Config{Group: "incident", NameServers: []string{c.NameServer()}}, liftoff.WithSteps(core.ListenerStep("incident", tr)))
 	tr.p = startProducer(t, p, err)
 	for i := range 32 { // connections, as the simulation has them before its traffic
@@ -178,16 +191,11 @@ func (tr *incidentTraffic) called(keyed bool, err error) {
 	}
 }
 
-// AttemptDone counts attempts that reached the transport, by when they ended.
 func (tr *incidentTraffic) AttemptDone(_ context.Context, r *core.AttemptReport) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	if len(tr.ill) == 0 || r.Abandoned {
-		return
-	}
-	tr.during++
-	if tr.ill[r.Attempt.Broker().Name] {
-		tr.toSick++
+	if !r.Abandoned {
+		tr.attempts = append(tr.attempts, beganAttempt{r.Attempt.Broker().Name, time.Now().Add(-r.Latency)})
 	}
 }
 
@@ -195,14 +203,29 @@ func (tr *incidentTraffic) sick(broker string, is bool) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	if is {
-		tr.ill[broker] = true
+		tr.outages = append(tr.outages, realOutage{broker: broker, begin: time.Now()})
 	} else {
-		delete(tr.ill, broker)
+		tr.outages[len(tr.outages)-1].end = time.Now()
 	}
 }
 
-func (tr *incidentTraffic) sickShare() float64 {
-	return float64(tr.toSick) / float64(max(1, tr.during))
+// shares counts attempts as the simulation does, by when they began: those during the incident, and of them those to a
+// broker that was sick.
+func (tr *incidentTraffic) shares(began time.Time, length time.Duration) (toSick, during int) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	for _, a := range tr.attempts {
+		if a.at.Before(began) || !a.at.Before(began.Add(length)) {
+			continue
+		}
+		during++
+		if slices.ContainsFunc(tr.outages, func(o realOutage) bool {
+			return a.broker == o.broker && !a.at.Before(o.begin) && a.at.Before(o.end)
+		}) {
+			toSick++
+		}
+	}
+	return toSick, during
 }
 
 func (tr *incidentTraffic) end() {
