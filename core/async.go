@@ -60,7 +60,7 @@ func (p *Producer) refuseAsync(ctx context.Context, msg *Message, why error, don
 func (p *Producer) notBegun(ctx context.Context, c *Call, generation uint32, why error, done func(Result, error)) {
 	defer p.inflight.leave(generation)
 	err := c.exit()
-	defer func() { p.finish(done, Result{}, err) }()
+	defer func() { p.decide(done, Result{}, err) }()
 	_, err = p.engine.outcome(ctx, c, nil, why)
 	p.engine.release(c)
 }
@@ -127,7 +127,7 @@ func (c *Call) run() {
 	defer p.inflight.leave(a.generation)
 	var res Result
 	err := errGoexit
-	defer func() { p.finish(a.done, res, err) }()
+	defer func() { p.decide(a.done, res, err) }()
 	defer func() {
 		p.release(a.weight)
 		p.workers.leave(a.expired, err)
@@ -142,6 +142,13 @@ func (c *Call) run() {
 	res, err = p.engine.run(a.ctx, c, nil)
 	p.engine.release(c)
 	returned = true
+}
+
+// decide calls done for a send that keeps its place in flight until done returns.
+func (p *Producer) decide(done func(Result, error), res Result, err error) {
+	p.decided.Add(1)
+	defer p.decided.Add(-1)
+	p.finish(done, res, err)
 }
 
 // finish calls done and keeps its panic.

@@ -17,7 +17,11 @@ func (p *Producer) Hold() (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	return sync.OnceFunc(func() { p.inflight.leave(g) }), nil
+	p.decided.Add(1)
+	return sync.OnceFunc(func() {
+		p.decided.Add(-1)
+		p.inflight.leave(g)
+	}), nil
 }
 
 // inflight counts the sends under way, in two generations: a drain turns to the

@@ -62,8 +62,11 @@ type Producer struct {
 	workers   *workers
 	// undelivered counts the sends and operations that failed because they were aborted.
 	undelivered atomic.Int64
-	retired     retirements  // services of replaced policies
-	changes     stateChanges // of which listeners are still to hear
+	// decided counts the places of inflight that wait for no outcome, or whose outcome another place
+	// waits for: done functions that run, what Hold gave, transactions whose half is under way.
+	decided atomic.Int64
+	retired retirements  // services of replaced policies
+	changes stateChanges // of which listeners are still to hear
 }
 
 // NewProducer makes a producer. It does no I/O and starts no goroutine. All

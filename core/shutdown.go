@@ -20,8 +20,8 @@ import (
 // ShutdownError reports what Shutdown could not wait for.
 type ShutdownError struct {
 	// Undelivered is the number of sends and operations that failed with [ErrAborted], and
-	// of those that had not returned when Shutdown did. What is still acknowledged after the
-	// abort is not among them.
+	// of those that had no outcome yet when Shutdown returned. What is still acknowledged after
+	// the abort is not among them.
 	Undelivered int
 	// Left names what had not ended when Shutdown returned, because code that is not the
 	// producer's blocks: "service *kafka.Bridge", "2 sends: a step or a done function
@@ -143,11 +143,13 @@ func (p *Producer) endCalls(s *ending) (stuck int) {
 	if p.inflight.drain(s.user) != nil {
 		close(p.engine.aborted)
 		p.engine.abort()
+		undecided := 0
 		if s.drain(&p.inflight) != nil {
 			stuck = p.inflight.len()
+			undecided = max(stuck-int(p.decided.Load()), 0)
 			s.left = append(s.left, fmt.Sprintf("%d sends: a step or a done function blocks", stuck))
 		}
-		s.aborted = int(p.undelivered.Load()) + stuck
+		s.aborted = int(p.undelivered.Load()) + undecided
 	}
 	// No call waits any more for the batches that are left, so they were told to end.
 	if s.drain(&p.batching) != nil && stuck == 0 {

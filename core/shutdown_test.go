@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -383,5 +384,54 @@ func TestHold(t *testing.T) {
 		if _, err := p.Hold(); !errors.Is(err, core.ErrClosed) {
 			t.Errorf("after the end: %v", err)
 		}
+	})
+}
+
+// Undelivered is what has no outcome: neither a send whose done function blocks, nor what a step holds, nor a transaction
+// besides its half.
+func TestUndeliveredHasNoOutcome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck := make(chan struct{})
+		l := &teller{}
+		cfg := transactional(l)
+		cfg.Timeout = time.Hour
+		cfg.Steps = append(cfg.Steps, core.CallStep("stuck", core.StageGuard, core.InterceptorFunc(func(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+			switch c.Message().Tag {
+			case "stuck":
+				<-stuck
+			case "hung":
+				return nil, c.Wait(ctx, nil)
+			}
+			return next(ctx, c)
+		})))
+		p := must(core.NewProducer(cfg))
+		if err := p.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		released, held := must(p.Hold()), must(p.Hold())
+		released() // like the send and the transaction after it: what is over does not count
+		over := make(chan error, 1)
+		p.SendAsync(t.Context(), coretest.Message("x"), func(_ core.Result, err error) { over <- err })
+		_, err := p.SendTransaction(t.Context(), coretest.Message("x"), decides(core.TransactionCommit, nil))
+		if err = errors.Join(<-over, err); err != nil {
+			t.Fatal(err)
+		}
+		tagged := func(tag string) *core.Message { return &core.Message{Topic: "T", Tag: tag, Body: []byte("x")} }
+		blocks := func(core.Result, error) { <-stuck }
+		p.SendAsync(t.Context(), tagged("hung"), blocks)   // aborted; its function blocks
+		p.SendAsync(t.Context(), tagged("stored"), blocks) // acknowledged; its function blocks
+		p.SendAsync(t.Context(), tagged("stuck"), nil)
+		go func() { _, _ = p.SendTransaction(t.Context(), tagged("stuck"), decides(core.TransactionCommit, nil)) }()
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		err = p.Shutdown(ctx)
+		var se *core.ShutdownError
+		if !errors.As(err, &se) || se.Undelivered != 3 || !slices.Contains(se.Left, "6 sends: a step or a done function blocks") {
+			t.Errorf("got %v", err)
+		}
+		close(stuck)
+		held()
+		synctest.Wait()
 	})
 }

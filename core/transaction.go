@@ -115,11 +115,7 @@ var ErrWeakHalf = errors.New("rocketmq: half message stored with a weak status, 
 func (p *Producer) SendTransaction(ctx context.Context, msg *Message, local LocalTransaction, opts ...SendOption) (TransactionResult, error) {
 	g := p.inflight.enter() // Shutdown waits for all of it; the half is refused after that
 	defer p.inflight.leave(g)
-	half, err := p.one(ctx, Sync, msg, append(opts[:len(opts):len(opts)], SendOptionFunc(func(o *CallOptions) {
-		if o.call.half = true; local == nil {
-			o.fail(errors.New("the local transaction is nil"))
-		}
-	})))
+	half, err := p.half(ctx, msg, local, opts)
 	if err != nil {
 		return TransactionResult{}, err
 	}
@@ -141,6 +137,17 @@ func (p *Producer) SendTransaction(ctx context.Context, msg *Message, local Loca
 		return out, nil
 	}
 	return out, transactionError(msg.Topic, out, cause, endErr)
+}
+
+// half sends the half message. Its send has a place in flight of its own.
+func (p *Producer) half(ctx context.Context, msg *Message, local LocalTransaction, opts []SendOption) (Result, error) {
+	p.decided.Add(1)
+	defer p.decided.Add(-1)
+	return p.one(ctx, Sync, msg, append(opts[:len(opts):len(opts)], SendOptionFunc(func(o *CallOptions) {
+		if o.call.half = true; local == nil {
+			o.fail(errors.New("the local transaction is nil"))
+		}
+	})))
 }
 
 func transactionError(topic string, r TransactionResult, cause, endErr error) error {
