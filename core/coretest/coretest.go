@@ -6,6 +6,7 @@ package coretest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,6 +77,44 @@ func (t *Transport) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Resu
 		return t.Do(ctx, at)
 	}
 	return t.Ack(at), nil
+}
+
+// ReplyingTransport is a [Transport] that brings a reply with the body "reply" to each request
+// that it acknowledges, before the request's send returns. The zero value is ready.
+type ReplyingTransport struct {
+	Transport
+	// Properties are those of each reply beside the one that names its request.
+	Properties map[string]string
+
+	inbox atomic.Pointer[core.Inbox]
+}
+
+// ClientID implements [core.GroupRegistrar].
+func (t *ReplyingTransport) ClientID() string { return "client@1" }
+
+// RegisterGroup keeps the group's inbox. Replies go to the group that came last.
+func (t *ReplyingTransport) RegisterGroup(_ context.Context, r core.Registration) error {
+	t.inbox.Store(r.Inbox)
+	return nil
+}
+
+// UnregisterGroup implements [core.GroupRegistrar].
+func (t *ReplyingTransport) UnregisterGroup(context.Context, string) error { return nil }
+
+// RoundTrip answers as [Transport.RoundTrip] does, and then replies.
+func (t *ReplyingTransport) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Result, error) {
+	res, err := t.Transport.RoundTrip(ctx, at)
+	id, isRequest := at.Call().Outgoing().Property(rocketmq.PropertyCorrelationID)
+	if err != nil || !isRequest {
+		return res, err
+	}
+	properties := map[string]string{}
+	maps.Copy(properties, t.Properties)
+	properties[rocketmq.PropertyCorrelationID] = id
+	if err := t.inbox.Load().Deliver(&core.ServerRequest{Kind: core.RequestReply, Body: []byte("reply"), Properties: properties}); err != nil {
+		return nil, err
+	}
+	return res, nil
 }
 
 // Ack is the result of a stored message, or of a written one where no answer is

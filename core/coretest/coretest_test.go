@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/requestreply"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 )
 
@@ -90,4 +92,29 @@ func TestTransport(t *testing.T) {
 			t.Errorf("%d attempts were recorded, want 6", n)
 		}
 	})
+}
+
+// A request gets its reply, with the properties that were asked for.
+func ExampleReplyingTransport() {
+	requests, err := requestreply.New(requestreply.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	broker := &coretest.ReplyingTransport{Properties: map[string]string{"color": "blue"}}
+	p, err := core.NewProducer(coretest.Config(broker, requests.Step()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	if err := p.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+	defer p.Shutdown(ctx)
+	reply, err := requests.Request(ctx, &core.Message{Topic: "Prices", Body: []byte("apples")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(string(reply.Body), reply.Properties["color"])
+	// Output:
+	// reply blue
 }

@@ -10,7 +10,8 @@
 //	}
 //
 // The step stands in a real producer, where the kit stands around it and sees what it does with
-// each call. The other fields of [Step] say what is special about it: that it may refuse a
+// each call. It is attached to that producer ([core.Attacher]), and each check has a step and a
+// producer of its own. The other fields of [Step] say what is special about it: that it may refuse a
 // message (Vetoes) or make it wait (MayWait), that it changes the topic or the body, which
 // messages it is about. What a step has no part for is skipped, and go test -v shows why. Skip
 // leaves out a rule or a check, for a reason. [TestBudget] and [TestCompressor] do the same for

@@ -191,6 +191,40 @@ func TestCodecWithoutUnpack(t *testing.T) {
 	}
 }
 
+// attached is a step that passes calls on when it knows its producer, and hears of requests of servers.
+type attached struct{ p atomic.Pointer[core.Producer] }
+
+func (a *attached) Attach(p *core.Producer) (map[core.ServerRequestKind]core.ServerRequestHandler, error) {
+	if !a.p.CompareAndSwap(nil, p) {
+		return nil, errMine
+	}
+	return map[core.ServerRequestKind]core.ServerRequestHandler{core.RequestReply: a}, nil
+}
+
+func (*attached) HandleServerRequest(context.Context, *core.ServerRequest) {}
+
+func (a *attached) Intercept(ctx context.Context, c *core.Call, next core.Handler) (*core.Result, error) {
+	if a.p.Load().State() != core.StateRunning {
+		return nil, errMine
+	}
+	return next(ctx, c)
+}
+
+// A step is attached to the kit's producer, once, as to any.
+func TestAttachedStep(t *testing.T) {
+	if failed, rec := verdict(t, steptest.StepRules(), func(steptest.TB) steptest.Step { return calling(&attached{}) }); failed != "" {
+		t.Errorf("it breaks %s:\n%s", failed, strings.Join(rec.failures, "\n"))
+	}
+	failed, rec := verdict(t, steptest.StepRules(), func(steptest.TB) steptest.Step {
+		a := &attached{}
+		a.p.Store(new(core.Producer)) // it belongs to another one
+		return calling(a)
+	})
+	if all := strings.Join(rec.failures, "\n"); failed == "" || !strings.Contains(all, errMine.Error()) {
+		t.Errorf("%q: %s", failed, all)
+	}
+}
+
 // living is a step with a life of its own.
 type living struct {
 	mu     sync.Mutex

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -205,6 +206,23 @@ func (o *outside) InterceptOperation(ctx context.Context, op *core.Operation, ne
 	})
 }
 
+// Attach implements [core.Attacher].
+func (o *outside) Attach(p *core.Producer) (map[core.ServerRequestKind]core.ServerRequestHandler, error) {
+	handlers := map[core.ServerRequestKind]core.ServerRequestHandler{}
+	for _, part := range o.parts {
+		a, ok := part.(core.Attacher)
+		if !ok {
+			continue
+		}
+		own, err := a.Attach(p)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(handlers, own)
+	}
+	return handlers, nil
+}
+
 // Drain implements [core.Drainer].
 func (o *outside) Drain() {
 	for _, part := range o.parts {
@@ -279,6 +297,15 @@ func (t *carrier) RoundTrip(ctx context.Context, at *core.Attempt) (*core.Result
 	}
 	return v.fateBelow(ctx).answer(at.Result(), v)
 }
+
+// ClientID implements [core.Registrar].
+func (t *carrier) ClientID() string { return "steptest" }
+
+// RegisterGroup implements [core.Registrar]. No server asks anything.
+func (t *carrier) RegisterGroup(context.Context, core.Registration) error { return nil }
+
+// UnregisterGroup implements [core.Registrar].
+func (t *carrier) UnregisterGroup(context.Context, string) error { return nil }
 
 // Recall is the same for operations.
 func (t *carrier) Recall(ctx context.Context, op *core.Operation, _ string) (string, error) {

@@ -4,8 +4,6 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/liftoff-mq/liftoff/core"
-	"github.com/liftoff-mq/liftoff/core/coretest"
 	"github.com/liftoff-mq/liftoff/core/steptest"
 	"github.com/liftoff-mq/liftoff/hooks/msgtrace"
 )
@@ -18,14 +16,6 @@ func TestRules(t *testing.T) {
 				rule.Test(t, func(tb steptest.TB) steptest.Step {
 					trace, err := msgtrace.New(msgtrace.Config{})
 					if err != nil {
-						tb.Fatalf("%v", err)
-					}
-					// The kit calls no Attach. The records go to another transport than its own.
-					host, err := core.NewProducer(coretest.Config(&coretest.Transport{}))
-					if err != nil {
-						tb.Fatalf("%v", err)
-					}
-					if _, err := trace.Attach(host); err != nil {
 						tb.Fatalf("%v", err)
 					}
 					return steptest.Step{Step: trace.Step()}
