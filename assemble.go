@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/hooks/compress"
@@ -36,7 +37,7 @@ func assemble(cfg Config, options []Option) (core.Config, error) {
 		Policies: p.policies, Handlers: p.handlers, Own: p.own, Logger: cfg.Logger,
 		TransactionChecker: p.checker, Unpack: compress.Unpack,
 	}
-	for _, topic := range p.topics {
+	for _, topic := range slices.Concat(cfg.Topics, p.topics) {
 		c.Topics = append(c.Topics, namespace.Wrap(cfg.Namespace, topic))
 	}
 	if cfg.Namespace != "" && cfg.Client.NamespaceV2 != "" {

@@ -85,6 +85,7 @@ var pageOfSettings = []configured{
 		},
 		texts: map[string]form{
 			"NameServers":                   servers,
+			"Topics":                        {"names of topics", []any{[]string{"Orders", "%RETRY%g"}}, []any{[]string{"a b"}, []string{""}}},
 			"Client.Discovery.Endpoint":     {"URL, or a host with or without a port", []any{"a", "a:1", "https://a/b"}, []any{"ftp://a", "a b"}},
 			"Client.Discovery.SRV":          {"DNS names", []any{[]string{"_rocketmq._tcp.example.com"}}, []any{[]string{"a b"}, []string{""}}},
 			"Client.AllowedBrokers":         {"names, `*.example`, IP addresses, networks; with or without a port", []any{[]string{"a", "*.b:1", "10.0.0.0/8"}}, []any{[]string{"10.0.0.0/99"}}},

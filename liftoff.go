@@ -45,6 +45,10 @@ type Config struct {
 	// Namespace is put in front of the group and of every topic, as "ns%topic": version 1 of
 	// namespaces. Version 2 is Client.NamespaceV2; both together are a mistake. None by default.
 	Namespace string `json:"namespace" yaml:"namespace" env:"NAMESPACE"`
+	// Topics, without the namespace, are looked up and connected to when the producer starts, and
+	// stay known for as long as it lives; see [core.Config]. None by default: other topics are
+	// looked up by their first send. A topic that does not exist is no error of the start.
+	Topics []string `json:"topics" yaml:"topics" env:"TOPICS"`
 	// Timeout is the time of one call, all attempts included, 3 s by default. The
 	// caller's context may make it shorter. It has to be longer than brokers wait for a
 	// disk or a slave, or their weak statuses come too late; see [core.Config].

@@ -3,8 +3,10 @@ package liftoff_test
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
@@ -368,4 +370,26 @@ func TestBothNamespacesAreAMistake(t *testing.T) {
 	if _, err := liftoff.New(cfg); err != nil {
 		t.Error(err)
 	}
+}
+
+// Topics of the configuration, in the namespace, are looked up at the start without a send.
+func TestTopicsOfTheConfiguration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		found := make(chan string, 3)
+		routes := coretest.RouteFunc(func(ctx context.Context, topic string) (*core.Route, error) {
+			found <- topic
+			return coretest.Routes(1, "broker-a").Route(ctx, topic)
+		})
+		p := must(liftoff.New(liftoff.Config{Group: "g", Namespace: "ns", Topics: []string{"Payments", "Orders"}},
+			liftoff.WithTransport(&coretest.Transport{}, routes)))
+		if err := p.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		defer p.Shutdown(t.Context())
+		got := []string{<-found, <-found}
+		slices.Sort(got)
+		if synctest.Wait(); len(found) > 0 || !slices.Equal(got, []string{"ns%Orders", "ns%Payments"}) {
+			t.Errorf("looked up %q", got)
+		}
+	})
 }
