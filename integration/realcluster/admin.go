@@ -115,6 +115,9 @@ func (c *Cluster) Stored(ctx context.Context, topic string, queues int, brokers 
 
 // QueueStored is the number of messages that one queue of a broker has ever got: the offset that the next one gets.
 func (c *Cluster) QueueStored(ctx context.Context, topic string, queue int, broker string) (int64, error) {
+	if err := c.dispatched(ctx, broker); err != nil {
+		return 0, fmt.Errorf("offset of %s[%d] on %s: %w", topic, queue, broker, err)
+	}
 	answer, _, err := c.call(ctx, c.BrokerAddr(broker), codeMaxOffset, map[string]string{
 		"topic": topic, "queueId": strconv.Itoa(queue), "committed": "false",
 		"lo": "false", // the broker's own queue, also in a static topic
@@ -127,6 +130,36 @@ func (c *Cluster) QueueStored(ctx context.Context, topic string, queue int, brok
 		return 0, fmt.Errorf("offset of %s[%d] on %s: %w", topic, queue, broker, err)
 	}
 	return n, nil
+}
+
+// dispatched waits until the queues have all that the broker's log has now. A broker acknowledges a message when it is in
+// the log, and puts it into its queue a moment later (Java: ReputMessageService): until then an offset is too small.
+func (c *Cluster) dispatched(ctx context.Context, broker string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	logged := int64(-1)
+	return poll(ctx, 20*time.Millisecond, func() error {
+		_, body, err := c.call(ctx, c.BrokerAddr(broker), codeRuntimeInfo, nil)
+		if err != nil {
+			return err
+		}
+		var info struct {
+			Table struct {
+				Logged int64 `json:"commitLogMaxOffset,string"`
+				Behind int64 `json:"dispatchBehindBytes,string"`
+			}
+		}
+		if err := json.Unmarshal(body, &info); err != nil {
+			return fmt.Errorf("runtime info: %w", err)
+		}
+		if logged < 0 {
+			logged = info.Table.Logged
+		}
+		if now := info.Table.Logged - info.Table.Behind; now < logged {
+			return fmt.Errorf("%d of the log's %d bytes are in queues", now, logged)
+		}
+		return nil
+	})
 }
 
 // InSync is the number of replicas of a controlled broker that are in sync, of which one is the master.
