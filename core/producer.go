@@ -200,11 +200,17 @@ func (p *Producer) findServices(policies *policySet) []Service {
 
 // findEnds finds the steps that are told of a shutdown, each once.
 func (p *Producer) findEnds(policies *policySet) {
+	steps := p.stepsOf(policies)
+	p.drainers, p.finishers = stepsThatAre[Drainer](steps), stepsThatAre[Finisher](steps)
+}
+
+// stepsOf are the producer's steps and then those of the policies.
+func (p *Producer) stepsOf(policies *policySet) []Step {
 	steps := p.engine.chains.pipeline.steps
 	for _, pol := range policies.order {
 		steps = slices.Concat(steps, pol.Steps)
 	}
-	p.drainers, p.finishers = stepsThatAre[Drainer](steps), stepsThatAre[Finisher](steps)
+	return steps
 }
 
 // stepsThatAre are the steps' values of a kind, each once.
@@ -247,13 +253,6 @@ func (p *Producer) Group() string { return p.cfg.Group }
 
 // State is the service state now.
 func (p *Producer) State() State { return State(p.state.Load()) }
-
-// Flush waits until every send that was accepted before it has its outcome and,
-// if it is asynchronous, its done has returned. It returns the end of ctx if
-// that comes first. Called from a done function it waits for that, until ctx ends.
-func (p *Producer) Flush(ctx context.Context) error {
-	return p.inflight.drain(ctx)
-}
 
 // SetPolicies replaces the policies of a running producer, or of one that was not started
 // yet. Calls under way end by the policies that they began with; every later call goes by

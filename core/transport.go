@@ -111,6 +111,15 @@ type Drainer interface {
 	Drain()
 }
 
+// Flusher is implemented by steps that hold calls back. Flush is called when [Producer.Flush]
+// begins: what is held back has to go now, and what comes must not be held back for long until
+// end is called. That is when Producer.Flush returns; nil means that the step need not hear of it.
+// Flush does not wait for the calls, and several may be under way. A step that only policies had
+// which were replaced hears of none.
+type Flusher interface {
+	Flush() (end func())
+}
+
 // Finisher is implemented by steps that have work of their own left when the last call of their
 // producer has ended, such as records of the calls that are still to be sent. Shutdown calls
 // Finish when calls, operations and the handlers of servers' requests have ended, and before any

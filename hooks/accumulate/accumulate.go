@@ -21,9 +21,9 @@ type Accumulator struct {
 	cfg   Config
 	owner atomic.Pointer[core.Producer]
 
-	mu     sync.Mutex // also of the groups and their open batches
-	closed bool       // the producer shuts down
-	groups map[key]*group
+	mu       sync.Mutex // also of the groups and their open batches
+	flushing int        // flushes under way; a shutdown is one that does not end
+	groups   map[key]*group
 }
 
 // key says which messages can share a batch.
@@ -65,6 +65,7 @@ type batch struct {
 var (
 	_ core.Interceptor = (*Accumulator)(nil)
 	_ core.Drainer     = (*Accumulator)(nil)
+	_ core.Flusher     = (*Accumulator)(nil)
 	_ core.Requirer    = (*Accumulator)(nil)
 	_ core.Describer   = (*Accumulator)(nil)
 )
@@ -228,12 +229,12 @@ func (a *Accumulator) joined(b *batch, call *core.Call) {
 	}
 	// A message must not lose more than half of its time here. Usually the batch goes
 	// before that, and the clock need not be read.
-	if left := call.Deadline().Sub(call.Start()); b.timer != nil && !a.closed && !call.Start().Add(left/2).Before(b.due) {
+	if left := call.Deadline().Sub(call.Start()); b.timer != nil && !call.Start().Add(left/2).Before(b.due) {
 		return
 	}
 	now := time.Now()
 	wait := min(a.cfg.Linger, call.Deadline().Sub(now)/2)
-	if a.closed {
+	if a.flushing > 0 {
 		wait = min(wait, lastLinger)
 	}
 	if due := now.Add(wait); b.timer == nil || due.Before(b.due) {
@@ -267,7 +268,7 @@ func (a *Accumulator) ring(b *batch) {
 	}
 }
 
-// lastLinger is the longest wait once the producer shuts down.
+// lastLinger is the longest wait during a flush, and once the producer shuts down.
 const lastLinger = time.Millisecond
 
 // maxGroups is how many keys are remembered while no send uses them.
@@ -416,15 +417,23 @@ func (a *Accumulator) takeOut(call *core.Call, b *batch) (ended, onTheWay bool) 
 	return false, false
 }
 
-// Drain implements [core.Drainer]: when the producer shuts down, what waits is sent at
-// once. What is still to come, of sends that have begun, waits for hardly anything.
-func (a *Accumulator) Drain() {
+// Flush implements [core.Flusher]: what waits is sent at once, and until end is called what
+// comes waits for hardly anything.
+func (a *Accumulator) Flush() (end func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.closed = true
+	a.flushing++
 	for _, g := range a.groups {
 		if g.open != nil {
 			a.send(g.open)
 		}
 	}
+	return sync.OnceFunc(func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.flushing--
+	})
 }
+
+// Drain implements [core.Drainer]: the end of the producer is a flush that does not end.
+func (a *Accumulator) Drain() { a.Flush() }

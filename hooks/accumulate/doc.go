@@ -6,8 +6,9 @@
 // Give [Accumulator.Step] to the producer and send as before, with Send or
 // SendAsync. A message goes out at once if no other one for its topic is under way.
 // Otherwise it waits until as many have come as have lately been sending at a
-// time, until the batch is full by number or bytes, or for the linger time. Messages in
-// one request have one topic, fixed queue, mode, policy and setting of NoWaitStore.
+// time, until the batch is full by number or bytes, or for the linger time.
+// [core.Producer.Flush] sends what waits at once. Messages in one request have one
+// topic, fixed queue, mode, policy and setting of NoWaitStore.
 //
 // Some messages are never accumulated and go out at once, as without the step:
 // one-way sends and SendBatch; sends with a retry policy, a selector or an attempt

@@ -283,9 +283,6 @@ func TestKeys(t *testing.T) {
 				}()
 			}
 		}
-		if err := p.Flush(t.Context()); err != nil {
-			t.Error(err)
-		}
 		synctest.Wait()
 		for _, k := range kinds {
 			var counts []int
