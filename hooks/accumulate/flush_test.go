@@ -103,35 +103,39 @@ func TestFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLine(20 * ms)
 		p := coretest.Start(t, config(t, l, accumulate.Config{Linger: 30 * time.Second}))
+		begun := time.Now()
 		all := each(p, "flying", "a", "b", "c")
 		synctest.Wait()
 		time.Sleep(10 * ms)
-		var late []*sending
-		time.AfterFunc(5*ms, func() { _ = p.Flush(t.Context()) })
-		time.AfterFunc(15*ms, func() { late = each(p, "d", "e") })
-		if err := p.Flush(t.Context()); err != nil {
-			t.Error(err)
+		flushed := make(chan time.Duration, 2)
+		flush := func(ctx context.Context) {
+			_ = p.Flush(ctx)
+			flushed <- time.Since(begun)
 		}
-		if took := time.Since(l.begun); took != 30*ms {
-			t.Errorf("flushed after %v, want 10 ms and a round trip", took)
+		go flush(t.Context())
+		short, cancel := context.WithTimeout(t.Context(), 2*ms)
+		defer cancel()
+		go flush(short)
+		time.Sleep(5 * ms)
+		all = append(all, each(p, "d", "e")...)
+		if first, second := <-flushed, <-flushed; first != 12*ms || second != 30*ms {
+			t.Errorf("flushed after %v and %v, want 12 ms, and 10 ms and a round trip", first, second)
 		}
-		for _, s := range append(all, late...) {
-			if _, err := s.wait(); err != nil {
-				t.Error(err)
-			}
-		}
-		if took := time.Since(l.begun); took > 50*ms {
-			t.Errorf("what came meanwhile took until %v, want 25 ms, at most 1 ms and a round trip", took)
-		}
-		l.begun = time.Now()
-		all = each(p, "flying", "f", "g")
-		synctest.Wait()
 		for _, s := range all {
 			if _, err := s.wait(); err != nil {
 				t.Error(err)
 			}
 		}
-		if took := time.Since(l.begun); took < time.Second {
+		if took := time.Since(begun); took > 36*ms {
+			t.Errorf("what came meanwhile took until %v, want 15 ms, at most 1 ms and a round trip", took)
+		}
+		begun = time.Now()
+		for _, s := range each(p, "flying", "f", "g", "h", "i") {
+			if _, err := s.wait(); err != nil {
+				t.Error(err)
+			}
+		}
+		if took := time.Since(begun); took < time.Second {
 			t.Errorf("after the flush: sent after %v, want them to wait for more", took)
 		}
 	})
