@@ -57,8 +57,8 @@ type Discovery struct {
 	// goroutines of the client's and must obey its context.
 	Resolver Resolver `json:"-" yaml:"-"`
 	// HTTPClient asks Endpoint, for one that wants a header or a certificate. Nil means one that
-	// opens a connection for each question, knows the proxies of the environment, and follows
-	// three redirects. It runs on a goroutine of the client's.
+	// opens a connection for each question and keeps none after it, knows the proxies of the
+	// environment, and follows three redirects. It runs on a goroutine of the client's.
 	HTTPClient *http.Client `json:"-" yaml:"-"`
 }
 

@@ -30,7 +30,7 @@ func (f *finder) sources() []*source {
 	var out []*source
 	if cfg.Discovery.Endpoint != "" {
 		u, _ := endpointURL(cfg.Discovery.Endpoint, cfg.UnitName) // withDefaults has looked at the error
-		e := &endpoint{f: f, url: u.String(), client: endpointClient(cfg.Discovery.HTTPClient)}
+		e := newEndpoint(f, u.String(), cfg.Discovery.HTTPClient)
 		out = append(out, &source{what: "endpoint " + shown(u), function: clientFunction, ask: e.ask})
 	}
 	for _, name := range cfg.Discovery.SRV {
@@ -149,6 +149,9 @@ type endpoint struct {
 	f      *finder
 	url    string
 	client *http.Client
+	// transport is the client's own. It is nil with a client of the program's, whose connections are
+	// the program's too.
+	transport *http.Transport
 }
 
 const (
@@ -158,31 +161,39 @@ const (
 
 var errRedirects = fmt.Errorf("it redirects more than %d times", maxRedirects)
 
-// endpointClient is the program's with bounded redirects, or one that leaves no connection and
-// no goroutine behind.
-func endpointClient(own *http.Client) *http.Client {
-	client := &http.Client{Transport: &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, MaxResponseHeaderBytes: maxAnswer,
-	}}
+// newEndpoint is an endpoint that is asked by the program's client with bounded redirects, or by one
+// that leaves no connection and no goroutine behind.
+func newEndpoint(f *finder, url string, own *http.Client) *endpoint {
+	e := &endpoint{f: f, url: url}
 	if own != nil {
 		copied := *own
-		client = &copied
+		e.client = &copied
+	} else {
+		e.transport = &http.Transport{
+			Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: sourceTimeout}).DialContext, TLSHandshakeTimeout: sourceTimeout,
+			DisableKeepAlives: true, MaxResponseHeaderBytes: maxAnswer,
+		}
+		e.client = &http.Client{Transport: e.transport}
 	}
-	if client.CheckRedirect == nil {
-		client.CheckRedirect = func(_ *http.Request, via []*http.Request) error {
+	if e.client.CheckRedirect == nil {
+		e.client.CheckRedirect = func(_ *http.Request, via []*http.Request) error {
 			if len(via) > maxRedirects {
 				return errRedirects
 			}
 			return nil
 		}
 	}
-	return client
+	return e
 }
 
 func (e *endpoint) ask(ctx context.Context, before []nameServer) ([]nameServer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.url, nil)
 	if err != nil {
 		return nil, err
+	}
+	if e.transport != nil {
+		// A dial goes on without its request, for a later one. This ends it.
+		defer e.transport.CloseIdleConnections()
 	}
 	answer, err := e.client.Do(req)
 	if err != nil {
