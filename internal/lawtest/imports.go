@@ -75,7 +75,7 @@ var Law = []Rule{
 	{Folder: "transport", Ours: []string{"core"}},
 	{Folder: "transport/transporttest", Ours: []string{"core", "internal/enum", "internal/rulekit"}},
 	{Folder: "transport/wire", Ours: []string{"core/rocketmq", "internal/words", "internal/enum"}},
-	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "transport/remoting/internal", "internal/absent", "internal/confjson", "internal/words", "internal/plausible", "internal/logqueue", "internal/random"}, Theirs: []string{proxy, system}},
+	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "transport/remoting/internal", "internal/absent", "internal/confjson", "internal/filewatch", "internal/words", "internal/plausible", "internal/logqueue", "internal/random"}, Theirs: []string{proxy, system}},
 	// A signer knows the requests that it signs.
 	{Folder: "transport/remoting/acl", Ours: []string{"core", "transport/wire", "transport/remoting", "internal/absent", "internal/confjson", "internal/filewatch", "internal/logqueue"}},
 	// Administration stands on top of the client. What it shows was packed by a hook.

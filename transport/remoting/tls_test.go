@@ -409,11 +409,11 @@ func TestTLSMistakes(t *testing.T) {
 		"old versions":      {remoting.TLS{Enabled: true, Config: &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}}, []string{"Config.MinVersion is TLS 1.0", "Config.MaxVersion is TLS 1.1"}},
 		"everything twice":  {remoting.TLS{Enabled: true, CAFile: ca, CertFile: cert, KeyFile: key, ServerName: "x", Config: &tls.Config{RootCAs: a.pool(), Certificates: pair, ServerName: "y"}}, []string{"TLS.CertFile and TLS.Config", "TLS.CAFile and TLS.Config.RootCAs", "TLS.ServerName and TLS.Config.ServerName"}},
 		"no files":          {remoting.TLS{Enabled: true, CAFile: "no-ca", CertFile: "no-cert", KeyFile: "no-key"}, []string{"no-ca", "no-cert", "no-key"}},
-		"a folder":          {remoting.TLS{Enabled: true, CAFile: t.TempDir()}, []string{"is no file"}},
+		"a folder":          {remoting.TLS{Enabled: true, CAFile: t.TempDir()}, []string{"not a regular file"}},
 		"another one's key": {remoting.TLS{Enabled: true, CertFile: cert, KeyFile: otherKey}, []string{cert, "private key does not match"}},
 		"nothing in them":   {remoting.TLS{Enabled: true, CAFile: empty, CertFile: empty, KeyFile: key}, []string{"no certificate of an authority", "failed to find any PEM"}},
 		"half a file":       {remoting.TLS{Enabled: true, CAFile: half, CertFile: half, KeyFile: key}, []string{half + ": it ends within", "the certificate's file ends within"}},
-		"too long":          {remoting.TLS{Enabled: true, CAFile: write(t, "", make([]byte, 4<<20+1))}, []string{"longer than 4 MiB"}},
+		"too long":          {remoting.TLS{Enabled: true, CAFile: write(t, "", make([]byte, 4<<20+1))}, []string{"more than 4194304 bytes"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := remoting.NewClient(remoting.Config{NameServers: []string{"a:1"}, TLS: tt.settings, MaxTopics: -1})

@@ -8,12 +8,12 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"os"
 	"strings"
 	"sync"
+
+	"github.com/liftoff-mq/liftoff/internal/filewatch"
 )
 
 // maxTLSFile bounds a file of certificates. All authorities of a system have a quarter of
@@ -142,7 +142,7 @@ func (s *tlsState) read() []tlsContent {
 func (g *tlsFiles) read() (c tlsContent) {
 	sum := sha256.New()
 	for _, path := range g.paths {
-		data, err := readTLSFile(path)
+		data, err := filewatch.Read(path, maxTLSFile)
 		fmt.Fprintln(sum, len(data), err)
 		sum.Write(data)
 		c.data, c.err = append(c.data, data), errors.Join(c.err, err)
@@ -172,26 +172,6 @@ func (s *tlsState) apply(found []tlsContent) (changes []tlsChange) {
 		changes = append(changes, tlsChange{g.paths, err})
 	}
 	return changes
-}
-
-// readTLSFile reads a file whole. What is no file, such as a pipe, could be read once only.
-func readTLSFile(path string) ([]byte, error) {
-	switch info, err := os.Stat(path); {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is no file", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxTLSFile+1))
-	if err == nil && len(data) > maxTLSFile {
-		err = fmt.Errorf("%s is longer than 4 MiB", path)
-	}
-	return data, err
 }
 
 // useCA takes the certificates of authorities. A file that ends within one is not complete.
