@@ -48,6 +48,8 @@ type source struct {
 	function string // of the program's, which ask may call
 	// ask gets what was found before. Nil means that what is found stays.
 	ask func(ctx context.Context, before []nameServer) ([]nameServer, error)
+	// hide takes secrets out of an error. Nil means that there are none.
+	hide func(error) error
 
 	found []nameServer // the last answer that could be used
 	err   error        // why the last question got none
@@ -247,6 +249,9 @@ func (f *finder) ask(life context.Context, s *source) <-chan struct{} {
 
 // note takes what came of a question.
 func (f *finder) note(s *source, found []nameServer, err error) {
+	if s.hide != nil {
+		err = s.hide(err)
+	}
 	switch {
 	case err != nil:
 	case len(found) == 0:

@@ -2,9 +2,13 @@ package remoting
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -27,7 +31,7 @@ func TestEndpointThatHangsInTheHandshake(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var open atomic.Int32
-				e := newEndpoint(&finder{}, "https://127.0.0.1/list", nil)
+				e := newEndpoint(&finder{}, &url.URL{Scheme: "https", Host: "127.0.0.1", Path: "/list"}, nil)
 				e.transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
 					near, far := net.Pipe()
 					open.Add(1)
@@ -65,7 +69,7 @@ func TestDialsOfTheEndpoint(t *testing.T) {
 			if own {
 				client = &http.Client{Transport: transport}
 			}
-			e := newEndpoint(&finder{}, "http://127.0.0.1/list", client)
+			e := newEndpoint(&finder{}, &url.URL{Scheme: "http", Host: "127.0.0.1", Path: "/list"}, client)
 			if !own {
 				transport = e.transport
 			}
@@ -87,4 +91,27 @@ func TestDialsOfTheEndpoint(t *testing.T) {
 			transport.CloseIdleConnections()
 		}
 	})
+}
+
+// The client's own transport speaks HTTP/2 where the endpoint does, and keeps no such connection.
+func TestEndpointOfHTTP2(t *testing.T) {
+	protocols := make(chan string, 1)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		protocols <- r.Proto
+		_, _ = io.WriteString(w, "10.0.0.1:9876")
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	u, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := newEndpoint(&finder{}, u, nil)
+	e.transport.TLSClientConfig = &tls.Config{RootCAs: x509.NewCertPool()}
+	e.transport.TLSClientConfig.RootCAs.AddCert(server.Certificate())
+	found, err := e.ask(t.Context(), nil)
+	if protocol := <-protocols; err != nil || len(found) != 1 || protocol != "HTTP/2.0" {
+		t.Errorf("%v, %v by %s", found, err, protocol)
+	}
 }
