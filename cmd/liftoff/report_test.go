@@ -81,7 +81,7 @@ func TestSummary(t *testing.T) {
 	wantDiag := `line 3: timeout, maybe-stored, 2 attempts: rocketmq: timeout
 line 4: timeout, not-sent: rocketmq: timeout
 line 5: timeout, maybe-stored, 2 attempts: rocketmq: timeout
-line 6: invalid, not-sent: rocketmq: invalid message: no text
+line 6: invalid, not-sent: no text
 `
 	if diag.String() != wantDiag {
 		t.Errorf("got\n%swant\n%s", diag.String(), wantDiag)
