@@ -130,7 +130,7 @@ func decodeTime(words *kong.DecodeContext, target reflect.Value) error {
 // inWords says a mistake of the command line without the parser's own terms.
 func inWords(err error) string {
 	text := fromVariable.ReplaceAllString(err.Error(), " (from $1)")
-	text = likeFlag.ReplaceAllString(text, "$1: a value is missing; one that begins with - is given as in $1=$2")
+	text = likeFlag.ReplaceAllString(text, "$1: a value that begins with - is given as in $1=$2")
 	text = noValue.ReplaceAllString(text, "a value is missing")
 	text = oneLine(text)
 	return noArgument.ReplaceAllStringFunc(text, func(found string) string {
@@ -146,7 +146,7 @@ var fromVariable = regexp.MustCompile(`(?s) \(from envar (\w+)=.*$`)
 var noValue = regexp.MustCompile(`expected [a-z0-9 ]+ value but got "EOL" \(<EOL>\)`)
 
 // likeFlag is what the parser says of a flag whose value could be one.
-var likeFlag = regexp.MustCompile(`(--[a-z0-9-]+): expected [a-z0-9 ]+ value but got "(-[^"]*)" \((?:short |long )?flag\)`)
+var likeFlag = regexp.MustCompile(`(--[a-z0-9-]+): expected [a-z0-9 ]+ value but got "(-[^"]*)" \((?:short |long )?flag\)(?:; perhaps try .*\?)?`)
 
 // noArgument is what the parser says of an argument that is not there.
 var noArgument = regexp.MustCompile(`expected "<([a-z-]+)>(?: \.\.\.)?"`)

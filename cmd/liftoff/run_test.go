@@ -125,7 +125,7 @@ func TestWrongUsage(t *testing.T) {
 		{"delay too long", send("--delay", "72h1s"), "--delay 72h0m1s: at most 72h is allowed"},
 		{"delivered too late", send("--deliver-at", "2999-01-31T08:00:00Z"), "--deliver-at 2999-01-31T08:00:00Z: at most 72h ahead is allowed"},
 		{"no time", send("--deliver-at", "2030-01-31 08:00"), `--deliver-at: "2030-01-31 08:00" is no time in the form of 2030-01-31T08:00:00Z (RFC 3339)`},
-		{"value like a flag", send("--delay", "-5s"), `--delay: a value is missing; one that begins with - is given as in --delay=-5s`},
+		{"value like a flag", send("--delay", "-5s"), "--delay: a value that begins with - is given as in --delay=-5s\n"},
 		{"no such file", send("--file", filepath.Join(dir, "nothing")), "no such file"},
 		{"a directory", send("--file", dir), "is a directory"},
 		{"an argument", send("hello"), "unexpected argument hello"},

@@ -70,7 +70,7 @@ Lines that are no message, or too long for one, are told but not kept: they woul
 
 A run that stops early - by an interrupt, --stop-at-failure or an error - says with which line to go on; --from-line does that. If no name server answers at the start, or the topic cannot be sent to, that is one error and no line is read.
 
-With --format json a line is an object: body or bodyBase64, and optionally tag, keys (a list), properties (an object), shardingKey, delayLevel, deliverAt (RFC 3339), delay (such as "10s"), priority, liteTopic, flag and noWaitStore. They go before the flags of the same name; properties are joined.
+With --format json a line is an object: body or bodyBase64, and optionally tag, keys (a list), properties (an object), shardingKey, delayLevel, deliverAt (RFC 3339), delay (such as "10s"), priority, liteTopic, flag and noWaitStore. Each is there once at most, and null is the same as not there. They go before the flags of the same name; properties are joined.
 
     {"body":"paid","tag":"order","keys":["o-1"],"properties":{"city":"Bern"}}
 
