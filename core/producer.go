@@ -123,7 +123,8 @@ func NewProducer(cfg Config) (*Producer, error) {
 func newEngine(p *Producer, own *Pipeline) *engine {
 	e := &engine{cfg: &p.cfg, producer: p, aborted: make(chan struct{})}
 	p.engine = e
-	e.life, e.abort = context.WithCancel(context.Background())
+	life, end := context.WithCancelCause(context.Background())
+	e.life, e.abort = life, func() { end(ErrAborted) }
 	e.routes = newRouteCache(&p.cfg, func() *listeners { return &e.policies.Load().listeners }, func() { e.policies.Load().forget() })
 	e.chains = e.compose(own)
 	e.calls.New = func() any { return &Call{engine: e} }

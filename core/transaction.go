@@ -276,6 +276,7 @@ func (p *Producer) tellEnd(ctx context.Context, end *TransactionEnd, topic strin
 	pol := e.policies.Load().serve(topic).policy
 	f := Failure{Mode: Sync, Type: TransactionMessage, Message: end.Message, Consistent: true}
 	var deadline time.Time
+	known := NotSent // of all attempts: one of them may have been carried out
 	for {
 		op := &Operation{
 			engine: e, kind: OperationEndTransaction, topic: topic, target: topic, start: time.Now(), end: end, policy: pol, deadline: deadline,
@@ -284,25 +285,29 @@ func (p *Producer) tellEnd(ctx context.Context, end *TransactionEnd, topic strin
 		if deadline = op.deadline; err == nil {
 			return nil
 		}
+		oe := err.(*OperationError)
+		known = max(known, oe.Certainty)
 		f.Attempt++
 		f.Elapsed, f.Remaining = time.Since(start), time.Until(deadline)
 		var again bool
-		if f.Paused, again = pol.tellAgain(end.Decision, op, err, &f); !again {
-			return err
+		if f.Paused, again = pol.tellAgain(end.Decision, op, oe, &f); !again {
+			oe.Certainty = known
+			return oe
 		}
 		if why := e.pause(ctx, f.Paused); why != nil {
 			if why == ErrAborted {
 				p.undelivered.Add(1)
 			}
-			return op.failed(fmt.Errorf("%w: %w", why, f.Err))
+			oe = op.failed(fmt.Errorf("%w: %w", why, f.Err)).(*OperationError)
+			oe.Certainty = known
+			return oe
 		}
 		e.totals.retries.Add(1)
 	}
 }
 
 // tellAgain decides whether an end is told again, and after which pause.
-func (p *policy) tellAgain(decision TransactionDecision, op *Operation, err error, f *Failure) (pause time.Duration, again bool) {
-	oe := err.(*OperationError)
+func (p *policy) tellAgain(decision TransactionDecision, op *Operation, oe *OperationError, f *Failure) (pause time.Duration, again bool) {
 	f.Err, f.Class, f.Certainty = oe.Cause, oe.Class, oe.Certainty
 	if f.Answered, f.Code = op.refusal != nil, nil; f.Answered {
 		f.Code = op.refusal.Code

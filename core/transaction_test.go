@@ -338,6 +338,37 @@ func TestEndIsBounded(t *testing.T) {
 	}
 }
 
+// An end of which one attempt may have been carried out may have been carried out, whatever came of the next ones.
+func TestEndKnowsAllAttempts(t *testing.T) {
+	for name, after := range map[string]time.Duration{"the last one is not sent": 0, "the pause before it is cancelled": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &teller{}
+				l.tell = func(_ context.Context, op *core.Operation) error {
+					if len(l.told()) > 1 {
+						return core.ErrConnect
+					}
+					op.MarkWritten()
+					return core.ErrConnectionLost
+				}
+				cfg := transactional(l)
+				cfg.Timeout = time.Hour
+				cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+					return core.Decision{Retry: f.Attempt < 3, After: time.Duration(f.Attempt-1) * after}
+				})
+				p := coretest.Start(t, cfg)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				time.AfterFunc(time.Second, cancel)
+				_, err := p.SendTransaction(ctx, coretest.Message("x"), decides(core.TransactionRollback, nil))
+				if oe := opError(t, err); oe.Certainty != core.MaybeStored || !errors.Is(err, core.ErrConnect) || errors.Is(err, context.Canceled) != (after > 0) {
+					t.Errorf("%v: %v", oe.Certainty, err)
+				}
+			})
+		})
+	}
+}
+
 // purse is a budget that is spent.
 type purse struct{ left int }
 

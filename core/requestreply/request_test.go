@@ -111,7 +111,7 @@ func TestRequestFails(t *testing.T) {
 		}, func(cancel context.CancelCauseFunc) {
 			time.Sleep(time.Second)
 			cancel(gone)
-		}, core.ClassCanceled, core.MaybeStored, time.Second, []error{context.Canceled}},
+		}, core.ClassCanceled, core.MaybeStored, time.Second, []error{requestreply.ErrNoReply, context.Canceled, gone}},
 		"refused": {func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 			return nil, coretest.Refuse(at, rocketmq.CodeMessageIllegal, "no")
 		}, nil, core.ClassRejected, core.NotStored, 0, nil},
