@@ -164,3 +164,15 @@ func TestAnnounce(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A companion in its producer's own group would be refused at the start.
+func TestCompanionGroup(t *testing.T) {
+	p, err := core.NewProducer(coretest.Config(&coretest.Transport{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := core.Config{Group: p.Group(), Selector: coretest.InOrder(), Retry: coretest.NoRetry()}
+	if _, err := p.Companion(own); err == nil || !strings.Contains(err.Error(), `"test"`) {
+		t.Errorf("got %v", err)
+	}
+}

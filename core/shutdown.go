@@ -148,7 +148,7 @@ func (p *Producer) endCalls(s *ending) (stuck int) {
 		if s.drain(&p.inflight) != nil {
 			stuck = p.inflight.len()
 			undecided = max(stuck-int(p.decided.Load()), 0)
-			s.left = append(s.left, fmt.Sprintf("%d sends: a step or a done function blocks", stuck))
+			s.left = append(s.left, fmt.Sprintf("%d sends: a step, a done function or a local transaction blocks", stuck))
 		}
 		s.aborted = undecided
 	}

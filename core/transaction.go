@@ -69,11 +69,14 @@ type TransactionError struct {
 // Error gives the message, the decision, who decides now, and the cause.
 func (e *TransactionError) Error() string {
 	next := "the broker was not told and will ask the checker"
+	oe := (*OperationError)(nil)
 	switch {
 	case e.Told:
 		next = "the broker knows it"
 	case e.Decision == TransactionUnknown:
 		next = "the broker will ask the checker"
+	case errors.As(e.Cause, &oe) && !oe.Certainty.Safe():
+		next = "the broker may have been told, else it will ask the checker"
 	}
 	return fmt.Sprintf("transaction of message %s in topic %s: the half message is stored, the decision is %v, %s: %s",
 		e.MessageID, words.Quote(e.Topic), e.Decision, next, textOf(e.Cause))
@@ -224,7 +227,7 @@ var delayNames = [...]string{
 func (c *Call) prepareHalf() error {
 	e := c.engine
 	if e.cfg.TransactionChecker == nil {
-		return fmt.Errorf("%w: a transaction needs Config.TransactionChecker, for the broker's question what became of it", ErrInvalidMessage)
+		return fmt.Errorf("%w: a transaction needs a checker, for the broker's question what became of it: liftoff.WithTransactions, transactionfx.Module or Config.TransactionChecker of core", ErrInvalidMessage)
 	}
 	out := &c.outs[0]
 	out.SetProperty(rocketmq.PropertyTransactionPrepared, "true")

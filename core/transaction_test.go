@@ -217,7 +217,7 @@ func TestHalfIsNotSent(t *testing.T) {
 		{"lite topic", msg(func(m *core.Message) { m.LiteTopic = "l" }), commit, nil, core.ClassInvalid, "in a transaction"},
 		{"no local transaction", msg(none), nil, nil, core.ClassInvalid, "local transaction is nil"},
 		{"no message", nil, commit, nil, core.ClassInvalid, "message is nil"},
-		{"no checker", msg(none), commit, func(_ *teller, c *core.Config) { c.TransactionChecker = nil }, core.ClassInvalid, "needs Config.TransactionChecker"},
+		{"no checker", msg(none), commit, func(_ *teller, c *core.Config) { c.TransactionChecker = nil }, core.ClassInvalid, "liftoff.WithTransactions"},
 		{"refused", msg(none), commit, func(l *teller, _ *core.Config) {
 			l.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 				return nil, coretest.Refuse(at, rocketmq.CodeMessageIllegal, "no")
@@ -313,6 +313,9 @@ func TestEndIsTold(t *testing.T) {
 				if te.Told || te.Certainty != core.MaybeStored || te.Decision != tt.decision || res.Decision != tt.decision || !res.Acked() ||
 					oe.Kind != core.OperationEndTransaction || oe.Certainty != tt.end || !strings.Contains(err.Error(), "the half message is stored") {
 					t.Errorf("%+v: %v; %+v", res, err, oe)
+				}
+				if says := map[bool]string{true: "was not told", false: "may have been told"}[tt.end.Safe()]; !strings.Contains(err.Error(), says) {
+					t.Errorf("%v, want %q", err, says)
 				}
 			})
 		})

@@ -420,7 +420,7 @@ func TestWaitForAsync(t *testing.T) {
 		"shutdown":           {msg: message("x"), wait: (*core.Producer).Shutdown, time: 30 * time.Second, took: takes},
 		"flush":              {msg: message("x"), wait: (*core.Producer).Flush, time: 30 * time.Second, took: takes},
 		"refused":            {wait: (*core.Producer).Shutdown, time: 30 * time.Second, took: takes},
-		"shutdown, too slow": {msg: message("x"), wait: (*core.Producer).Shutdown, time: 5 * time.Second, took: 5*time.Second + 25*time.Millisecond, want: "left behind 1 sends: a step or a done function blocks"},
+		"shutdown, too slow": {msg: message("x"), wait: (*core.Producer).Shutdown, time: 5 * time.Second, took: 5*time.Second + 25*time.Millisecond, want: "left behind 1 sends: a step, a done function or a local transaction blocks"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

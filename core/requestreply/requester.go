@@ -119,7 +119,7 @@ func (r *Requester) Describe() core.Description {
 func (r *Requester) Attach(p *core.Producer) (map[core.ServerRequestKind]core.ServerRequestHandler, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.started {
+	if r.producer != nil {
 		return nil, fmt.Errorf("the requester belongs to a producer of group %q: each producer needs its own", r.producer.Group())
 	}
 	r.producer = p
