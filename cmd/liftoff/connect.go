@@ -62,7 +62,6 @@ var flagsOfSettings = []struct{ text, flag string }{
 	{"TLS.CAFile", "--tls-ca"},
 	{"TLS.CertFile", "--tls-cert"},
 	{"TLS.KeyFile", "--tls-key"},
-	{"TLS.ServerName", "--tls-server-name"},
 }
 
 // wrongFlags says what is wrong with a client's settings, a mistake after the other, each with its

@@ -114,6 +114,7 @@ func TestWrongUsage(t *testing.T) {
 		{"a key without its certificate", send("--tls", "--tls-key", "client.key"), "--tls-cert and --tls-key"},
 		{"no such authority", send("--tls", "--tls-ca", filepath.Join(dir, "nothing")), "liftoff: --tls-ca: TLS.CAFile: stat "},
 		{"no such certificate", send("--tls", "--tls-cert", filepath.Join(dir, "no"), "--tls-key", filepath.Join(dir, "nothing")), "; --tls-key: TLS.KeyFile: stat "},
+		{"no such certificates", send("--tls", "--tls-cert", filepath.Join(dir, "no"), "--tls-key", filepath.Join(dir, "nothing")), "liftoff: --tls-cert: TLS.CertFile: stat "},
 		{"escape", send("\x1b[31mred"), "red"},
 		{"open to everybody without a host for routes", []string{"broker", "--listen", "0.0.0.0:0", "--allow-remote"}, "--advertise"},
 		{"help of what", []string{"help", "receive"}, "receive"},
