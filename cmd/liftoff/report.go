@@ -258,5 +258,5 @@ func shortError(err error) string {
 	if se != nil && !se.Certainty.Safe() && se.MessageID != (core.MessageID{}) {
 		s += fmt.Sprintf(", message id %v", se.MessageID) // whether it is stored can be looked up
 	}
-	return s + ": " + strings.TrimPrefix(words.Err(cause), core.ErrInvalidMessage.Error()+": ")
+	return s + ": " + withFlag(cause, strings.TrimPrefix(words.Err(cause), core.ErrInvalidMessage.Error()+": "))
 }

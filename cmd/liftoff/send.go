@@ -251,6 +251,18 @@ var flagsOf = strings.NewReplacer(
 	"the field LiteTopic", "--lite-topic", "the field NoWaitStore", "noWaitStore of --format json",
 )
 
+// withFlag puts the flag beside the field of a message that is wrong.
+func withFlag(err error, text string) string {
+	var wrong *validate.Error
+	if !errors.As(err, &wrong) {
+		return text
+	}
+	if flag := flagsOf.Replace("the field " + wrong.Field); strings.HasPrefix(flag, "--") {
+		text = strings.Replace(text, wrong.Field+" ", wrong.Field+" ("+flag+") ", 1)
+	}
+	return text
+}
+
 func (c *sendCmd) stdin() bool { return c.File == "" || c.File == "-" }
 
 // open gives the input and its size, -1 if it is not known.
