@@ -12,6 +12,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/internal/logqueue"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // StepName is the name of the step in the pipeline.
@@ -109,8 +110,8 @@ func (r *Requester) Describe() core.Description {
 		unpacks = "unpacked"
 	}
 	return core.Description{Summary: "requests that wait for a reply", Settings: []core.Setting{
-		{Name: "requests", Value: fmt.Sprintf("%d under way, with bodies of %d bytes; beyond that one fails at once", r.cfg.MaxWaiting, r.cfg.MaxWaitingBytes)},
-		{Name: "replies", Value: fmt.Sprintf("at most %d bytes, %s", r.cfg.MaxReplyBytes, unpacks)},
+		{Name: "requests", Value: fmt.Sprintf("%d under way, with bodies of %s; beyond that one fails at once", r.cfg.MaxWaiting, words.Size(r.cfg.MaxWaitingBytes))},
+		{Name: "replies", Value: fmt.Sprintf("at most %s, %s", words.Size(r.cfg.MaxReplyBytes), unpacks)},
 	}}
 }
 
@@ -119,7 +120,7 @@ func (r *Requester) Describe() core.Description {
 func (r *Requester) Attach(p *core.Producer) (map[core.ServerRequestKind]core.ServerRequestHandler, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.started {
+	if r.producer != nil {
 		return nil, fmt.Errorf("the requester belongs to a producer of group %q: each producer needs its own", r.producer.Group())
 	}
 	r.producer = p
@@ -253,8 +254,12 @@ func (r *Requester) Intercept(ctx context.Context, call *core.Call, next core.Ha
 	res, err := next(sending, call)
 	if !w.over() {
 		switch {
-		case err != nil && (core.CertaintyOf(err).Safe() || ctx.Err() != nil):
+		case err != nil && core.CertaintyOf(err).Safe():
 			return nil, err
+		case err != nil && ctx.Err() != nil:
+			e := sent(call, core.CertaintyOf(err), fmt.Errorf("%w: %w", ErrNoReply, err))
+			e.Class = core.ClassOf(err)
+			return nil, e
 		case err != nil:
 			// The message may have arrived, so the reply may come. The connection that it would
 			// come over is perhaps the one that was lost.

@@ -48,7 +48,7 @@ var Law = []Rule{
 	// RocketMQ itself says: names, codes and limits.
 	{Folder: "core/rocketmq", Ours: []string{"internal/words", "internal/enum"}},
 	{Folder: "core", Ours: []string{"core", "internal/fifo", "internal/absent", "internal/words", "internal/enum", "internal/plausible", "internal/logqueue"}, Theirs: []string{sync}},
-	{Folder: "core/requestreply", Ours: []string{"core", "internal/confjson", "internal/logqueue", "internal/plausible"}},
+	{Folder: "core/requestreply", Ours: []string{"core", "internal/confjson", "internal/logqueue", "internal/plausible", "internal/words"}},
 	{Folder: "core/coretest", Ours: []string{"core"}},
 	{Folder: "core/steptest", Ours: []string{"core", "internal/rulekit"}},
 	// Hooks and strategies know the core and the one library they are about. Those with

@@ -2,6 +2,7 @@ package requestreplyfx_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff"
+	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/requestreply"
 	"github.com/liftoff-mq/liftoff/modules/requestreplyfx"
 	"github.com/liftoff-mq/liftoff/modules/rocketmqfx"
@@ -64,6 +66,20 @@ func TestModule(t *testing.T) {
 	}
 }
 
+// A program that takes the requester alone has a producer all the same.
+func TestRequesterAlone(t *testing.T) {
+	c := embedded.New(t, embedded.Config{})
+	var r *requestreply.Requester
+	app := fxtest.New(t, rocketmqfx.Module, requestreplyfx.Module, fx.NopLogger,
+		fx.Supply(liftoff.Config{Group: "shop", NameServers: c.NameServers()}), fx.Populate(&r))
+	app.RequireStart()
+	defer app.RequireStop()
+	_, err := r.Request(t.Context(), &liftoff.Message{Topic: "no such topic", Body: []byte("x")})
+	if errors.Is(err, core.ErrNotRunning) || err == nil {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestMistakes(t *testing.T) {
 	err := fx.New(
 		fx.NopLogger, rocketmqfx.Module, requestreplyfx.Module, fx.Invoke(func(*liftoff.Producer) {}),
@@ -80,5 +96,5 @@ func ExampleNew() {
 		log.Fatal(err)
 	}
 	fmt.Println(r.Describe().Settings[1].Value)
-	// Output: at most 4194304 bytes, unpacked
+	// Output: at most 4 MiB, unpacked
 }

@@ -137,9 +137,12 @@ func (f *finder) failure() []error {
 	defer f.mu.Unlock()
 	var errs []error
 	for _, s := range f.all() {
-		if s.err != nil {
+		switch {
+		case s.err != nil && strings.HasPrefix(s.err.Error(), s.what+": "): // the look-up of a name that was given
+			errs = append(errs, s.err)
+		case s.err != nil:
 			errs = append(errs, fmt.Errorf("%s: %w", s.what, s.err))
-		} else if s.ask != nil && len(s.found) == 0 {
+		case s.ask != nil && len(s.found) == 0:
 			errs = append(errs, fmt.Errorf("%s: no answer yet", s.what))
 		}
 	}

@@ -92,7 +92,7 @@ type FirstReadError struct {
 
 // Error gives the cause and what to set if TLS is behind it.
 func (e *FirstReadError) Error() string {
-	return e.Err.Error() + "; it said nothing before: if the server takes only TLS, set Config.TLS"
+	return e.Err.Error() + "; it said nothing before: if the server takes only TLS, set TLS.Enabled"
 }
 
 // Unwrap gives the cause.
@@ -196,7 +196,7 @@ func (p *peer) explained(cn *conn.Conn, why error) error {
 		return why
 	}
 	if spokeTLS(why) {
-		return &TLSError{Hint: "the server speaks TLS and this client does not: set Config.TLS", Err: why}
+		return &TLSError{Hint: "the server speaks TLS and this client does not: set TLS.Enabled", Err: why}
 	}
 	if hungUp(why) {
 		return &FirstReadError{Err: why}
