@@ -37,8 +37,8 @@ func TestSendOfATenant(t *testing.T) {
 				}
 			}
 			left := c.Requests(wire.UnregisterClient)
-			if len(left) != 1 {
-				t.Errorf("%d clients have left", len(left))
+			if len(left) == 0 || len(left) > 2 { // twice if a heartbeat was under way
+				t.Fatalf("told %d times that the group has left", len(left))
 			}
 			for _, r := range left {
 				if id := r.Command.Ext.Get("clientID"); !strings.HasSuffix(id, "@unit-1") {

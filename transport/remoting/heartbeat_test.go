@@ -211,7 +211,7 @@ func TestHeartbeatHungBroker(t *testing.T) {
 		if err := c.UnregisterGroup(bg, "g"); err != nil || time.Since(start) > remoting.DefaultRequestTimeout {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
-		if len(v.b.requests(wire.UnregisterClient)) != 1 {
+		if n := len(v.b.requests(wire.UnregisterClient)); n == 0 || n > 2 { // twice if a heartbeat was under way
 			t.Error("the good broker did not hear of it")
 		}
 	})
