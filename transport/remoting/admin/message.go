@@ -73,6 +73,14 @@ func (m *Message) Unpack(limit int) ([]byte, error) {
 	return compress.Decompress(nil, m.Body, m.SysFlag, limit)
 }
 
+// checkPlace looks at the numbers of a record that say where it lies.
+func checkPlace(m *wire.StoredMessage) error {
+	if m.QueueID < 0 || m.QueueOffset < 0 || m.CommitLogOffset < 0 {
+		return fmt.Errorf("a message is at offset %d of queue %d, and at %d of the store", m.QueueOffset, m.QueueID, m.CommitLogOffset)
+	}
+	return nil
+}
+
 // notAt is how a broker begins to say that nothing is at an offset; it has no code for that
 // (Java: QueryMessageProcessor.viewMessageById).
 const notAt = "can not find message by the offset"
@@ -109,6 +117,9 @@ func (a *Admin) MessageAt(ctx context.Context, topic, offsetID string) (*Message
 	m, rest, err := wire.ParseStored(answer.Body)
 	if err == nil && len(rest) > 0 {
 		err = errors.New("something follows the message")
+	}
+	if err == nil {
+		err = checkPlace(&m)
 	}
 	if err == nil && m.CommitLogOffset != id.Offset {
 		err = fmt.Errorf("the message is that of offset %d", m.CommitLogOffset)

@@ -163,6 +163,9 @@ func readable(brokers []wire.BrokerData) []broker {
 	out := mastersOf(brokers)
 	slaves := map[string]string{}
 	for i := range brokers {
+		if _, seen := slaves[brokers[i].BrokerName]; seen {
+			continue // as in mastersOf
+		}
 		for _, id := range slices.Sorted(maps.Keys(brokers[i].Addrs)) {
 			if addr := brokers[i].Addrs[id]; addr != "" {
 				slaves[brokers[i].BrokerName] = addr
@@ -187,6 +190,9 @@ func decode(body []byte, broker string, match func(*Message) bool) (out []Messag
 		}
 		var stored wire.StoredMessage
 		if stored, body, err = wire.ParseStored(body); err != nil {
+			return nil, err
+		}
+		if err := checkPlace(&stored); err != nil {
 			return nil, err
 		}
 		if m := newMessage(broker, stored); match(&m) {
