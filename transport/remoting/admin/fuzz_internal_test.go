@@ -18,6 +18,11 @@ func FuzzDecode(f *testing.F) {
 	f.Add(whole)
 	f.Add(bytes.Repeat(whole, 3))
 	f.Add(whole[:len(whole)-1])
+	nowhere, err := wire.AppendStored(nil, &wire.StoredMessage{Topic: "t", CommitLogOffset: -1})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(nowhere)
 	f.Add(bytes.Repeat(whole, MaxMax+1))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		asked := 0

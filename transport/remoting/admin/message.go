@@ -76,7 +76,8 @@ func (m *Message) Unpack(limit int) ([]byte, error) {
 // checkPlace looks at the numbers of a record that say where it lies.
 func checkPlace(m *wire.StoredMessage) error {
 	if m.QueueID < 0 || m.QueueOffset < 0 || m.CommitLogOffset < 0 {
-		return fmt.Errorf("a message is at offset %d of queue %d, and at %d of the store", m.QueueOffset, m.QueueID, m.CommitLogOffset)
+		return &wire.DecodeError{Part: "stored message", Offset: -1, Reason: fmt.Sprintf(
+			"it is at offset %d of queue %d, and at %d of the store", m.QueueOffset, m.QueueID, m.CommitLogOffset)}
 	}
 	return nil
 }
