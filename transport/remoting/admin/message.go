@@ -21,19 +21,17 @@ type Message struct {
 	wire.StoredMessage
 	// Broker is the name of the broker that gave it; "" if it was asked for by its offset id.
 	Broker string
-
-	properties wire.Fields
 }
 
-func newMessage(broker string, m wire.StoredMessage) Message {
-	return Message{StoredMessage: m, Broker: broker, properties: wire.ParseProperties(m.Properties)}
+// Property returns a property, or "". It looks for it in the record: a list of all of them can be
+// ten times as large.
+func (m *Message) Property(name string) string {
+	value, _ := wire.LookupProperty(string(m.Properties), name)
+	return strings.Clone(value)
 }
 
-// Property returns a property, or "".
-func (m *Message) Property(name string) string { return m.properties.Get(name) }
-
-// AllProperties returns all properties, the user's and RocketMQ's own. It must not be changed.
-func (m *Message) AllProperties() wire.Fields { return m.properties }
+// AllProperties makes a list of all properties, the user's and RocketMQ's own.
+func (m *Message) AllProperties() wire.Fields { return wire.ParseProperties(m.Properties) }
 
 // UniqueID is the id that the producer gave the message; "" if it gave none.
 func (m *Message) UniqueID() string { return m.Property(rocketmq.PropertyUniqKey) }
@@ -128,6 +126,5 @@ func (a *Admin) MessageAt(ctx context.Context, topic, offsetID string) (*Message
 	if err != nil {
 		return nil, &remoting.AnswerError{Addr: addr, Err: fmt.Errorf("message at offset %d: %w", id.Offset, err)}
 	}
-	out := newMessage("", m)
-	return &out, nil
+	return &Message{StoredMessage: m}, nil
 }

@@ -195,7 +195,7 @@ func decode(body []byte, broker string, match func(*Message) bool) (out []Messag
 		if err := checkPlace(&stored); err != nil {
 			return nil, err
 		}
-		if m := newMessage(broker, stored); match(&m) {
+		if m := (Message{StoredMessage: stored, Broker: broker}); match(&m) {
 			out = append(out, m)
 		}
 	}
