@@ -101,8 +101,8 @@ func New(cfg Config, options ...Option) (*Producer, error) {
 	if err == nil {
 		return core.NewProducer(c)
 	}
-	_, more := core.NewProducer(c) // core finds the rest, such as a missing group
-	return nil, fmt.Errorf("producer %q: %w", cfg.Group, errors.Join(errors.Unwrap(more), err))
+	more := c.Check() // core finds the rest, such as a missing group
+	return nil, fmt.Errorf("producer %q: %w", cfg.Group, errors.Join(more, err))
 }
 
 // Defaults is the assembly behind [New]: the configuration of the producer that

@@ -11,6 +11,7 @@ import (
 	"github.com/liftoff-mq/liftoff"
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
+	"github.com/liftoff-mq/liftoff/core/requestreply"
 	"github.com/liftoff-mq/liftoff/hooks/accumulate"
 	"github.com/liftoff-mq/liftoff/hooks/compress"
 	"github.com/liftoff-mq/liftoff/hooks/validate"
@@ -392,4 +393,48 @@ func TestTopicsOfTheConfiguration(t *testing.T) {
 			t.Errorf("looked up %q", got)
 		}
 	})
+}
+
+// A configuration that is refused leaves no trace in parts that other producers have too.
+func TestRefusedConfigurationIsNotHeardOf(t *testing.T) {
+	feed := &countingFeed{PolicySource: &core.PolicyTable{Default: &core.Policy{Name: "all"}}}
+	requests := must(liftoff.NewRequester(requestreply.Config{}))
+	options := []liftoff.Option{liftoff.WithPolicies(feed), liftoff.WithHooks(requests)}
+	if _, err := liftoff.New(liftoff.Config{}, options...); err == nil || !strings.Contains(err.Error(), "NameServers") || !strings.Contains(err.Error(), "group") {
+		t.Fatalf("without a group and name servers: %v", err)
+	}
+	if feed.producers != 0 {
+		t.Errorf("the feed has %d producers", feed.producers)
+	}
+	p := must(liftoff.New(base, options...)) // the requester belongs to nobody yet
+	if feed.producers != 1 {
+		t.Errorf("the feed has %d producers", feed.producers)
+	}
+	if err := p.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// countingFeed counts the producers that follow it.
+type countingFeed struct {
+	core.PolicySource
+	producers int
+}
+
+func (f *countingFeed) Begin() core.PolicySource { return f.PolicySource }
+
+func (f *countingFeed) Follow(func(context.Context, core.PolicySource) error) error {
+	f.producers++
+	return nil
+}
+
+// A producer has one checker.
+func TestTwoCheckers(t *testing.T) {
+	checker := liftoff.CheckFunc(func(context.Context, *liftoff.TransactionCheck) (liftoff.TransactionDecision, error) {
+		return core.TransactionUnknown, nil
+	})
+	_, err := liftoff.New(base, liftoff.WithTransactions(checker, "A"), liftoff.WithTransactions(checker, "B"))
+	if err == nil || !strings.Contains(err.Error(), "WithTransactions is given twice") {
+		t.Errorf("got %v", err)
+	}
 }

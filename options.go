@@ -1,6 +1,7 @@
 package liftoff
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -206,10 +207,13 @@ func WithHandler(kind core.ServerRequestKind, h core.ServerRequestHandler) Optio
 // WithTransactions lets the producer send transactions ([Producer.SendTransaction]), of which
 // the checker tells brokers what became. Topics are those of the transactions, without the
 // namespace: the producer connects to their brokers when it starts, so that they find it after a
-// restart. See docs/transactions.md.
+// restart. See docs/transactions.md. A second one is a mistake: whose answer would count?
 func WithTransactions(checker core.TransactionChecker, topics ...string) Option {
 	return func(p *parts) {
 		if p.there("WithTransactions: the checker", checker) {
+			if p.checker != nil {
+				p.keep(errors.New("WithTransactions is given twice: a producer has one checker"))
+			}
 			p.checker = checker
 			p.topics = append(p.topics, topics...)
 		}

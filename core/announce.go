@@ -21,11 +21,11 @@ type Announcer interface {
 // one that a look-up gives, for which it waits until ctx ends. The topic counts as in use: its
 // route is kept fresh for the next ten minutes.
 func (p *Producer) Route(ctx context.Context, topic string) (*Route, error) {
-	g, err := p.admit()
+	leave, err := p.Hold()
 	if err != nil {
 		return nil, err
 	}
-	defer p.inflight.leave(g)
+	defer leave()
 	return p.engine.routeOf(ctx, topic)
 }
 
@@ -49,14 +49,14 @@ func (e *engine) routeOf(ctx context.Context, name string) (*Route, error) {
 }
 
 // Announce makes sure that the brokers of a topic's route know this client and its groups, and
-// waits for that until ctx ends; see [Announcer]. The topic is named as on the wire. A
+// waits for that until ctx ends or Shutdown aborts it; see [Announcer]. The topic is named as on the wire. A
 // transport that is no Announcer has nothing to make sure of.
 func (p *Producer) Announce(ctx context.Context, topic string) (err error) {
-	g, err := p.admit()
+	leave, err := p.Hold()
 	if err != nil {
 		return err
 	}
-	defer p.inflight.leave(g)
+	defer leave()
 	a, ok := find[Announcer](p.cfg.Transport, p.cfg.Routes)
 	if !ok {
 		return nil
@@ -65,6 +65,9 @@ func (p *Producer) Announce(ctx context.Context, topic string) (err error) {
 	if err != nil {
 		return fmt.Errorf("announce: %w", err)
 	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	defer context.AfterFunc(p.engine.life, func() { end(ErrAborted) })()
 	defer containPanic("transport", &err)
 	return a.Announce(ctx, route)
 }

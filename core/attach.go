@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/liftoff-mq/liftoff/internal/absent"
 )
 
 // Attacher is implemented by steps that do more for their producer than to take part in its
@@ -36,6 +38,10 @@ func (p *Producer) attach(policies *policySet) []error {
 			continue
 		}
 		for kind, h := range own {
+			if absent.Is(h) {
+				errs = append(errs, fmt.Errorf("%s: its handler of %v requests is nil", part.name, kind))
+				continue
+			}
 			if handlers[kind] != nil {
 				other := owner[kind]
 				if other == "" {

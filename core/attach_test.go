@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/coretest"
@@ -13,8 +15,9 @@ import (
 // attacher is a step that knows its producers.
 type attacher struct {
 	core.InterceptorFunc
-	to  []*core.Producer
-	err error
+	to   []*core.Producer
+	err  error
+	none bool // its handler is nil
 }
 
 func (a *attacher) Attach(p *core.Producer) (map[core.ServerRequestKind]core.ServerRequestHandler, error) {
@@ -22,6 +25,9 @@ func (a *attacher) Attach(p *core.Producer) (map[core.ServerRequestKind]core.Ser
 		panic("oh no")
 	}
 	a.to = append(a.to, p)
+	if a.none {
+		return handlers{core.RequestReply: core.ServerRequestHandlerFunc(nil)}, nil
+	}
 	return handlers{core.RequestReply: core.ServerRequestHandlerFunc(func(context.Context, *core.ServerRequest) {})}, a.err
 }
 
@@ -49,6 +55,7 @@ func TestAttach(t *testing.T) {
 		"two handlers": {&attacher{}, "step two handles reply requests of servers, which step one does already"},
 		"an error":     {&attacher{err: errors.New("not mine")}, "step two: not mine"},
 		"a panic":      {&attacher{err: errPanics}, "oh no"},
+		"no handler":   {&attacher{none: true}, "step two: its handler of reply requests is nil"},
 	} {
 		_, err := core.NewProducer(coretest.Config(&mailman{}, attach("one", &attacher{}), attach("two", tt.two)))
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -70,13 +77,57 @@ func (nopAttempt) InterceptAttempt(ctx context.Context, at *core.Attempt, next c
 // crier is a transport that makes itself known.
 type crier struct {
 	coretest.Transport
-	route *core.Route
-	err   error
+	route  *core.Route
+	err    error
+	silent bool // nobody answers
 }
 
-func (c *crier) Announce(_ context.Context, route *core.Route) error {
+func (c *crier) Announce(ctx context.Context, route *core.Route) error {
+	if c.silent {
+		<-ctx.Done()
+		return core.ContextError(ctx)
+	}
 	c.route = route
 	return c.err
+}
+
+// Shutdown aborts an announcement and a look-up that wait, and counts neither as a send.
+func TestAnnounceIsAborted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := coretest.Config(&crier{silent: true})
+		known := cfg.Routes
+		cfg.Routes = coretest.RouteFunc(func(ctx context.Context, topic string) (*core.Route, error) {
+			if topic == "slow" {
+				<-ctx.Done()
+				return nil, core.ContextError(ctx)
+			}
+			return known.Route(ctx, topic)
+		})
+		p, err := core.NewProducer(cfg)
+		if err == nil {
+			err = p.Start(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		errs := make(chan error, 2)
+		go func() { errs <- p.Announce(t.Context(), "T") }()
+		go func() {
+			_, err := p.Route(t.Context(), "slow")
+			errs <- err
+		}()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := p.Shutdown(ctx); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+		for range 2 {
+			if err := <-errs; !errors.Is(err, core.ErrAborted) {
+				t.Errorf("got %v", err)
+			}
+		}
+	})
 }
 
 func TestAnnounce(t *testing.T) {
@@ -111,5 +162,17 @@ func TestAnnounce(t *testing.T) {
 	cancel()
 	if err := coretest.Start(t, cfg).Announce(ctx, "T"); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
+	}
+}
+
+// A companion in its producer's own group would be refused at the start.
+func TestCompanionGroup(t *testing.T) {
+	p, err := core.NewProducer(coretest.Config(&coretest.Transport{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := core.Config{Group: p.Group(), Selector: coretest.InOrder(), Retry: coretest.NoRetry()}
+	if _, err := p.Companion(own); err == nil || !strings.Contains(err.Error(), `"test"`) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -72,6 +72,34 @@ type Producer struct {
 // NewProducer makes a producer. It does no I/O and starts no goroutine. All
 // mistakes in cfg are reported at once.
 func NewProducer(cfg Config) (*Producer, error) {
+	p, policies, feed, err := draft(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("producer %q: %w", cfg.Group, err)
+	}
+	p.engine.policies.Store(policies)
+	if errs := p.attach(policies); len(errs) > 0 {
+		return nil, fmt.Errorf("producer %q: %w", cfg.Group, errors.Join(errs...))
+	}
+	p.engine.routes.kept = keptTopics{p.cfg.Topics, p.keeper()}
+	p.services = p.findServices(policies)
+	p.findEnds(policies)
+	p.inbox = newInbox(&p.cfg, func() context.Context { return p.engine.life })
+	p.batches.New = func() any { return &Batch{p: p} }
+	if err := p.follow(feed); err != nil {
+		return nil, fmt.Errorf("producer %q: policies: %w", cfg.Group, err)
+	}
+	return p, nil
+}
+
+// Check finds the mistakes that [NewProducer] would report, but for those of steps that are
+// attached ([Attacher]) and of a feed of policies: neither hears of it.
+func (c Config) Check() error {
+	_, _, _, err := draft(c)
+	return err
+}
+
+// draft makes a producer that nobody knows yet.
+func draft(cfg Config) (*Producer, *policySet, PolicyFeed, error) {
 	cfg.Steps = slices.Clone(cfg.Steps)
 	cfg.Own = slices.Clone(cfg.Own)
 	cfg.Topics = slices.Clone(cfg.Topics)
@@ -102,28 +130,14 @@ func NewProducer(cfg Config) (*Producer, error) {
 	}
 	capErr := p.askCapabilities()
 	checkErr := p.cfg.withChecks(p)
-	if err := errors.Join(cfgErr, pipeErr, policyErr, capErr, checkErr, p.checkParts(policies)); err != nil {
-		return nil, fmt.Errorf("producer %q: %w", cfg.Group, err)
-	}
-	e.policies.Store(policies)
-	if errs := p.attach(policies); len(errs) > 0 {
-		return nil, fmt.Errorf("producer %q: %w", cfg.Group, errors.Join(errs...))
-	}
-	p.engine.routes.kept = keptTopics{p.cfg.Topics, p.keeper()}
-	p.services = p.findServices(policies)
-	p.findEnds(policies)
-	p.inbox = newInbox(&p.cfg, func() context.Context { return e.life })
-	p.batches.New = func() any { return &Batch{p: p} }
-	if err := p.follow(feed); err != nil {
-		return nil, fmt.Errorf("producer %q: policies: %w", cfg.Group, err)
-	}
-	return p, nil
+	return p, policies, feed, errors.Join(cfgErr, pipeErr, policyErr, capErr, checkErr, p.checkParts(policies))
 }
 
 func newEngine(p *Producer, own *Pipeline) *engine {
 	e := &engine{cfg: &p.cfg, producer: p, aborted: make(chan struct{})}
 	p.engine = e
-	e.life, e.abort = context.WithCancel(context.Background())
+	life, end := context.WithCancelCause(context.Background())
+	e.life, e.abort = life, func() { end(ErrAborted) }
 	e.routes = newRouteCache(&p.cfg, func() *listeners { return &e.policies.Load().listeners }, func() { e.policies.Load().forget() })
 	e.chains = e.compose(own)
 	e.calls.New = func() any { return &Call{engine: e} }

@@ -106,6 +106,7 @@ func (p *Producer) end(s *ending) {
 		s.part("the group's unregistering", func(ctx context.Context) error { return r.UnregisterGroup(ctx, p.cfg.Group) })
 	}
 	p.endInbox(s)
+	s.aborted += int(p.undelivered.Load()) // handlers make operations too
 	p.finishSteps(s)
 	p.engine.abort()
 	s.part("look-ups: the route source or a route listener blocks", func(context.Context) error {
@@ -147,9 +148,9 @@ func (p *Producer) endCalls(s *ending) (stuck int) {
 		if s.drain(&p.inflight) != nil {
 			stuck = p.inflight.len()
 			undecided = max(stuck-int(p.decided.Load()), 0)
-			s.left = append(s.left, fmt.Sprintf("%d sends: a step or a done function blocks", stuck))
+			s.left = append(s.left, fmt.Sprintf("%d sends: a step, a done function or a local transaction blocks", stuck))
 		}
-		s.aborted = int(p.undelivered.Load()) + undecided
+		s.aborted = undecided
 	}
 	// No call waits any more for the batches that are left, so they were told to end.
 	if s.drain(&p.batching) != nil && stuck == 0 {

@@ -231,10 +231,10 @@ func TestWhatShutdownLeaves(t *testing.T) {
 		want                string
 	}{
 		{"all come back", 3, 0, 0, "shutdown aborted 3 sends in flight: context canceled"},
-		{"a step blocks", 0, 2, 0, "shutdown aborted 2 sends in flight and left behind 2 sends: a step or a done function blocks: context canceled"},
-		{"some come back", 3, 1, 0, "shutdown aborted 4 sends in flight and left behind 1 sends: a step or a done function blocks: context canceled"},
+		{"a step blocks", 0, 2, 0, "shutdown aborted 2 sends in flight and left behind 2 sends: a step, a done function or a local transaction blocks: context canceled"},
+		{"some come back", 3, 1, 0, "shutdown aborted 4 sends in flight and left behind 1 sends: a step, a done function or a local transaction blocks: context canceled"},
 		{"a batch's step blocks", 0, 0, 2, "shutdown left behind 2 batches: a step blocks: rocketmq: timeout"},
-		{"sends and batches", 0, 2, 1, "shutdown aborted 2 sends in flight and left behind 2 sends: a step or a done function blocks: context canceled"},
+		{"sends and batches", 0, 2, 1, "shutdown aborted 2 sends in flight and left behind 2 sends: a step, a done function or a local transaction blocks: context canceled"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -427,7 +427,7 @@ func TestUndeliveredHasNoOutcome(t *testing.T) {
 		cancel()
 		err = p.Shutdown(ctx)
 		var se *core.ShutdownError
-		if !errors.As(err, &se) || se.Undelivered != 3 || !slices.Contains(se.Left, "6 sends: a step or a done function blocks") {
+		if !errors.As(err, &se) || se.Undelivered != 3 || !slices.Contains(se.Left, "6 sends: a step, a done function or a local transaction blocks") {
 			t.Errorf("got %v", err)
 		}
 		close(stuck)

@@ -69,11 +69,14 @@ type TransactionError struct {
 // Error gives the message, the decision, who decides now, and the cause.
 func (e *TransactionError) Error() string {
 	next := "the broker was not told and will ask the checker"
+	oe := (*OperationError)(nil)
 	switch {
 	case e.Told:
 		next = "the broker knows it"
 	case e.Decision == TransactionUnknown:
 		next = "the broker will ask the checker"
+	case errors.As(e.Cause, &oe) && !oe.Certainty.Safe():
+		next = "the broker may have been told, else it will ask the checker"
 	}
 	return fmt.Sprintf("transaction of message %s in topic %s: the half message is stored, the decision is %v, %s: %s",
 		e.MessageID, words.Quote(e.Topic), e.Decision, next, textOf(e.Cause))
@@ -224,7 +227,7 @@ var delayNames = [...]string{
 func (c *Call) prepareHalf() error {
 	e := c.engine
 	if e.cfg.TransactionChecker == nil {
-		return fmt.Errorf("%w: a transaction needs Config.TransactionChecker, for the broker's question what became of it", ErrInvalidMessage)
+		return fmt.Errorf("%w: a transaction needs a checker, for the broker's question what became of it: liftoff.WithTransactions, transactionfx.Module or Config.TransactionChecker of core", ErrInvalidMessage)
 	}
 	out := &c.outs[0]
 	out.SetProperty(rocketmq.PropertyTransactionPrepared, "true")
@@ -276,6 +279,7 @@ func (p *Producer) tellEnd(ctx context.Context, end *TransactionEnd, topic strin
 	pol := e.policies.Load().serve(topic).policy
 	f := Failure{Mode: Sync, Type: TransactionMessage, Message: end.Message, Consistent: true}
 	var deadline time.Time
+	known := NotSent // of all attempts: one of them may have been carried out
 	for {
 		op := &Operation{
 			engine: e, kind: OperationEndTransaction, topic: topic, target: topic, start: time.Now(), end: end, policy: pol, deadline: deadline,
@@ -284,25 +288,29 @@ func (p *Producer) tellEnd(ctx context.Context, end *TransactionEnd, topic strin
 		if deadline = op.deadline; err == nil {
 			return nil
 		}
+		oe := err.(*OperationError)
+		known = max(known, oe.Certainty)
 		f.Attempt++
 		f.Elapsed, f.Remaining = time.Since(start), time.Until(deadline)
 		var again bool
-		if f.Paused, again = pol.tellAgain(end.Decision, op, err, &f); !again {
-			return err
+		if f.Paused, again = pol.tellAgain(end.Decision, op, oe, &f); !again {
+			oe.Certainty = known
+			return oe
 		}
 		if why := e.pause(ctx, f.Paused); why != nil {
 			if why == ErrAborted {
 				p.undelivered.Add(1)
 			}
-			return op.failed(fmt.Errorf("%w: %w", why, f.Err))
+			oe = op.failed(fmt.Errorf("%w: %w", why, f.Err)).(*OperationError)
+			oe.Certainty = known
+			return oe
 		}
 		e.totals.retries.Add(1)
 	}
 }
 
 // tellAgain decides whether an end is told again, and after which pause.
-func (p *policy) tellAgain(decision TransactionDecision, op *Operation, err error, f *Failure) (pause time.Duration, again bool) {
-	oe := err.(*OperationError)
+func (p *policy) tellAgain(decision TransactionDecision, op *Operation, oe *OperationError, f *Failure) (pause time.Duration, again bool) {
 	f.Err, f.Class, f.Certainty = oe.Cause, oe.Class, oe.Certainty
 	if f.Answered, f.Code = op.refusal != nil, nil; f.Answered {
 		f.Code = op.refusal.Code

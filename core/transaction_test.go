@@ -217,7 +217,7 @@ func TestHalfIsNotSent(t *testing.T) {
 		{"lite topic", msg(func(m *core.Message) { m.LiteTopic = "l" }), commit, nil, core.ClassInvalid, "in a transaction"},
 		{"no local transaction", msg(none), nil, nil, core.ClassInvalid, "local transaction is nil"},
 		{"no message", nil, commit, nil, core.ClassInvalid, "message is nil"},
-		{"no checker", msg(none), commit, func(_ *teller, c *core.Config) { c.TransactionChecker = nil }, core.ClassInvalid, "needs Config.TransactionChecker"},
+		{"no checker", msg(none), commit, func(_ *teller, c *core.Config) { c.TransactionChecker = nil }, core.ClassInvalid, "liftoff.WithTransactions"},
 		{"refused", msg(none), commit, func(l *teller, _ *core.Config) {
 			l.Do = func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 				return nil, coretest.Refuse(at, rocketmq.CodeMessageIllegal, "no")
@@ -314,6 +314,9 @@ func TestEndIsTold(t *testing.T) {
 					oe.Kind != core.OperationEndTransaction || oe.Certainty != tt.end || !strings.Contains(err.Error(), "the half message is stored") {
 					t.Errorf("%+v: %v; %+v", res, err, oe)
 				}
+				if says := map[bool]string{true: "was not told", false: "may have been told"}[tt.end.Safe()]; !strings.Contains(err.Error(), says) {
+					t.Errorf("%v, want %q", err, says)
+				}
 			})
 		})
 	}
@@ -334,6 +337,37 @@ func TestEndIsBounded(t *testing.T) {
 			if n := len(l.told()); n != tt.times {
 				t.Errorf("told %d times with a budget of %d, want %d", n, tt.budget, tt.times)
 			}
+		})
+	}
+}
+
+// An end of which one attempt may have been carried out may have been carried out, whatever came of the next ones.
+func TestEndKnowsAllAttempts(t *testing.T) {
+	for name, after := range map[string]time.Duration{"the last one is not sent": 0, "the pause before it is cancelled": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &teller{}
+				l.tell = func(_ context.Context, op *core.Operation) error {
+					if len(l.told()) > 1 {
+						return core.ErrConnect
+					}
+					op.MarkWritten()
+					return core.ErrConnectionLost
+				}
+				cfg := transactional(l)
+				cfg.Timeout = time.Hour
+				cfg.Retry = core.RetryPolicyFunc(func(f *core.Failure) core.Decision {
+					return core.Decision{Retry: f.Attempt < 3, After: time.Duration(f.Attempt-1) * after}
+				})
+				p := coretest.Start(t, cfg)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				time.AfterFunc(time.Second, cancel)
+				_, err := p.SendTransaction(ctx, coretest.Message("x"), decides(core.TransactionRollback, nil))
+				if oe := opError(t, err); oe.Certainty != core.MaybeStored || !errors.Is(err, core.ErrConnect) || errors.Is(err, context.Canceled) != (after > 0) {
+					t.Errorf("%v: %v", oe.Certainty, err)
+				}
+			})
 		})
 	}
 }

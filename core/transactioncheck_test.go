@@ -168,3 +168,34 @@ func TestStormOfChecks(t *testing.T) {
 		}
 	})
 }
+
+// A check that Shutdown aborts ends as aborted, and Shutdown tells of it.
+func TestShutdownAbortsChecks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &teller{}
+		cfg := transactional(l)
+		causes := make(chan error, 1)
+		cfg.TransactionChecker = core.TransactionCheckerFunc(func(ctx context.Context, _ *core.TransactionCheck) (core.TransactionDecision, error) {
+			<-ctx.Done()
+			causes <- core.ContextError(ctx)
+			return core.TransactionUnknown, ctx.Err()
+		})
+		p := must(core.NewProducer(cfg))
+		if err := p.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.inbox.Deliver(&core.ServerRequest{Kind: core.RequestTransactionCheck, Group: "test", Addr: "broker-b:10911", Body: []byte("half")}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var se *core.ShutdownError
+		if err := p.Shutdown(ctx); !errors.As(err, &se) || se.Undelivered == 0 || len(se.Left) != 0 {
+			t.Errorf("shutdown: %v", err)
+		}
+		if err := <-causes; !errors.Is(err, core.ErrAborted) {
+			t.Errorf("the checker's context ended with %v", err)
+		}
+	})
+}

@@ -68,7 +68,7 @@ func TestOfficialRecallAtLiftoffBroker(t *testing.T) {
 		}
 		topic := topicFor(t, "t")
 		var said []struct{ ID, Error, Recalled, Kept string }
-		for _, l := range javaprog.Run(t, version, "Recall", nameServer, topic, "4000") {
+		for _, l := range javaprog.Run(t, version, "Recall", nameServer, topic, "15000") {
 			said = append(said, struct{ ID, Error, Recalled, Kept string }{})
 			mustJSON(t, l, &said[len(said)-1])
 		}

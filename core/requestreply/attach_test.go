@@ -33,22 +33,23 @@ func TestMistakes(t *testing.T) {
 	if _, err := core.NewProducer(cfg); err == nil || !strings.Contains(err.Error(), "step request-reply handles reply requests of servers, which Config.Handlers does already") {
 		t.Errorf("two handlers: %v", err)
 	}
+	r = must(requestreply.New(requestreply.Config{}))
 	cfg = coretest.Config(l, r.Step())
-	one, two := must(core.NewProducer(cfg)), must(core.NewProducer(cfg))
+	one := must(core.NewProducer(cfg))
+	if _, err := core.NewProducer(cfg); err == nil || !strings.Contains(err.Error(), `belongs to a producer of group "test"`) {
+		t.Errorf("two producers: %v", err)
+	}
 	if _, err := r.Request(t.Context(), message("x")); !errors.Is(err, core.ErrNotRunning) {
 		t.Errorf("before the start: %v", err)
 	}
-	if err := two.Start(t.Context()); err != nil {
+	if err := one.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	defer shut(t, two)
-	if err := one.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "each producer needs its own") {
-		t.Errorf("two producers: %v", err)
-	}
+	defer shut(t, one)
 	if _, err := core.NewProducer(cfg); err == nil || !strings.Contains(err.Error(), "each producer needs its own") {
-		t.Errorf("a third: %v", err)
+		t.Errorf("a second one later: %v", err)
 	}
-	if s := two.Pipeline().String(); !strings.Contains(s, "handlers for reply") || !strings.Contains(s, "requests that wait for a reply") {
+	if s := one.Pipeline().String(); !strings.Contains(s, "handlers for reply") || !strings.Contains(s, "requests that wait for a reply") {
 		t.Errorf("%s", s)
 	}
 }

@@ -111,7 +111,7 @@ func TestRequestFails(t *testing.T) {
 		}, func(cancel context.CancelCauseFunc) {
 			time.Sleep(time.Second)
 			cancel(gone)
-		}, core.ClassCanceled, core.MaybeStored, time.Second, []error{context.Canceled}},
+		}, core.ClassCanceled, core.MaybeStored, time.Second, []error{requestreply.ErrNoReply, context.Canceled, gone}},
 		"refused": {func(_ context.Context, at *core.Attempt) (*core.Result, error) {
 			return nil, coretest.Refuse(at, rocketmq.CodeMessageIllegal, "no")
 		}, nil, core.ClassRejected, core.NotStored, 0, nil},
@@ -420,7 +420,7 @@ func TestWaitForAsync(t *testing.T) {
 		"shutdown":           {msg: message("x"), wait: (*core.Producer).Shutdown, time: 30 * time.Second, took: takes},
 		"flush":              {msg: message("x"), wait: (*core.Producer).Flush, time: 30 * time.Second, took: takes},
 		"refused":            {wait: (*core.Producer).Shutdown, time: 30 * time.Second, took: takes},
-		"shutdown, too slow": {msg: message("x"), wait: (*core.Producer).Shutdown, time: 5 * time.Second, took: 5*time.Second + 25*time.Millisecond, want: "left behind 1 sends: a step or a done function blocks"},
+		"shutdown, too slow": {msg: message("x"), wait: (*core.Producer).Shutdown, time: 5 * time.Second, took: 5*time.Second + 25*time.Millisecond, want: "left behind 1 sends: a step, a done function or a local transaction blocks"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

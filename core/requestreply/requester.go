@@ -119,7 +119,7 @@ func (r *Requester) Describe() core.Description {
 func (r *Requester) Attach(p *core.Producer) (map[core.ServerRequestKind]core.ServerRequestHandler, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.started {
+	if r.producer != nil {
 		return nil, fmt.Errorf("the requester belongs to a producer of group %q: each producer needs its own", r.producer.Group())
 	}
 	r.producer = p
@@ -253,8 +253,12 @@ func (r *Requester) Intercept(ctx context.Context, call *core.Call, next core.Ha
 	res, err := next(sending, call)
 	if !w.over() {
 		switch {
-		case err != nil && (core.CertaintyOf(err).Safe() || ctx.Err() != nil):
+		case err != nil && core.CertaintyOf(err).Safe():
 			return nil, err
+		case err != nil && ctx.Err() != nil:
+			e := sent(call, core.CertaintyOf(err), fmt.Errorf("%w: %w", ErrNoReply, err))
+			e.Class = core.ClassOf(err)
+			return nil, e
 		case err != nil:
 			// The message may have arrived, so the reply may come. The connection that it would
 			// come over is perhaps the one that was lost.

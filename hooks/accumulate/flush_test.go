@@ -113,6 +113,7 @@ func TestFlush(t *testing.T) {
 			flushed <- time.Since(begun)
 		}
 		go flush(t.Context())
+		synctest.Wait() // the other one stands in line behind it
 		short, cancel := context.WithTimeout(t.Context(), 2*ms)
 		defer cancel()
 		go flush(short)

@@ -265,7 +265,18 @@ func TestShutdownWithHungBroker(t *testing.T) {
 }
 
 func TestMistakes(t *testing.T) {
-	_, err := msgtrace.New(msgtrace.Config{Topic: "a b", MaxQueued: -1, MaxCount: 1000, Linger: time.Hour})
+	shared, err := msgtrace.New(msgtrace.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := coretest.Config(&coretest.Transport{}, shared.Step())
+	if _, err := core.NewProducer(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := core.NewProducer(cfg); err == nil || !strings.Contains(err.Error(), `belongs to a producer of group "test"`) {
+		t.Errorf("two producers: %v", err)
+	}
+	_, err = msgtrace.New(msgtrace.Config{Topic: "a b", MaxQueued: -1, MaxCount: 1000, Linger: time.Hour})
 	for _, want := range []string{"Topic", "MaxQueued", "MaxCount", "Linger"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)

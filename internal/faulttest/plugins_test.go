@@ -253,7 +253,7 @@ func TestFault33UserCodeBlocks(t *testing.T) {
 			var err error
 			d := took(func() { err = p.Shutdown(ctx) })
 			wantAtMost(t, "shutdown", d, 5*time.Second+50*time.Millisecond)
-			wantText(t, err, "a step or a done function blocks")
+			wantText(t, err, "a step, a done function or a local transaction blocks")
 			close(release)
 			done.Wait()
 		})

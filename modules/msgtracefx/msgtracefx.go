@@ -2,8 +2,8 @@
 // application's producer, which then writes RocketMQ's message trace. It takes a
 // msgtrace.Config from the graph, if that has one.
 //
-// A trace belongs to one producer, so in an application with several named ones the start of the
-// second fails: give each its own then, with liftoff.WithHooks.
+// A trace belongs to one producer, so in an application with several named ones the second is not
+// made: give each its own then, with liftoff.WithHooks.
 package msgtracefx
 
 import (

@@ -2,6 +2,7 @@ package requestreplyfx_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/liftoff-mq/liftoff"
+	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/requestreply"
 	"github.com/liftoff-mq/liftoff/modules/requestreplyfx"
 	"github.com/liftoff-mq/liftoff/modules/rocketmqfx"
@@ -61,6 +63,20 @@ func TestModule(t *testing.T) {
 	}
 	if s := p.Pipeline().String(); !strings.Contains(s, "7 under way") || !strings.Contains(s, "unpacked") {
 		t.Errorf("%s", s)
+	}
+}
+
+// A program that takes the requester alone has a producer all the same.
+func TestRequesterAlone(t *testing.T) {
+	c := embedded.New(t, embedded.Config{})
+	var r *requestreply.Requester
+	app := fxtest.New(t, rocketmqfx.Module, requestreplyfx.Module, fx.NopLogger,
+		fx.Supply(liftoff.Config{Group: "shop", NameServers: c.NameServers()}), fx.Populate(&r))
+	app.RequireStart()
+	defer app.RequireStop()
+	_, err := r.Request(t.Context(), &liftoff.Message{Topic: "no such topic", Body: []byte("x")})
+	if errors.Is(err, core.ErrNotRunning) || err == nil {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/transport/remoting"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -72,6 +74,58 @@ func TestAnnounceAfterAGroupHasLeft(t *testing.T) {
 	announce()
 	if _, left := inner(); left != 1 {
 		t.Errorf("it left %d times in all", left)
+	}
+}
+
+// A group that has left must not stay with a broker: that would close the connection, which other groups use too. So it is
+// taken back again after a heartbeat that was under way meanwhile, and where the broker refused it.
+func TestGroupsDoNotComeBack(t *testing.T) {
+	for name, refuse := range map[string]bool{"a heartbeat is under way": false, "the broker refuses": true} {
+		t.Run(name, func(t *testing.T) {
+			left := make(chan struct{})
+			var once sync.Once
+			b := broker(t, func(s *session, c wire.Command) {
+				h, _ := wire.ParseHeartbeat(c.Body)
+				switch {
+				case c.Code == wire.HeartBeat && h != nil && slices.Contains(h.ProducerGroups, "leaves") && !refuse:
+					go func() { // another thread of the broker
+						<-left
+						s.ok(c)
+					}()
+				case c.Code == wire.UnregisterClient:
+					first := false
+					once.Do(func() { first = true })
+					if first && refuse {
+						s.answer(c, int(rocketmq.CodeSystemBusy), "busy")
+					} else {
+						s.ok(c)
+					}
+				default:
+					s.ok(c)
+				}
+			})
+			c := client(t, remoting.Config{HeartbeatInterval: 20 * time.Millisecond})
+			registered(t, c, "stays", b.addr(), nil)
+			c.KeepBrokers("stays", []core.Broker{{Addr: b.addr()}})
+			eventually(t, "a heartbeat", func() bool { return len(b.requests(wire.HeartBeat)) > 0 })
+			leaves := registered(t, c, "leaves", b.addr(), nil)
+			eventually(t, "a heartbeat with both", func() bool {
+				return slices.ContainsFunc(b.requests(wire.HeartBeat), func(r wire.Command) bool {
+					h, err := wire.ParseHeartbeat(r.Body)
+					return err == nil && slices.Contains(h.ProducerGroups, "leaves")
+				})
+			})
+			if err := leaves.Shutdown(bg); err != nil {
+				t.Fatal(err)
+			}
+			close(left)
+			eventually(t, "it is taken back again", func() bool { return len(b.requests(wire.UnregisterClient)) == 2 })
+			seen := len(b.requests(wire.HeartBeat))
+			eventually(t, "three more heartbeats", func() bool { return len(b.requests(wire.HeartBeat)) > seen+2 })
+			if n := len(b.requests(wire.UnregisterClient)); n != 2 {
+				t.Errorf("it was taken back %d times", n)
+			}
+		})
 	}
 }
 

@@ -65,6 +65,7 @@ type Client struct {
 
 const (
 	stateCreated = iota
+	stateStarting
 	stateRunning
 	stateClosed
 )
@@ -106,9 +107,16 @@ func (c *Client) ClientID() string { return c.id }
 // now may be up when the first message is sent. A [Signer] that is a [core.Service] is started
 // first, and shut down last.
 func (c *Client) Start(ctx context.Context) error {
+	if !c.state.CompareAndSwap(stateCreated, stateStarting) {
+		if err := c.usable(); errors.Is(err, core.ErrClosed) {
+			return err
+		}
+		return errors.New("remoting client: already started")
+	}
 	signer, own := c.cfg.Signer.(core.Service)
 	if own {
 		if err := signer.Start(ctx); err != nil {
+			c.state.CompareAndSwap(stateStarting, stateCreated)
 			return fmt.Errorf("remoting client: the signer did not start: %w", err)
 		}
 	}
@@ -119,13 +127,11 @@ func (c *Client) Start(ctx context.Context) error {
 	return err
 }
 
+// begin is what Start does when the signer has started.
 func (c *Client) begin() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch c.state.Load() {
-	case stateRunning:
-		return errors.New("remoting client: already started")
-	case stateClosed:
+	if c.state.Load() != stateStarting {
 		return fmt.Errorf("remoting client: %w", core.ErrClosed)
 	}
 	c.life, c.stop = context.WithCancel(context.Background())

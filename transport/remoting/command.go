@@ -70,7 +70,9 @@ func (c *Client) askOnce(req *conn.Request, p *peer, cmd wire.Command) (wire.Com
 		case err == nil:
 			return req.Answer.Command, cn, nil
 		case err == conn.ErrStale && stale < maxStale:
-			err = p.renew(cn, &req.Wait)
+			if err = p.renew(cn, &req.Wait); err == nil {
+				p, err = c.peers(p.broker).get(p.addr) // the peer may have been dropped as unused
+			}
 		case err == conn.ErrStale:
 			err = &ConnectError{Addr: p.addr, Err: conn.ErrStale}
 		}

@@ -35,9 +35,8 @@ func (c *Client) RegisterGroup(_ context.Context, r core.Registration) error {
 }
 
 // UnregisterGroup takes a group back and tells the brokers to which there is a
-// connection, for at most [Config].RequestTimeout and until ctx ends. What a
-// broker did not hear it finds out by itself two minutes later (Java:
-// ProducerManager), so that is logged and no error.
+// connection, for at most [Config].RequestTimeout and until ctx ends. A broker that did not hear
+// it is told again after the next heartbeat, so that is logged and no error.
 func (c *Client) UnregisterGroup(ctx context.Context, group string) error {
 	c.mu.Lock()
 	_, known := c.groups[group]
@@ -48,17 +47,46 @@ func (c *Client) UnregisterGroup(ctx context.Context, group string) error {
 		return nil
 	}
 	c.each(c.connected(), func(p *peer) {
-		within := time.Duration(0)
-		err := c.unregister(ctx, p, group)
-		if err != nil {
-			within = settleTime
+		if err := c.takeBack(ctx, p, group); err != nil {
 			c.log.Warn("group not unregistered", "group", group, "addr", p.addr, "err", err)
 		}
-		p.mu.Lock()
-		p.standing.shake(within)
-		p.mu.Unlock()
 	})
 	return nil
+}
+
+// takeBack unregisters a group that is no longer here at one broker.
+func (c *Client) takeBack(ctx context.Context, p *peer, group string) error {
+	within := time.Duration(0)
+	err := c.unregister(ctx, p, group)
+	if err != nil {
+		within = settleTime
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.standing.shake(within)
+	if err == nil {
+		p.named = slices.DeleteFunc(p.named, func(g string) bool { return g == group })
+	}
+	return err
+}
+
+// takeBackOthers unregisters what heartbeats have named to a broker and is no longer here. That
+// happens where the broker refused the first request for it, and where a heartbeat was under way
+// meanwhile: broker threads may take the two in either order, and the heartbeat brings the group
+// back. Nobody would refresh it, and a broker closes the connection of a group that is silent for
+// two minutes, which other groups use too (Java: ProducerManager.scanNotActiveChannel).
+func (c *Client) takeBackOthers(p *peer, groups []string) {
+	p.mu.Lock()
+	gone := slices.DeleteFunc(slices.Clone(p.named), func(g string) bool { return slices.Contains(groups, g) })
+	p.mu.Unlock()
+	for _, group := range gone {
+		if err := c.takeBack(c.life, p, group); err != nil {
+			c.log.Debug("group not unregistered", "group", group, "addr", p.addr, "err", err)
+		}
+		if slices.Contains(c.groupList(), group) {
+			c.kickHeartbeat() // it is here again, and the broker has just lost it
+		}
+	}
 }
 
 // unregister takes a group back at one broker.
@@ -203,6 +231,7 @@ func (c *Client) beatOn(p *peer, joins bool) {
 		groups = append(groups, innerGroup)
 	}
 	joins = joins || p.beaten.Load() != cn
+	p.name(groups) // its answer may be lost
 	sent := time.Now()
 	body := wire.AppendHeartbeat(nil, &wire.Heartbeat{ClientID: c.id, ProducerGroups: groups})
 	answer, err := c.ask(c.life, p, wire.Command{Code: wire.HeartBeat, Body: body}, c.cfg.RequestTimeout)
@@ -218,11 +247,24 @@ func (c *Client) beatOn(p *peer, joins bool) {
 	p.version.Store(int32(answer.Version))
 	c.count.heartbeats.Add(1)
 	if p.cur.Load() == cn { // else it may have gone out on another one
-		p.beaten.Store(cn)
-		if joins {
+		if joins { // before beaten says that all is done
 			p.mu.Lock()
 			p.standing.join(sent)
 			p.mu.Unlock()
+		}
+		p.beaten.Store(cn)
+	}
+	p.name(groups) // one may have been taken back before the broker read the heartbeat
+	c.takeBackOthers(p, c.groupList())
+}
+
+// name notes what a heartbeat names.
+func (p *peer) name(groups []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, g := range groups {
+		if g != innerGroup && !slices.Contains(p.named, g) {
+			p.named = append(p.named, g)
 		}
 	}
 }

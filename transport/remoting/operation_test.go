@@ -265,14 +265,17 @@ func TestSignerIsStartedAndShutDown(t *testing.T) {
 	if err := c.Start(bg); err != nil || s.started != 1 || s.stopped != 0 {
 		t.Fatalf("%v, started %d times, shut down %d times", err, s.started, s.stopped)
 	}
-	if err := c.Start(bg); err == nil || s.started != 2 || s.stopped != 1 {
+	if err := c.Start(bg); err == nil || s.started != 1 || s.stopped != 0 { // it signs for the client that runs
 		t.Errorf("started twice: %v, the signer %d times, shut down %d times", err, s.started, s.stopped)
 	}
-	if err := c.Shutdown(bg); !errors.Is(err, fails) || s.stopped != 2 {
+	if err := c.Shutdown(bg); !errors.Is(err, fails) || s.stopped != 1 {
 		t.Errorf("%v, shut down %d times", err, s.stopped)
 	}
-	if err := c.Shutdown(bg); err != nil || s.stopped != 2 {
+	if err := c.Shutdown(bg); err != nil || s.stopped != 1 {
 		t.Errorf("again: %v, shut down %d times", err, s.stopped)
+	}
+	if err := c.Start(bg); !errors.Is(err, core.ErrClosed) || s.started != 1 {
+		t.Errorf("started after the end: %v, the signer %d times", err, s.started)
 	}
 
 	s = &livingSigner{failStart: fails}
@@ -282,6 +285,14 @@ func TestSignerIsStartedAndShutDown(t *testing.T) {
 	}
 	if err := c.Shutdown(bg); err != nil || s.stopped != 0 {
 		t.Errorf("a signer that did not start: %v, shut down %d times", err, s.stopped)
+	}
+
+	s = &livingSigner{failStart: fails}
+	c = newClient(s)
+	_ = c.Start(bg)
+	s.failStart = nil
+	if err := errors.Join(c.Start(bg), c.Shutdown(bg)); err != nil || s.started != 2 || s.stopped != 1 {
+		t.Errorf("started at the second try: %v, the signer %d times, shut down %d times", err, s.started, s.stopped)
 	}
 }
 

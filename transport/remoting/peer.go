@@ -35,6 +35,7 @@ type peer struct {
 	version atomic.Int32
 
 	mu       sync.Mutex
+	named    []string // the groups that heartbeats have named and that were not taken back since
 	standing standing
 	intro    *introduction
 	dialing  *dialing
@@ -200,6 +201,14 @@ func (t *table) get(addr string) (*peer, error) {
 	m[addr] = p
 	t.m.Store(&m)
 	return p, nil
+}
+
+// peers are the brokers' or the name servers'.
+func (c *Client) peers(brokers bool) *table {
+	if brokers {
+		return &c.brokers
+	}
+	return &c.servers
 }
 
 // drop takes a peer out unless it is in use: connected, dialing, or asked for
