@@ -311,14 +311,17 @@ func TestInboxLanes(t *testing.T) {
 // Everything in a request takes room, to the last byte.
 func TestRoomOfARequest(t *testing.T) {
 	const bytes = 8 << 20
+	entry := func(n int) map[string]string { // 64 bytes beside its texts
+		n = max(0, n-64)
+		return map[string]string{strings.Repeat("k", n/2): strings.Repeat("v", n-n/2)}
+	}
 	for name, grow := range map[string]func(r *core.ServerRequest, n int){
-		"body":  func(r *core.ServerRequest, n int) { r.Body = make([]byte, n) },
-		"name":  func(r *core.ServerRequest, n int) { r.Name = strings.Repeat("x", n) },
-		"group": func(r *core.ServerRequest, n int) { r.Group = strings.Repeat("x", n) },
-		"addr":  func(r *core.ServerRequest, n int) { r.Addr = strings.Repeat("x", n) },
-		"field": func(r *core.ServerRequest, n int) {
-			r.Fields = map[string]string{strings.Repeat("k", n/2): strings.Repeat("v", n-n/2)}
-		},
+		"body":     func(r *core.ServerRequest, n int) { r.Body = make([]byte, n) },
+		"name":     func(r *core.ServerRequest, n int) { r.Name = strings.Repeat("x", n) },
+		"group":    func(r *core.ServerRequest, n int) { r.Group = strings.Repeat("x", n) },
+		"addr":     func(r *core.ServerRequest, n int) { r.Addr = strings.Repeat("x", n) },
+		"field":    func(r *core.ServerRequest, n int) { r.Fields = entry(n) },
+		"property": func(r *core.ServerRequest, n int) { r.Properties = entry(n) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
