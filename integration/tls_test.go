@@ -58,7 +58,7 @@ func TestTLS(t *testing.T) {
 			replaceFile(t, s.CAFile, strange.pem())
 		}), "set TLS.CAFile")
 		refuses("the wrong name", with(func(s *remoting.TLS) { s.ServerName = "rocketmq.example" }), "set TLS.ServerName")
-		refuses("no TLS in the client", remoting.TLS{}, "set Config.TLS")
+		refuses("no TLS in the client", remoting.TLS{}, "set TLS.Enabled")
 
 		serve(t, c, own.issue(t, time.Now().Add(-time.Minute)))
 		refuses("expired servers", right, "expired")

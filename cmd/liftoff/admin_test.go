@@ -32,11 +32,11 @@ func TestTopicCommands(t *testing.T) {
 	if got := mustRun(t, "", at(c, "topic", "create", "orders", "--queues", "2", "--read-queues", "3")...); got != "orders: 2 write, 3 read queues at broker-a\norders: 2 write, 3 read queues at broker-b\n" {
 		t.Errorf("create: %q", got)
 	}
-	if got := mustRun(t, "", at(c, "topic", "create", "orders", "--broker", "broker-b", "--perm", "r", "--order")...); got != "orders: 8 queues at broker-b\n" {
+	if got := mustRun(t, "", at(c, "topic", "create", "orders", "--broker", "broker-b", "--perm", "r", "--order", "--type", "fifo")...); got != "orders: 8 queues at broker-b\n" {
 		t.Errorf("create: %q", got)
 	}
 	last := c.Requests(wire.UpdateAndCreateTopic)[2].Command.Ext
-	if last.Get("perm") != "4" || last.Get("order") != "true" || last.Get("writeQueueNums") != "8" {
+	if last.Get("perm") != "4" || last.Get("order") != "true" || last.Get("attributes") != "+message.type=FIFO" || last.Get("writeQueueNums") != "8" {
 		t.Errorf("asked %v", last)
 	}
 	a, b := c.Broker("broker-a").Addr(), c.Broker("broker-b").Addr()
@@ -317,10 +317,12 @@ func TestAdminWrongUsage(t *testing.T) {
 		{[]string{"topic", "create", "t", "--queues", "0"}, "--queues 0: want 1 to 65536"},
 		{[]string{"topic", "create", "t", "--queues=-1"}, "want 1 to 65536"},
 		{[]string{"topic", "create", "t", "--perm", "x"}, "--perm"},
-		{[]string{"topic", "create", "t", "--type", "fifo"}, `message type "fifo": want one such as FIFO`},
+		{[]string{"topic", "create", "t", "--type", "fivo"}, `--type "fivo": want one of [NORMAL FIFO DELAY TRANSACTION MIXED PRIORITY LITE]`},
 		{[]string{"topic", "create", "t", "--cluster", "c", "--broker", "b"}, `both cluster "c" and broker "b" are given`},
 		{[]string{"topic", "route", "t", "--timeout", "0s"}, "--timeout 0s: want 1ms to 24h"},
-		{[]string{"topic", "route", ""}, `topic "": a name is wanted`},
+		{[]string{"topic", "route", ""}, `topic "": a name has 1 to 127 letters`},
+		{[]string{"topic", "route", "a b"}, `topic "a b": a name has 1 to 127 letters`},
+		{[]string{"topic", "offsets", "a b"}, `topic "a b": a name has 1 to 127 letters`},
 		{[]string{"topic", "offsets", "t", "--tls-ca", "x"}, "without --tls"},
 		{[]string{"topic", "offsets", "t", "--access-key", "k"}, "the secret key is missing"},
 		{[]string{"message", "get"}, "want either an id or --key"},

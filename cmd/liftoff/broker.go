@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
+	"regexp"
 	"strings"
 	"time"
 
+	"github.com/liftoff-mq/liftoff/internal/words"
 	"github.com/liftoff-mq/liftoff/transport/embedded"
 )
 
@@ -69,6 +72,9 @@ func (c *brokerCmd) Run(ctx context.Context, con console) (err error) {
 	if last := c.BrokerPort + c.Brokers - 1; c.BrokerPort < 0 || last > 65535 {
 		return usage(fmt.Errorf("--broker-port %d: the ports of %d brokers are not within 1 to 65535", c.BrokerPort, c.Brokers))
 	}
+	if c.Advertise != "" && !isHost(c.Advertise) {
+		return usage(fmt.Errorf("--advertise %s: want a host, a name or an IP address without a port", words.Quote(c.Advertise)))
+	}
 	var levels []time.Duration
 	if c.DelayLevels != "" {
 		if levels, err = embedded.ParseDelayLevels(c.DelayLevels); err != nil {
@@ -111,6 +117,15 @@ func (c *brokerCmd) Run(ctx context.Context, con console) (err error) {
 	<-ctx.Done()
 	fmt.Fprint(con.err, brokerSummary(cluster))
 	return nil
+}
+
+// hostName are the characters of a host that is no IP address.
+var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+
+// isHost reports whether clients could dial a host, if it is there.
+func isHost(s string) bool {
+	_, err := netip.ParseAddr(s)
+	return err == nil || hostName.MatchString(s) && len(s) <= 253
 }
 
 // refusalLine says what was refused.

@@ -2,8 +2,8 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/liftoff-mq/liftoff/transport/remoting"
 )
@@ -43,9 +43,43 @@ func (f *connectFlags) client(log *slog.Logger) (*remoting.Client, error) {
 		if f.TLS.Enabled {
 			flags += " or a flag of --tls"
 		}
-		return nil, fmt.Errorf("%s: %w", flags, err)
+		return nil, errors.New(wrongFlags(err, flags))
 	}
 	return client, nil
+}
+
+// flagsOfSettings are the beginnings of what a client says about its settings.
+var flagsOfSettings = []struct{ text, flag string }{
+	{"name server ", "--namesrv"},
+	{"Discovery.Endpoint", "--namesrv-endpoint"},
+	{"Discovery.SRV", "--namesrv-srv"},
+	{"address ", "--address"},
+	{"SOCKS proxy ", "--socks"},
+	{"allowed broker ", "--allow-broker"},
+	{"the list of allowed brokers ", "--allow-broker"},
+	{"NamespaceV2 ", "--namespace-v2"},
+	{"UnitName ", "--unit-name"},
+	{"TLS.CAFile", "--tls-ca"},
+	{"TLS.CertFile", "--tls-cert"},
+	{"TLS.KeyFile", "--tls-key"},
+}
+
+// wrongFlags says what is wrong with a client's settings, a mistake after the other, each with its
+// flag. Given are the flags that it may be where that is not known.
+func wrongFlags(err error, given string) string {
+	var all []string
+	for line := range strings.Lines(strings.TrimPrefix(err.Error(), "remoting client: ")) {
+		line = strings.TrimSuffix(line, "\n")
+		flag := given
+		for _, f := range flagsOfSettings {
+			if strings.HasPrefix(line, f.text) {
+				flag = f.flag
+				break
+			}
+		}
+		all = append(all, flag+": "+line)
+	}
+	return strings.Join(all, "; ")
 }
 
 // connectHelp is what the long helps of these commands have in common.

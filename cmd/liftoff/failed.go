@@ -104,7 +104,7 @@ func (f *failedLines) summary(failed int) string {
 	case f.kept == 0:
 		return "  none of them can be sent again as it is\n"
 	default:
-		return fmt.Sprintf("  %d of them are in %s; the same command with --format json --file %[2]s sends them again\n", f.kept, f.file.Name())
+		return fmt.Sprintf("  %d of them are in %s; the same command with --format json --file %[2]s and another file for --failed sends them again\n", f.kept, f.file.Name())
 	}
 }
 

@@ -74,7 +74,7 @@ no message
 		return sendArgs(c, append([]string{"--format", "json", "--json", "--property", "from=cli", "--concurrency", "1"}, more...)...)
 	}
 	got := program(t, input, args("--failed", file)...)
-	if want := "7 of them are in " + file + "; the same command with --format json --file " + file + " sends them again\n"; got.status != exitFail || !strings.Contains(got.err, want) {
+	if want := "7 of them are in " + file + "; the same command with --format json --file " + file + " and another file for --failed sends them again\n"; got.status != exitFail || !strings.Contains(got.err, want) {
 		t.Errorf("status %d, %s", got.status, got.err)
 	}
 	told := results(t, got.out)
@@ -90,7 +90,7 @@ no message
 	mu.Lock()
 	refusing = false
 	mu.Unlock()
-	if got := program(t, "", args("--file", file)...); got.status != exitOK {
+	if got := program(t, "", args("--file", file, "--failed", file+" again")...); got.status != exitOK {
 		t.Fatalf("got %+v", got)
 	}
 	byBody := map[string]embedded.Stored{}
@@ -222,7 +222,7 @@ func TestStopAtFailureAndGoOn(t *testing.T) {
 	if n := len(results(t, got.out)); got.status != exitFail || next != strconv.Itoa(n+1) || n < 50 {
 		t.Errorf("%d results, said %s", n, got.err)
 	}
-	if got := program(t, "x\n", sendArgs(c, "--from-line", "7")...); got.status != exitOK || !strings.Contains(got.err, "lines 0,") {
+	if got := program(t, "x\n", sendArgs(c, "--from-line", "7")...); got.status != exitFail || !strings.Contains(got.err, "lines 0,") || !strings.Contains(got.err, "liftoff: --from-line 7: the input ends with line 1, so there was nothing to send\n") {
 		t.Errorf("got %+v", got)
 	}
 }

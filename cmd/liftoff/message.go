@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"reflect"
 	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/liftoff-mq/liftoff/core"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // maxJSONLine leaves room for a largest body in which every byte is written as
@@ -31,25 +33,147 @@ func textDecoder(template core.Message) decoder {
 	}
 }
 
-// jsonMessage is a line of --format json.
+// jsonMessage is a line of --format json. What is null is not there.
 type jsonMessage struct {
-	Body        *string           `json:"body"`
-	BodyBase64  []byte            `json:"bodyBase64"`
-	Tag         *string           `json:"tag"`
-	Keys        []string          `json:"keys"`
-	Properties  map[string]string `json:"properties"`
-	ShardingKey *string           `json:"shardingKey"`
-	DelayLevel  *int              `json:"delayLevel"`
-	DeliverAt   *time.Time        `json:"deliverAt"`
-	Delay       *string           `json:"delay"`
-	Priority    *int              `json:"priority"`
-	LiteTopic   *string           `json:"liteTopic"`
-	Flag        int32             `json:"flag"`
-	NoWaitStore bool              `json:"noWaitStore"`
-	// Failed is what --failed writes about the line, and Stored what "liftoff message get" says of
+	body        *string
+	noBody      bool // body is there and null
+	bodyBase64  []byte
+	tag         *string
+	keys        []string
+	properties  properties
+	shardingKey *string
+	delayLevel  *int
+	deliverAt   *time.Time
+	delay       *string
+	priority    *int
+	liteTopic   *string
+	flag        int32
+	noWaitStore bool
+	// failed is what --failed writes about the line, and stored what "liftoff message get" says of
 	// where the message was; they are not part of it.
-	Failed json.RawMessage `json:"failed"`
-	Stored json.RawMessage `json:"stored"`
+	failed json.RawMessage
+	stored json.RawMessage
+}
+
+// jsonField is where the value of a name goes.
+type jsonField struct {
+	name string
+	into any
+}
+
+func (j *jsonMessage) fields() []jsonField {
+	return []jsonField{
+		{"body", &j.body},
+		{"bodyBase64", &j.bodyBase64},
+		{"tag", &j.tag},
+		{"keys", &j.keys},
+		{"properties", &j.properties},
+		{"shardingKey", &j.shardingKey},
+		{"delayLevel", &j.delayLevel},
+		{"deliverAt", &j.deliverAt},
+		{"delay", &j.delay},
+		{"priority", &j.priority},
+		{"liteTopic", &j.liteTopic},
+		{"flag", &j.flag},
+		{"noWaitStore", &j.noWaitStore},
+		{"failed", &j.failed},
+		{"stored", &j.stored},
+	}
+}
+
+// wanted is what a field can be.
+func wanted(field any) string {
+	switch field.(type) {
+	case *[]string:
+		return "a list of strings"
+	case **int:
+		return "a whole number"
+	case *int32:
+		return "a whole number of 32 bits"
+	case *bool:
+		return "true or false"
+	}
+	return "a string"
+}
+
+// properties are a message's, each of which is given once.
+type properties map[string]string
+
+// UnmarshalJSON reads the object.
+func (p *properties) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		return nil
+	}
+	*p = properties{}
+	err := eachName(json.NewDecoder(bytes.NewReader(text)), func(dec *json.Decoder, name string) error {
+		var value *string
+		if err := dec.Decode(&value); err != nil || value == nil {
+			return fmt.Errorf("%s is no string", words.Quote(name))
+		}
+		(*p)[name] = *value
+		return nil
+	})
+	if wrong := (*notObject)(nil); errors.As(err, &wrong) {
+		return fmt.Errorf("it is %s, want an object of strings", wrong.kind)
+	}
+	return err
+}
+
+// notObject is JSON that is something else.
+type notObject struct{ kind string }
+
+func (e *notObject) Error() string { return "JSON is " + e.kind + ", want an object" }
+
+// eachName reads an object. Do reads the value of a name.
+func eachName(dec *json.Decoder, do func(dec *json.Decoder, name string) error) error {
+	first, err := dec.Token()
+	if err != nil {
+		return err
+	}
+	if first != json.Delim('{') {
+		return &notObject{kindOf(first)}
+	}
+	seen := map[string]bool{}
+	for {
+		token, err := dec.Token()
+		if err != nil {
+			return withinObject(err)
+		}
+		name, more := token.(string)
+		if !more {
+			return nil
+		}
+		if seen[name] {
+			return fmt.Errorf("JSON field %s is there twice", words.Quote(name))
+		}
+		seen[name] = true
+		if err := do(dec, name); err != nil {
+			return withinObject(err)
+		}
+	}
+}
+
+// withinObject is an error that cannot be the end of everything.
+func withinObject(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// kindOf says what begins with a token.
+func kindOf(token json.Token) string {
+	switch token.(type) {
+	case json.Delim:
+		return "an array"
+	case string:
+		return "a string"
+	case float64:
+		return "a number"
+	case bool:
+		return "true or false"
+	}
+	return "null"
 }
 
 // jsonDecoder takes the line as a JSON object. What it does not set is the
@@ -75,65 +199,66 @@ func decodeJSON(m core.Message, line []byte) (*core.Message, error) {
 	}
 	var j jsonMessage
 	dec := json.NewDecoder(bytes.NewReader(line))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&j); err != nil {
+	if err := eachName(dec, j.decode); err != nil {
 		return nil, describeJSON(err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("more than one JSON value on the line")
 	}
 	switch {
-	case j.Body != nil && j.BodyBase64 != nil:
+	case j.body == nil && j.bodyBase64 == nil && j.noBody:
+		return nil, errors.New("JSON field body is null, want a string")
+	case j.body != nil && j.bodyBase64 != nil:
 		return nil, errors.New("both body and bodyBase64 are given")
-	case j.Body != nil:
-		m.Body = []byte(*j.Body)
+	case j.body != nil:
+		m.Body = []byte(*j.body)
 	default:
-		m.Body = j.BodyBase64
+		m.Body = j.bodyBase64
 	}
-	if j.Tag != nil {
-		m.Tag = *j.Tag
+	if j.tag != nil {
+		m.Tag = *j.tag
 	}
-	if j.Keys != nil {
-		m.Keys = j.Keys
+	if j.keys != nil {
+		m.Keys = j.keys
 	}
-	if len(j.Properties) > 0 {
+	if len(j.properties) > 0 {
 		joined := maps.Clone(m.Properties)
 		if joined == nil {
-			joined = make(map[string]string, len(j.Properties))
+			joined = make(map[string]string, len(j.properties))
 		}
-		maps.Copy(joined, j.Properties)
+		maps.Copy(joined, j.properties)
 		m.Properties = joined
 	}
-	if j.ShardingKey != nil {
-		m.ShardingKey = *j.ShardingKey
+	if j.shardingKey != nil {
+		m.ShardingKey = *j.shardingKey
 	}
-	if j.Priority != nil {
-		m.Priority = j.Priority
+	if j.priority != nil {
+		m.Priority = j.priority
 	}
-	if j.LiteTopic != nil {
-		m.LiteTopic = *j.LiteTopic
+	if j.liteTopic != nil {
+		m.LiteTopic = *j.liteTopic
 	}
-	m.Flag, m.NoWaitStore = j.Flag, j.NoWaitStore
+	m.Flag, m.NoWaitStore = j.flag, j.noWaitStore
 	return &m, j.time(&m)
 }
 
 // time sets when the message is delivered. A line that says it in one way leaves nothing of
 // what the template says in another.
 func (j *jsonMessage) time(m *core.Message) error {
-	if j.DelayLevel == nil && j.DeliverAt == nil && j.Delay == nil {
+	if j.delayLevel == nil && j.deliverAt == nil && j.delay == nil {
 		return nil
 	}
 	m.DelayLevel, m.DeliverAt, m.DeliverAfter = 0, time.Time{}, 0
-	if j.DelayLevel != nil {
-		m.DelayLevel = *j.DelayLevel
+	if j.delayLevel != nil {
+		m.DelayLevel = *j.delayLevel
 	}
-	if j.DeliverAt != nil {
-		m.DeliverAt = *j.DeliverAt
+	if j.deliverAt != nil {
+		m.DeliverAt = *j.deliverAt
 	}
-	if j.Delay != nil {
+	if j.delay != nil {
 		var err error
-		if m.DeliverAfter, err = time.ParseDuration(*j.Delay); err != nil {
-			return fmt.Errorf("JSON field delay is %q, want a time such as 10s or 1h30m", *j.Delay)
+		if m.DeliverAfter, err = time.ParseDuration(*j.delay); err != nil {
+			return fmt.Errorf("JSON field delay is %q, want a time such as 10s or 1h30m", *j.delay)
 		}
 	}
 	return nil
@@ -145,17 +270,48 @@ var (
 	loneSurrogate = regexp.MustCompile(`\\u[dD][89a-fA-F]`)
 )
 
-// describeJSON says what is wrong in the words of the line, not of Go.
-func describeJSON(err error) error {
+// decode reads the value of a name.
+func (j *jsonMessage) decode(dec *json.Decoder, name string) error {
+	hint := ""
+	for _, f := range j.fields() {
+		if f.name == name {
+			err := f.decode(dec)
+			j.noBody = j.noBody || name == "body" && j.body == nil
+			return err
+		}
+		if strings.EqualFold(f.name, name) {
+			hint = ", want " + f.name
+		}
+	}
+	return fmt.Errorf("JSON field %s is not known%s", words.Quote(name), hint)
+}
+
+func (f jsonField) decode(dec *json.Decoder) error {
+	err := dec.Decode(f.into)
 	var wrong *json.UnmarshalTypeError
 	var when *time.ParseError
 	switch {
-	case errors.As(err, &wrong) && wrong.Field != "":
-		return fmt.Errorf("JSON field %s is %s", wrong.Field, article(wrong.Value))
+	case err == nil, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, new(*json.SyntaxError)):
+		return err
 	case errors.As(err, &wrong):
-		return fmt.Errorf("JSON is %s, want an object such as {\"body\":\"...\"}", article(wrong.Value))
+		is := "is"
+		if _, list := f.into.(*[]string); list && wrong.Type.Kind() == reflect.String {
+			is = "has"
+		}
+		return fmt.Errorf("JSON field %s %s %s, want %s", f.name, is, article(wrong.Value), wanted(f.into))
 	case errors.As(err, &when):
-		return fmt.Errorf("JSON field deliverAt is %q, want a time such as 2030-01-31T08:00:00Z", when.Value)
+		return fmt.Errorf("JSON field %s is %s, want a time such as 2030-01-31T08:00:00Z", f.name, words.Quote(strings.Trim(when.Value, `"`)))
+	case f.name == "deliverAt": // package time speaks of a method of its own
+		return fmt.Errorf("JSON field %s is no string, want a time such as 2030-01-31T08:00:00Z", f.name)
+	}
+	return fmt.Errorf("JSON field %s: %w", f.name, err)
+}
+
+// describeJSON says what is wrong in the words of the line, not of Go.
+func describeJSON(err error) error {
+	switch {
+	case errors.As(err, new(*notObject)):
+		return fmt.Errorf("%w such as {\"body\":\"...\"}", err)
 	case errors.Is(err, io.EOF):
 		return errors.New("line is empty, want a JSON object")
 	case errors.Is(err, io.ErrUnexpectedEOF):

@@ -61,7 +61,7 @@ func TestVariableOfNameServersIsTheLastResort(t *testing.T) {
 		{"beside the variable of an endpoint", bad, endpoint.URL, nil, exitOK, ""},
 		{"beside SRV records", good, "", []string{"--namesrv-srv", "_rocketmq._tcp.invalid", "--timeout", "200ms"}, exitFail, "no name server is known yet: SRV"},
 		{"beside its flag", bad, "", []string{"--namesrv", good}, exitOK, ""},
-		{"a flag beside an endpoint", good, "", []string{"--namesrv", bad, "--namesrv-endpoint", endpoint.URL}, exitUsage, "--namesrv, --namesrv-endpoint or --namesrv-srv: "},
+		{"a flag beside an endpoint", good, "", []string{"--namesrv", bad, "--namesrv-endpoint", endpoint.URL}, exitUsage, "liftoff: --namesrv: name server "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("NAMESRV_ADDR", tt.namesrv)

@@ -49,8 +49,9 @@ func TestNetworkFlags(t *testing.T) {
 	}{
 		{[]string{"--allow-broker", "198.51.100.8"}, "198.51.100.7:" + strings.Split(c.Brokers()[0].Addr(), ":")[1] + "\" is not allowed"},
 		{[]string{"--vip-channel"}, "cannot connect to 198.51.100.7:"},
-		{[]string{"--address", "x"}, `--namesrv, --address, --socks, --allow-broker: remoting client: address "x": want FROM=TO`},
-		{[]string{"--socks", "nonsense"}, `Addr "nonsense" is not host:port`},
+		{[]string{"--address", "x"}, `liftoff: --address: address "x": want FROM=TO`},
+		{[]string{"--allow-broker", "a/b", "--unit-name", "a b", "--namespace-v2", "a b"}, `liftoff: --allow-broker: allowed broker "a/b": it is no network such as 10.0.0.0/8; --namespace-v2: NamespaceV2 is "a b", which has other than printable ASCII characters without blanks; --unit-name: UnitName is "a b", which`},
+		{[]string{"--socks", "nonsense"}, `--socks: SOCKS proxy of "0.0.0.0/0": Addr "nonsense" is not host:port`},
 		{[]string{"--socks", `{"10.0.0.0/8":{"host":"x"}}`}, "host: it is not known"},
 	} {
 		got := program(t, "x\n", append(append(args, "--timeout", "1s"), tt.flags...)...)

@@ -193,6 +193,15 @@ func readHandles(ctx context.Context, in io.Reader, lines chan<- handle) error {
 	}
 }
 
+// tooLate explains a broker's words "timestamp invalid".
+func tooLate(failure error) string {
+	var answer *core.BrokerError
+	if errors.As(failure, &answer) && strings.Contains(answer.Remark, "timestamp invalid") {
+		return "; its time has come or is too near"
+	}
+	return ""
+}
+
 func (c *recallCmd) print(con console, h handle, id string, failure error) error {
 	if !c.JSON {
 		var err error
@@ -201,7 +210,7 @@ func (c *recallCmd) print(con console, h handle, id string, failure error) error
 			if h.err != nil {
 				name = fmt.Sprintf("line %d", h.line)
 			}
-			fmt.Fprintf(con.err, "%s: %s\n", name, shortError(failure))
+			fmt.Fprintf(con.err, "%s: %s\n", name, shortError(failure)+tooLate(failure))
 		} else {
 			_, err = fmt.Fprintln(printable{con.out}, id)
 		}
@@ -213,7 +222,7 @@ func (c *recallCmd) print(con console, h handle, id string, failure error) error
 	}
 	if failure != nil {
 		class, certainty := core.ClassOf(failure), core.CertaintyOf(failure)
-		line.Error, line.Class, line.Certainty = words.Err(failure), &class, &certainty
+		line.Error, line.Class, line.Certainty = words.Err(failure)+tooLate(failure), &class, &certainty
 	}
 	text, err := json.Marshal(line)
 	if err == nil {

@@ -52,8 +52,18 @@ func TestRecallCommand(t *testing.T) {
 	if n := len(c.Requests(wire.RecallMessage)); n != 2 {
 		t.Errorf("%d requests", n)
 	}
-	if got := program(t, "", recall("nonsense")...); got.status != exitFail || got.out != "" || !strings.HasPrefix(got.err, "nonsense: invalid, not-sent") {
+	if got := program(t, "", recall("nonsense")...); got.status != exitFail || got.out != "" || !strings.HasPrefix(got.err, "nonsense: invalid, not-sent: rocketmq: not a recall handle") {
 		t.Errorf("%+v", got)
+	}
+	past, err := rocketmq.ParseRecallHandle(handles[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	past.DeliverAt = time.Now().Add(-time.Minute)
+	for _, flags := range [][]string{{past.String()}, {"--json", past.String()}} {
+		if got := program(t, "", recall(flags...)...); got.status != exitFail || !strings.Contains(got.out+got.err, "timestamp invalid; its time has come or is too near") {
+			t.Errorf("%+v", got)
+		}
 	}
 	for name, args := range map[string][]string{
 		"HANDLE is missing":      recall(),
@@ -108,7 +118,7 @@ func TestRecallOfLongLines(t *testing.T) {
 	in := "nonsense\n" + strings.Repeat("x", maxHandle+1) + "\nother nonsense"
 	got := program(t, in, at(c, "recall", "--topic", "t", "-")...)
 	if lines := strings.Split(got.err, "\n"); got.status != exitFail || len(lines) != 4 || !strings.HasPrefix(lines[0], "nonsense: ") ||
-		lines[1] != "line 2: invalid, not-sent: rocketmq: invalid message: line of 65538 bytes is longer than the limit of 65536" || !strings.HasPrefix(lines[2], "other nonsense: ") {
+		lines[1] != "line 2: invalid, not-sent: line of 65538 bytes is longer than the limit of 65536" || !strings.HasPrefix(lines[2], "other nonsense: ") {
 		t.Errorf("%+v", got)
 	}
 	got = program(t, in, at(c, "recall", "--topic", "t", "--json", "-")...)

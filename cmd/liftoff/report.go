@@ -241,12 +241,15 @@ func attemptsOf(err error) int {
 	return 0
 }
 
-// shortError is the cause without the list of attempts.
+// shortError is the cause without the list of attempts, and without what stands before it here.
 func shortError(err error) string {
 	cause := err
 	var se *core.SendError
+	var oe *core.OperationError
 	if errors.As(err, &se) {
 		cause = se.Cause
+	} else if errors.As(err, &oe) {
+		cause = oe.Cause
 	}
 	s := fmt.Sprintf("%v, %v", core.ClassOf(err), core.CertaintyOf(err))
 	if n := attemptsOf(err); n > 1 {
@@ -255,5 +258,5 @@ func shortError(err error) string {
 	if se != nil && !se.Certainty.Safe() && se.MessageID != (core.MessageID{}) {
 		s += fmt.Sprintf(", message id %v", se.MessageID) // whether it is stored can be looked up
 	}
-	return s + ": " + words.Err(cause)
+	return s + ": " + withFlag(cause, strings.TrimPrefix(words.Err(cause), core.ErrInvalidMessage.Error()+": "))
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/transport/embedded"
 )
 
 func acked(line int, status core.SendStatus) outcome {
@@ -81,7 +82,7 @@ func TestSummary(t *testing.T) {
 	wantDiag := `line 3: timeout, maybe-stored, 2 attempts: rocketmq: timeout
 line 4: timeout, not-sent: rocketmq: timeout
 line 5: timeout, maybe-stored, 2 attempts: rocketmq: timeout
-line 6: invalid, not-sent: rocketmq: invalid message: no text
+line 6: invalid, not-sent: no text
 `
 	if diag.String() != wantDiag {
 		t.Errorf("got\n%swant\n%s", diag.String(), wantDiag)
@@ -112,3 +113,18 @@ func TestReportStopsWhenNobodyReads(t *testing.T) {
 type failingWriter struct{}
 
 func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("pipe broken") }
+
+// A field of a message that has a flag is told with it.
+func TestFieldsAreToldWithTheirFlags(t *testing.T) {
+	c := embedded.New(t, embedded.Config{})
+	for line, want := range map[string]string{
+		`{"body":"x","delay":"100h"}`:              "DeliverAfter (--delay) is 100h0m0s, at most 72h0m0s is allowed",
+		`{"body":"x","delayLevel":19}`:             "DelayLevel (--delay-level) is 19,",
+		`{"body":"","delay":"100h"}`:               ": Body is empty, at least 1 byte is required; DeliverAfter",
+		`{"body":"x","tag":"a\u0001","keys":[""]}`: "Tag (--tag) holds U+0001",
+	} {
+		if got := program(t, line+"\n", sendArgs(c, "--format", "json")...); got.status != exitFail || !strings.Contains(got.err, want) {
+			t.Errorf("%s: %+v, want %q", line, got, want)
+		}
+	}
+}

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -78,6 +80,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exitNow(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.TypeMapper(reflect.TypeFor[time.Time](), kong.MapperFunc(decodeTime)),
 		kong.Vars{"version": version()},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
@@ -99,18 +102,37 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.As(err, &s):
 		return int(s)
 	case errors.As(err, &u):
-		fmt.Fprintf(stderr, "liftoff: %v\nTry: %s --help\n", inWords(err), commandOf(parser, args))
+		fmt.Fprintf(stderr, "liftoff: %s\nTry: %s --help\n", inWords(err), commandOf(parser, args))
 		return exitUsage
 	case !errors.Is(err, errReported):
-		fmt.Fprintln(stderr, "liftoff:", err)
+		fmt.Fprintln(stderr, "liftoff:", oneLine(err.Error()))
 	}
 	return exitFail
+}
+
+// oneLine puts what errors.Join has in lines behind each other.
+func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }
+
+// decodeTime takes a time of a flag.
+func decodeTime(words *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := words.Scan.PopValueInto("time", &text); err != nil {
+		return err
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return fmt.Errorf("%q is no time in the form of 2030-01-31T08:00:00Z (RFC 3339)", text)
+	}
+	target.Set(reflect.ValueOf(at))
+	return nil
 }
 
 // inWords says a mistake of the command line without the parser's own terms.
 func inWords(err error) string {
 	text := fromVariable.ReplaceAllString(err.Error(), " (from $1)")
+	text = likeFlag.ReplaceAllString(text, "$1: a value that begins with - is given as in $1=$2")
 	text = noValue.ReplaceAllString(text, "a value is missing")
+	text = oneLine(text)
 	return noArgument.ReplaceAllStringFunc(text, func(found string) string {
 		return strings.ToUpper(noArgument.FindStringSubmatch(found)[1]) + " is missing"
 	})
@@ -122,6 +144,9 @@ var fromVariable = regexp.MustCompile(`(?s) \(from envar (\w+)=.*$`)
 
 // noValue is what the parser says of a flag that is the last word and has no value.
 var noValue = regexp.MustCompile(`expected [a-z0-9 ]+ value but got "EOL" \(<EOL>\)`)
+
+// likeFlag is what the parser says of a flag whose value could be one.
+var likeFlag = regexp.MustCompile(`(--[a-z0-9-]+): expected [a-z0-9 ]+ value but got "(-[^"]*)" \((?:short |long )?flag\)(?:; perhaps try .*\?)?`)
 
 // noArgument is what the parser says of an argument that is not there.
 var noArgument = regexp.MustCompile(`expected "<([a-z-]+)>(?: \.\.\.)?"`)

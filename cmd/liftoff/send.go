@@ -13,6 +13,7 @@ import (
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/hooks/validate"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // sendCmd are the flags of "liftoff send".
@@ -27,8 +28,8 @@ type sendCmd struct {
 	Keys        []string      `sep:"none" placeholder:"KEY" help:"Keys of each message, separated by blanks. Repeatable."`
 	Property    []string      `short:"p" sep:"none" placeholder:"NAME=VALUE" help:"Property of each message. Repeatable."`
 	DelayLevel  int           `placeholder:"N" help:"Delay level, by default of brokers 1 (1s) to 18 (2h)."`
-	DeliverAt   time.Time     `placeholder:"TIME" help:"Time before which each message is not delivered, such as 2030-01-31T08:00:00Z (brokers from 5.0 on)."`
-	Delay       time.Duration `placeholder:"D" help:"Time after which each message is delivered, such as 10s, by the broker's clock (brokers from 5.0 on)."`
+	DeliverAt   time.Time     `placeholder:"TIME" help:"Time before which each message is not delivered, in the form of 2030-01-31T08:00:00Z, with your date: at most 72 hours ahead (brokers from 5.0 on)."`
+	Delay       time.Duration `placeholder:"D" help:"Time after which each message is delivered, such as 10s, by the broker's clock: at most 72h (brokers from 5.0 on)."`
 	Priority    *int          `placeholder:"N" help:"Priority of each message, from 0, for topics of the type PRIORITY (brokers from 5.4 on)."`
 	LiteTopic   string        `placeholder:"NAME" help:"Lite topic of each message, for topics of the type LITE (brokers from 5.5 on)."`
 	Mode        string        `enum:"sync,async,oneway" default:"sync" help:"sync, async or oneway."`
@@ -40,7 +41,7 @@ type sendCmd struct {
 	Pace        bool          `help:"Hold lines back before a broker drops them (only with --mode oneway)."`
 	JSON        bool          `name:"json" help:"Print one JSON result a line to standard output."`
 
-	Failed        string `placeholder:"PATH" help:"New file for the lines that were not acknowledged, to be sent again with --format json --file PATH."`
+	Failed        string `placeholder:"PATH" help:"New file for the lines that were not acknowledged, to be sent again with --format json --file PATH and another file for --failed."`
 	StopAtFailure bool   `help:"Send no further lines after one that was not acknowledged."`
 	FromLine      int    `default:"1" placeholder:"N" help:"Begin with line N of the input (${default}): where an earlier run has stopped."`
 }
@@ -61,7 +62,7 @@ Certainty says what became of a line that failed: it is safe to send it again af
 
 A one-way send has only line and the status WRITTEN. Without --json only failures are told, on standard error. A summary follows there.
 
-With --failed PATH the lines that were not acknowledged are kept, each as an object of --format json with all of its message, and beside it under "failed" the same as above. The file is sent again with the same command and --format json --file PATH, which pays no heed to "failed". To keep those back that may be stored, take them out first:
+With --failed PATH the lines that were not acknowledged are kept, each as an object of --format json with all of its message, and beside it under "failed" the same as above. The file is sent again with the same command and --format json --file PATH, which pays no heed to "failed"; --failed names another file then, or is left out. A delay (--delay, --delay-level) begins anew. To keep those back that may be stored, take them out first:
 
     jq -c 'select(.failed.certainty != "maybe-stored")' PATH
 
@@ -69,7 +70,7 @@ Lines that are no message, or too long for one, are told but not kept: they woul
 
 A run that stops early - by an interrupt, --stop-at-failure or an error - says with which line to go on; --from-line does that. If no name server answers at the start, or the topic cannot be sent to, that is one error and no line is read.
 
-With --format json a line is an object: body or bodyBase64, and optionally tag, keys (a list), properties (an object), shardingKey, delayLevel, deliverAt (RFC 3339), delay (such as "10s"), priority, liteTopic, flag and noWaitStore. They go before the flags of the same name; properties are joined.
+With --format json a line is an object: body or bodyBase64, and optionally tag, keys (a list), properties (an object), shardingKey, delayLevel, deliverAt (RFC 3339), delay (such as "10s"), priority, liteTopic, flag and noWaitStore. Each is there once at most, and null is the same as not there. They go before the flags of the same name; properties are joined.
 
     {"body":"paid","tag":"order","keys":["o-1"],"properties":{"city":"Bern"}}
 
@@ -143,13 +144,13 @@ func (c *sendCmd) Run(ctx context.Context, con console) error {
 	s := c.sender(producer, input, template, r)
 	readErr := s.run(ctx)
 	r.bar.close()
-	if readErr != nil {
+	if readErr != nil && !errors.As(readErr, new(*nothingLeft)) {
 		readErr = fmt.Errorf("%w; --from-line %d goes on there", stopped(readErr), c.FromLine+r.lines)
 	}
 	err = errors.Join(readErr, end(ctx, producer), failed.close())
 	fmt.Fprint(con.err, r.summary(time.Now()))
 	if err != nil {
-		fmt.Fprintln(con.err, "liftoff:", err)
+		fmt.Fprintln(con.err, "liftoff:", oneLine(err.Error()))
 	}
 	if err != nil || r.failures() > 0 {
 		return errReported
@@ -170,6 +171,10 @@ func (c *sendCmd) check() error {
 		return fmt.Errorf("--delay %v: want a time from now on", c.Delay)
 	case times(c.DelayLevel != 0, !c.DeliverAt.IsZero(), c.Delay != 0) > 1:
 		return errors.New("--delay-level, --deliver-at and --delay: only one of them can be given")
+	case c.Delay > validate.DefaultMaxDelay:
+		return fmt.Errorf("--delay %v: at most %s is allowed", c.Delay, words.Time(validate.DefaultMaxDelay))
+	case c.DeliverAt.After(time.Now().Add(validate.DefaultMaxDelay)):
+		return fmt.Errorf("--deliver-at %s: at most %s ahead is allowed", c.DeliverAt.Format(time.RFC3339), words.Time(validate.DefaultMaxDelay))
 	case c.Priority != nil && *c.Priority < 0:
 		return fmt.Errorf("--priority %d: it begins at 0", *c.Priority)
 	case c.FromLine < 1:
@@ -230,9 +235,32 @@ func (c *sendCmd) template() (core.Message, error) {
 		if _, dup := m.Properties[name]; dup {
 			return m, fmt.Errorf("--property %s is given twice", name)
 		}
+		var wrong *validate.Error
+		if errors.As(validate.Properties(c.Topic, map[string]string{name: value}), &wrong) {
+			return m, fmt.Errorf("--property %s %s", words.Quote(name), flagsOf.Replace(wrong.Reason))
+		}
 		m.Properties[name] = value
 	}
 	return m, nil
+}
+
+// flagsOf puts flags in the place of a message's fields.
+var flagsOf = strings.NewReplacer(
+	"the field Tag", "--tag", "the field Keys", "--keys", "the field ShardingKey", "--sharding-key", "the field DelayLevel", "--delay-level",
+	"the field DeliverAt", "--deliver-at", "the field DeliverAfter", "--delay", "the field Priority", "--priority",
+	"the field LiteTopic", "--lite-topic", "the field NoWaitStore", "noWaitStore of --format json",
+)
+
+// withFlag puts the flag beside the field of a message that is wrong.
+func withFlag(err error, text string) string {
+	var wrong *validate.Error
+	if !errors.As(err, &wrong) {
+		return text
+	}
+	if flag := flagsOf.Replace("the field " + wrong.Field); strings.HasPrefix(flag, "--") {
+		text = strings.Replace(text, wrong.Field+" ", wrong.Field+" ("+flag+") ", 1)
+	}
+	return text
 }
 
 func (c *sendCmd) stdin() bool { return c.File == "" || c.File == "-" }
@@ -330,6 +358,8 @@ func (s *sender) read(ctx context.Context, items chan<- item) error {
 		it := item{line: n, taken: taken}
 		var long *lineTooLong
 		switch {
+		case errors.Is(err, io.EOF) && n <= s.from && s.from > 1:
+			return &nothingLeft{s.from, n - 1}
 		case errors.Is(err, io.EOF):
 			return nil
 		case n < s.from && (err == nil || errors.As(err, &long)):
@@ -347,6 +377,13 @@ func (s *sender) read(ctx context.Context, items chan<- item) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// nothingLeft is an input that ends before the line that is to be the first.
+type nothingLeft struct{ from, lines int }
+
+func (e *nothingLeft) Error() string {
+	return fmt.Sprintf("--from-line %d: the input ends with line %d, so there was nothing to send", e.from, e.lines)
 }
 
 // take is the next line, unless ctx or the input has ended.

@@ -49,7 +49,7 @@ func TestSendOfATenant(t *testing.T) {
 	}
 	c := embedded.New(t, embedded.Config{})
 	got := program(t, "a line\n", sendArgs(c, "--unit-name", "a b")...)
-	if got.status == exitOK || !strings.Contains(got.err, `--unit-name: remoting client: UnitName is "a b"`) {
+	if got.status == exitOK || !strings.Contains(got.err, `liftoff: --unit-name: UnitName is "a b"`) {
 		t.Errorf("%+v", got)
 	}
 }

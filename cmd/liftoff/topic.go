@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
+	"github.com/liftoff-mq/liftoff/internal/words"
 	"github.com/liftoff-mq/liftoff/transport/remoting/admin"
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -33,7 +34,7 @@ type topicCreateCmd struct {
 	Queues     int        `default:"8" placeholder:"N" help:"Queues to send to at each broker (${default})."`
 	ReadQueues int        `placeholder:"N" help:"Queues to read at each broker, as many as --queues if absent. More of them while a topic gets fewer queues."`
 	Perm       string     `enum:"rw,r,w" default:"rw" help:"What may be done: rw, r or w (${default})."`
-	Type       string     `placeholder:"TYPE" help:"What its messages are, from 5.0 on: NORMAL, FIFO, DELAY, TRANSACTION or MIXED."`
+	Type       string     `placeholder:"TYPE" help:"What its messages are, in any case: NORMAL, FIFO, DELAY, TRANSACTION or MIXED from 5.0 on, PRIORITY from 5.4 and LITE from 5.5 on."`
 	Order      bool       `help:"Mark it as a topic in which the order of messages matters."`
 }
 
@@ -56,9 +57,12 @@ Examples:
 
 // Run creates the topic.
 func (c *topicCreateCmd) Run(ctx context.Context, con console) error {
-	t := admin.Topic{Name: c.Name, Queues: c.Queues, ReadQueues: c.ReadQueues, Type: admin.MessageType(c.Type), Order: c.Order}
+	t := admin.Topic{Name: c.Name, Queues: c.Queues, ReadQueues: c.ReadQueues, Type: admin.MessageType(strings.ToUpper(c.Type)), Order: c.Order}
 	if c.Queues == 0 {
 		return usage(fmt.Errorf("--queues 0: want 1 to %d", wire.MaxRouteQueues))
+	}
+	if t.Type != "" && !slices.Contains(messageTypes, t.Type) {
+		return usage(fmt.Errorf("--type %s: want one of %v", words.Quote(c.Type), messageTypes))
 	}
 	for _, p := range c.Perm {
 		t.Perm |= map[rune]int{'r': rocketmq.PermRead, 'w': rocketmq.PermWrite}[p]
@@ -70,6 +74,20 @@ func (c *topicCreateCmd) Run(ctx context.Context, con console) error {
 		}
 		return err
 	})
+}
+
+// messageTypes are what a topic's messages can be.
+var messageTypes = []admin.MessageType{
+	admin.TypeNormal, admin.TypeFIFO, admin.TypeDelay, admin.TypeTransaction, admin.TypeMixed, "PRIORITY", "LITE",
+}
+
+// checkTopic says what is wrong with the name of a topic that is asked about. It may be one of
+// RocketMQ's own.
+func checkTopic(name string) error {
+	if rocketmq.CheckName(name, rocketmq.MaxTopicLength) != rocketmq.NameOK {
+		return usage(fmt.Errorf("topic %s: a name has 1 to %d letters, digits, _, -, %% and |", words.Quote(name), rocketmq.MaxTopicLength))
+	}
+	return nil
 }
 
 // queueText is how many queues there are, to write and to read.
@@ -156,6 +174,9 @@ func permText(perm int) string {
 
 // Run shows the route.
 func (c *topicRouteCmd) Run(ctx context.Context, con console) error {
+	if err := checkTopic(c.Name); err != nil {
+		return err
+	}
 	return c.Ask.run(ctx, con, func(ctx context.Context, a *admin.Admin) error {
 		route, err := a.Route(ctx, c.Name)
 		if err != nil {
@@ -217,6 +238,9 @@ type offsetsLine struct {
 
 // Run shows the offsets.
 func (c *topicOffsetsCmd) Run(ctx context.Context, con console) error {
+	if err := checkTopic(c.Name); err != nil {
+		return err
+	}
 	return c.Ask.run(ctx, con, func(ctx context.Context, a *admin.Admin) error {
 		queues, failed := a.Offsets(ctx, c.Name)
 		if queues == nil && failed != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
@@ -29,13 +30,14 @@ var ErrNoRequest = errors.New("requestreply: the message is no request")
 //
 // The error wraps [ErrNoRequest] where a property is missing that every request has.
 func NewReply(request map[string]string, body []byte) (*core.Message, core.SendOption, error) {
+	var missing []string
 	var errs []error
 	get := func(name string) string {
 		v := request[name]
 		if v == "" {
-			errs = append(errs, fmt.Errorf("%w: it has no property %s", ErrNoRequest, name))
+			missing = append(missing, name)
 		} else if err := rocketmq.CheckProperty(name, v); err != nil {
-			errs = append(errs, fmt.Errorf("%w: %w", ErrNoRequest, err))
+			errs = append(errs, err)
 		}
 		return v
 	}
@@ -43,8 +45,11 @@ func NewReply(request map[string]string, body []byte) (*core.Message, core.SendO
 	if to.ttl = request[rocketmq.PropertyTTL]; rocketmq.CheckProperty(rocketmq.PropertyTTL, to.ttl) != nil {
 		to.ttl = ""
 	}
+	if len(missing) > 0 {
+		errs = append([]error{fmt.Errorf("it has no property %s", strings.Join(missing, ", "))}, errs...)
+	}
 	if err := errors.Join(errs...); err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%w: %w", ErrNoRequest, err)
 	}
 	return &core.Message{Topic: rocketmq.ReplyTopic(cluster), Body: body}, to, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/core/rocketmq"
 	"github.com/liftoff-mq/liftoff/internal/logqueue"
+	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
 // StepName is the name of the step in the pipeline.
@@ -109,8 +110,8 @@ func (r *Requester) Describe() core.Description {
 		unpacks = "unpacked"
 	}
 	return core.Description{Summary: "requests that wait for a reply", Settings: []core.Setting{
-		{Name: "requests", Value: fmt.Sprintf("%d under way, with bodies of %d bytes; beyond that one fails at once", r.cfg.MaxWaiting, r.cfg.MaxWaitingBytes)},
-		{Name: "replies", Value: fmt.Sprintf("at most %d bytes, %s", r.cfg.MaxReplyBytes, unpacks)},
+		{Name: "requests", Value: fmt.Sprintf("%d under way, with bodies of %s; beyond that one fails at once", r.cfg.MaxWaiting, words.Size(r.cfg.MaxWaitingBytes))},
+		{Name: "replies", Value: fmt.Sprintf("at most %s, %s", words.Size(r.cfg.MaxReplyBytes), unpacks)},
 	}}
 }
 

@@ -67,6 +67,14 @@ func Topic(topic string) error {
 	return r.err()
 }
 
+// Properties checks the properties of a message to a topic as the step does: names and values,
+// and not how long they are together. The error is an *[Error] or [Errors].
+func Properties(topic string, properties map[string]string) error {
+	r := report{index: -1}
+	checkProperties(&r, &core.Message{Topic: topic, Properties: properties})
+	return r.err()
+}
+
 // checkTopic puts the rules of [rocketmq.CheckTopic] into words.
 func checkTopic(r *report, topic string) {
 	switch rocketmq.CheckTopic(topic) {

@@ -32,6 +32,14 @@ func ExampleMaxBodySize() {
 	// Output: Body too-long 5 of 4
 }
 
+func ExampleProperties() {
+	fmt.Println(validate.Properties("orders", map[string]string{"city": "Bern"}))
+	fmt.Println(validate.Properties("orders", map[string]string{"TAGS": "paid", "note": " "}))
+	// Output:
+	// <nil>
+	// rocketmq: invalid message: Properties["TAGS"] is RocketMQ's own, use the field Tag; Properties["note"] has a blank value
+}
+
 func ExampleTopic() {
 	fmt.Println(validate.Topic("orders"))
 	fmt.Println(validate.Topic("my orders"))

@@ -51,10 +51,18 @@ func Look(path string, most int) Sight {
 	return Sight{Text: string(text)}
 }
 
-// Read reads a file of at most so many bytes. Its errors are those of package os, or say that the
-// file has more.
+// Read reads a regular file of at most so many bytes. Its errors are those of package os, or say
+// that the file has more, or is not regular. Pipes and devices are not opened: they may block for
+// ever.
 func Read(path string, most int) ([]byte, error) {
-	file, err := os.Open(path)
+	info, err := os.Stat(path)
+	if err == nil {
+		err = regular(path, info)
+	}
+	if err != nil {
+		return nil, err
+	}
+	file, err := open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +74,32 @@ func Read(path string, most int) ([]byte, error) {
 		err = &os.PathError{Op: "read", Path: path, Err: fmt.Errorf("it has more than %d bytes", most)}
 	}
 	return text, err
+}
+
+// open opens a file that was regular a moment ago. It does not block where that has changed.
+func open(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil {
+		err = regular(path, info)
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+var errNotRegular = errors.New("it is not a regular file")
+
+func regular(path string, info os.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return &os.PathError{Op: "read", Path: path, Err: errNotRegular}
+	}
+	return nil
 }
 
 // Loop looks while it has users. The zero value is ready. It is safe for concurrent use.

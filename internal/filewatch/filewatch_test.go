@@ -33,7 +33,7 @@ func TestRead(t *testing.T) {
 	for _, c := range []struct{ path, look string }{
 		{long, "it has more than 8 bytes"},
 		{filepath.Join(dir, "none"), fs.ErrNotExist.Error()},
-		{dir, "directory"},
+		{dir, "not a regular file"},
 	} {
 		_, err := filewatch.Read(c.path, 8)
 		var with *os.PathError

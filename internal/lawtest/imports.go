@@ -48,7 +48,7 @@ var Law = []Rule{
 	// RocketMQ itself says: names, codes and limits.
 	{Folder: "core/rocketmq", Ours: []string{"internal/words", "internal/enum"}},
 	{Folder: "core", Ours: []string{"core", "internal/fifo", "internal/absent", "internal/words", "internal/enum", "internal/plausible", "internal/logqueue"}, Theirs: []string{sync}},
-	{Folder: "core/requestreply", Ours: []string{"core", "internal/confjson", "internal/logqueue", "internal/plausible"}},
+	{Folder: "core/requestreply", Ours: []string{"core", "internal/confjson", "internal/logqueue", "internal/plausible", "internal/words"}},
 	{Folder: "core/coretest", Ours: []string{"core"}},
 	{Folder: "core/steptest", Ours: []string{"core", "internal/rulekit"}},
 	// Hooks and strategies know the core and the one library they are about. Those with
@@ -75,7 +75,7 @@ var Law = []Rule{
 	{Folder: "transport", Ours: []string{"core"}},
 	{Folder: "transport/transporttest", Ours: []string{"core", "internal/enum", "internal/rulekit"}},
 	{Folder: "transport/wire", Ours: []string{"core/rocketmq", "internal/words", "internal/enum"}},
-	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "transport/remoting/internal", "internal/absent", "internal/confjson", "internal/words", "internal/plausible", "internal/logqueue", "internal/random"}, Theirs: []string{proxy, system}},
+	{Folder: "transport/remoting", Ours: []string{"core", "transport/wire", "transport/remoting/internal", "internal/absent", "internal/confjson", "internal/filewatch", "internal/words", "internal/plausible", "internal/logqueue", "internal/random"}, Theirs: []string{proxy, system}},
 	// A signer knows the requests that it signs.
 	{Folder: "transport/remoting/acl", Ours: []string{"core", "transport/wire", "transport/remoting", "internal/absent", "internal/confjson", "internal/filewatch", "internal/logqueue"}},
 	// Administration stands on top of the client. What it shows was packed by a hook.

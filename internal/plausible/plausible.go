@@ -24,11 +24,16 @@ const (
 // farBeyond is how many times too long a time is that nobody can have meant.
 const farBeyond = 100
 
+// bare is above what is probably a plain number of another unit: 5 or 3000 without one.
+const bare = 10 * time.Microsecond
+
 // Time says what is wrong with a time, nil if it is from least to most.
 func Time(d, least, most time.Duration) error {
 	switch {
 	case d < 0:
 		return fmt.Errorf("is negative: %v", d)
+	case d < least && (d == 0 || d >= bare):
+		return fmt.Errorf("is %s, at least %s is needed", words.Time(d), words.Time(least))
 	case d < least:
 		return fmt.Errorf("is %v, at least %v is needed; a plain number counts nanoseconds, so %d ms is %d*time.Millisecond",
 			d, least, int64(d), int64(d))

@@ -20,7 +20,9 @@ func TestTime(t *testing.T) {
 		24 * time.Hour:   "",
 		24*time.Hour + 1: "is 24h0m0.000000001s, at most 24h is allowed",
 		3000:             "is 3µs, at least 1ms is needed; a plain number counts nanoseconds, so 3000 ms is 3000*time.Millisecond",
-		0:                "is 0s, at least 1ms is needed; a plain number counts nanoseconds, so 0 ms is 0*time.Millisecond",
+		9999:             "is 9.999µs, at least 1ms is needed; a plain number counts nanoseconds, so 9999 ms is 9999*time.Millisecond",
+		10_000:           "is 10µs, at least 1ms is needed",
+		0:                "is 0s, at least 1ms is needed",
 		-time.Second:     "is negative: -1s",
 		twice:            "is 833333h20m, at most 24h is allowed; was it multiplied by its unit twice?",
 	} {

@@ -96,5 +96,5 @@ func ExampleNew() {
 		log.Fatal(err)
 	}
 	fmt.Println(r.Describe().Settings[1].Value)
-	// Output: at most 4194304 bytes, unpacked
+	// Output: at most 4 MiB, unpacked
 }

@@ -21,7 +21,7 @@ type Policies struct {
 
 var _ core.PolicySource = (*Policies)(nil)
 
-// Load reads a file of at most [MaxSize] bytes. Its errors are those of package os and of [Parse].
+// Load reads a regular file of at most [MaxSize] bytes. Its errors are those of package os and of [Parse].
 func Load(file string, opts ...Option) (*Policies, error) {
 	data, err := filewatch.Read(file, MaxSize)
 	if err != nil {

@@ -40,7 +40,8 @@ type Discovery struct {
 	// host:port;host:port. The text is a URL, or the host of one with or without a port, for
 	// which the rest is http://host:8080/rocketmq/nsaddr as in Java, where it is named
 	// rocketmq.namesrv.domain. With [Config].UnitName, "-" and that name follow the path, and the
-	// query is nofix=1 (Java: DefaultTopAddressing, MixAll.getWSAddr). None by default.
+	// query is nofix=1 (Java: DefaultTopAddressing, MixAll.getWSAddr). A query may hold a token: no
+	// log, error or description has it, nor a value in it of 4 bytes or more. None by default.
 	Endpoint string `json:"endpoint" yaml:"endpoint" env:"ENDPOINT"`
 	// SRV are names with SRV records, such as _rocketmq._tcp.example.com. Each target with its
 	// port is a name server. Priorities and weights do not count, since every server is asked
@@ -57,13 +58,26 @@ type Discovery struct {
 	// goroutines of the client's and must obey its context.
 	Resolver Resolver `json:"-" yaml:"-"`
 	// HTTPClient asks Endpoint, for one that wants a header or a certificate. Nil means one that
-	// opens a connection for each question, knows the proxies of the environment, and follows
-	// three redirects. It runs on a goroutine of the client's.
+	// opens a connection for each question and keeps none after it, knows the proxies of the
+	// environment, and follows three redirects. It runs on a goroutine of the client's.
 	HTTPClient *http.Client `json:"-" yaml:"-"`
 }
 
 // UnmarshalJSON takes durations as text, such as "1.5s", and refuses unknown members.
 func (d *Discovery) UnmarshalJSON(data []byte) error { return confjson.Unmarshal(data, d) }
+
+// Format implements [fmt.Formatter]: fields as fmt shows them, but of Endpoint neither the query nor
+// what is no endpoint and may have a password. JSON has all of it.
+func (d Discovery) Format(f fmt.State, verb rune) {
+	type discovery Discovery // without this method
+	if u, err := endpointURL(d.Endpoint, ""); d.Endpoint != "" && err != nil {
+		d.Endpoint = hidden
+	} else if d.Endpoint != "" && u.RawQuery != "" {
+		text, _, _ := strings.Cut(d.Endpoint, "?")
+		d.Endpoint = text + "?" + hidden
+	}
+	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), discovery(d)) // fmt has nowhere to report it
+}
 
 // MarshalJSON gives what is data and not zero, with durations as text.
 func (d Discovery) MarshalJSON() ([]byte, error) { return confjson.Marshal(d) }
@@ -130,6 +144,7 @@ func (d *Discovery) check(unit string) error {
 const (
 	endpointPort = "8080"
 	endpointPath = "/rocketmq/nsaddr"
+	unitQuery    = "nofix=1" // beside a unit's name
 )
 
 // endpointURL is what is asked. Errors do not repeat what may be a password.
@@ -165,7 +180,7 @@ func endpointURL(endpoint, unit string) (*url.URL, error) {
 		if u.RawQuery != "" {
 			u.RawQuery = "&" + u.RawQuery
 		}
-		u.RawQuery = "nofix=1" + u.RawQuery
+		u.RawQuery = unitQuery + u.RawQuery
 	}
 	return u, nil
 }

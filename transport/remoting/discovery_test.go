@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -109,6 +110,36 @@ func TestEndpointThatHangsAtFirst(t *testing.T) {
 		time.Sleep(3 * time.Second) // a question has begun before
 		d.wantSend(time.Second)
 	})
+}
+
+// An endpoint that takes a connection and says nothing, neither in TLS nor in HTTP: Shutdown leaves nothing of it.
+func TestShutdownWithQuestionAtEndpoint(t *testing.T) {
+	for _, scheme := range []string{"http", "https"} {
+		var taken, open atomic.Int32
+		ln := listen(t, "127.0.0.1:0")
+		go func() {
+			for {
+				nc, err := ln.Accept()
+				if err != nil {
+					return
+				}
+				taken.Add(1)
+				open.Add(1)
+				go func() {
+					_, _ = io.Copy(io.Discard, nc)
+					nc.Close()
+					open.Add(-1)
+				}()
+			}
+		}()
+		c := client(t, remoting.Config{NameServers: []string{}, Discovery: remoting.Discovery{Endpoint: scheme + "://" + ln.Addr().String() + "/list"}})
+		eventually(t, "the endpoint is asked", func() bool { return taken.Load() > 0 })
+		if err := c.Shutdown(bg); err != nil {
+			t.Error(err)
+		}
+		eventually(t, "the connection is closed", func() bool { return open.Load() == 0 })
+		ln.Close()
+	}
 }
 
 // What is not a list changes nothing, and is one warning that a terminal can take.

@@ -48,6 +48,8 @@ type source struct {
 	function string // of the program's, which ask may call
 	// ask gets what was found before. Nil means that what is found stays.
 	ask func(ctx context.Context, before []nameServer) ([]nameServer, error)
+	// hide takes secrets out of an error. Nil means that there are none.
+	hide func(error) error
 
 	found []nameServer // the last answer that could be used
 	err   error        // why the last question got none
@@ -135,9 +137,12 @@ func (f *finder) failure() []error {
 	defer f.mu.Unlock()
 	var errs []error
 	for _, s := range f.all() {
-		if s.err != nil {
+		switch {
+		case s.err != nil && strings.HasPrefix(s.err.Error(), s.what+": "): // the look-up of a name that was given
+			errs = append(errs, s.err)
+		case s.err != nil:
 			errs = append(errs, fmt.Errorf("%s: %w", s.what, s.err))
-		} else if s.ask != nil && len(s.found) == 0 {
+		case s.ask != nil && len(s.found) == 0:
 			errs = append(errs, fmt.Errorf("%s: no answer yet", s.what))
 		}
 	}
@@ -247,6 +252,9 @@ func (f *finder) ask(life context.Context, s *source) <-chan struct{} {
 
 // note takes what came of a question.
 func (f *finder) note(s *source, found []nameServer, err error) {
+	if s.hide != nil {
+		err = s.hide(err)
+	}
 	switch {
 	case err != nil:
 	case len(found) == 0:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/liftoff-mq/liftoff/core"
 	"github.com/liftoff-mq/liftoff/internal/words"
 )
 
@@ -30,8 +32,9 @@ func (f *finder) sources() []*source {
 	var out []*source
 	if cfg.Discovery.Endpoint != "" {
 		u, _ := endpointURL(cfg.Discovery.Endpoint, cfg.UnitName) // withDefaults has looked at the error
-		e := &endpoint{f: f, url: u.String(), client: endpointClient(cfg.Discovery.HTTPClient)}
-		out = append(out, &source{what: "endpoint " + shown(u), function: clientFunction, ask: e.ask})
+		e := newEndpoint(f, u, cfg.Discovery.HTTPClient)
+		out = append(out, &source{what: "endpoint " + shown(u), function: clientFunction, ask: e.ask, hide: e.hide})
+		cfg.Discovery.Endpoint = shown(u) // what is not kept is not shown
 	}
 	for _, name := range cfg.Discovery.SRV {
 		r := &records{f: f, name: name, resolver: cmp.Or[Resolver](f.resolver, net.DefaultResolver)}
@@ -148,7 +151,11 @@ func (r *records) ask(ctx context.Context, before []nameServer) ([]nameServer, e
 type endpoint struct {
 	f      *finder
 	url    string
+	secret []string // parts of the URL that are not shown, in small letters
 	client *http.Client
+	// transport is the client's own. It is nil with a client of the program's, whose connections are
+	// the program's too.
+	transport *http.Transport
 }
 
 const (
@@ -158,31 +165,39 @@ const (
 
 var errRedirects = fmt.Errorf("it redirects more than %d times", maxRedirects)
 
-// endpointClient is the program's with bounded redirects, or one that leaves no connection and
-// no goroutine behind.
-func endpointClient(own *http.Client) *http.Client {
-	client := &http.Client{Transport: &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, MaxResponseHeaderBytes: maxAnswer,
-	}}
+// newEndpoint is an endpoint that is asked by the program's client with bounded redirects, or by one
+// that leaves no connection and no goroutine behind.
+func newEndpoint(f *finder, u *url.URL, own *http.Client) *endpoint {
+	e := &endpoint{f: f, url: u.String(), secret: secretsOf(u)}
 	if own != nil {
 		copied := *own
-		client = &copied
+		e.client = &copied
+	} else {
+		e.transport = &http.Transport{
+			Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: sourceTimeout}).DialContext, TLSHandshakeTimeout: sourceTimeout,
+			DisableKeepAlives: true, MaxResponseHeaderBytes: maxAnswer, ForceAttemptHTTP2: true,
+		}
+		e.client = &http.Client{Transport: e.transport}
 	}
-	if client.CheckRedirect == nil {
-		client.CheckRedirect = func(_ *http.Request, via []*http.Request) error {
+	if e.client.CheckRedirect == nil {
+		e.client.CheckRedirect = func(_ *http.Request, via []*http.Request) error {
 			if len(via) > maxRedirects {
 				return errRedirects
 			}
 			return nil
 		}
 	}
-	return client
+	return e
 }
 
 func (e *endpoint) ask(ctx context.Context, before []nameServer) ([]nameServer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.url, nil)
 	if err != nil {
 		return nil, err
+	}
+	if e.transport != nil {
+		// A dial goes on without its request, for a later one. This ends it.
+		defer e.transport.CloseIdleConnections()
 	}
 	answer, err := e.client.Do(req)
 	if err != nil {
@@ -203,22 +218,77 @@ func (e *endpoint) ask(ctx context.Context, before []nameServer) ([]nameServer, 
 	case len(body) > maxAnswer:
 		return nil, fmt.Errorf("its answer has more than %d bytes", maxAnswer)
 	}
-	list, err := parseAnswer(string(body))
-	if err != nil {
-		return nil, err
+	list, line, ok := parseAnswer(string(body))
+	if !ok {
+		// Before the line is cut: half a token is one too many.
+		if e.repeats(line) {
+			return nil, errors.New("its answer is not host:port;host:port, and is not shown because it repeats a part of the query")
+		}
+		return nil, fmt.Errorf("its answer is not host:port;host:port but %s", words.Quote(line))
 	}
 	return e.f.expand(ctx, list, before)
+}
+
+// leastSecret is the fewest bytes of what is hidden. Less is found in any text.
+const leastSecret = 4
+
+// secretsOf are the pairs and the values of a URL's query, of which any may be a token, in the forms
+// in which an error or a page repeats them. What the shown part of the URL has is no secret.
+func secretsOf(u *url.URL) (secrets []string) {
+	add := func(text string) {
+		quoted := strconv.Quote(text)
+		for _, form := range []string{text, quoted[1 : len(quoted)-1], html.EscapeString(text), url.QueryEscape(text), url.PathEscape(text)} {
+			if form = strings.ToLower(form); len(form) >= leastSecret && !strings.Contains(strings.ToLower(shown(u)), form) && !slices.Contains(secrets, form) {
+				secrets = append(secrets, form)
+			}
+		}
+	}
+	// Some servers separate pairs by semicolons.
+	pairs := slices.Concat(strings.Split(u.RawQuery, "&"), strings.FieldsFunc(u.RawQuery, func(r rune) bool { return r == '&' || r == ';' }))
+	for _, pair := range pairs {
+		if pair == unitQuery {
+			continue
+		}
+		add(pair)
+		_, value, _ := strings.Cut(pair, "=")
+		add(value)
+		for _, text := range []string{pair, value} {
+			if meant, err := url.QueryUnescape(text); err == nil {
+				add(meant)
+			}
+		}
+	}
+	return secrets
+}
+
+// repeats reports whether a text has a part of the query.
+func (e *endpoint) repeats(text string) bool {
+	text = strings.ToLower(text)
+	return slices.ContainsFunc(e.secret, func(s string) bool { return strings.Contains(text, s) })
+}
+
+const notShown = "what went wrong is not shown, because it repeats a part of the query"
+
+// hide takes the place of an error that repeats the query. The text of one may come from anywhere:
+// from the answer's headers, from where it redirects to, from the program's client.
+func (e *endpoint) hide(err error) error {
+	if err == nil || errors.Is(err, errSourceSilent) || !e.repeats(err.Error()) {
+		return err
+	}
+	if panicked, ok := errors.AsType[*core.PanicError](err); ok {
+		return &core.PanicError{Step: panicked.Step, Value: notShown, Stack: panicked.Stack}
+	}
+	return errors.New(notShown)
 }
 
 // parseAnswer reads the line of an endpoint: host:port;host:port (Java:
 // DefaultTopAddressing.clearNewLine). Each must have a port, so that a page in words or HTML is not
 // taken for names.
-func parseAnswer(body string) ([]string, error) {
-	line := strings.TrimSpace(body)
+func parseAnswer(body string) (list []string, line string, ok bool) {
+	line = strings.TrimSpace(body)
 	if end := strings.IndexAny(line, "\r\n"); end >= 0 {
 		line = line[:end]
 	}
-	var list []string
 	for part := range strings.SplitSeq(line, ";") {
 		if part = strings.TrimSpace(part); part == "" {
 			continue
@@ -233,11 +303,11 @@ func parseAnswer(body string) ([]string, error) {
 			addr, err = parseServer(part)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("its answer is not host:port;host:port but %s", words.Quote(line))
+			return nil, line, false
 		}
 		if !slices.Contains(list, addr) {
 			list = append(list, addr)
 		}
 	}
-	return list, nil
+	return list, line, true
 }

@@ -92,7 +92,7 @@ type FirstReadError struct {
 
 // Error gives the cause and what to set if TLS is behind it.
 func (e *FirstReadError) Error() string {
-	return e.Err.Error() + "; it said nothing before: if the server takes only TLS, set Config.TLS"
+	return e.Err.Error() + "; it said nothing before: if the server takes only TLS, set TLS.Enabled"
 }
 
 // Unwrap gives the cause.
@@ -121,14 +121,17 @@ func (c *Client) secure(ctx context.Context, addr string, nc *net.Conn, err *err
 	if *err = secured.HandshakeContext(ctx); *err != nil {
 		*err = handshakeError(*err, secured.certified)
 	}
+	secured.version = secured.ConnectionState().Version
 	returned = true
 }
 
 // securedConn is a TLS connection after the client's part of the handshake. In TLS 1.3 a server
 // looks at the client's certificate only then: it may refuse it with the first thing that it says.
+// In TLS 1.2 the server has ended its part before, and any request may come to it before its alert.
 type securedConn struct {
 	*tls.Conn
-	certified bool // the client has a certificate
+	certified bool   // the client has a certificate
+	version   uint16 // of TLS, after the handshake
 	heard     atomic.Bool
 
 	once  sync.Once
@@ -157,7 +160,7 @@ func (s *securedConn) read(n int, err error) error {
 	if err == nil || s.heard.Load() {
 		return err
 	}
-	if number, ok := alertOf(err); ok && ofHandshake(number) {
+	if number, ok := alertOf(err); ok && ofHandshake(number) && s.version >= tls.VersionTLS13 {
 		err = handshakeError(err, s.certified)
 	}
 	s.once.Do(func() {
@@ -193,7 +196,7 @@ func (p *peer) explained(cn *conn.Conn, why error) error {
 		return why
 	}
 	if spokeTLS(why) {
-		return &TLSError{Hint: "the server speaks TLS and this client does not: set Config.TLS", Err: why}
+		return &TLSError{Hint: "the server speaks TLS and this client does not: set TLS.Enabled", Err: why}
 	}
 	if hungUp(why) {
 		return &FirstReadError{Err: why}

@@ -20,36 +20,41 @@ type madeUpAlert uint8
 
 func (a madeUpAlert) Error() string { return "tls: " + strconv.Itoa(int(a)) }
 
-// Only an alert about the handshake, and only before anything else, says that the server took no
-// request: later it may have.
+// Only an alert about the handshake, only before anything else, and only in TLS 1.3 says that the
+// server took no request: later it may have. In TLS 1.2 the handshake is over for both when the first
+// request is sent, so that the server may have stored a message before any alert.
 func TestAlertsThatRefuse(t *testing.T) {
 	alert := func(number uint8) error { return &net.OpError{Op: "remote error", Err: madeUpAlert(number)} }
 	for _, tt := range []struct {
 		name    string
+		version uint16
 		heard   bool
 		n       int
 		err     error
 		refused bool
 	}{
-		{"handshake_failure", false, 0, alert(40), true},
-		{"bad_certificate", false, 0, alert(42), true},
-		{"certificate_expired", false, 0, alert(45), true},
-		{"certificate_unknown", false, 0, alert(46), true},
-		{"unknown_ca", false, 0, alert(48), true},
-		{"access_denied", false, 0, alert(49), true},
-		{"decrypt_error", false, 0, alert(51), true},
-		{"certificate_required", false, 0, alert(116), true},
-		{"after an answer", true, 0, alert(42), false},
-		{"with an answer", false, 1, alert(42), false},
-		{"no_certificate, of SSL 3", false, 0, alert(41), false},
-		{"illegal_parameter", false, 0, alert(47), false},
-		{"internal_error", false, 0, alert(80), false},
-		{"of this side", false, 0, &net.OpError{Op: "local error", Err: madeUpAlert(42)}, false},
-		{"of another type", false, 0, &net.OpError{Op: "remote error", Err: errors.New("42")}, false},
-		{"the end", false, 0, io.EOF, false},
-		{"no error", false, 1, nil, false},
+		{"handshake_failure", tls.VersionTLS13, false, 0, alert(40), true},
+		{"bad_certificate", tls.VersionTLS13, false, 0, alert(42), true},
+		{"certificate_expired", tls.VersionTLS13, false, 0, alert(45), true},
+		{"certificate_unknown", tls.VersionTLS13, false, 0, alert(46), true},
+		{"unknown_ca", tls.VersionTLS13, false, 0, alert(48), true},
+		{"access_denied", tls.VersionTLS13, false, 0, alert(49), true},
+		{"decrypt_error", tls.VersionTLS13, false, 0, alert(51), true},
+		{"certificate_required", tls.VersionTLS13, false, 0, alert(116), true},
+		{"handshake_failure, 1.2", tls.VersionTLS12, false, 0, alert(40), false},
+		{"bad_certificate, 1.2", tls.VersionTLS12, false, 0, alert(42), false},
+		{"certificate_required, 1.2", tls.VersionTLS12, false, 0, alert(116), false},
+		{"after an answer", tls.VersionTLS13, true, 0, alert(42), false},
+		{"with an answer", tls.VersionTLS13, false, 1, alert(42), false},
+		{"no_certificate, of SSL 3", tls.VersionTLS13, false, 0, alert(41), false},
+		{"illegal_parameter", tls.VersionTLS13, false, 0, alert(47), false},
+		{"internal_error", tls.VersionTLS13, false, 0, alert(80), false},
+		{"of this side", tls.VersionTLS13, false, 0, &net.OpError{Op: "local error", Err: madeUpAlert(42)}, false},
+		{"of another type", tls.VersionTLS13, false, 0, &net.OpError{Op: "remote error", Err: errors.New("42")}, false},
+		{"the end", tls.VersionTLS13, false, 0, io.EOF, false},
+		{"no error", tls.VersionTLS13, false, 1, nil, false},
 	} {
-		s := &securedConn{ended: make(chan struct{})}
+		s := &securedConn{version: tt.version, ended: make(chan struct{})}
 		s.heard.Store(tt.heard)
 		got := s.read(tt.n, tt.err)
 		if refused := errors.As(got, new(*TLSError)); refused != tt.refused || !refused && got != tt.err {
@@ -80,6 +85,7 @@ func TestFailedWriteTellsWhy(t *testing.T) {
 				near.Close()
 				far.Close()
 				s := newSecuredConn(near, &tls.Config{InsecureSkipVerify: true})
+				s.version = tls.VersionTLS13
 				s.heard.Store(tt.heard)
 				go func() {
 					time.Sleep(time.Second / 2)

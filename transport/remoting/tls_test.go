@@ -114,7 +114,7 @@ func TestPlainClientAtTLSServer(t *testing.T) {
 		if core.ClassOf(err) != core.ClassNetwork || core.CertaintyOf(err) != core.NotSent {
 			t.Errorf("%s: %v", name, err)
 		}
-		if err == nil || !strings.Contains(err.Error(), "set Config.TLS") || !errors.As(err, new(*remoting.TLSError)) {
+		if err == nil || !strings.Contains(err.Error(), "set TLS.Enabled") || !errors.As(err, new(*remoting.TLSError)) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -125,7 +125,7 @@ func TestPlainClientAtTLSServer(t *testing.T) {
 	_, err := producer(t, client(t, remoting.Config{Dial: n.DialContext}), b.addr()).Send(bg, coretest.Message("x"))
 	wantFailure(t, err, core.ClassNetwork, core.MaybeStored)
 	var first *remoting.FirstReadError
-	if !errors.As(err, &first) || !strings.Contains(first.Error(), "set Config.TLS") || errors.As(err, new(*remoting.TLSError)) {
+	if !errors.As(err, &first) || !strings.Contains(first.Error(), "set TLS.Enabled") || errors.As(err, new(*remoting.TLSError)) {
 		t.Error(err)
 	}
 	// A broker that has spoken the protocol takes no TLS.
@@ -408,12 +408,12 @@ func TestTLSMistakes(t *testing.T) {
 		"skipped, with CA":  {remoting.TLS{Enabled: true, CAFile: ca, InsecureSkipVerify: true}, []string{"TLS.InsecureSkipVerify"}},
 		"old versions":      {remoting.TLS{Enabled: true, Config: &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}}, []string{"Config.MinVersion is TLS 1.0", "Config.MaxVersion is TLS 1.1"}},
 		"everything twice":  {remoting.TLS{Enabled: true, CAFile: ca, CertFile: cert, KeyFile: key, ServerName: "x", Config: &tls.Config{RootCAs: a.pool(), Certificates: pair, ServerName: "y"}}, []string{"TLS.CertFile and TLS.Config", "TLS.CAFile and TLS.Config.RootCAs", "TLS.ServerName and TLS.Config.ServerName"}},
-		"no files":          {remoting.TLS{Enabled: true, CAFile: "no-ca", CertFile: "no-cert", KeyFile: "no-key"}, []string{"no-ca", "no-cert", "no-key"}},
-		"a folder":          {remoting.TLS{Enabled: true, CAFile: t.TempDir()}, []string{"is no file"}},
-		"another one's key": {remoting.TLS{Enabled: true, CertFile: cert, KeyFile: otherKey}, []string{cert, "private key does not match"}},
+		"no files":          {remoting.TLS{Enabled: true, CAFile: "no-ca", CertFile: "no-cert", KeyFile: "no-key"}, []string{"TLS.CAFile: stat no-ca", "TLS.CertFile: stat no-cert", "TLS.KeyFile: stat no-key"}},
+		"a folder":          {remoting.TLS{Enabled: true, CAFile: t.TempDir()}, []string{"TLS.CAFile: ", "not a regular file"}},
+		"another one's key": {remoting.TLS{Enabled: true, CertFile: cert, KeyFile: otherKey}, []string{"TLS.CertFile " + cert + ", TLS.KeyFile " + otherKey + ": ", "private key does not match"}},
 		"nothing in them":   {remoting.TLS{Enabled: true, CAFile: empty, CertFile: empty, KeyFile: key}, []string{"no certificate of an authority", "failed to find any PEM"}},
-		"half a file":       {remoting.TLS{Enabled: true, CAFile: half, CertFile: half, KeyFile: key}, []string{half + ": it ends within", "the certificate's file ends within"}},
-		"too long":          {remoting.TLS{Enabled: true, CAFile: write(t, "", make([]byte, 4<<20+1))}, []string{"longer than 4 MiB"}},
+		"half a file":       {remoting.TLS{Enabled: true, CAFile: half, CertFile: half, KeyFile: key}, []string{"TLS.CAFile " + half + ": it ends within", "the certificate's file ends within"}},
+		"too long":          {remoting.TLS{Enabled: true, CAFile: write(t, "", make([]byte, 4<<20+1))}, []string{"TLS.CAFile: ", "more than 4194304 bytes"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := remoting.NewClient(remoting.Config{NameServers: []string{"a:1"}, TLS: tt.settings, MaxTopics: -1})

@@ -8,12 +8,12 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"os"
 	"strings"
 	"sync"
+
+	"github.com/liftoff-mq/liftoff/internal/filewatch"
 )
 
 // maxTLSFile bounds a file of certificates. All authorities of a system have a quarter of
@@ -36,6 +36,7 @@ type tlsState struct {
 
 // tlsFiles are files that make sense together only.
 type tlsFiles struct {
+	names []string // of the settings
 	paths []string
 	// use puts what is in the files into a configuration.
 	use func(cfg *tls.Config, data [][]byte) error
@@ -72,10 +73,10 @@ func newTLSState(t *TLS, log *slog.Logger) (*tlsState, error) {
 	}
 	s := &tlsState{log: log, current: base}
 	if t.CAFile != "" {
-		s.groups = append(s.groups, tlsFiles{paths: []string{t.CAFile}, use: useCA})
+		s.groups = append(s.groups, tlsFiles{names: []string{"TLS.CAFile"}, paths: []string{t.CAFile}, use: useCA})
 	}
 	if t.CertFile != "" {
-		s.groups = append(s.groups, tlsFiles{paths: []string{t.CertFile, t.KeyFile}, use: useCertificate})
+		s.groups = append(s.groups, tlsFiles{names: []string{"TLS.CertFile", "TLS.KeyFile"}, paths: []string{t.CertFile, t.KeyFile}, use: useCertificate})
 	}
 	s.seen = make([]tlsSum, len(s.groups))
 	var errs []error
@@ -141,14 +142,26 @@ func (s *tlsState) read() []tlsContent {
 
 func (g *tlsFiles) read() (c tlsContent) {
 	sum := sha256.New()
-	for _, path := range g.paths {
-		data, err := readTLSFile(path)
+	for i, path := range g.paths {
+		data, err := filewatch.Read(path, maxTLSFile)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", g.names[i], err)
+		}
 		fmt.Fprintln(sum, len(data), err)
 		sum.Write(data)
 		c.data, c.err = append(c.data, data), errors.Join(c.err, err)
 	}
 	sum.Sum(c.sum[:0])
 	return c
+}
+
+// named are the settings and their files.
+func (g *tlsFiles) named() string {
+	all := make([]string, len(g.names))
+	for i, name := range g.names {
+		all[i] = name + " " + g.paths[i]
+	}
+	return strings.Join(all, ", ")
 }
 
 // apply uses what was found where it is not what was seen before. It is called with s.mu held,
@@ -166,32 +179,12 @@ func (s *tlsState) apply(found []tlsContent) (changes []tlsChange) {
 			if err = g.use(next, c.data); err == nil {
 				s.current = next
 			} else {
-				err = fmt.Errorf("%s: %w", strings.Join(g.paths, ", "), err)
+				err = fmt.Errorf("%s: %w", g.named(), err)
 			}
 		}
 		changes = append(changes, tlsChange{g.paths, err})
 	}
 	return changes
-}
-
-// readTLSFile reads a file whole. What is no file, such as a pipe, could be read once only.
-func readTLSFile(path string) ([]byte, error) {
-	switch info, err := os.Stat(path); {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is no file", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxTLSFile+1))
-	if err == nil && len(data) > maxTLSFile {
-		err = fmt.Errorf("%s is longer than 4 MiB", path)
-	}
-	return data, err
 }
 
 // useCA takes the certificates of authorities. A file that ends within one is not complete.

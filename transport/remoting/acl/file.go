@@ -47,7 +47,7 @@ func WithLogger(l *slog.Logger) FileOption {
 	}
 }
 
-// File gives the credentials of a file, and new ones when the file changes. The file has a line
+// File gives the credentials of a regular file, and new ones when it changes. The file has a line
 // for each of accessKey, secretKey and, if there is one, securityToken:
 //
 //	accessKey=orders
