@@ -56,12 +56,15 @@ type ServerRequest struct {
 	Codec      string
 }
 
+// entryBytes is about what an entry of a map takes beside its texts.
+const entryBytes = 64
+
 // size is what the request takes of the inbox's bytes.
 func (r *ServerRequest) size() int {
 	n := len(r.Body) + len(r.Name) + len(r.Group) + len(r.Addr)
 	for _, fields := range [...]map[string]string{r.Fields, r.Properties} {
 		for k, v := range fields {
-			n += len(k) + len(v)
+			n += entryBytes + len(k) + len(v)
 		}
 	}
 	return n

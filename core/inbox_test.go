@@ -208,6 +208,39 @@ func TestInboxIsFull(t *testing.T) {
 	}
 }
 
+// What an entry of a map takes counts too: texts of a few bytes each are many entries.
+func TestInboxCountsEntries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := make(chan struct{})
+		p, m := openInbox(t, handlers{core.RequestReply: core.ServerRequestHandlerFunc(func(context.Context, *core.ServerRequest) { <-hold })})
+		entries := make(map[string]string, 1<<13)
+		for i := range 1 << 13 {
+			entries[fmt.Sprintf("%04x", i)] = "x"
+		}
+		for name, r := range map[string]core.ServerRequest{"properties": {Properties: entries}, "fields": {Fields: entries}} {
+			before, n := p.Snapshot().Inbox, 0
+			r.Kind = core.RequestReply
+			for ; m.inbox.Deliver(&r) == nil; n++ {
+				synctest.Wait()
+			}
+			// 64 MiB, and 64 bytes an entry beside its texts of 5.
+			if want := 64 << 20 / (69 << 13); n != want {
+				t.Errorf("%s: %d requests found room, want %d", name, n, want)
+			}
+			for range n {
+				hold <- struct{}{}
+			}
+			synctest.Wait()
+			if s := p.Snapshot().Inbox; s.Waiting != 0 || s.Full != before.Full+1 {
+				t.Errorf("%s: %+v", name, s)
+			}
+		}
+		if err := p.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A kind whose handlers hang, and that is full, takes nothing from the others: not their
 // goroutines, not their room, and not their line in the log. The counts are those of all.
 func TestInboxLanes(t *testing.T) {
@@ -278,14 +311,17 @@ func TestInboxLanes(t *testing.T) {
 // Everything in a request takes room, to the last byte.
 func TestRoomOfARequest(t *testing.T) {
 	const bytes = 8 << 20
+	entry := func(n int) map[string]string { // 64 bytes beside its texts
+		n = max(0, n-64)
+		return map[string]string{strings.Repeat("k", n/2): strings.Repeat("v", n-n/2)}
+	}
 	for name, grow := range map[string]func(r *core.ServerRequest, n int){
-		"body":  func(r *core.ServerRequest, n int) { r.Body = make([]byte, n) },
-		"name":  func(r *core.ServerRequest, n int) { r.Name = strings.Repeat("x", n) },
-		"group": func(r *core.ServerRequest, n int) { r.Group = strings.Repeat("x", n) },
-		"addr":  func(r *core.ServerRequest, n int) { r.Addr = strings.Repeat("x", n) },
-		"field": func(r *core.ServerRequest, n int) {
-			r.Fields = map[string]string{strings.Repeat("k", n/2): strings.Repeat("v", n-n/2)}
-		},
+		"body":     func(r *core.ServerRequest, n int) { r.Body = make([]byte, n) },
+		"name":     func(r *core.ServerRequest, n int) { r.Name = strings.Repeat("x", n) },
+		"group":    func(r *core.ServerRequest, n int) { r.Group = strings.Repeat("x", n) },
+		"addr":     func(r *core.ServerRequest, n int) { r.Addr = strings.Repeat("x", n) },
+		"field":    func(r *core.ServerRequest, n int) { r.Fields = entry(n) },
+		"property": func(r *core.ServerRequest, n int) { r.Properties = entry(n) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -38,10 +38,16 @@ func (r *Requester) await(ctx, waiting context.Context, call *core.Call, w *wait
 // maxAnnounce is the longest that a request waits until the brokers know its client.
 const maxAnnounce = time.Second
 
+// maxClusters is to how many clusters of a route a request is announced. A topic is in one cluster,
+// or in a few while it moves. Each cluster costs a topic in the route cache, which is looked up
+// again and again, so a name server that names clusters without end must not be able to fill it.
+const maxClusters = 16
+
 // left is the time that a call has.
 func left(call *core.Call) time.Duration { return time.Until(call.Deadline()) }
 
-// announce makes sure that the brokers which may get the reply know this client. What keeps it
+// announce makes sure that the brokers which may get the reply know this client: those of the first
+// [maxClusters] clusters of the topic's route. What keeps it
 // from that is no error of the request: the reply may come by another broker, and a route that
 // cannot be had is the send's to tell.
 func (r *Requester) announce(ctx context.Context, call *core.Call) {
@@ -54,6 +60,9 @@ func (r *Requester) announce(ctx context.Context, call *core.Call) {
 	}
 	var clusters []string
 	for _, b := range route.Brokers() {
+		if len(clusters) == maxClusters {
+			break
+		}
 		if b.Cluster != "" && !slices.Contains(clusters, b.Cluster) {
 			clusters = append(clusters, b.Cluster)
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/liftoff-mq/liftoff"
@@ -86,6 +87,38 @@ func TestSharedClient(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	}
+}
+
+// A name server that names clusters without end does not fill the route cache.
+func TestClustersOfARoute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := embedded.New(t, embedded.Config{Network: embedded.NewNetwork()})
+		r := must(liftoff.NewRequester(requestreply.Config{}))
+		client := must(remoting.NewClient(remoting.Config{Dial: c.Dial, NameServers: c.NameServers()}))
+		p := must(liftoff.New(liftoff.Config{Group: "g"}, liftoff.WithOwnClient(client), liftoff.WithHooks(r)))
+		addr := map[int64]string{0: c.Broker("broker-a").Addr()}
+		c.Control(wire.GetRouteInfoByTopic, func(q *embedded.Request) embedded.Action {
+			route := &wire.RouteData{}
+			for i := range 100 {
+				name := fmt.Sprint("b", i)
+				route.Brokers = append(route.Brokers, wire.BrokerData{BrokerName: name, Cluster: fmt.Sprint("c", i), Addrs: addr})
+				route.Queues = append(route.Queues, wire.QueueData{BrokerName: name, ReadQueueNums: 1, WriteQueueNums: 1, Perm: 6})
+			}
+			return embedded.ReplyWith(wire.Command{Body: wire.AppendRoute(nil, route, wire.StandardKeys)})
+		})
+		if err := p.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if _, err := r.Request(t.Context(), message("x"), core.SendTimeout(5*time.Second)); !errors.Is(err, core.ErrTimeout) {
+				t.Errorf("%v", err)
+			}
+		}
+		if n := len(p.Snapshot().Topics); n != 1+16 { // the requests' own, and one a cluster
+			t.Errorf("%d topics in the route cache", n)
+		}
+		shut(t, p)
+	})
 }
 
 // A reply whose requester has gone is refused by every broker, and says so; the breakers of the

@@ -14,7 +14,8 @@
 //
 // The broker that takes the reply brings it to the client, so every broker of the cluster has to
 // know the client. The step makes sure of that with heartbeats before the request goes
-// ([core.Producer.Announce]). A broker that does not answer them delays a request for a quarter
+// ([core.Producer.Announce]); where the topic's route names more than 16 clusters, of the first 16.
+// A broker that does not answer them delays a request for a quarter
 // of its time, a second at most, and then not again for some seconds.
 //
 // A request whose send failed for certain fails at once. If the send failed so that the message

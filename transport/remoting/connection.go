@@ -39,7 +39,8 @@ func (c *Client) newConnShared() *conn.Shared {
 // What a producer reads is small: answers of some hundred bytes, in batches some more, and
 // routes. Only what brokers ask can hold a message. A connection has 64 KiB for what it reads.
 // Larger frames share memory: those of all brokers have room for one of the greatest length,
-// and those of name servers have room of their own, lest brokers keep routes away.
+// and those of name servers have room of their own, lest brokers keep routes away. A frame that
+// finds no room waits for it.
 const (
 	brokerFrames = wire.MaxFrame
 	serverFrames = 8 << 20

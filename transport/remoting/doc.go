@@ -56,9 +56,11 @@
 // Nothing that a peer says can make the client use much memory, or end the process:
 //
 //   - A connection has 64 KiB for what it reads. Larger frames share memory: those of all
-//     brokers 16 MiB, those of all name servers 8 MiB. A frame that finds no room ends its
-//     connection. So 40 brokers that send frames without end hold 18.5 MiB together.
-//   - A frame must be complete within [Config].FrameTimeout.
+//     brokers 16 MiB, those of all name servers 8 MiB. A frame that finds no room waits, and
+//     what follows it on its connection too. So 40 brokers that send frames without end hold
+//     18.5 MiB together.
+//   - A frame must be complete within [Config].FrameTimeout, and for as long a large one waits
+//     for room at most. Then its connection ends.
 //   - Errors and results hold copies of what a peer said, of at most 1 KiB a text.
 //   - A connection ends when the frames that nobody asked for exceed the answers by 16.
 //   - [Config].AllowedBrokers and AllowBroker bound what a name server can make the client

@@ -29,8 +29,12 @@ func (p *peer) PeerRequest(cn *conn.Conn, head wire.ResponseHead, frame []byte) 
 	if err != nil {
 		return err
 	}
-	r := serverRequest(p.addr, &cmd)
-	err = c.deliver(r)
+	r, err := serverRequest(p.addr, &cmd)
+	if err == nil {
+		err = c.deliver(r)
+	} else {
+		c.log.Debug("a server's request is malformed", "addr", p.addr, "err", err)
+	}
 	if err != nil {
 		c.count.refusedRequests.Add(1)
 	}
@@ -41,8 +45,11 @@ func (p *peer) PeerRequest(cn *conn.Conn, head wire.ResponseHead, frame []byte) 
 }
 
 // serverRequest makes core's form of a broker's request. It is a copy, string by string: an
-// inbox counts the bytes that it holds.
-func serverRequest(addr string, cmd *wire.Command) *core.ServerRequest {
+// inbox counts the bytes that it holds. A reply with more properties than a message may have is an
+// error: a short text can be many, and each is some ten times as large in memory. It does not end
+// the connection, because a broker brings a reply before it looks at its length (Java:
+// ReplyMessageProcessor.processReplyMessageRequest).
+func serverRequest(addr string, cmd *wire.Command) (*core.ServerRequest, error) {
 	r := &core.ServerRequest{
 		Kind: core.RequestOther, Name: wire.RequestName(cmd.Code), Addr: addr,
 		Fields: copied(cmd.Ext), Body: slices.Clone(cmd.Body),
@@ -58,11 +65,15 @@ func serverRequest(addr string, cmd *wire.Command) *core.ServerRequest {
 		}
 	case wire.PushReplyMessageToClient:
 		r.Kind = core.RequestReply // for the client as a whole: a correlation id says whose it is
-		r.Properties = copied(wire.ParseProperties(cmd.Ext.Get(replyProperties)))
+		properties := cmd.Ext.Get(replyProperties)
+		if len(properties) > rocketmq.ProtocolMaxPropertiesLength {
+			return nil, &wire.DecodeError{Part: "reply", Reason: "properties longer than 32767 bytes", Offset: -1, Limit: true}
+		}
+		r.Properties = copied(wire.ParseProperties(properties))
 		delete(r.Fields, replyProperties)
 		r.Codec = codecOf(cmd.Ext.Get(replySysFlag))
 	}
-	return r
+	return r, nil
 }
 
 // The fields of a reply that are read here (Java: ReplyMessageRequestHeader).
@@ -141,6 +152,8 @@ func (c *Client) reply(cn *conn.Conn, head wire.ResponseHead, refused error) err
 	case refused == nil:
 	case errors.Is(refused, core.ErrNoHandler):
 		cmd.Code, cmd.Remark = codeNotSupported, "request code not supported" // as Java answers
+	case errors.Is(refused, wire.ErrDecode): // as Java answers what its processor fails at
+		cmd.Code, cmd.Remark = int(rocketmq.CodeSystemError), refused.Error()
 	default:
 		cmd.Code, cmd.Remark = int(rocketmq.CodeSystemBusy), refused.Error()
 	}

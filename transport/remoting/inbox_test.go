@@ -193,6 +193,55 @@ func TestRefusedAtTheProducerWithHandlers(t *testing.T) {
 	}
 }
 
+// TestReplyWithTooManyProperties: a reply whose properties are longer than those of a message may be
+// is not made into a map, which would be some ten times as large. Its broker is told, and its
+// connection lives on.
+func TestReplyWithTooManyProperties(t *testing.T) {
+	reply := func(opaque int32, length int) *wire.Command {
+		text := strings.Repeat("a\x01b\x02", length/4+1)[:length]
+		return &wire.Command{
+			Code: wire.PushReplyMessageToClient, Opaque: opaque, Serialization: wire.RocketMQ, Ext: wire.Fields{{Key: "properties", Value: text}},
+		}
+	}
+	var once sync.Once
+	b := broker(t, func(s *session, c wire.Command) {
+		if c.Code == wire.SendMessageV2 {
+			once.Do(func() {
+				s.command(reply(7, 3_900_000))
+				s.command(reply(8, rocketmq.ProtocolMaxPropertiesLength+1))
+				s.command(reply(9, rocketmq.ProtocolMaxPropertiesLength))
+			})
+		}
+		s.ok(c)
+	})
+	c := client(t, remoting.Config{})
+	got := make(chan *core.ServerRequest, 3)
+	p := registered(t, c, "g", b.addr(), func(cfg *core.Config) {
+		cfg.Handlers = map[core.ServerRequestKind]core.ServerRequestHandler{
+			core.RequestReply: core.ServerRequestHandlerFunc(func(_ context.Context, r *core.ServerRequest) { got <- r }),
+		}
+	})
+	for range 2 { // the second answer comes after the replies were read
+		if _, err := p.Send(bg, coretest.Message("x"), core.SendTimeout(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := <-got; len(r.Properties) != 1 || r.Properties["a"] != "b" || len(got) > 0 {
+		t.Errorf("%d properties, and %d replies more", len(r.Properties), len(got))
+	}
+	eventually(t, "all answers", func() bool {
+		return len(b.requests(int(rocketmq.CodeSystemError))) == 2 && len(b.requests(int(rocketmq.CodeSuccess))) == 1
+	})
+	for _, answer := range b.requests(int(rocketmq.CodeSystemError)) {
+		if !strings.Contains(answer.Remark, "properties longer than 32767 bytes") {
+			t.Errorf("answered %q", answer.Remark)
+		}
+	}
+	if s := c.Stats(); s.Requests != 3 || s.RefusedRequests != 2 || s.Lost != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestInboxFull: a broker that asks faster than the handlers work is told that this client is
 // busy, and the connection lives on.
 func TestInboxFull(t *testing.T) {

@@ -21,7 +21,7 @@ type Stats struct {
 	// shed load, and such a message is not stored.
 	OnewayRefusals uint64
 	// Requests came from brokers. RefusedRequests of them found no handler or no room in a
-	// producer's inbox; the others were for consumers or were handed to a handler.
+	// producer's inbox, or have more properties than a message may; the others were for consumers or were handed to a handler.
 	Requests, RefusedRequests uint64
 	// GoAways were followed by a transparent retry on a new connection.
 	GoAways uint64

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"sync"
 )
 
 const (
@@ -31,8 +30,7 @@ type Reader struct {
 	r     io.Reader
 	max   int
 	of    *Budget // nil without one
-	held  int     // of it; its lock guards this
-	ended bool    // and this
+	share share   // of it
 	base  []byte  // the standing buffer
 	buf   []byte  // base or a larger one
 	lo    int     // start of the unread bytes in buf
@@ -51,9 +49,10 @@ func NewReader(r io.Reader, max int) *Reader {
 	return NewReaderWithin(r, max, nil)
 }
 
-// NewReaderWithin is NewReader for one of many streams, whose frames share budget. When that is
-// used up, a frame that needs more than 64 KiB is a *[FrameError]. Call End when the Reader is of
-// no more use. A nil budget is no limit.
+// NewReaderWithin is NewReader for one of many streams, whose frames share budget. When that has
+// no room for a frame of more than 64 KiB, Next and Fill return [ErrNoRoom], which is not final: the
+// frame goes on when [Reader.Room] is closed. A frame that is larger than the whole budget is a
+// *[FrameError]. Call End when the Reader is of no more use. A nil budget is no limit.
 func NewReaderWithin(r io.Reader, max int, budget *Budget) *Reader {
 	if max < 1 || max > MaxFrame {
 		max = MaxFrame
@@ -61,51 +60,12 @@ func NewReaderWithin(r io.Reader, max int, budget *Budget) *Reader {
 	return &Reader{r: r, max: max, of: budget}
 }
 
-// Budget bounds what the frames of many Readers take in memory together, beyond 64 KiB each: that
-// much a Reader has of its own. It is safe for concurrent use.
-type Budget struct {
-	mu        sync.Mutex
-	most, now int
-}
-
-// NewBudget returns a Budget of so many bytes.
-func NewBudget(bytes int) *Budget { return &Budget{most: bytes} }
-
-// hold makes n bytes what the Reader has of its budget. It returns false, and changes nothing, if
-// there is no room for that.
-func (r *Reader) hold(n int) bool {
-	b := r.of
-	if b == nil {
-		return true
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if more := n - r.held; more > 0 && (r.ended || b.now+more > b.most) {
-		return false
-	}
-	b.now += n - r.held
-	r.held = n
-	return true
-}
-
-// End gives back what the Reader has of its budget, for good. Another goroutine may be using the
-// Reader meanwhile.
-func (r *Reader) End() {
-	if r.of == nil {
-		return
-	}
-	r.hold(0)
-	r.of.mu.Lock()
-	r.ended = true
-	r.of.mu.Unlock()
-}
-
 // Next returns the next frame without its length bytes. The frame is valid until the next call.
 //
 // Between two frames the end of the stream is io.EOF, inside one io.ErrUnexpectedEOF. A length
 // that is negative, too small or beyond the limit, an unknown header serialization and a header
 // longer than its frame are a *[FrameError] as soon as the first eight bytes are there. Other
-// errors are those of the underlying reader. Every error is final.
+// errors are those of the underlying reader. Every error is final, but for [ErrNoRoom].
 func (r *Reader) Next() ([]byte, error) {
 	if r.err != nil {
 		return nil, r.err
@@ -135,7 +95,7 @@ func (r *Reader) Next() ([]byte, error) {
 
 // Fill reads once, if Next would have to read, and reports what Buffered says then. It is for
 // those who wait for the bytes themselves: an underlying Read that returns 0 and nil has none yet,
-// and that is no error here.
+// and that is no error here. Its errors are those of Next.
 func (r *Reader) Fill() (ready bool, err error) {
 	if r.err != nil {
 		return false, r.err
@@ -244,7 +204,7 @@ func (r *Reader) shrink() {
 	if r.lo == r.hi {
 		r.lo, r.hi = 0, 0
 	}
-	if len(r.buf) <= readBuffer || r.hi-r.lo > readBuffer {
+	if len(r.buf) <= readBuffer || r.hi-r.lo >= readBuffer {
 		return
 	}
 	if r.of == nil && len(r.buf) <= keepBuffer && r.small < keepFrames {
@@ -252,7 +212,7 @@ func (r *Reader) shrink() {
 	}
 	n := copy(r.base, r.buf[r.lo:r.hi])
 	r.buf, r.lo, r.hi = r.base, 0, n
-	r.hold(0)
+	r.release()
 }
 
 // fill reads until something has come. need is the length of the frame at lo, 0 if
@@ -288,11 +248,10 @@ func (r *Reader) room(need int) error {
 	if r.hi == len(r.buf) {
 		// Full with a part of one frame, hence need > len(buf). The peer has sent this much, so
 		// it is worth as much again.
-		n := min(2*len(r.buf), need)
-		if !r.hold(n) {
-			return &FrameError{Length: int64(need), Reason: "length beyond what is left for the frames of all connections"}
+		if err := r.claim(need); err != nil {
+			return err
 		}
-		grown := make([]byte, n)
+		grown := make([]byte, min(2*len(r.buf), need))
 		copy(grown, r.buf[:r.hi])
 		r.buf = grown
 	}
@@ -321,9 +280,12 @@ func (r *Reader) read() (int, error) {
 }
 
 func (r *Reader) fail(err error) error {
+	if err == ErrNoRoom {
+		return err
+	}
 	// The buffers are of no more use; a caller may keep the Reader for its error.
 	r.err = err
 	r.buf, r.base, r.lo, r.hi = nil, nil, 0, 0
-	r.hold(0)
+	r.release()
 	return err
 }

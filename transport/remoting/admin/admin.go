@@ -104,8 +104,8 @@ func (a *Admin) ask(ctx context.Context, b broker, code int, fields wire.Fields)
 	return answer, err
 }
 
-// number asks a broker for a number, which is a field of the answer.
-func (a *Admin) number(ctx context.Context, b broker, code int, field string, fields wire.Fields) (int64, error) {
+// number asks a broker for a number, which is a field of the answer and not below least.
+func (a *Admin) number(ctx context.Context, b broker, code int, field string, fields wire.Fields, least int64) (int64, error) {
 	answer, err := a.ask(ctx, b, code, fields)
 	if err != nil {
 		return 0, err
@@ -113,6 +113,9 @@ func (a *Admin) number(ctx context.Context, b broker, code int, field string, fi
 	n, err := strconv.ParseInt(answer.Ext.Get(field), 10, 64)
 	if err != nil {
 		return 0, &remoting.AnswerError{Addr: b.addr, Err: fmt.Errorf("the field %s is no number", field)}
+	}
+	if n < least {
+		return 0, &remoting.AnswerError{Addr: b.addr, Err: fmt.Errorf("the field %s is %d, below %d", field, n, least)}
 	}
 	return n, nil
 }
@@ -123,15 +126,17 @@ type broker struct {
 	slave      bool   // the address is not the master's
 }
 
-// mastersOf are the masters of brokers, by name. One without a master has no address.
+// mastersOf are the masters of brokers, by name. One without a master has no address. A name server
+// that names a broker twice does not have it asked twice: the first entry counts, as it does for
+// [wire.RouteData.Broker].
 func mastersOf(brokers []wire.BrokerData) []broker {
 	out := make([]broker, 0, len(brokers))
 	for i := range brokers {
 		addr, _ := brokers[i].Master()
 		out = append(out, broker{name: brokers[i].BrokerName, addr: addr})
 	}
-	slices.SortFunc(out, func(a, b broker) int { return cmp.Compare(a.name, b.name) })
-	return out
+	slices.SortStableFunc(out, func(a, b broker) int { return cmp.Compare(a.name, b.name) })
+	return slices.CompactFunc(out, func(a, b broker) bool { return a.name == b.name })
 }
 
 // atOnce is how many brokers are asked side by side.

@@ -17,6 +17,7 @@
 //     are asked for, so one that cannot be unpacked costs no other message.
 //
 // An answer is at most 16 MiB long; a longer one ends the connection on which it comes, where
-// sends may be under way. A program that looks for many large messages gives this package a
-// client of its own.
+// sends may be under way. The answers of all brokers that are being read share 16 MiB too. One that
+// finds no room waits, and the answers to sends that follow it on its connection wait with it. A
+// program that looks for many large messages gives this package a client of its own.
 package admin

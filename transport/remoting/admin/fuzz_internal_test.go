@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"errors"
+	"runtime"
 	"testing"
 
 	"github.com/liftoff-mq/liftoff/transport/wire"
@@ -18,6 +19,11 @@ func FuzzDecode(f *testing.F) {
 	f.Add(whole)
 	f.Add(bytes.Repeat(whole, 3))
 	f.Add(whole[:len(whole)-1])
+	nowhere, err := wire.AppendStored(nil, &wire.StoredMessage{Topic: "t", CommitLogOffset: -1})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(nowhere)
 	f.Add(bytes.Repeat(whole, MaxMax+1))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		asked := 0
@@ -43,4 +49,30 @@ func FuzzDecode(f *testing.F) {
 			rest = rest[bytes.Index(rest, m.Body):]
 		}
 	})
+}
+
+// What is found takes little beside the answer that it lies in, even where it is all properties.
+func TestFoundIsSmall(t *testing.T) {
+	properties := append([]byte("KEYS\x01k\x02"), bytes.Repeat([]byte("a\x01b\x02"), 8000)...)
+	whole, err := wire.AppendStored(nil, &wire.StoredMessage{Topic: "t", Properties: properties})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := bytes.Repeat(whole, 256)
+	heap := func() int {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	before := heap()
+	found, err := decode(body, "broker", func(m *Message) bool { return m.Property("KEYS") == "k" && m.Property("a") == "b" })
+	if err != nil || len(found) != 256 || len(found[0].AllProperties()) != 8001 {
+		t.Fatalf("%d messages, %v", len(found), err)
+	}
+	if more := heap() - before; more > len(body)/4 {
+		t.Errorf("what was found in %d bytes takes %d more", len(body), more)
+	}
+	runtime.KeepAlive(found)
+	runtime.KeepAlive(body)
 }

@@ -21,19 +21,17 @@ type Message struct {
 	wire.StoredMessage
 	// Broker is the name of the broker that gave it; "" if it was asked for by its offset id.
 	Broker string
-
-	properties wire.Fields
 }
 
-func newMessage(broker string, m wire.StoredMessage) Message {
-	return Message{StoredMessage: m, Broker: broker, properties: wire.ParseProperties(m.Properties)}
+// Property returns a property, or "". It looks for it in the record: a list of all of them can be
+// ten times as large.
+func (m *Message) Property(name string) string {
+	value, _ := wire.LookupProperty(string(m.Properties), name)
+	return strings.Clone(value)
 }
 
-// Property returns a property, or "".
-func (m *Message) Property(name string) string { return m.properties.Get(name) }
-
-// AllProperties returns all properties, the user's and RocketMQ's own. It must not be changed.
-func (m *Message) AllProperties() wire.Fields { return m.properties }
+// AllProperties makes a list of all properties, the user's and RocketMQ's own.
+func (m *Message) AllProperties() wire.Fields { return wire.ParseProperties(m.Properties) }
 
 // UniqueID is the id that the producer gave the message; "" if it gave none.
 func (m *Message) UniqueID() string { return m.Property(rocketmq.PropertyUniqKey) }
@@ -73,6 +71,15 @@ func (m *Message) Unpack(limit int) ([]byte, error) {
 	return compress.Decompress(nil, m.Body, m.SysFlag, limit)
 }
 
+// checkPlace looks at the numbers of a record that say where it lies.
+func checkPlace(m *wire.StoredMessage) error {
+	if m.QueueID < 0 || m.QueueOffset < 0 || m.CommitLogOffset < 0 {
+		return &wire.DecodeError{Part: "stored message", Offset: -1, Reason: fmt.Sprintf(
+			"it is at offset %d of queue %d, and at %d of the store", m.QueueOffset, m.QueueID, m.CommitLogOffset)}
+	}
+	return nil
+}
+
 // notAt is how a broker begins to say that nothing is at an offset; it has no code for that
 // (Java: QueryMessageProcessor.viewMessageById).
 const notAt = "can not find message by the offset"
@@ -110,12 +117,14 @@ func (a *Admin) MessageAt(ctx context.Context, topic, offsetID string) (*Message
 	if err == nil && len(rest) > 0 {
 		err = errors.New("something follows the message")
 	}
+	if err == nil {
+		err = checkPlace(&m)
+	}
 	if err == nil && m.CommitLogOffset != id.Offset {
 		err = fmt.Errorf("the message is that of offset %d", m.CommitLogOffset)
 	}
 	if err != nil {
 		return nil, &remoting.AnswerError{Addr: addr, Err: fmt.Errorf("message at offset %d: %w", id.Offset, err)}
 	}
-	out := newMessage("", m)
-	return &out, nil
+	return &Message{StoredMessage: m}, nil
 }

@@ -28,7 +28,8 @@ type QueueOffsets struct {
 // Offsets gives the offsets of all queues of a topic, those to read and those to write, by
 // broker and number. Each broker is asked for its queues one by one: GET_MAX_OFFSET (30),
 // GET_MIN_OFFSET (31) and GET_EARLIEST_MSG_STORETIME (32). A broker that fails is asked for no
-// further queue, and is in a *[BrokersError] beside what the others have.
+// further queue, and is in a *[BrokersError] beside what the others have. So is one that answers with
+// an offset below 0, with a *[remoting.AnswerError].
 func (a *Admin) Offsets(ctx context.Context, topic string) ([]QueueOffsets, error) {
 	route, err := a.Route(ctx, topic)
 	if err != nil {
@@ -75,21 +76,24 @@ func queuesOf(route *wire.RouteData) map[string][]int {
 	return out
 }
 
+// noTime is the time of a queue without messages (Java: DefaultMessageStore.getEarliestMessageTime).
+const noTime = -1
+
 func (a *Admin) offsetsOf(ctx context.Context, topic string, b broker, id int) (QueueOffsets, error) {
 	o := QueueOffsets{Queue: core.Queue{Broker: b.name, ID: id}}
 	fields := queueFields(topic, o.Queue)
 	var err error
-	if o.Max, err = a.number(ctx, b, wire.GetMaxOffset, "offset", fields); err != nil {
+	if o.Max, err = a.number(ctx, b, wire.GetMaxOffset, "offset", fields, 0); err != nil {
 		return o, err
 	}
-	if o.Min, err = a.number(ctx, b, wire.GetMinOffset, "offset", fields); err != nil {
+	if o.Min, err = a.number(ctx, b, wire.GetMinOffset, "offset", fields, 0); err != nil {
 		return o, err
 	}
 	// The edges are asked for one after the other; meanwhile old messages may go.
 	if o.Max = max(o.Max, o.Min); o.Max == o.Min {
 		return o, nil
 	}
-	millis, err := a.number(ctx, b, wire.GetEarliestMsgStoreTime, "timestamp", fields)
+	millis, err := a.number(ctx, b, wire.GetEarliestMsgStoreTime, "timestamp", fields, noTime)
 	if err == nil && millis > 0 {
 		o.Earliest = time.UnixMilli(millis)
 	}
@@ -103,7 +107,8 @@ func queueFields(topic string, q core.Queue) wire.Fields {
 
 // OffsetAt is the offset of the first message of a queue that was stored at a time or later,
 // with SEARCH_OFFSET_BY_TIMESTAMP (29). If there is none it is the one that the next message
-// gets, of 4.9 that of the last message (Java: MQAdminImpl.searchOffset).
+// gets, of 4.9 that of the last message (Java: MQAdminImpl.searchOffset). An offset below 0 is a
+// *[remoting.AnswerError].
 func (a *Admin) OffsetAt(ctx context.Context, topic string, queue core.Queue, at time.Time) (int64, error) {
 	route, err := a.Route(ctx, topic)
 	if err != nil {
@@ -118,5 +123,5 @@ func (a *Admin) OffsetAt(ctx context.Context, topic string, queue core.Queue, at
 		return 0, fmt.Errorf("broker %s: %w", words.Quote(queue.Broker), errNoMaster)
 	}
 	fields := append(queueFields(topic, queue), wire.Field{Key: "timestamp", Value: strconv.FormatInt(at.UnixMilli(), 10)})
-	return a.number(ctx, broker{name: queue.Broker, addr: addr}, wire.SearchOffsetByTimestamp, "offset", fields)
+	return a.number(ctx, broker{name: queue.Broker, addr: addr}, wire.SearchOffsetByTimestamp, "offset", fields, 0)
 }

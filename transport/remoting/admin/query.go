@@ -163,6 +163,9 @@ func readable(brokers []wire.BrokerData) []broker {
 	out := mastersOf(brokers)
 	slaves := map[string]string{}
 	for i := range brokers {
+		if _, seen := slaves[brokers[i].BrokerName]; seen {
+			continue // as in mastersOf
+		}
 		for _, id := range slices.Sorted(maps.Keys(brokers[i].Addrs)) {
 			if addr := brokers[i].Addrs[id]; addr != "" {
 				slaves[brokers[i].BrokerName] = addr
@@ -189,7 +192,10 @@ func decode(body []byte, broker string, match func(*Message) bool) (out []Messag
 		if stored, body, err = wire.ParseStored(body); err != nil {
 			return nil, err
 		}
-		if m := newMessage(broker, stored); match(&m) {
+		if err := checkPlace(&stored); err != nil {
+			return nil, err
+		}
+		if m := (Message{StoredMessage: stored, Broker: broker}); match(&m) {
 			out = append(out, m)
 		}
 	}

@@ -1,8 +1,10 @@
 package conn
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -414,33 +416,142 @@ func TestFrameTimeout(t *testing.T) {
 	})
 }
 
-// A connection that ends in the middle of a large frame gives the frame's memory back, whoever
-// ends it.
+// largeAnswer is the frame of an answer of so many bytes and some more.
+func largeAnswer(t *testing.T, opaque int32, size int) []byte {
+	t.Helper()
+	b, err := wire.AppendCommand(nil, &wire.Command{Opaque: opaque, Flag: wire.FlagResponse, Body: make([]byte, size)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// A large frame waits for room beside that of another connection. What it waited does not count
+// as the peer's time for it, and its connection lives on.
 func TestFrameBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		budget := wire.NewBudget(1 << 20)
-		large, err := wire.AppendCommand(nil, &wire.Command{Body: make([]byte, 900<<10)})
-		if err != nil {
+		large := largeAnswer(t, 1, 900<<10)
+		near, far := pipe(t)
+		first, _ := runningWithin(t, near, budget)
+		if _, err := far.Write(large[:800<<10]); err != nil {
 			t.Fatal(err)
 		}
-		for range 3 {
-			near, far := pipe(t)
-			c, _ := runningWithin(t, near, budget)
-			if _, err := far.Write(large[:800<<10]); err != nil {
+		time.Sleep(time.Second)
+		near, far = pipe(t)
+		second, _ := runningWithin(t, near, budget)
+		written := make(chan error)
+		go func() {
+			_, err := far.Write(large[:800<<10])
+			written <- err
+		}()
+		// The first peer never ends its frame: its time is over before that of the second one, and
+		// the second has all of its own when it goes on.
+		<-first.Ended()
+		if err := <-written; err != nil || second.Reason() != nil {
+			t.Fatalf("%v, it ended: %v", err, second.Reason())
+		}
+		time.Sleep(9 * time.Second)
+		if _, err := far.Write(large[800<<10:]); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := second.Usage().BytesIn; n != uint64(len(large)) || second.Reason() != nil {
+			t.Errorf("%d bytes, it ended: %v", n, second.Reason())
+		}
+		// Its time is bounded as ever.
+		_, _ = far.Write(large[:800<<10])
+		start := time.Now()
+		<-second.Ended()
+		if d := time.Since(start); d != 10*time.Second || !strings.Contains(second.Reason().Error(), "incomplete for 10s") {
+			t.Errorf("after %v: %v", d, second.Reason())
+		}
+	})
+}
+
+// The wait for room is bounded too, and ends with the connection, whoever ends that.
+func TestWaitForRoomEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		budget := wire.NewBudget(1 << 20)
+		large := largeAnswer(t, 1, 900<<10)
+		holding, holder := wire.NewReaderWithin(bytes.NewReader(large[:800<<10]), 0, budget), 0
+		for holder < 800<<10 {
+			if _, err := holding.Fill(); err != nil {
 				t.Fatal(err)
 			}
+			holder = holding.Pending()
+		}
+		for _, closed := range []bool{false, true} {
+			near, far := pipe(t)
+			c, _ := runningWithin(t, near, budget)
+			go func() { _, _ = far.Write(large) }()
 			synctest.Wait()
 			if c.Reason() != nil {
 				t.Fatalf("it ended: %v", c.Reason())
 			}
-			near2, far2 := pipe(t)
-			c2, _ := runningWithin(t, near2, budget)
-			go func() { _, _ = far2.Write(large[:800<<10]) }()
-			<-c2.Ended()
-			if !errors.Is(c2.Reason(), wire.ErrFrame) {
-				t.Errorf("the other connection ended: %v", c2.Reason())
+			want := errTestOver.Error()
+			if closed {
+				c.Close(errTestOver)
+			} else {
+				want = "no room beside those of other connections for 10s"
 			}
-			c.Close(errTestOver)
+			start := time.Now()
+			<-c.Ended()
+			if d := time.Since(start); d > 10*time.Second || !strings.Contains(c.Reason().Error(), want) {
+				t.Errorf("after %v: %v", d, c.Reason())
+			}
+			synctest.Wait() // the goroutines have ended, and the wait with them
+		}
+		// Neither of them took the room along.
+		holding.End()
+		if _, err := wire.NewReaderWithin(bytes.NewReader(large), 0, budget).Next(); err != nil {
+			t.Error(err)
 		}
 	})
+}
+
+// A caller that leads does not wait for room: the reader goroutine does.
+func TestReadingCallerDoesNotWaitForRoom(t *testing.T) {
+	near, far := sockets(t)
+	discard(t, far)
+	budget := wire.NewBudget(300 << 10)
+	large := largeAnswer(t, 1, 200<<10)
+	holding := wire.NewReaderWithin(bytes.NewReader(large[:100<<10]), 0, budget)
+	for holding.Pending() < 100<<10 {
+		if _, err := holding.Fill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, _ := stillWithin(t, near, budget)
+	c.locked(func() { c.read.offer() })
+	// The buffer has its usual size, and the first look of the caller fills it.
+	for c.stream.frames.Size() < 64<<10 {
+		if _, err := far.Write(largeAnswer(t, 99, 5<<10)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.readOnce(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := near.(*net.TCPConn).SetReadBuffer(1 << 20); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := far.Write(large[:100<<10]); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = far.Write(large[100<<10:]) }()
+	c.stream.lastRead = time.Now().Add(-time.Hour)
+	r, f := request(t, c, Ask, 1, 0)
+	done := make(chan error, 1)
+	go func() { done <- c.Do(r, f) }()
+	eventually(t, "the reader goroutine has it back", func() bool { return c.readState() == readHandedOver })
+	readWhenWoken(t, c)
+	eventually(t, "it waits for room", func() bool { return c.stream.frames.Room() != nil })
+	if len(done) > 0 {
+		t.Fatalf("the caller has returned: %v", <-done)
+	}
+	holding.End()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+
+	"github.com/liftoff-mq/liftoff/transport/wire"
 )
 
 // The read side is the right to read from the socket: leadership, in the words of the
@@ -289,6 +291,9 @@ func (c *Conn) readOnce(limit time.Duration) (ready bool, err error) {
 	s := c.stream
 	s.mode, s.limit = readWithin, limit
 	ready, err = s.frames.Fill()
+	if err == wire.ErrNoRoom {
+		err = nil // the reader goroutine waits for it
+	}
 	for more := ready; more && err == nil; more = s.frames.Buffered() {
 		err = c.readFrame()
 	}

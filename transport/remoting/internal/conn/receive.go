@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/liftoff-mq/liftoff/transport/wire"
 )
@@ -19,6 +20,11 @@ const maxUnexpected = 16
 func (c *Conn) readFrame() error {
 	s := c.stream
 	frame, err := s.frames.Next()
+	for err == wire.ErrNoRoom {
+		if err = c.awaitRoom(); err == nil {
+			frame, err = s.frames.Next()
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -31,6 +37,23 @@ func (c *Conn) readFrame() error {
 	err = c.receive(frame)
 	s.handled()
 	return err
+}
+
+// awaitRoom waits until there is room for a large frame beside those of other connections.
+// Meanwhile nothing is read here, so the peer waits too. Only the reader goroutine gets here: what
+// a caller that leads calls readFrame for is there as a whole.
+func (c *Conn) awaitRoom() error {
+	limit := time.NewTimer(c.shared.cfg.FrameTimeout)
+	defer limit.Stop()
+	select {
+	case <-c.stream.frames.Room():
+		c.stream.goesOn()
+		return nil
+	case <-c.ended:
+		return ErrStale
+	case <-limit.C:
+		return fmt.Errorf("a large frame found no room beside those of other connections for %v", c.shared.cfg.FrameTimeout)
+	}
 }
 
 // explain puts the usual ends of a stream into words.

@@ -16,7 +16,7 @@ type Config struct {
 	// WriteTimeout is how long a peer may need to take 64 KiB. Then the connection ends.
 	WriteTimeout time.Duration
 	// FrameTimeout is how long a frame of the peer's may stay incomplete. Then the
-	// connection ends.
+	// connection ends. A large frame may wait for room for as long, and has its time anew then.
 	FrameTimeout time.Duration
 	// MaxQueuedBytes is at how many queued bytes requests begin to wait for admission.
 	// One frame of any size may exceed it.
@@ -85,7 +85,8 @@ func NewShared(cfg Config) *Shared {
 // New makes a connection of nc. It starts no goroutine: the layer above has to run
 // [Conn.ReadLoop] and [Conn.WriteLoop], each on a goroutine of its own, before the first
 // request. Addr names the peer in the log. A large frame of the peer's that finds no room in
-// the budget, which other connections may have too, ends the connection.
+// the budget, which other connections may have too, waits for it, for FrameTimeout at most; then
+// the connection ends.
 func (s *Shared) New(nc net.Conn, addr string, owner Owner, budget *wire.Budget) *Conn {
 	socket := newSocket(nc)
 	c := &Conn{

@@ -119,6 +119,10 @@ func (s *stream) setDeadline() error {
 	return s.c.nc.SetReadDeadline(t)
 }
 
+// goesOn gives the rest of a frame its time anew. The frame had to wait, which is no fault of
+// the peer's.
+func (s *stream) goesOn() { s.deadline = false }
+
 func (s *stream) read(b []byte) (int, error) {
 	switch {
 	case s.c.socket == nil:
