@@ -106,7 +106,9 @@ func (p *Producer) end(s *ending) {
 		s.part("the group's unregistering", func(ctx context.Context) error { return r.UnregisterGroup(ctx, p.cfg.Group) })
 	}
 	p.endInbox(s)
-	s.aborted += int(p.undelivered.Load()) // handlers make operations too
+	if p.engine.life.Err() != nil { // something was aborted; handlers make operations too
+		s.aborted += int(p.undelivered.Load())
+	}
 	p.finishSteps(s)
 	p.engine.abort()
 	s.part("look-ups: the route source or a route listener blocks", func(context.Context) error {

@@ -78,7 +78,7 @@ func TestErrors(t *testing.T) {
 	}{
 		{"no configuration", fx.Options(), "policyfx.Config"},
 		{"no path", fx.Supply(policyfx.Config{}), "policyfx: Config.Path is empty"},
-		{"no file", fx.Supply(policyfx.Config{Path: filepath.Join(t.TempDir(), "none")}), "policyfx: open "},
+		{"no file", fx.Supply(policyfx.Config{Path: filepath.Join(t.TempDir(), "none")}), "policyfx: stat "},
 		{"a mistake", fx.Supply(write(t, text)), `policies.yaml:2:43: policies.default.retry.acme.own: this program has no retry policy "acme.own"`},
 		{"the module twice", fx.Options(policyfx.Module, fx.Supply(write(t, text))), "already provided"},
 	} {
