@@ -115,21 +115,40 @@ func (c *Cluster) Stored(ctx context.Context, topic string, queues int, brokers 
 
 // QueueStored is the number of messages that one queue of a broker has ever got: the offset that the next one gets.
 func (c *Cluster) QueueStored(ctx context.Context, topic string, queue int, broker string) (int64, error) {
-	if err := c.dispatched(ctx, broker); err != nil {
+	n, err := c.queueStored(ctx, topic, queue, broker)
+	if err != nil {
 		return 0, fmt.Errorf("offset of %s[%d] on %s: %w", topic, queue, broker, err)
 	}
+	return n, nil
+}
+
+func (c *Cluster) queueStored(ctx context.Context, topic string, queue int, broker string) (int64, error) {
+	if !c.ipv6 {
+		if err := c.dispatched(ctx, broker); err != nil {
+			return 0, err
+		}
+		return c.nextOffset(ctx, topic, queue, broker)
+	}
+	// A broker that has stored a message with an IPv6 address fails at its runtime info (Java: IndexOutOfBoundsException), so
+	// dispatched cannot ask it. An offset that does not grow for a second has to do.
+	n, err := c.nextOffset(ctx, topic, queue, broker)
+	for before := int64(-1); err == nil && n != before; {
+		before = n
+		time.Sleep(time.Second)
+		n, err = c.nextOffset(ctx, topic, queue, broker)
+	}
+	return n, err
+}
+
+func (c *Cluster) nextOffset(ctx context.Context, topic string, queue int, broker string) (int64, error) {
 	answer, _, err := c.call(ctx, c.BrokerAddr(broker), codeMaxOffset, map[string]string{
 		"topic": topic, "queueId": strconv.Itoa(queue), "committed": "false",
 		"lo": "false", // the broker's own queue, also in a static topic
 	})
 	if err != nil {
-		return 0, fmt.Errorf("offset of %s[%d] on %s: %w", topic, queue, broker, err)
+		return 0, err
 	}
-	n, err := strconv.ParseInt(answer.ExtFields["offset"], 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("offset of %s[%d] on %s: %w", topic, queue, broker, err)
-	}
-	return n, nil
+	return strconv.ParseInt(answer.ExtFields["offset"], 10, 64)
 }
 
 // dispatched waits until the queues have all that the broker's log has now. A broker acknowledges a message when it is in

@@ -69,6 +69,7 @@ type Cluster struct {
 	brokers []Broker
 	acl     bool
 	tls     bool
+	ipv6    bool
 
 	mu      sync.Mutex
 	stopped bool
@@ -165,7 +166,7 @@ func launch(ctx context.Context, scripts, preset string, o *Options) (*Cluster, 
 	if o.Brokers < 2 && !o.ActingMaster && !o.Container {
 		all = all[:1]
 	}
-	c := &Cluster{version: o.Version, dir: dir, scripts: scripts, ports: p, brokers: all, acl: o.ACL, tls: o.TLS}
+	c := &Cluster{version: o.Version, dir: dir, scripts: scripts, ports: p, brokers: all, acl: o.ACL, tls: o.TLS, ipv6: o.IPv6}
 	args := []string{dir, preset, "--base", strconv.Itoa(p.base), "--version", o.Version, "--wait", "180"}
 	if o.HeapMB > 0 {
 		args = append(args, "--heap", strconv.Itoa(o.HeapMB))
