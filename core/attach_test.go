@@ -79,7 +79,7 @@ type crier struct {
 	coretest.Transport
 	route  *core.Route
 	err    error
-	silent bool // nobody answers
+	silent bool // its Announce waits until ctx ends
 }
 
 func (c *crier) Announce(ctx context.Context, route *core.Route) error {

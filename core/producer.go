@@ -98,7 +98,7 @@ func (c Config) Check() error {
 	return err
 }
 
-// draft makes a producer that nobody knows yet.
+// draft makes a producer of which no step and no feed of policies knows yet.
 func draft(cfg Config) (*Producer, *policySet, PolicyFeed, error) {
 	cfg.Steps = slices.Clone(cfg.Steps)
 	cfg.Own = slices.Clone(cfg.Own)

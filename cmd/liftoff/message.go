@@ -36,7 +36,7 @@ func textDecoder(template core.Message) decoder {
 // jsonMessage is a line of --format json. What is null is not there.
 type jsonMessage struct {
 	body        *string
-	noBody      bool // body is there and null
+	noBody      bool // the line has a body, which is null
 	bodyBase64  []byte
 	tag         *string
 	keys        []string

@@ -41,17 +41,17 @@ func groupOf(group string) string {
 // Attach makes p the producer that is traced; see [core.Attacher]. Each producer needs a trace
 // of its own.
 func (t *Trace) Attach(p *core.Producer) (map[core.ServerRequestKind]core.ServerRequestHandler, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.producer != nil {
-		return nil, fmt.Errorf("the trace belongs to a producer of group %q: each producer needs its own", t.group)
-	}
 	own, err := p.Companion(core.Config{
 		Group: groupOf(p.Group()), Timeout: sendTimeout, AttemptTimeout: sendTimeout / maxAttempts, MaxInFlight: maxInFlight,
 		Selector: core.SelectorFactoryFunc(newSelector), Retry: core.RetryPolicyFunc(again),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("msgtrace: %w", err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.producer != nil {
+		return nil, fmt.Errorf("the trace belongs to a producer of group %q: each producer needs its own", t.group)
 	}
 	t.producer, t.group = own, bare(p.Group())
 	return nil, nil
